@@ -1,0 +1,62 @@
+// Organisations, products and models as every message needs them: an immutable snapshot in memory,
+// replaced on change. Read by any thread; changed by the journal writer, before the answer to the
+// change leaves.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "actors/messages.hpp"
+#include "model/result.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+struct catalogue_product {
+  model::entity_id id;
+  std::shared_ptr<const model::product::state> state;
+  model::device::product_view view;  // as the device rules need it, model compiled
+};
+struct catalogue_blueprint {
+  model::entity_id id;
+  std::shared_ptr<const model::blueprint::state> state;
+  std::unordered_map<std::uint64_t, std::shared_ptr<const model::thing_model>> compiled;  // by revision
+};
+struct catalogue_organisation {
+  model::entity_id id;
+  std::shared_ptr<const model::organisation::state> state;
+};
+
+/// One state of the catalogue.
+struct catalogue_snapshot {
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_product>> products;          // by product key
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_blueprint>> blueprints;      // by org + '/' + id
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_organisation>> organisations;  // by text id
+
+  const catalogue_product* product(const std::string& key) const;
+  const catalogue_blueprint* blueprint(const std::string& organisation, const std::string& id) const;
+  const catalogue_organisation* organisation(const std::string& id) const;
+};
+
+class catalogue {
+ public:
+  /// Reads the catalogue shard's state rows. Fails: `corrupted`, what the store fails with.
+  [[nodiscard]] model::status load(const storage::entity_store& store);
+
+  std::shared_ptr<const catalogue_snapshot> current() const;
+  /// Rises with every change: a holder of parts of a snapshot looks whether they are the newest.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+  void apply(const catalogue_change& change);
+
+ private:
+  void put(catalogue_snapshot& next, const catalogue_change& change) const;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const catalogue_snapshot> current_ = std::make_shared<catalogue_snapshot>();
+  std::atomic<std::uint64_t> version_{1};
+};
+
+}  // namespace orrery::actors

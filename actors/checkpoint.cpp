@@ -1,0 +1,30 @@
+#include "actors/checkpoint.hpp"
+
+#include <map>
+
+#include "storage/keys.hpp"
+#include "storage/time_series.hpp"
+
+namespace orrery::actors {
+
+namespace keys = storage::keys;
+
+std::vector<storage::row> checkpoint_rows(const model::entity_id& id, const model::device::state& s,
+                                          std::uint64_t revision) {
+  auto rows = std::vector<storage::row>{};
+  rows.push_back({.family = storage::family::latest,
+                  .key = keys::latest(id),
+                  .value = model::device::encode_latest(s.telemetry, revision, s.last_data)});
+  auto buckets = std::map<model::timestamp, std::vector<model::sample>>{};
+  for (const auto& batch : s.telemetry.unsaved)
+    for (const auto& sample : batch->samples)
+      buckets[storage::bucket_of(sample.time)].push_back(sample);
+  for (const auto& [bucket, samples] : buckets)
+    rows.push_back({.family = storage::family::series,
+                    .key = keys::segment(id, bucket, revision),
+                    .value = storage::encode_segment(samples),
+                    .slice_time = bucket});
+  return rows;
+}
+
+}  // namespace orrery::actors

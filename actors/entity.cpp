@@ -1,0 +1,289 @@
+#include "actors/entity.hpp"
+
+#include <caf/all.hpp>
+
+#include "actors/checkpoint.hpp"
+#include "actors/kinds.hpp"
+#include "observe/log.hpp"
+#include "storage/keys.hpp"
+
+namespace orrery::actors {
+namespace {
+
+namespace keys = storage::keys;
+
+template <class Kind>
+struct entity_state {
+  entity_state() = default;  // not an aggregate: CAF would initialise it from the actor's pointer
+  model::entity_id id;
+  typename Kind::state what;
+  Kind kind;
+  std::uint64_t revision = 0;
+  std::uint64_t saved_revision = 0;  // telemetry up to here is in the store
+  std::shared_ptr<std::atomic<std::uint32_t>> in_flight = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<const device_identity> identity;
+  std::optional<model::failure> damage;  // its rows do not decode
+};
+
+template <class Kind>
+using pointer = typename entity_actor::template stateful_pointer<entity_state<Kind>>;
+
+decision_inputs inputs_of(const model::entity_id& id, const entity_context& ctx) {
+  return {id, ctx.now(), *ctx.known, *ctx.keys, *ctx.store, ctx.max_queued_commands, ctx.max_login_failures};
+}
+
+template <class Kind>
+model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind::state& into) {
+  if constexpr (std::is_same_v<Kind, device_kind>)
+    return device::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, product_kind>)
+    return product::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, blueprint_kind>)
+    return blueprint::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, organisation_kind>)
+    return organisation::decode_state(bytes, into);
+  else
+    return asset::decode_state(bytes, into);
+}
+
+/// Events decode by the namespace of their kind; the overload is chosen by the type wanted.
+void decode_into(std::string_view bytes, model::result<std::vector<device::event>>& out) {
+  out = device::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<product::event>>& out) {
+  out = product::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<blueprint::event>>& out) {
+  out = blueprint::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<organisation::event>>& out) {
+  out = organisation::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<asset::event>>& out) {
+  out = asset::decode_events(bytes);
+}
+
+/// Applies shared events: the points of a device stay where they are, in the events' own memory.
+template <class Kind>
+void apply_shared(typename Kind::state& s, const std::shared_ptr<const std::vector<typename Kind::event>>& events,
+                  std::size_t at) {
+  const auto& e = (*events)[at];
+  if constexpr (std::is_same_v<Kind, device_kind>)
+    if (const auto* points = std::get_if<device::points_accepted>(&e)) {
+      device::apply_points(s, {events, points});
+      return;
+    }
+  apply(s, e);
+}
+
+/// Loads the rows and replays the tail on top. Fails: `corrupted`, what the store fails with.
+template <class Kind>
+model::status recover(entity_state<Kind>& self, const entity_context& ctx, const tail& unsaved) {
+  auto snapshot = ctx.store->get(storage::family::state, keys::state(Kind::kind, self.id));
+  if (!snapshot)
+    return snapshot.error();
+  auto snapshot_revision = std::uint64_t{0};
+  if (*snapshot) {
+    auto revision = decode_state<Kind>(**snapshot, self.what);
+    if (!revision)
+      return revision.error();
+    snapshot_revision = *revision;
+  }
+  if constexpr (std::is_same_v<Kind, device_kind>) {
+    auto latest = ctx.store->get(storage::family::latest, keys::latest(self.id));
+    if (!latest)
+      return latest.error();
+    if (*latest) {
+      auto revision = device::decode_latest(**latest, self.what.telemetry, self.what.last_data);
+      if (!revision)
+        return revision.error();
+      self.saved_revision = *revision;
+    }
+  }
+  self.revision = std::max(snapshot_revision, self.saved_revision);
+  for (const auto& record : unsaved) {
+    auto decoded = model::result<std::vector<typename Kind::event>>{std::vector<typename Kind::event>{}};
+    decode_into(record.events, decoded);
+    if (!decoded)
+      return decoded.error();
+    const auto events = std::make_shared<const std::vector<typename Kind::event>>(std::move(*decoded));
+    for (std::size_t i = 0; i < events->size(); ++i) {
+      // The snapshot was written with every event that is not telemetry; telemetry is as new as
+      // the last checkpoint.
+      auto in_rows = record.revision <= snapshot_revision;
+      if constexpr (std::is_same_v<Kind, device_kind>)
+        if (device::is_telemetry((*events)[i]))
+          in_rows = record.revision <= self.saved_revision;
+      if (!in_rows)
+        apply_shared<Kind>(self.what, events, i);
+    }
+    self.revision = std::max(self.revision, record.revision);
+  }
+  return {};
+}
+
+template <class Kind>
+void identify(entity_state<Kind>& self) {
+  if constexpr (std::is_same_v<Kind, device_kind>)
+    if (!self.identity && self.what.exists)
+      self.identity = std::make_shared<const device_identity>(
+          device_identity{self.id, self.what.name, self.what.organisation});
+}
+
+entry blank_entry(const entity_context& ctx, const model::entity_id& id) {
+  auto e = entry{};
+  e.shard = id.shard;
+  e.generation = ctx.shard->generation.load(std::memory_order_relaxed);
+  e.entity = id;
+  return e;
+}
+
+/// Decides one question and makes its entry. Later questions are decided on top of it at once.
+template <class Kind>
+entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked) {
+  auto e = blank_entry(ctx, self.id);
+  e.to = std::move(asked.from);
+  e.number = asked.number;
+  if (self.damage) {
+    e.reply = *self.damage;
+    return e;
+  }
+  const auto* command = std::get_if<typename Kind::command>(&asked.what);
+  if (!command) {
+    e.reply = model::failure{model::errc::internal, "a command of another kind reached " + model::to_string(self.id)};
+    return e;
+  }
+  if (command->expected_revision && *command->expected_revision != self.revision) {
+    e.reply = model::failure{model::errc::conflict, "etag_mismatch",
+                             "it is at revision " + std::to_string(self.revision) + " now"};
+    return e;
+  }
+  const auto in = inputs_of(self.id, ctx);
+  auto decided = self.kind.decide(self.what, *command, in);
+  if (!decided) {
+    e.reply = std::move(decided.error());
+    return e;
+  }
+  if (!decided->events.empty()) {
+    const auto deadline = next_deadline(self.what);
+    const auto events = std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));
+    ++self.revision;
+    for (std::size_t i = 0; i < events->size(); ++i) {
+      apply_shared<Kind>(self.what, events, i);
+      auto more = effects(self.what, (*events)[i]);
+      std::move(more.begin(), more.end(), std::back_inserter(e.effects));
+    }
+    e.record = storage::record{
+        .entity = self.id, .kind = Kind::kind, .revision = self.revision, .time = in.now, .events = encode_events(*events)};
+    e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      identify(self);
+      if (ctx.feed_wanted->load(std::memory_order_relaxed) && self.identity)
+        e.feed = {self.identity, events, 0};
+    }
+    if constexpr (Kind::in_catalogue)
+      e.catalogue = catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
+  }
+  e.reply = outcome{std::move(decided->answer), self.revision};
+  return e;
+}
+
+/// The entry that makes everything unsaved durable; none if there is nothing to save.
+template <class Kind>
+std::optional<entry> checkpoint_entry(entity_state<Kind>& self, const entity_context& ctx) {
+  if constexpr (std::is_same_v<Kind, device_kind>) {
+    if (self.what.telemetry.unsaved.empty() || self.damage)
+      return std::nullopt;
+    auto e = blank_entry(ctx, self.id);
+    e.rows = checkpoint_rows(self.id, self.what, self.revision);
+    self.saved_revision = self.revision;
+    self.what.telemetry.unsaved.clear();
+    self.what.telemetry.unsaved_points = 0;
+    return e;
+  } else {
+    return std::nullopt;
+  }
+}
+
+template <class Kind>
+void send(entity_state<Kind>& self, const entity_context& ctx, entry_batch batch) {
+  for (auto& e : batch.entries)
+    e.in_flight = self.in_flight;
+  self.in_flight->fetch_add(static_cast<std::uint32_t>(batch.entries.size()), std::memory_order_relaxed);
+  send_entries(ctx.journal, *ctx.figures, std::move(batch));
+}
+
+template <class Kind>
+bool is_full(const entity_state<Kind>& self, const entity_context& ctx) {
+  if constexpr (std::is_same_v<Kind, device_kind>)
+    return self.what.telemetry.unsaved_points >= ctx.unsaved_points_max;
+  else
+    return false;
+}
+
+template <class Kind>
+entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id, std::shared_ptr<const entity_context> ctx,
+                                         tail unsaved) {
+  self->state.id = id;
+  if (auto ok = recover<Kind>(self->state, *ctx, unsaved); !ok) {
+    observe::log::error("entity", "not_loaded", {{"entity", model::to_string(id)}, {"detail", ok.error().detail}});
+    self->state.damage = ok.error();
+  }
+  unsaved.clear();
+  identify(self->state);
+  return {[self, ctx](ask_batch& asked) {
+            auto batch = entry_batch{};
+            batch.entries.reserve(asked.asks.size());
+            for (auto& one : asked.asks)
+              batch.entries.push_back(answer_one(self->state, *ctx, one));
+            if (is_full(self->state, *ctx))
+              if (auto e = checkpoint_entry(self->state, *ctx))
+                batch.entries.push_back(std::move(*e));
+            send(self->state, *ctx, std::move(batch));
+          },
+          [self, ctx](const checkpoint_order& order) {
+            auto e = checkpoint_entry(self->state, *ctx);
+            if (!e)
+              e = blank_entry(*ctx, self->state.id);  // nothing to save: the answer still goes in order
+            e->to = caf::actor_cast<settler>(ctx->host);
+            e->number = order.number;
+            auto batch = entry_batch{};
+            batch.entries.push_back(std::move(*e));
+            send(self->state, *ctx, std::move(batch));
+          },
+          [self, ctx](rest_order) {
+            // Rest only when nothing is in flight and everything is in the store.
+            if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
+              self->send(ctx->host, rest_answer{self->state.id, false});
+              return;
+            }
+            if (auto e = checkpoint_entry(self->state, *ctx)) {
+              auto batch = entry_batch{};
+              batch.entries.push_back(std::move(*e));
+              send(self->state, *ctx, std::move(batch));
+              self->send(ctx->host, rest_answer{self->state.id, false});
+              return;
+            }
+            self->send(ctx->host, rest_answer{self->state.id, true});
+            self->quit();
+          },
+          [self](const write_lost&) { self->quit(); }};
+}
+
+}  // namespace
+
+entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
+                          std::shared_ptr<const entity_context> context, tail unsaved) {
+  switch (kind) {
+    case model::entity_kind::device: return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::product: return system.spawn(entity<product_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::blueprint:
+      return system.spawn(entity<blueprint_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::organisation:
+      return system.spawn(entity<organisation_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::asset: return system.spawn(entity<asset_kind>, id, std::move(context), std::move(unsaved));
+  }
+  return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
+}
+
+}  // namespace orrery::actors

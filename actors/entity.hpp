@@ -1,0 +1,49 @@
+// The one entity actor: adds order, durability and delivery to the rules of a kind.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/fwd.hpp>
+
+#include "actors/catalogue.hpp"
+#include "actors/journal.hpp"
+#include "actors/messages.hpp"
+#include "model/credentials.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+/// What an entity is given: everything by handle or value, the clock as a function.
+struct entity_context {
+  journal_actor journal;
+  std::shared_ptr<journal_figures> figures;
+  std::shared_ptr<const storage::entity_store> store;
+  std::shared_ptr<const catalogue> known;
+  std::shared_ptr<const model::keyring> keys;
+  std::function<model::timestamp()> now;
+  std::shared_ptr<shard_status> shard;
+  host_actor host;
+  /// True while somebody listens to live events: without it nothing is made for feeds.
+  std::shared_ptr<const std::atomic<bool>> feed_wanted;
+  std::size_t max_queued_commands = 50;
+  std::size_t max_login_failures = 5;
+  std::size_t unsaved_points_max = 4096;  // then a checkpoint of this entity alone
+};
+
+/// Journal records of an entity that are newer than its rows: replayed at wake-up.
+struct tail_record {
+  std::uint64_t revision;
+  std::string events;
+};
+using tail = std::vector<tail_record>;
+
+/// Wakes an entity: loads its rows, replays `unsaved` on top and takes questions. If its rows do not
+/// decode it answers every question with that failure (`corrupted`) until it is told to rest.
+entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
+                          std::shared_ptr<const entity_context> context, tail unsaved);
+
+}  // namespace orrery::actors

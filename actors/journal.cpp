@@ -1,0 +1,277 @@
+#include "actors/journal.hpp"
+
+#include <algorithm>
+
+#include <caf/all.hpp>
+
+#include "observe/log.hpp"
+
+namespace orrery::actors {
+namespace {
+
+constexpr std::uint64_t first_epoch = 1;
+
+/// What the writer knows of a shard beside the shared figures.
+struct shard_position {
+  std::uint64_t next_offset = 1;
+  std::uint64_t checkpoint = 0;
+  std::uint64_t epoch = first_epoch;
+  bool known = false;
+};
+
+/// The writer's own state. A struct of plain steps: collect, write, settle.
+class writer {
+ public:
+  explicit writer(journal_parts parts) : parts_{std::move(parts)} {}
+
+  /// Takes entries into the open group. True if the group was empty before.
+  bool collect(entry_batch& batch) {
+    const auto was_empty = group_.empty();
+    for (auto& e : batch.entries) {
+      group_bytes_ += cost_of(e);
+      group_.push_back(std::move(e));
+    }
+    return was_empty;
+  }
+  bool full() const { return group_bytes_ >= parts_.options.group_max_bytes; }
+  bool empty() const { return group_.empty(); }
+
+  /// Writes the open group and answers it.
+  void commit() {
+    if (group_.empty())
+      return;
+    auto group = std::exchange(group_, {});
+    const auto bytes = std::exchange(group_bytes_, 0);
+    group_.reserve(group.size());
+    refuse_lost(group);
+    auto ok = broken_ ? repair() : model::status{};
+    if (ok)
+      ok = write(group);
+    if (ok) {
+      settle(group);
+    } else {
+      parts_.figures->failed_groups.fetch_add(1, std::memory_order_relaxed);
+      observe::log::error("journal", "write_failed", {{"detail", ok.error().detail}, {"records", group.size()}});
+      broken_ = true;
+      lose(group, ok.error());
+    }
+    parts_.figures->queued_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+
+  void note_checkpoint(const checkpoint_note& note) {
+    auto* position = position_of(note.shard);
+    const auto& status = parts_.shards->at(note.shard);
+    if (!position || broken_ || note.generation != status->generation.load() || note.offset <= position->checkpoint)
+      return;
+    position->checkpoint = note.offset;
+    const auto ok = parts_.store->put_meta(
+        note.shard, {.epoch = position->epoch, .next_offset = position->next_offset, .checkpoint_offset = note.offset});
+    if (!ok)
+      observe::log::warn("journal", "checkpoint_not_noted", {{"shard", note.shard}, {"detail", ok.error().detail}});
+  }
+
+  void trim(model::shard_id shard) {
+    const auto* position = position_of(shard);
+    if (!position || broken_)
+      return;
+    const auto ok =
+        parts_.store->trim_journal(shard, position->checkpoint, parts_.options.now() - parts_.options.retention);
+    if (!ok)
+      observe::log::warn("journal", "trim_failed", {{"shard", shard}, {"detail", ok.error().detail}});
+  }
+
+ private:
+  shard_position* position_of(model::shard_id shard) {
+    auto& position = positions_[shard];
+    if (!position.known) {
+      const auto meta = parts_.store->meta(shard);
+      if (!meta)
+        return nullptr;
+      position = {.next_offset = meta->next_offset,
+                  .checkpoint = meta->checkpoint_offset,
+                  .epoch = std::max(meta->epoch, first_epoch),
+                  .known = true};
+    }
+    return &position;
+  }
+
+  /// Entries decided on top of a write whose fate is unknown are answered `unavailable`.
+  void refuse_lost(std::vector<entry>& group) {
+    for (auto& e : group) {
+      const auto status = parts_.shards->find(e.shard);
+      if (status == parts_.shards->end() || e.generation != status->second->generation.load()) {
+        e.reply = model::failure{model::errc::unavailable, "write_lost", "an earlier write failed; ask again"};
+        drop_effects(e);
+      }
+    }
+  }
+
+  static void drop_effects(entry& e) {
+    e.record.reset();
+    e.rows.clear();
+    e.effects.clear();
+    e.feed.what.reset();
+    e.catalogue.reset();
+  }
+
+  model::status repair() {
+    if (auto ok = parts_.store->reopen(); !ok)
+      return ok;
+    positions_.clear();
+    broken_ = false;
+    observe::log::info("journal", "store_reopened", {});
+    return {};
+  }
+
+  model::status write(std::vector<entry>& group) {
+    auto used = std::size_t{0};
+    auto records = std::size_t{0};
+    frame_of_.clear();
+    for (auto& e : group) {
+      if (!e.record && e.rows.empty())
+        continue;
+      auto* position = position_of(e.shard);
+      if (!position)
+        return model::failure{model::errc::unavailable, "storage_failed", "the shard's position cannot be read"};
+      const auto [place, is_new] = frame_of_.try_emplace(e.shard, used);
+      if (is_new) {
+        if (frames_.size() == used)
+          frames_.emplace_back();
+        auto& fresh = frames_[used++];
+        fresh.shard = e.shard;
+        fresh.epoch = position->epoch;
+        fresh.first_offset = position->next_offset;
+        fresh.records.clear();
+        fresh.rows.clear();
+      }
+      auto& frame = frames_[place->second];
+      if (e.record) {
+        e.feed.offset = frame.first_offset + frame.records.size();
+        frame.records.push_back(std::move(*e.record));
+        e.record.reset();
+        ++records;
+      } else {
+        e.feed.offset = frame.first_offset + frame.records.size() - 1;
+      }
+      std::move(e.rows.begin(), e.rows.end(), std::back_inserter(frame.rows));
+      e.rows.clear();
+    }
+    if (used == 0)
+      return {};
+    const auto begin = std::chrono::steady_clock::now();
+    if (auto ok = parts_.store->append(std::span{frames_}.first(used), parts_.options.sync); !ok)
+      return ok;
+    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (const auto& frame : std::span{frames_}.first(used)) {
+      auto& position = positions_[frame.shard];
+      position.next_offset += frame.records.size();
+      auto& status = *parts_.shards->at(frame.shard);
+      status.committed.store(position.next_offset - 1, std::memory_order_release);
+      auto tail = std::uint64_t{0};
+      for (const auto& r : frame.records)
+        tail += r.events.size() + 48;
+      status.tail_bytes.fetch_add(tail, std::memory_order_relaxed);
+    }
+    parts_.figures->groups.fetch_add(1, std::memory_order_relaxed);
+    parts_.figures->records.fetch_add(records, std::memory_order_relaxed);
+    parts_.figures->observe(records, took);
+    return {};
+  }
+
+  void settle(std::vector<entry>& group) {
+    auto feed = std::vector<published>{};
+    for (auto& e : group) {
+      if (e.catalogue)
+        parts_.effects->change_catalogue(*e.catalogue);
+      for (const auto& effect : e.effects)
+        parts_.effects->run(effect, e.entity);
+      if (e.feed.what)
+        feed.push_back(std::move(e.feed));
+      if (e.reply) {
+        e.reply->shard = e.shard;
+        e.reply->offset = e.feed.offset;
+      }
+    }
+    if (!feed.empty())
+      parts_.effects->publish(std::move(feed));
+    answer_all(group);
+  }
+
+  void lose(std::vector<entry>& group, const model::failure& why) {
+    auto lost = std::vector<model::shard_id>{};
+    for (auto& e : group) {
+      if (std::find(lost.begin(), lost.end(), e.shard) == lost.end())
+        lost.push_back(e.shard);
+      e.reply = model::failure{model::errc::unavailable, why.reason, why.detail};
+      drop_effects(e);
+    }
+    for (const auto shard : lost)
+      if (const auto status = parts_.shards->find(shard); status != parts_.shards->end())
+        parts_.on_write_lost({shard, status->second->generation.fetch_add(1) + 1});
+    answer_all(group);
+  }
+
+  /// One message for each asker, its answers in order.
+  void answer_all(std::vector<entry>& group) {
+    answers_.clear();
+    for (auto& e : group) {
+      if (e.to && e.number != 0)
+        answers_[e.to].items.push_back({e.number, std::move(e.reply)});
+      if (e.in_flight)
+        e.in_flight->fetch_sub(1, std::memory_order_release);
+    }
+    for (auto& [asker, batch] : answers_)
+      caf::anon_send(asker, std::move(batch));
+    answers_.clear();
+  }
+
+  journal_parts parts_;
+  std::vector<entry> group_;
+  std::size_t group_bytes_ = 0;
+  bool broken_ = false;
+  std::unordered_map<model::shard_id, shard_position> positions_;
+  std::vector<storage::frame> frames_;  // reused: its strings and vectors keep their memory
+  std::unordered_map<model::shard_id, std::size_t> frame_of_;
+  struct actor_hash {
+    std::size_t operator()(const settler& a) const { return std::hash<settler>{}(a); }
+  };
+  std::unordered_map<settler, settled_batch, actor_hash> answers_;
+};
+
+}  // namespace
+
+std::size_t cost_of(const entry& e) {
+  auto bytes = sizeof(entry) + (e.record ? e.record->events.size() : 0);
+  for (const auto& r : e.rows)
+    bytes += r.key.size() + (r.value ? r.value->size() : 0);
+  return bytes;
+}
+
+void send_entries(const journal_actor& writer, journal_figures& figures, entry_batch batch) {
+  auto bytes = std::size_t{0};
+  for (const auto& e : batch.entries)
+    bytes += cost_of(e);
+  figures.queued_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  caf::anon_send(writer, std::move(batch));
+}
+
+journal_actor::behavior_type journal(journal_actor::pointer self, journal_parts parts) {
+  auto state = std::make_shared<writer>(std::move(parts));
+  return {[self, state](entry_batch& batch) {
+            // The flush note waits behind all that is in the mailbox by now: the group grows with
+            // the load and nobody waits for a timer.
+            if (state->collect(batch))
+              self->send(self, flush_atom::value);
+            if (state->full())
+              state->commit();
+          },
+          [state](flush_atom) { state->commit(); },
+          [state](const checkpoint_note& note) {
+            state->commit();
+            state->note_checkpoint(note);
+          },
+          [](const shard_reopened&) {},
+          [state](const trim_order& order) { state->trim(order.shard); }};
+}
+
+}  // namespace orrery::actors

@@ -1,0 +1,116 @@
+// What the entity actor needs to know of each kind beside its rules: what surrounds a decision, and
+// which rows an event leaves behind.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/catalogue.hpp"
+#include "actors/messages.hpp"
+#include "model/credentials.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+/// What a kind's surroundings are made from.
+struct decision_inputs {
+  model::entity_id self;
+  model::timestamp now;
+  const catalogue& known;
+  const model::keyring& keys;
+  const storage::entity_store& store;
+  std::size_t max_queued_commands;
+  std::size_t max_login_failures;
+};
+
+namespace device = model::device;
+namespace product = model::product;
+namespace blueprint = model::blueprint;
+namespace organisation = model::organisation;
+namespace asset = model::asset;
+
+/// The product of one device, looked up again only when the catalogue has changed.
+class product_cache {
+ public:
+  const device::product_view& of(const std::string& product_key, const catalogue& known);
+
+ private:
+  std::uint64_t version_ = 0;
+  std::shared_ptr<const catalogue_snapshot> held_;
+  const device::product_view* view_ = nullptr;
+};
+
+/// Rows that the events of one record leave in `state`, `index` and `series`, written with it.
+/// `before`: the deadline that the index shows so far.
+using rows = std::vector<storage::row>;
+
+struct device_kind {
+  using state = device::state;
+  using command = device::command;
+  using event = device::event;
+  using reply = device::reply;
+  static constexpr auto kind = model::entity_kind::device;
+  static constexpr bool in_catalogue = false;
+  product_cache products;
+
+  model::result<device::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct product_kind {
+  using state = product::state;
+  using command = product::command;
+  using event = product::event;
+  using reply = product::reply;
+  static constexpr auto kind = model::entity_kind::product;
+  static constexpr bool in_catalogue = true;
+
+  model::result<product::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct blueprint_kind {
+  using state = blueprint::state;
+  using command = blueprint::command;
+  using event = blueprint::event;
+  using reply = blueprint::reply;
+  static constexpr auto kind = model::entity_kind::blueprint;
+  static constexpr bool in_catalogue = true;
+
+  model::result<blueprint::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct organisation_kind {
+  using state = organisation::state;
+  using command = organisation::command;
+  using event = organisation::event;
+  using reply = organisation::reply;
+  static constexpr auto kind = model::entity_kind::organisation;
+  static constexpr bool in_catalogue = true;
+
+  model::result<organisation::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct asset_kind {
+  using state = asset::state;
+  using command = asset::command;
+  using event = asset::event;
+  using reply = asset::reply;
+  static constexpr auto kind = model::entity_kind::asset;
+  static constexpr bool in_catalogue = false;
+
+  model::result<asset::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+}  // namespace orrery::actors

@@ -1,0 +1,250 @@
+// Who may say what to whom inside a node: request and reply structs and the typed handles of the
+// actors. Structs are messages; they stay on the node (between nodes goes our own encoding).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/fwd.hpp>
+#include <caf/typed_actor.hpp>
+
+#include "model/asset/asset.hpp"
+#include "model/blueprint/blueprint.hpp"
+#include "model/device/device.hpp"
+#include "model/organisation/organisation.hpp"
+#include "model/product/product.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+using any_command = std::variant<model::device::command, model::product::command, model::blueprint::command,
+                                 model::organisation::command, model::asset::command>;
+using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
+                               model::organisation::reply, model::asset::reply>;
+
+/// An entity by id, or a device by the name it logs in with.
+using target = std::variant<model::entity_id, model::device_name>;
+
+/// The kind a command is for: alternatives of any_command stand in the order of entity_kind.
+constexpr model::entity_kind kind_of(const any_command& c) {
+  return static_cast<model::entity_kind>(c.index() + 1);
+}
+
+/// What was asked and done: the answer, the entity's revision and the journal offset it rests on.
+struct outcome {
+  any_reply answer;
+  std::uint64_t revision = 0;
+  model::shard_id shard = 0;
+  std::uint64_t offset = 0;
+};
+using answer = model::result<outcome>;
+
+/// One answered question: `number` is the asker's.
+struct settled {
+  std::uint64_t number;
+  answer what;
+};
+/// Everything of one group commit for one asker: one wake-up.
+struct settled_batch {
+  std::vector<settled> items;
+};
+
+}  // namespace orrery::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::settled_batch)
+
+namespace orrery::actors {
+
+/// Whoever asks: sessions, the API's caller, shard hosts.
+using settler = caf::typed_actor<caf::reacts_to<settled_batch>>;
+
+/// One question. `number` 0: nobody waits for the answer.
+struct ask {
+  settler from;
+  std::uint64_t number = 0;
+  target whom;
+  any_command what;
+};
+/// Questions for one shard, in order.
+struct ask_batch {
+  model::shard_id shard = 0;
+  std::vector<ask> asks;
+};
+
+/// Passes questions to where their shard is. Any thread.
+class ask_router {
+ public:
+  virtual ~ask_router() = default;
+  virtual model::shard_id shard_of(const target& whom) const = 0;
+  /// Every question is answered in the end: by the entity, or `unavailable` / `wrong_node`.
+  virtual void route(ask_batch batch) = 0;
+};
+
+// ---- what a commit sets off ---------------------------------------------------------------------
+
+/// Whose events these are: shared by all of a device's publications.
+struct device_identity {
+  model::entity_id id;
+  model::device_name name;
+  std::string organisation;
+};
+using device_events = std::shared_ptr<const std::vector<model::device::event>>;
+
+/// Committed events of one device, for live subscribers.
+struct published {
+  std::shared_ptr<const device_identity> who;
+  device_events what;
+  std::uint64_t offset = 0;
+};
+
+using catalogue_state = std::variant<std::shared_ptr<const model::product::state>,
+                                     std::shared_ptr<const model::blueprint::state>,
+                                     std::shared_ptr<const model::organisation::state>>;
+struct catalogue_change {
+  model::entity_id id;
+  catalogue_state what;
+};
+
+/// What runs after a commit and before the answer leaves. Called by the journal writer's thread.
+class commit_effects {
+ public:
+  virtual ~commit_effects() = default;
+  virtual void run(const model::effect& e, const model::entity_id& entity) = 0;
+  virtual void publish(std::vector<published> group) = 0;
+  virtual void change_catalogue(const catalogue_change& change) = 0;
+};
+
+// ---- journal ------------------------------------------------------------------------------------
+
+/// One decided step of an entity on its way to the disk.
+struct entry {
+  model::shard_id shard = 0;
+  std::uint64_t generation = 0;  // of the shard; an older one is refused
+  std::optional<storage::record> record;  // none: a refusal, a read, or rows alone
+  std::vector<storage::row> rows;
+  settler to;  // null: nobody waits
+  std::uint64_t number = 0;
+  answer reply = outcome{};
+  std::vector<model::effect> effects;
+  model::entity_id entity;
+  published feed;                      // what == nullptr: nothing for feeds
+  std::optional<catalogue_change> catalogue;
+  std::shared_ptr<std::atomic<std::uint32_t>> in_flight;  // counted down when settled
+};
+struct entry_batch {
+  std::vector<entry> entries;
+};
+/// Every record of the shard up to `offset` is materialised.
+struct checkpoint_note {
+  model::shard_id shard;
+  std::uint64_t generation;
+  std::uint64_t offset;
+};
+/// The shard's entities were reloaded: entries of this generation are taken again.
+struct shard_reopened {
+  model::shard_id shard;
+  std::uint64_t generation;
+};
+struct trim_order {
+  model::shard_id shard;
+};
+
+// ---- entities and hosts -------------------------------------------------------------------------
+
+/// The fate of a write is unknown: drop what was decided on top and reload.
+struct write_lost {
+  model::shard_id shard;
+  std::uint64_t generation;  // the one that counts from now on
+};
+/// Write latest values and samples to the store; the host is settled with that number.
+struct checkpoint_order {
+  std::uint64_t number;
+};
+struct rest_order {};
+/// An entity's answer to rest_order.
+struct rest_answer {
+  model::entity_id id;
+  bool rested;
+};
+struct reminder {
+  model::entity_id id;
+  model::timestamp at;
+};
+struct host_tick {};
+
+// ---- sessions -----------------------------------------------------------------------------------
+
+/// What a session asks for its device; `number` comes back with the answer.
+struct session_ask {
+  std::uint64_t number;
+  model::device::order what;
+};
+struct session_asks {
+  std::vector<session_ask> items;
+};
+struct session_login {
+  std::uint64_t number;
+  model::device_name who;
+  model::device::connect how;
+};
+struct session_deliver {
+  model::downlink message;
+};
+/// The device's right to this session ended (taken over, disabled, deleted): close it.
+struct session_end {
+  std::string_view reason;
+};
+/// The connection is gone: tell the device and end.
+struct session_closed {
+  std::string_view reason;
+};
+
+}  // namespace orrery::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::ask_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::entry_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_note)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::shard_reopened)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::trim_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::write_lost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::rest_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::rest_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::reminder)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::host_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_asks)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_login)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_deliver)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_end)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_closed)
+
+namespace orrery::actors {
+
+using flush_atom = caf::atom_constant<caf::atom("flush")>;
+
+using journal_actor =
+    caf::typed_actor<caf::reacts_to<entry_batch>, caf::reacts_to<flush_atom>, caf::reacts_to<checkpoint_note>,
+                     caf::reacts_to<shard_reopened>, caf::reacts_to<trim_order>>;
+using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<checkpoint_order>,
+                                      caf::reacts_to<rest_order>, caf::reacts_to<write_lost>>;
+using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>, caf::reacts_to<reminder>,
+                                   caf::reacts_to<write_lost>, caf::reacts_to<host_tick>>;
+using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
+                                      caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
+                                      caf::reacts_to<session_closed>>;
+
+/// Figures of one shard that its host, its entities and the writer share.
+struct shard_status {
+  std::atomic<std::uint64_t> generation{1};
+  std::atomic<std::uint64_t> committed{0};   // last committed offset
+  std::atomic<std::uint64_t> tail_bytes{0};  // records behind the checkpoint
+};
+
+}  // namespace orrery::actors

@@ -1,0 +1,100 @@
+// Reads that need the store: history, lists, events, the command log. The only reader of `storage`
+// for them; runs on threads of its own, so a slow disk stops no actor.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/caller.hpp"
+#include "actors/messages.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+/// One value of one point.
+struct history_row {
+  model::timestamp time;
+  model::point_value point;
+};
+struct history_page {
+  std::vector<history_row> rows;
+  std::optional<model::timestamp> next;  // where the next page begins; nothing: this was the last
+};
+struct history_question {
+  model::entity_id device;
+  std::vector<std::string> points;  // empty: all
+  model::timestamp from, to;        // both inclusive
+  std::size_t limit = 1000;         // rows; a page never splits a time
+  bool newest_first = false;
+};
+
+struct listed_device {
+  model::entity_id id;
+  std::uint64_t revision = 0;
+  std::shared_ptr<const model::device::state> what;
+};
+struct device_page {
+  std::vector<listed_device> devices;
+  std::string next;  // cursor; empty: the last page
+};
+struct device_list_question {
+  std::string organisation;
+  std::string product_key;  // empty: all products
+  std::string cursor;
+  std::size_t limit = 50;
+  std::function<bool(const model::device::state&)> keep;  // null: all
+};
+
+struct listed_event {
+  model::timestamp time, received;
+  std::string event;
+  std::uint8_t level = 0;
+  model::object output;
+  std::string id;  // opaque
+};
+struct event_page {
+  std::vector<listed_event> events;
+  std::string next;
+};
+struct event_list_question {
+  model::entity_id device;
+  model::timestamp from, to;
+  std::string event;  // empty: all
+  std::string cursor;
+  std::size_t limit = 50;
+};
+
+struct command_page {
+  std::vector<model::device::command_record> commands;  // newest first
+  std::string next;
+};
+
+/// Thread-safe. Every callback runs once, on a thread of the pool (or an actor's): hand over and
+/// return. Fails: `unavailable`, `corrupted`, `invalid_argument` (reason "bad_cursor"), `timeout`.
+class query {
+ public:
+  query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask, std::uint16_t shard_count,
+        std::size_t threads);
+  ~query();  // waits for what runs
+
+  template <class T>
+  using then = std::function<void(model::result<T>)>;
+
+  /// Raw samples: those still in the awake entity first, then the store; one row per (point, time).
+  void history(history_question what, then<history_page> done);
+  void devices(device_list_question what, then<device_page> done);
+  void events(event_list_question what, then<event_page> done);
+  void command(model::entity_id device, model::entity_id id, then<std::optional<model::device::command_record>> done);
+  void commands(model::entity_id device, std::string cursor, std::size_t limit, then<command_page> done);
+  /// Runs any blocking work of a handler (password hashing) on the pool.
+  void run(std::function<void()> work);
+
+ private:
+  struct pool;
+  std::unique_ptr<pool> pool_;
+};
+
+}  // namespace orrery::actors

@@ -1,0 +1,148 @@
+#include "actors/session.hpp"
+
+#include <caf/all.hpp>
+
+namespace orrery::actors {
+
+void session_table::add(std::uint64_t number, session_actor who) {
+  const auto hold = std::lock_guard{mutex_};
+  sessions_[number] = std::move(who);
+}
+
+void session_table::remove(std::uint64_t number) {
+  const auto hold = std::lock_guard{mutex_};
+  sessions_.erase(number);
+}
+
+session_actor session_table::find(const model::session_ref& ref) const {
+  if (ref.node_incarnation != incarnation_)
+    return {};
+  const auto hold = std::lock_guard{mutex_};
+  const auto found = sessions_.find(ref.number);
+  return found == sessions_.end() ? session_actor{} : found->second;
+}
+
+std::size_t session_table::size() const {
+  const auto hold = std::lock_guard{mutex_};
+  return sessions_.size();
+}
+
+namespace {
+
+constexpr std::uint64_t goodbye_number = ~std::uint64_t{0};  // no question of the connection has it
+
+struct session_state {
+  session_state() = default;
+  model::session_ref ref;
+  std::optional<model::entity_id> id;   // once logged in
+  std::uint64_t login_number = 0;       // of the question that is to be granted
+  bool closing = false;
+};
+
+using pointer = session_actor::stateful_pointer<session_state>;
+
+void refuse(const std::weak_ptr<session_port>& port, const session_asks& asked) {
+  const auto to = port.lock();
+  if (!to)
+    return;
+  auto answers = std::vector<settled>{};
+  for (const auto& one : asked.items)
+    answers.push_back({one.number, model::failure{model::errc::unauthenticated, "not logged in"}});
+  to->settle(std::move(answers));
+}
+
+session_actor::behavior_type session(pointer self, session_parts parts, std::weak_ptr<session_port> port) {
+  auto& s = self->state;
+  s.ref = {parts.table->incarnation(), parts.table->next_number(), 0};
+  parts.table->add(s.ref.number, self);
+  const auto leave = [self, parts] {
+    parts.table->remove(self->state.ref.number);
+    self->quit();
+  };
+  return {
+      [self, port, leave](settled_batch& batch) {
+        auto& state = self->state;
+        for (auto& item : batch.items) {
+          if (item.number == goodbye_number)
+            return leave();
+          if (item.number != state.login_number || state.login_number == 0)
+            continue;
+          state.login_number = 0;
+          if (item.what)
+            if (const auto* reply = std::get_if<model::device::reply>(&item.what->answer))
+              if (const auto* granted = std::get_if<model::device::connection_granted>(reply)) {
+                state.id = granted->id;
+                state.ref.epoch = granted->epoch;
+              }
+        }
+        if (state.closing && !state.id)
+          return leave();  // the connection went while its login was refused
+        if (state.closing)
+          return;
+        if (const auto to = port.lock())
+          to->settle(std::move(batch.items));
+      },
+      [self, parts, port](session_asks& asked) {
+        auto& state = self->state;
+        if (!state.id)
+          return refuse(port, asked);
+        auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
+        batch.asks.reserve(asked.items.size());
+        for (auto& one : asked.items) {
+          auto& out = batch.asks.emplace_back();
+          out.from = caf::actor_cast<settler>(self);
+          out.number = one.number;
+          out.whom = *state.id;
+          out.what = model::device::command{std::move(one.what), state.ref, {}, {}};
+        }
+        parts.router->route(std::move(batch));
+      },
+      [self, parts](session_login& login) {
+        auto& state = self->state;
+        state.login_number = login.number;
+        auto how = std::move(login.how);
+        how.session = state.ref;
+        auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
+        auto& out = batch.asks.emplace_back();
+        out.from = caf::actor_cast<settler>(self);
+        out.number = login.number;
+        out.whom = std::move(login.who);
+        out.what = model::device::command{std::move(how), {}, {}, {}};
+        parts.router->route(std::move(batch));
+      },
+      [port](session_deliver& d) {
+        if (const auto to = port.lock())
+          to->deliver(std::move(d.message));
+      },
+      [port](const session_end& e) {
+        if (const auto to = port.lock())
+          to->close(e.reason);
+      },
+      [self, parts, leave](const session_closed& closed) {
+        auto& state = self->state;
+        if (state.closing)
+          return;
+        state.closing = true;
+        if (!state.id) {
+          // Still waiting for the login's answer: leave when it comes; else at once.
+          if (state.login_number == 0)
+            leave();
+          return;
+        }
+        auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
+        auto& out = batch.asks.emplace_back();
+        out.from = caf::actor_cast<settler>(self);
+        out.number = goodbye_number;
+        out.whom = *state.id;
+        out.what = model::device::command{model::device::disconnect{closed.reason}, state.ref, {}, {}};
+        parts.router->route(std::move(batch));
+      }};
+}
+
+}  // namespace
+
+session_actor spawn_session(caf::actor_system& system, session_parts parts, std::weak_ptr<session_port> port) {
+  return system.spawn(session, std::move(parts), std::move(port));
+}
+
+}  // namespace orrery::actors

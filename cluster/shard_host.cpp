@@ -1,0 +1,379 @@
+#include "cluster/shard_host.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include <caf/all.hpp>
+
+#include "observe/log.hpp"
+#include "storage/keys.hpp"
+
+namespace orrery::cluster {
+namespace {
+
+namespace keys = storage::keys;
+using actors::ask;
+using actors::ask_batch;
+
+/// One awake entity.
+struct slot {
+  actors::entity_actor actor;
+  model::entity_kind kind = model::entity_kind::device;
+  model::timestamp last_asked;
+  bool resting = false;         // told to rest, has not answered
+  bool dirty = false;           // holds telemetry that is not in the store
+  std::deque<ask> waiting;      // came while it was going to rest
+};
+
+struct checkpoint_round {
+  std::uint64_t number = 0;     // of the orders; 0: none runs
+  std::uint64_t offset = 0;     // everything up to here is in the store when all have answered
+  std::size_t open = 0;
+  bool failed = false;
+};
+
+struct host_state {
+  host_state() = default;
+  host_parts parts;
+  std::shared_ptr<const actors::entity_context> context;
+  std::unordered_map<model::entity_id, slot> slots;
+  std::unordered_map<model::device_name, model::entity_id> names;  // of awake devices, and of those being registered
+  std::map<model::timestamp, std::set<model::entity_id>> deadlines;
+  checkpoint_round round;
+  std::uint64_t rounds = 0;
+  std::uint64_t round_tail_bytes = 0;
+  model::timestamp last_checkpoint{};
+  model::timestamp last_trim{};
+};
+
+using pointer = actors::host_actor::stateful_pointer<host_state>;
+
+constexpr auto trim_interval = std::chrono::minutes{1};
+
+void answer(const ask& one, const model::failure& why) {
+  if (one.from && one.number != 0)
+    caf::anon_send(one.from, actors::settled_batch{{{one.number, why}}});
+}
+
+slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind, actors::tail unsaved = {}) {
+  auto& state = self->state;
+  auto [place, fresh] = state.slots.try_emplace(id);
+  auto& s = place->second;
+  if (!s.actor) {
+    s.dirty = !unsaved.empty();
+    s.kind = kind;
+    s.last_asked = state.context->now();
+    s.actor = actors::spawn_entity(self->system(), kind, id, state.context, std::move(unsaved));
+    state.parts.awake->fetch_add(1, std::memory_order_relaxed);
+  }
+  return s;
+}
+
+void forget(pointer self, const model::entity_id& id) {
+  auto& state = self->state;
+  if (state.slots.erase(id) > 0)
+    state.parts.awake->fetch_sub(1, std::memory_order_relaxed);
+  std::erase_if(state.names, [&](const auto& named) { return named.second == id; });
+}
+
+/// The device of that name: awake, registered in the store, or (for a registration) a new one.
+model::result<std::optional<model::entity_id>> find_name(pointer self, const model::device_name& name) {
+  auto& state = self->state;
+  if (const auto known = state.names.find(name); known != state.names.end())
+    return std::optional{known->second};
+  auto found = std::optional<model::entity_id>{};
+  const auto prefix = keys::index_prefix(state.parts.shard, "name", name.product_key + '\x1f' + name.device_key);
+  auto ok = state.context->store->scan(storage::family::index, prefix, {}, false, [&](auto key, auto) {
+    found = keys::entity_of(key);
+    return false;
+  });
+  if (!ok)
+    return ok.error();
+  if (found)
+    state.names.emplace(name, *found);
+  return found;
+}
+
+/// Turns a name into an id; answers the question itself where there is no such device.
+std::optional<model::entity_id> resolve(pointer self, const ask& one) {
+  if (const auto* id = std::get_if<model::entity_id>(&one.whom))
+    return *id;
+  const auto& name = std::get<model::device_name>(one.whom);
+  auto found = find_name(self, name);
+  if (!found) {
+    answer(one, found.error());
+    return std::nullopt;
+  }
+  if (!*found)
+    answer(one, {model::errc::not_found, "device_unknown", "no device " + name.device_key + " in product " + name.product_key});
+  return *found;
+}
+
+/// A registration comes with the new id; the name decides whether it is new.
+model::entity_id resolve_registration(pointer self, const model::entity_id& wanted, const model::device_name& name) {
+  auto found = find_name(self, name);
+  if (found && *found)
+    return **found;
+  self->state.names.emplace(name, wanted);
+  return wanted;
+}
+
+bool is_telemetry(const actors::any_command& c) {
+  const auto* device = std::get_if<model::device::command>(&c);
+  return device && std::holds_alternative<model::device::report_points>(device->what);
+}
+
+void ask_batch_here(pointer self, ask_batch& batch) {
+  auto& state = self->state;
+  const auto now = state.context->now();
+  auto next = std::size_t{0};
+  while (next < batch.asks.size()) {
+    auto& first = batch.asks[next];
+    auto id = std::optional<model::entity_id>{};
+    const auto* device = std::get_if<model::device::command>(&first.what);
+    const auto* registration = device ? std::get_if<model::device::register_device>(&device->what) : nullptr;
+    if (const auto* given = std::get_if<model::entity_id>(&first.whom); given && registration)
+      id = resolve_registration(self, *given, registration->name);
+    else
+      id = resolve(self, first);
+    if (!id) {
+      ++next;
+      continue;
+    }
+    auto& s = wake(self, *id, actors::kind_of(first.what));
+    s.last_asked = now;
+    // Questions for the same entity that stand together travel together.
+    auto group = ask_batch{.shard = batch.shard, .asks = {}};
+    const auto whom = first.whom;
+    const auto is_new = registration != nullptr;
+    do {
+      auto& one = batch.asks[next];
+      if (is_telemetry(one.what))
+        s.dirty = true;
+      if (s.resting)
+        s.waiting.push_back(std::move(one));
+      else
+        group.asks.push_back(std::move(one));
+      ++next;
+    } while (!is_new && next < batch.asks.size() && batch.asks[next].whom == whom);
+    if (!group.asks.empty())
+      self->send(s.actor, std::move(group));
+  }
+}
+
+/// Replays the tail of the journal and wakes the entities in it.
+model::status open_shard(pointer self) {
+  auto& state = self->state;
+  const auto& store = *state.context->store;
+  const auto meta = store.meta(state.parts.shard);
+  if (!meta)
+    return meta.error();
+  struct unsaved {
+    model::entity_kind kind;
+    actors::tail records;
+  };
+  auto tails = std::unordered_map<model::entity_id, unsaved>{};
+  auto last = meta->next_offset - 1;
+  auto bytes = std::uint64_t{0};
+  auto ok = store.replay(state.parts.shard, meta->checkpoint_offset + 1,
+                         [&](std::uint64_t offset, std::uint64_t, const storage::record& r) {
+                           auto& t = tails[r.entity];
+                           t.kind = r.kind;
+                           t.records.push_back({r.revision, r.events});
+                           last = std::max(last, offset);
+                           bytes += r.events.size();
+                           return true;
+                         });
+  if (!ok)
+    return ok;
+  state.context->shard->committed.store(last, std::memory_order_release);
+  state.context->shard->tail_bytes.store(bytes, std::memory_order_relaxed);
+  for (auto& [id, t] : tails)
+    wake(self, id, t.kind, std::move(t.records));
+  if (!tails.empty())
+    observe::log::info("shard", "replayed", {{"shard", state.parts.shard}, {"entities", tails.size()}, {"bytes", bytes}});
+  return {};
+}
+
+/// Sessions of earlier incarnations of this node ended with them.
+model::status tell_lost_sessions(pointer self) {
+  auto& state = self->state;
+  auto lost = std::vector<std::pair<model::entity_id, std::uint64_t>>{};
+  auto ok = state.context->store->scan(
+      storage::family::index, keys::index_prefix(state.parts.shard, "session"), {}, false, [&](auto key, auto) {
+        const auto id = keys::entity_of(key);
+        const auto value = keys::index_value_of(key);
+        if (id && value) {
+          const auto incarnation = static_cast<std::uint64_t>(model::to_ms(keys::from_ordered(*value)));
+          if (incarnation != state.parts.node_incarnation)
+            lost.emplace_back(*id, incarnation);
+        }
+        return true;
+      });
+  if (!ok)
+    return ok;
+  for (const auto& [id, incarnation] : lost) {
+    auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
+    auto& one = batch.asks.emplace_back();
+    one.whom = id;
+    one.what = model::device::command{model::device::session_lost{incarnation}, {}, {}, {}};
+    ask_batch_here(self, batch);
+  }
+  return {};
+}
+
+model::status load_deadlines(pointer self) {
+  auto& state = self->state;
+  return state.context->store->scan(storage::family::index, keys::index_prefix(state.parts.shard, "due"), {}, false,
+                                    [&](auto key, auto) {
+                                      const auto id = keys::entity_of(key);
+                                      const auto value = keys::index_value_of(key);
+                                      if (id && value)
+                                        state.deadlines[keys::from_ordered(*value)].insert(*id);
+                                      return true;
+                                    });
+}
+
+void wake_due(pointer self) {
+  auto& state = self->state;
+  const auto now = state.context->now();
+  while (!state.deadlines.empty() && state.deadlines.begin()->first <= now) {
+    const auto due = std::move(state.deadlines.begin()->second);
+    state.deadlines.erase(state.deadlines.begin());
+    for (const auto& id : due) {
+      auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
+      auto& one = batch.asks.emplace_back();
+      one.whom = id;
+      one.what = model::device::command{model::device::time_passed{}, {}, {}, {}};
+      ask_batch_here(self, batch);
+    }
+  }
+}
+
+void rest_idle(pointer self) {
+  auto& state = self->state;
+  const auto before = state.context->now() - state.parts.options.idle_timeout;
+  for (auto& [id, s] : state.slots)
+    if (!s.resting && s.last_asked <= before) {
+      s.resting = true;
+      self->send(s.actor, actors::rest_order{});
+    }
+}
+
+void begin_checkpoint(pointer self) {
+  auto& state = self->state;
+  const auto now = state.context->now();
+  auto& shard = *state.context->shard;
+  const auto bytes = shard.tail_bytes.load(std::memory_order_relaxed);
+  if (state.round.number != 0 || bytes == 0)
+    return;
+  if (bytes < state.parts.options.checkpoint_bytes && now < state.last_checkpoint + state.parts.options.checkpoint_interval)
+    return;
+  state.last_checkpoint = now;
+  state.round_tail_bytes = bytes;
+  state.round = {.number = ++state.rounds, .offset = shard.committed.load(std::memory_order_acquire)};
+  for (auto& [id, s] : state.slots)
+    if (s.dirty) {
+      s.dirty = false;
+      ++state.round.open;
+      self->send(s.actor, actors::checkpoint_order{state.round.number});
+    }
+  if (state.round.open == 0) {  // nothing but events that are in rows already
+    ++state.round.open;
+    self->send(self, actors::settled_batch{{{state.round.number, actors::outcome{}}}});
+  }
+}
+
+void end_checkpoint(pointer self) {
+  auto& state = self->state;
+  auto& shard = *state.context->shard;
+  if (!state.round.failed) {
+    shard.tail_bytes.fetch_sub(state.round_tail_bytes, std::memory_order_relaxed);
+    self->send(state.context->journal, actors::checkpoint_note{state.parts.shard, shard.generation.load(), state.round.offset});
+  }
+  state.round = {};
+}
+
+/// Everything decided on top of a lost write goes; what was committed comes back from the store.
+void reload(pointer self, const actors::write_lost& lost) {
+  auto& state = self->state;
+  auto waiting = std::vector<ask>{};
+  for (auto& [id, s] : state.slots) {
+    self->send(s.actor, lost);
+    std::move(s.waiting.begin(), s.waiting.end(), std::back_inserter(waiting));
+  }
+  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()), std::memory_order_relaxed);
+  state.slots.clear();
+  state.names.clear();
+  state.round = {};
+  for (const auto& one : waiting)
+    answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});
+  if (auto ok = open_shard(self); !ok)
+    observe::log::error("shard", "not_reloaded", {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
+}
+
+actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
+  auto& state = self->state;
+  state.parts = std::move(parts);
+  auto context = state.parts.context;
+  context.host = self;
+  state.context = std::make_shared<const actors::entity_context>(std::move(context));
+  state.last_checkpoint = state.last_trim = state.context->now();
+  auto ok = open_shard(self);
+  if (ok)
+    ok = load_deadlines(self);
+  if (ok && state.parts.shard != model::catalogue_shard)
+    ok = tell_lost_sessions(self);
+  state.parts.on_open(ok);
+  self->delayed_send(self, state.parts.options.tick, actors::host_tick{});
+  return {[self](actors::settled_batch& batch) {
+            auto& round = self->state.round;
+            for (const auto& item : batch.items)
+              if (round.number != 0 && item.number == round.number) {
+                round.failed = round.failed || !item.what;
+                if (--round.open == 0)
+                  end_checkpoint(self);
+              }
+          },
+          [self](ask_batch& batch) { ask_batch_here(self, batch); },
+          [self](const actors::rest_answer& rest) {
+            auto& slots = self->state.slots;
+            const auto found = slots.find(rest.id);
+            if (found == slots.end())
+              return;
+            found->second.resting = false;
+            auto waiting = std::exchange(found->second.waiting, {});
+            if (rest.rested)
+              forget(self, rest.id);
+            else
+              found->second.dirty = false;  // it has just written what it held
+            auto batch = ask_batch{.shard = self->state.parts.shard, .asks = {}};
+            std::move(waiting.begin(), waiting.end(), std::back_inserter(batch.asks));
+            if (!batch.asks.empty())
+              ask_batch_here(self, batch);
+          },
+          [self](const actors::reminder& r) { self->state.deadlines[r.at].insert(r.id); },
+          [self](const actors::write_lost& lost) { reload(self, lost); },
+          [self](actors::host_tick) {
+            wake_due(self);
+            rest_idle(self);
+            begin_checkpoint(self);
+            auto& s = self->state;
+            if (const auto now = s.context->now(); now >= s.last_trim + trim_interval) {
+              s.last_trim = now;
+              self->send(s.context->journal, actors::trim_order{s.parts.shard});
+            }
+            self->delayed_send(self, s.parts.options.tick, actors::host_tick{});
+          }};
+}
+
+}  // namespace
+
+actors::host_actor spawn_shard_host(caf::actor_system& system, host_parts parts) {
+  return system.spawn(shard_host, std::move(parts));
+}
+
+}  // namespace orrery::cluster

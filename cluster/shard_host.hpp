@@ -1,0 +1,36 @@
+// The entities of one shard held here: wakes one on its first question, rests it when it is idle,
+// runs checkpoints and deadlines, reloads all after a lost write.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include <caf/fwd.hpp>
+
+#include "actors/entity.hpp"
+#include "actors/messages.hpp"
+
+namespace orrery::cluster {
+
+struct host_options {
+  model::milliseconds idle_timeout{std::chrono::minutes{5}};
+  std::size_t checkpoint_bytes = 512 * 1024;  // of this shard: the node's limit over its shards
+  model::milliseconds checkpoint_interval{std::chrono::seconds{30}};
+  model::milliseconds tick{std::chrono::seconds{1}};
+};
+
+struct host_parts {
+  model::shard_id shard = 0;
+  actors::entity_context context;  // `host` is filled in by the host itself
+  host_options options;
+  std::uint64_t node_incarnation = 0;
+  std::shared_ptr<std::atomic<std::int64_t>> awake;  // entities awake on this node
+  /// Set once the tail is replayed and lost sessions are told.
+  std::function<void(model::status)> on_open;
+};
+
+/// Opens the shard: replays the tail behind its checkpoint, wakes the entities in it, tells devices
+/// whose session was on an earlier incarnation of this node that it is lost.
+actors::host_actor spawn_shard_host(caf::actor_system& system, host_parts parts);
+
+}  // namespace orrery::cluster

@@ -1,0 +1,330 @@
+#include "config/load.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include <yaml-cpp/yaml.h>
+
+namespace orrery::config {
+namespace {
+
+/// One key: where its value lives, how it is read and shown, and what it is for.
+struct key {
+  std::string name;  // "section.key" or "listeners.mqtt.port"
+  std::string help;
+  std::function<std::optional<std::string>(settings&, const std::string&)> read;  // what is wrong
+  std::function<std::string(const settings&)> show;
+};
+
+std::optional<std::uint64_t> scaled(const std::string& text, std::initializer_list<std::pair<const char*, std::uint64_t>> units) {
+  auto n = std::uint64_t{0};
+  const auto* end = text.data() + text.size();
+  const auto [ptr, error] = std::from_chars(text.data(), end, n);
+  if (error != std::errc{} || ptr == text.data())
+    return std::nullopt;
+  auto unit = std::string{ptr, end};
+  unit.erase(0, unit.find_first_not_of(' ') == std::string::npos ? unit.size() : unit.find_first_not_of(' '));
+  for (const auto& [name, factor] : units)
+    if (unit == name)
+      return n > UINT64_MAX / factor ? std::nullopt : std::optional{n * factor};
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> size_in(const std::string& text) {
+  return scaled(text, {{"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024ull * 1024 * 1024}});
+}
+std::optional<std::uint64_t> ms_in(const std::string& text) {
+  return scaled(text, {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}});
+}
+std::string show_ms(milliseconds d) {
+  const auto n = d.count();
+  if (n % 86'400'000 == 0)
+    return std::to_string(n / 86'400'000) + "d";
+  if (n % 3'600'000 == 0)
+    return std::to_string(n / 3'600'000) + "h";
+  if (n % 60'000 == 0)
+    return std::to_string(n / 60'000) + "min";
+  return n % 1000 == 0 ? std::to_string(n / 1000) + "s" : std::to_string(n) + "ms";
+}
+std::string show_size(std::uint64_t n) {
+  if (n != 0 && n % (1024ull * 1024 * 1024) == 0)
+    return std::to_string(n / (1024ull * 1024 * 1024)) + "GiB";
+  if (n != 0 && n % (1024 * 1024) == 0)
+    return std::to_string(n / (1024 * 1024)) + "MiB";
+  return n != 0 && n % 1024 == 0 ? std::to_string(n / 1024) + "KiB" : std::to_string(n);
+}
+
+template <class Get>
+key text_key(std::string name, std::string help, Get get, std::vector<std::string> choices = {}) {
+  return {std::move(name), std::move(help),
+          [get, choices](settings& s, const std::string& v) -> std::optional<std::string> {
+            if (!choices.empty() && std::find(choices.begin(), choices.end(), v) == choices.end()) {
+              auto all = std::string{};
+              for (const auto& c : choices)
+                all += (all.empty() ? "" : ", ") + c;
+              return "expected one of " + all;
+            }
+            get(s) = v;
+            return std::nullopt;
+          },
+          [get](const settings& s) { return "\"" + get(const_cast<settings&>(s)) + "\""; }};
+}
+template <class Get>
+key truth_key(std::string name, std::string help, Get get) {
+  return {std::move(name), std::move(help),
+          [get](settings& s, const std::string& v) -> std::optional<std::string> {
+            if (v != "true" && v != "false")
+              return "expected true or false";
+            get(s) = v == "true";
+            return std::nullopt;
+          },
+          [get](const settings& s) { return get(const_cast<settings&>(s)) ? "true" : "false"; }};
+}
+template <class Get>
+key number_key(std::string name, std::string help, std::uint64_t least, std::uint64_t most, Get get) {
+  return {std::move(name), std::move(help),
+          [get, least, most](settings& s, const std::string& v) -> std::optional<std::string> {
+            const auto n = scaled(v, {{"", 1}});
+            if (!n || *n < least || *n > most)
+              return "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+            get(s) = static_cast<std::remove_reference_t<decltype(get(s))>>(*n);
+            return std::nullopt;
+          },
+          [get](const settings& s) { return std::to_string(get(const_cast<settings&>(s))); }};
+}
+template <class Get>
+key size_key(std::string name, std::string help, std::uint64_t least, Get get) {
+  return {std::move(name), std::move(help),
+          [get, least](settings& s, const std::string& v) -> std::optional<std::string> {
+            const auto n = size_in(v);
+            if (!n || *n < least)
+              return "expected a size of at least " + show_size(least) + ", such as 32MiB";
+            get(s) = *n;
+            return std::nullopt;
+          },
+          [get](const settings& s) { return show_size(get(const_cast<settings&>(s))); }};
+}
+template <class Get>
+key time_key(std::string name, std::string help, milliseconds least, Get get) {
+  return {std::move(name), std::move(help),
+          [get, least](settings& s, const std::string& v) -> std::optional<std::string> {
+            const auto n = ms_in(v);
+            if (!n || milliseconds{*n} < least)
+              return "expected a duration of at least " + show_ms(least) + ", such as 30s, 5min, 72h or 30d";
+            get(s) = milliseconds{*n};
+            return std::nullopt;
+          },
+          [get](const settings& s) { return show_ms(get(const_cast<settings&>(s))); }};
+}
+
+#define ORRERY_AT(member) [](settings& s) -> auto& { return s.member; }
+
+std::vector<key> make_table() {
+  using std::chrono::seconds;
+  auto t = std::vector<key>{
+      text_key("node.name", "the node's name in logs and replies", ORRERY_AT(node.name)),
+      text_key("node.data", "folder of everything that lasts", ORRERY_AT(node.data)),
+  };
+  const auto port = [&](const std::string& name, const std::string& help, auto get) {
+    const auto prefix = "listeners." + name + ".";
+    t.push_back(truth_key(prefix + "enabled", help, [get](settings& s) -> auto& { return get(s).enabled; }));
+    t.push_back(text_key(prefix + "host", "address it binds to", [get](settings& s) -> auto& { return get(s).host; }));
+    t.push_back(number_key(prefix + "port", "0: any free one", 0, 65535, [get](settings& s) -> auto& { return get(s).port; }));
+  };
+  port("mqtt", "MQTT 3.1.1, plain", ORRERY_AT(listeners.mqtt));
+  port("mqtts", "MQTT 3.1.1 over TLS", ORRERY_AT(listeners.mqtts));
+  port("api", "REST API and stream, plain", ORRERY_AT(listeners.api));
+  port("apis", "REST API and stream over TLS", ORRERY_AT(listeners.apis));
+  port("admin", "/healthz /readyz /metrics", ORRERY_AT(listeners.admin));
+  auto rest = std::vector<key>{
+      number_key("listeners.max_connections", "per listener", 1, 1'000'000, ORRERY_AT(listeners.max_connections)),
+      number_key("listeners.max_half_open", "connected and not logged in, per listener", 1, 1'000'000,
+                 ORRERY_AT(listeners.max_half_open)),
+      time_key("listeners.login_timeout", "until the login must be complete", milliseconds{100},
+               ORRERY_AT(listeners.login_timeout)),
+      text_key("tls.certificate", "PEM file; empty: made under <data>/pki", ORRERY_AT(tls.certificate)),
+      text_key("tls.key", "PEM file", ORRERY_AT(tls.key)),
+      text_key("storage.durability", "sync: fsync per group; os: survives kill -9, not power loss",
+               ORRERY_AT(storage.durability), {"sync", "os"}),
+      time_key("storage.journal_retention", "how long journal records are kept", seconds{1}, ORRERY_AT(storage.journal_retention)),
+      time_key("storage.sample_retention", "how long history is kept", std::chrono::hours{1}, ORRERY_AT(storage.sample_retention)),
+      size_key("storage.checkpoint_bytes", "journal behind the checkpoint of a node: bounds the replay at start", 1024 * 1024,
+               ORRERY_AT(storage.checkpoint_bytes)),
+      time_key("storage.checkpoint_interval", "latest time between checkpoints", seconds{1}, ORRERY_AT(storage.checkpoint_interval)),
+      size_key("storage.queue_max_bytes", "waiting for the journal; above it sockets are not read", 1024 * 1024,
+               ORRERY_AT(storage.queue_max_bytes)),
+      size_key("storage.block_cache_bytes", "cache of the database", 8 * 1024 * 1024, ORRERY_AT(storage.block_cache_bytes)),
+      size_key("storage.write_buffer_bytes", "memtables of the database together", 16 * 1024 * 1024,
+               ORRERY_AT(storage.write_buffer_bytes)),
+      time_key("entities.idle_timeout", "an entity not asked that long leaves memory", milliseconds{100},
+               ORRERY_AT(entities.idle_timeout)),
+      size_key("mqtt.max_packet_bytes", "larger packets end their connection", 1024, ORRERY_AT(mqtt.max_packet_bytes)),
+      number_key("mqtt.max_subscriptions", "per connection", 1, 100'000, ORRERY_AT(mqtt.max_subscriptions)),
+      number_key("mqtt.max_unsettled", "publishes taken and not answered, per connection; above it its socket is not read", 1,
+                 100'000, ORRERY_AT(mqtt.max_unsettled)),
+      number_key("mqtt.max_queued", "downstream messages waiting, per connection", 1, 100'000, ORRERY_AT(mqtt.max_queued)),
+      time_key("mqtt.answer_timeout", "a publish not settled by then is answered as failed", seconds{1},
+               ORRERY_AT(mqtt.answer_timeout)),
+      size_key("api.max_body_bytes", "largest request body", 1024, ORRERY_AT(api.max_body_bytes)),
+      time_key("api.access_ttl", "life of an access token", seconds{1}, ORRERY_AT(api.access_ttl)),
+      time_key("api.refresh_ttl", "life of a refresh token", seconds{1}, ORRERY_AT(api.refresh_ttl)),
+      number_key("api.max_login_failures", "bad passwords until the login is locked", 1, 1000, ORRERY_AT(api.max_login_failures)),
+      time_key("api.ask_timeout", "longest wait for an entity", milliseconds{100}, ORRERY_AT(api.ask_timeout)),
+      number_key("api.max_connections", "per listener", 1, 100'000, ORRERY_AT(api.max_connections)),
+      number_key("stream.max_queued", "items per subscription, then the oldest go and a gap is told", 1, 10'000'000,
+                 ORRERY_AT(stream.max_queued)),
+      number_key("stream.max_subscriptions", "per socket", 1, 10'000, ORRERY_AT(stream.max_subscriptions)),
+      size_key("stream.max_pending_bytes", "sent to a socket and not taken by it", 1024, ORRERY_AT(stream.max_pending_bytes)),
+      number_key("commands.max_queued", "commands waiting per device", 1, 10'000, ORRERY_AT(commands.max_queued)),
+      number_key("threads.io", "threads of the sockets", 1, 64, ORRERY_AT(threads.io)),
+      number_key("threads.actors", "threads of the actors", 1, 64, ORRERY_AT(threads.actors)),
+      number_key("threads.query", "threads of reads from the store", 1, 64, ORRERY_AT(threads.query)),
+      text_key("log.level", "debug, info, warn, error or off", ORRERY_AT(log.level), {"debug", "info", "warn", "error", "off"}),
+      text_key("cluster.coordinator", "embedded: one node", ORRERY_AT(cluster.coordinator), {"embedded"}),
+      number_key("cluster.shard_count", "fixed when the data folder is made", 1, 4096, ORRERY_AT(cluster.shard_count)),
+  };
+  std::move(rest.begin(), rest.end(), std::back_inserter(t));
+  return t;
+}
+
+const std::vector<key>& table() {
+  static const auto t = make_table();
+  return t;
+}
+
+std::size_t distance(const std::string& a, const std::string& b) {
+  auto row = std::vector<std::size_t>(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    auto diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const auto above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string hint(const std::string& name) {
+  const auto& t = table();
+  const auto nearest = std::min_element(t.begin(), t.end(), [&](const key& a, const key& b) {
+    return distance(name, a.name) < distance(name, b.name);
+  });
+  return "unknown setting " + name + "; did you mean " + nearest->name + "?";
+}
+
+class loader {
+ public:
+  void set(const std::string& where, const std::string& name, const std::string& text) {
+    for (const auto& k : table())
+      if (k.name == name) {
+        if (const auto wrong = k.read(made, text))
+          note(where, name + ": " + *wrong + ", got \"" + text + "\"");
+        return;
+      }
+    note(where, hint(name));
+  }
+
+  void read_file(const std::string& path) {
+    try {
+      const auto root = YAML::LoadFile(path);
+      if (!root.IsNull())
+        walk(path, "", root);
+    } catch (const YAML::BadFile&) {
+      note(path, "the file cannot be read");
+    } catch (const YAML::ParserException& e) {
+      note(path + ":" + std::to_string(e.mark.line + 1), "not YAML: " + e.msg);
+    }
+  }
+
+  void check() {
+    if (made.tls.certificate.empty() != made.tls.key.empty())
+      note("settings", "tls.certificate and tls.key go together: give both or none");
+    if (!made.listeners.api.enabled && !made.listeners.apis.enabled)
+      note("settings", "listeners.api or listeners.apis must be enabled: without them nobody can manage the node");
+    if (!problems.empty())
+      throw bad_settings{problems};
+  }
+
+  settings made;
+  std::string problems;
+
+ private:
+  void note(const std::string& where, const std::string& what) { problems += where + ": " + what + "\n"; }
+
+  void walk(const std::string& path, const std::string& prefix, const YAML::Node& node) {
+    const auto where = path + ":" + std::to_string(node.Mark().line + 1);
+    if (node.IsMap()) {
+      for (const auto& item : node)
+        walk(path, prefix.empty() ? item.first.as<std::string>() : prefix + "." + item.first.as<std::string>(), item.second);
+    } else if (node.IsScalar()) {
+      set(where, prefix, node.as<std::string>());
+    } else if (!node.IsNull()) {
+      note(where, prefix + ": expected one value, not a list");
+    }
+  }
+};
+
+/// ORRERY_STORAGE__CHECKPOINT_BYTES -> storage.checkpoint_bytes
+std::string setting_of(const std::string& variable) {
+  auto name = std::string{};
+  for (std::size_t i = 7; i < variable.size(); ++i)
+    if (variable.compare(i, 2, "__") == 0) {
+      name += '.';
+      ++i;
+    } else {
+      name += static_cast<char>(std::tolower(static_cast<unsigned char>(variable[i])));
+    }
+  return name;
+}
+
+}  // namespace
+
+settings load(const sources& from) {
+  auto l = loader{};
+  if (!from.file.empty())
+    l.read_file(from.file);
+  for (const auto& [variable, text] : from.environment)
+    if (variable.starts_with("ORRERY_") && variable.find("__") != std::string::npos)
+      l.set("environment " + variable, setting_of(variable), text);
+  for (const auto& assignment : from.set) {
+    const auto at = assignment.find('=');
+    if (at == std::string::npos)
+      l.set("--set " + assignment, assignment, "");
+    else
+      l.set("--set " + assignment, assignment.substr(0, at), assignment.substr(at + 1));
+  }
+  l.check();
+  return std::move(l.made);
+}
+
+std::string print(const settings& s) {
+  auto out = std::string{};
+  auto open = std::vector<std::string>{};
+  for (const auto& k : table()) {
+    auto parts = std::vector<std::string>{};
+    for (std::size_t from = 0; from <= k.name.size();) {
+      const auto to = std::min(k.name.find('.', from), k.name.size());
+      parts.push_back(k.name.substr(from, to - from));
+      from = to + 1;
+    }
+    auto same = std::size_t{0};
+    while (same + 1 < parts.size() && same < open.size() && open[same] == parts[same])
+      ++same;
+    open.resize(same);
+    for (auto i = same; i + 1 < parts.size(); ++i) {
+      out += std::string(2 * i, ' ') + parts[i] + ":\n";
+      open.push_back(parts[i]);
+    }
+    out += std::string(2 * (parts.size() - 1), ' ') + parts.back() + ": " + k.show(s) + "  # " + k.help + "\n";
+  }
+  return out;
+}
+
+}  // namespace orrery::config

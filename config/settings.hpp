@@ -1,0 +1,99 @@
+// Every setting of a node, by section, with its default.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace orrery::config {
+
+using milliseconds = std::chrono::milliseconds;
+
+struct listener {
+  bool enabled = false;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;
+};
+
+struct settings {
+  struct node_section {
+    std::string name = "orrery-1";
+    std::string data = "data";
+  } node;
+
+  /// Plain device ports bind to loopback: they carry replayable signatures.
+  struct listeners_section {
+    listener mqtt{true, "127.0.0.1", 11883};
+    listener mqtts{true, "0.0.0.0", 18883};
+    listener api{true, "127.0.0.1", 8090};
+    listener apis{true, "0.0.0.0", 8493};
+    listener admin{true, "127.0.0.1", 8091};
+    std::uint64_t max_connections = 19'000;      // each; a process may hold 20,000 files
+    std::uint64_t max_half_open = 5'000;         // connected, not logged in
+    milliseconds login_timeout{std::chrono::seconds{5}};
+  } listeners;
+
+  struct tls_section {
+    std::string certificate, key;  // PEM files; empty: made under <data>/pki
+  } tls;
+
+  struct storage_section {
+    std::string durability = "sync";  // sync: fsync per group; os: survives kill -9, not power loss
+    milliseconds journal_retention{std::chrono::hours{72}};
+    milliseconds sample_retention{std::chrono::hours{24 * 30}};
+    std::uint64_t checkpoint_bytes = 32 * 1024 * 1024;  // bounds the replay at start
+    milliseconds checkpoint_interval{std::chrono::seconds{30}};
+    std::uint64_t queue_max_bytes = 64 * 1024 * 1024;   // above it sockets are not read
+    std::uint64_t block_cache_bytes = 256 * 1024 * 1024;
+    std::uint64_t write_buffer_bytes = 256 * 1024 * 1024;
+  } storage;
+
+  struct entities_section {
+    milliseconds idle_timeout{std::chrono::minutes{5}};
+  } entities;
+
+  struct mqtt_section {
+    std::uint64_t max_packet_bytes = 525'312;   // 512 KiB of payload and its topic
+    std::uint64_t max_subscriptions = 256;      // per connection
+    std::uint64_t max_unsettled = 1'000;        // publishes taken and not answered, per connection
+    std::uint64_t max_queued = 1'000;           // downstream messages waiting, per connection
+    milliseconds answer_timeout{std::chrono::seconds{10}};
+  } mqtt;
+
+  struct api_section {
+    std::uint64_t max_body_bytes = 8 * 1024 * 1024;
+    milliseconds access_ttl{std::chrono::minutes{60}};
+    milliseconds refresh_ttl{std::chrono::hours{24 * 14}};
+    std::uint64_t max_login_failures = 5;
+    milliseconds ask_timeout{std::chrono::seconds{10}};
+    std::uint64_t max_connections = 2'000;
+  } api;
+
+  struct stream_section {
+    std::uint64_t max_queued = 10'000;          // items per subscription, then the oldest go
+    std::uint64_t max_subscriptions = 100;      // per socket
+    std::uint64_t max_pending_bytes = 4 * 1024 * 1024;  // written to a socket and not taken
+  } stream;
+
+  struct commands_section {
+    std::uint64_t max_queued = 50;              // per device
+  } commands;
+
+  struct threads_section {
+    std::uint64_t io = 1;
+    std::uint64_t actors = 1;
+    std::uint64_t query = 2;
+  } threads;
+
+  struct log_section {
+    std::string level = "info";
+  } log;
+
+  struct cluster_section {
+    std::string coordinator = "embedded";
+    std::uint64_t shard_count = 64;             // fixed when the data folder is made
+  } cluster;
+};
+
+}  // namespace orrery::config

@@ -1,0 +1,358 @@
+// A device: everything that may be asked of it, everything that can happen to it, and what it is.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/credentials.hpp"
+#include "model/effect.hpp"
+#include "model/ids.hpp"
+#include "model/result.hpp"
+#include "model/thing_model.hpp"
+#include "model/time.hpp"
+#include "model/value.hpp"
+
+namespace orrery::model::device {
+
+enum class admin_state : std::uint8_t { enabled = 0, disabled = 1 };
+enum class protocol : std::uint8_t { none = 0, mqtt = 1, http = 2, coap = 3 };
+
+struct latest_point {
+  std::string id;
+  value v;
+  std::int8_t quality = -1;
+  timestamp time;         // the device's
+  timestamp server_time;  // of acceptance
+  bool operator==(const latest_point&) const = default;
+};
+
+/// A service call or point write on its way through the queue (states and numbers as the wire
+/// protocol has them).
+struct command_record {
+  enum class state_code : std::uint8_t {
+    queued = 1, cancelled = 2, expired = 3, sent = 4, succeeded = 5, failed = 6, timed_out = 7
+  };
+  enum class form : std::uint8_t { service = 0, points = 1 };
+  entity_id id;
+  form type = form::service;
+  std::string element;  // service id; empty for points
+  object input;
+  std::string actor;    // who asked
+  milliseconds timeout{30'000};
+  milliseconds pending_ttl{0};
+  state_code state = state_code::queued;
+  timestamp created_at, sent_at{}, finished_at{};
+  std::string downlink_id;  // set when sent
+  waiter_ref waiter;
+  int code = 0;             // the device's answer
+  value output;
+  std::string message;
+  std::optional<value> late_reply;
+  bool operator==(const command_record&) const = default;
+};
+
+// ---- commands -----------------------------------------------------------------------------------
+
+struct register_device {
+  device_name name;
+  std::string organisation;
+  std::string display_name, description, timezone;
+  sealed_secret secret;
+  object attributes;
+  std::map<std::string, std::string> tags;
+};
+struct update_device {
+  std::optional<std::string> display_name, description, timezone;
+  object attributes;                                       // null takes away
+  std::map<std::string, std::optional<std::string>> tags;  // nothing takes away
+};
+struct set_admin_state {
+  admin_state wanted;
+  std::string reason;
+};
+struct remove_device {};
+struct reset_secret {
+  sealed_secret secret;
+  milliseconds overlap{0};  // the old one stays valid that long
+};
+struct connect {
+  login_proof proof;
+  session_ref session;  // epoch 0: the device gives the next one
+  device::protocol protocol = protocol::mqtt;
+  std::string address;
+  bool secure = false;  // came over TLS
+};
+struct disconnect {
+  std::string_view reason;  // static text: "client", "keep_alive", "socket", "taken_over", ...
+};
+/// A node's incarnation is gone: its sessions are too.
+struct session_lost {
+  std::uint64_t node_incarnation;
+};
+struct posted_sample {
+  std::optional<timestamp> time;  // nothing: when it is accepted
+  std::vector<posted_point> points;
+};
+struct report_points {
+  std::vector<posted_sample> samples;
+  bool backfill = false;      // recovered history: never a newer latest value's rival
+  bool skip_invalid = false;  // drop bad points, keep the rest
+};
+struct report_event {
+  std::string event;
+  object output;
+  std::optional<timestamp> time;
+};
+struct change_attributes {
+  object changes;  // null takes away
+  thing_model::side side = thing_model::side::device;
+};
+struct change_tags {
+  std::map<std::string, std::optional<std::string>> changes;  // nothing takes away
+  bool replace = false;                                       // all others go
+};
+struct send_command {
+  command_record what;  // id, type, element, input, actor, timeout, pending_ttl, waiter
+};
+struct complete_command {
+  std::string downlink_id;
+  int code = 0;  // 0 and 200 are success
+  value output;
+  std::string message;
+};
+struct cancel_commands {
+  std::optional<entity_id> id;  // nothing: all that wait
+};
+struct time_passed {};
+
+// Reads: answered in the order of what was asked before.
+struct read_device {};
+struct read_latest {
+  std::vector<std::string> ids;  // empty: all
+};
+/// Samples that are not in the store yet.
+struct read_samples {
+  timestamp from, to;
+};
+
+using order = std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
+                           connect, disconnect, session_lost, report_points, report_event,
+                           change_attributes, change_tags, send_command, complete_command,
+                           cancel_commands, time_passed, read_device, read_latest, read_samples>;
+
+/// An order and who gives it. A session's orders are refused once it is no longer the device's
+/// session; `session.number` 0: an application or the service itself, named by `actor`.
+struct command {
+  order what;
+  session_ref session;
+  std::string actor;
+  std::optional<std::uint64_t> expected_revision;  // If-Match
+};
+
+// ---- events: journaled, numbered for ever --------------------------------------------------------
+
+struct registered {
+  register_device as;
+  timestamp at;
+};
+struct updated {
+  update_device changes;
+  timestamp at;
+};
+struct admin_state_set {
+  admin_state now;
+  std::string reason;
+  timestamp at;
+};
+struct removed {
+  timestamp at;
+};
+struct secret_set {
+  sealed_secret secret;
+  timestamp old_valid_until;
+};
+struct connected {
+  session_ref session;
+  device::protocol protocol;
+  std::string address;
+  bool secure;
+  bool first;  // activates the device
+  timestamp at;
+};
+struct disconnected {
+  session_ref session;
+  std::string reason;
+  timestamp at;
+};
+struct points_accepted {
+  std::vector<sample> samples;
+  bool backfill;
+  timestamp at;
+};
+struct event_raised {
+  std::string event;
+  std::uint8_t level;  // event_spec::severity
+  object output;
+  timestamp time, at;
+};
+struct attributes_changed {
+  object changes;
+  timestamp at;
+};
+struct tags_changed {
+  std::map<std::string, std::optional<std::string>> changes;
+  bool replace;
+  timestamp at;
+};
+struct command_queued {
+  command_record what;
+};
+struct command_sent {
+  entity_id id;
+  std::string downlink_id;
+  timestamp at;
+};
+struct command_finished {
+  command_record what;  // as it ended
+};
+struct late_reply_noted {
+  command_record what;
+};
+
+using event = std::variant<registered, updated, admin_state_set, removed, secret_set, connected,
+                           disconnected, points_accepted, event_raised, attributes_changed,
+                           tags_changed, command_queued, command_sent, command_finished,
+                           late_reply_noted>;
+
+// ---- state ---------------------------------------------------------------------------------------
+
+struct connection_state {
+  bool online = false;
+  session_ref session;
+  device::protocol protocol = protocol::none;
+  std::string address;
+  bool secure = false;
+  timestamp since{};
+  std::string reason;  // why it went offline
+  bool operator==(const connection_state&) const = default;
+};
+
+/// What is in the `latest` and `series` families, and not in the snapshot of the entity.
+struct telemetry {
+  std::vector<latest_point> latest;                          // sorted by id
+  std::vector<std::shared_ptr<const points_accepted>> unsaved;  // in order of acceptance
+  std::size_t unsaved_points = 0;
+};
+
+struct state {
+  bool exists = false;
+  bool deleted = false;
+  device_name name;
+  std::string organisation, display_name, description, timezone;
+  admin_state admin = admin_state::enabled;
+  std::string admin_reason;
+  timestamp created_at{}, updated_at{};
+  std::optional<timestamp> activated_at;
+  sealed_secret secret, old_secret;
+  timestamp old_secret_until{};
+  object attributes;
+  std::map<std::string, std::string> tags;
+  connection_state connection;
+  std::uint64_t session_epoch = 0;
+  std::uint64_t downlinks = 0;  // last downlink id given
+  timestamp last_online{}, last_offline{}, last_data{};
+  std::vector<command_record> commands;       // queued or sent, in order; the sent one is first
+  std::vector<command_record> timed_out;      // the last few, so that a late reply finds its record
+  device::telemetry telemetry;
+};
+
+/// What a device's secrets are sealed for (keyring::seal).
+std::string secret_owner(const device_name& name);
+
+/// "inactive", "online", "offline" or "disabled".
+std::string_view status_of(const state& s);
+
+// ---- replies -------------------------------------------------------------------------------------
+
+struct done {};
+struct connection_granted {
+  entity_id id;
+  std::uint64_t epoch;
+  std::string organisation;
+};
+struct device_snapshot {
+  entity_id id;
+  std::shared_ptr<const state> what;  // without telemetry
+};
+struct latest_points {
+  std::vector<latest_point> points;
+};
+struct unsaved_samples {
+  std::vector<std::shared_ptr<const points_accepted>> batches;
+};
+struct command_accepted {
+  command_record what;
+};
+struct commands_cancelled {
+  std::vector<entity_id> ids;
+};
+struct points_taken {
+  std::vector<problem> dropped;
+};
+using reply = std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
+                           command_accepted, commands_cancelled, points_taken>;
+
+/// The product as the rules need it: flags and model in force.
+struct product_view {
+  bool exists = false;
+  bool requires_certificate = false;
+  bool direct_access = true;
+  std::uint8_t sign_methods = 1;  // bit n: sign_method n is allowed
+  validation mode = validation::strict;
+  std::shared_ptr<const thing_model> model;
+};
+
+/// What a decision may look at beside the state.
+struct surroundings {
+  entity_id self;
+  timestamp now;
+  const product_view& product;
+  const keyring& keys;
+  std::size_t max_queued_commands = 50;
+};
+
+struct decision {
+  std::vector<event> events;
+  reply answer;
+};
+
+/// Pure. Fails with what the asker must be told; nothing changes then.
+result<decision> decide(const state& s, const command& c, const surroundings& around);
+void apply(state& s, const event& e);
+void apply_points(state& s, std::shared_ptr<const points_accepted> batch);
+/// What `e` makes happen, looked at after it was applied.
+std::vector<effect> effects(const state& s, const event& e);
+
+/// When `time_passed` is due: the nearest deadline of a command.
+std::optional<timestamp> next_deadline(const state& s);
+
+/// True for events that touch telemetry alone: they are materialised by checkpoints.
+bool is_telemetry(const event& e);
+
+// ---- bytes: versioned, held by golden files ------------------------------------------------------
+
+std::string encode_events(const std::vector<event>& events);
+result<std::vector<event>> decode_events(std::string_view bytes);
+/// The snapshot without telemetry; `revision` is that of the entity after the last event in it.
+std::string encode_state(const state& s, std::uint64_t revision);
+result<std::uint64_t> decode_state(std::string_view bytes, state& out);
+std::string encode_latest(const telemetry& t, std::uint64_t revision, timestamp last_data);
+result<std::uint64_t> decode_latest(std::string_view bytes, telemetry& out, timestamp& last_data);
+std::string encode_command(const command_record& c);
+result<command_record> decode_command(std::string_view bytes);
+
+}  // namespace orrery::model::device

@@ -1,0 +1,602 @@
+#include <algorithm>
+#include <array>
+
+#include "model/device/device.hpp"
+
+namespace orrery::model::device {
+namespace {
+
+constexpr std::size_t max_attributes = 200, max_tags = 100, max_timed_out_kept = 8;
+
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+
+result<decision> refused(errc code, std::string_view reason, std::string detail) {
+  return failure{code, reason, std::move(detail)};
+}
+
+std::string label(const state& s) { return s.name.product_key + "/" + s.name.device_key; }
+
+decision only(event e, reply answer = done{}) {
+  auto d = decision{{}, std::move(answer)};
+  d.events.push_back(std::move(e));
+  return d;
+}
+
+const command_record* outstanding(const state& s) {
+  return !s.commands.empty() && s.commands.front().state == command_record::state_code::sent ? &s.commands.front()
+                                                                                            : nullptr;
+}
+
+/// The event that sends the next waiting command, if the device is there and nothing is under way.
+void send_next(const state& s, timestamp now, std::vector<event>& events) {
+  if (!s.connection.online || outstanding(s))
+    return;
+  const auto next = std::find_if(s.commands.begin(), s.commands.end(), [&](const command_record& c) {
+    return c.state == command_record::state_code::queued &&
+           (c.pending_ttl.count() == 0 || c.created_at + c.pending_ttl > now);
+  });
+  if (next == s.commands.end())
+    return;
+  // Decimal digits, unique per device for ever: ms of the clock, but always above the last one.
+  const auto number = std::max<std::uint64_t>(static_cast<std::uint64_t>(to_ms(now)), s.downlinks + 1);
+  events.push_back(command_sent{next->id, std::to_string(number), now});
+}
+
+/// Applies to a copy of the queue what was decided so far, then looks for the next to send.
+void send_next_after(const state& s, timestamp now, std::vector<event>& events) {
+  auto ahead = state{};
+  ahead.connection = s.connection;
+  ahead.commands = s.commands;
+  ahead.timed_out = s.timed_out;
+  ahead.downlinks = s.downlinks;
+  for (const auto& e : events)
+    device::apply(ahead, e);
+  send_next(ahead, now, events);
+}
+
+command_finished finish(command_record c, command_record::state_code as, timestamp now, std::string message) {
+  c.state = as;
+  c.finished_at = now;
+  c.message = std::move(message);
+  return {std::move(c)};
+}
+
+// A session's message counts only while it is the device's session.
+status check_session(const state& s, const command& c) {
+  if (c.session.number == 0)
+    return {};
+  if (!s.connection.online || !(s.connection.session == c.session))
+    return failure{errc::conflict, "session_superseded", label(s) + ": another session took over"};
+  return {};
+}
+
+result<decision> decide_on(const state& s, const register_device& r, const surroundings& around) {
+  if (s.exists)
+    return refused(errc::already_exists, "device_key_exists",
+                   r.name.device_key + " exists in product " + r.name.product_key);
+  if (!around.product.exists || !around.product.model)
+    return refused(errc::not_found, "product_unknown", "no product " + r.name.product_key);
+  if (!is_valid_key(r.name.device_key))
+    return refused(errc::invalid_argument, "device_key_invalid",
+                   "a device key is 1 to 64 characters of A-Z a-z 0-9 . _ -");
+  if (r.tags.size() > max_tags)
+    return refused(errc::invalid_argument, "tag_invalid", "at most 100 tags");
+  auto attributes = around.product.model->complete_attributes(r.attributes);
+  if (!attributes)
+    return attributes.error();
+  auto as = r;
+  as.attributes = std::move(*attributes);
+  auto e = event{registered{std::move(as), around.now}};
+  auto made = std::make_shared<state>();
+  device::apply(*made, e);
+  return only(std::move(e), device_snapshot{around.self, std::move(made)});
+}
+
+result<decision> decide_on(const state& s, const update_device& u, const surroundings& around) {
+  auto changes = u;
+  if (!u.attributes.empty()) {
+    auto checked = around.product.model ? around.product.model->check_attributes(u.attributes, thing_model::side::cloud)
+                                        : result<object>{u.attributes};
+    if (!checked)
+      return checked.error();
+    changes.attributes = std::move(*checked);
+  }
+  auto after = s.tags;
+  for (const auto& [key, v] : u.tags)
+    if (v)
+      after[key] = *v;
+    else
+      after.erase(key);
+  if (after.size() > max_tags)
+    return refused(errc::invalid_argument, "tag_invalid", "at most 100 tags");
+  return only(updated{std::move(changes), around.now});
+}
+
+result<decision> decide_on(const state& s, const set_admin_state& a, const surroundings& around) {
+  if (s.admin == a.wanted)
+    return refused(errc::conflict, "state_conflict",
+                   label(s) + (a.wanted == admin_state::enabled ? " is enabled already" : " is disabled already"));
+  auto d = only(admin_state_set{a.wanted, a.reason, around.now});
+  if (a.wanted == admin_state::disabled && s.connection.online)
+    d.events.push_back(disconnected{s.connection.session, "disabled", around.now});
+  return d;
+}
+
+result<decision> decide_on(const state& s, const remove_device&, const surroundings& around) {
+  auto d = decision{};
+  for (const auto& c : s.commands)
+    d.events.push_back(finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
+  if (s.connection.online)
+    d.events.push_back(disconnected{s.connection.session, "deleted", around.now});
+  d.events.push_back(removed{around.now});
+  return d;
+}
+
+result<decision> decide_on(const state& s, const reset_secret& r, const surroundings& around) {
+  auto d = only(secret_set{r.secret, around.now + r.overlap});
+  if (s.connection.online && r.overlap.count() == 0)
+    d.events.push_back(disconnected{s.connection.session, "secret_reset", around.now});
+  return d;
+}
+
+bool secret_proves(const sealed_secret& sealed, const connect& c, const state& s, const surroundings& around) {
+  const auto secret = around.keys.open(sealed, secret_owner(s.name));
+  return secret && proves(c.proof, s.name, *secret);
+}
+
+result<decision> decide_on(const state& s, const connect& c, const surroundings& around) {
+  const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
+  const auto proven = allowed && (secret_proves(s.secret, c, s, around) ||
+                                  (!s.old_secret.empty() && around.now < s.old_secret_until &&
+                                   secret_proves(s.old_secret, c, s, around)));
+  if (!proven)
+    return refused(errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
+                   label(s) + ": the signature does not fit");
+  // Only who proved himself is told more than that.
+  if (s.admin == admin_state::disabled)
+    return refused(errc::forbidden, "device_disabled", label(s) + " is disabled");
+  if (around.product.requires_certificate)
+    return refused(errc::forbidden, "certificate_required", label(s) + ": its product demands a client certificate");
+  if (!around.product.direct_access)
+    return refused(errc::forbidden, "direct_login_forbidden", label(s) + " connects through its gateway only");
+  auto session = c.session;
+  session.epoch = s.session_epoch + 1;
+  auto d = decision{{}, connection_granted{around.self, session.epoch, s.organisation}};
+  if (s.connection.online)
+    d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
+  d.events.push_back(connected{session, c.protocol, c.address, c.secure, !s.activated_at, around.now});
+  send_next_after(s, around.now, d.events);
+  return d;
+}
+
+decision leave(const state& s, std::string_view reason, timestamp now) {
+  auto d = decision{};
+  d.events.push_back(disconnected{s.connection.session, std::string{reason}, now});
+  for (const auto& c : s.commands)
+    if (c.pending_ttl.count() == 0)  // an immediate command needs the device to be there
+      d.events.push_back(finish(c, command_record::state_code::failed, now, "the device went offline"));
+  return d;
+}
+
+result<decision> decide_on(const state& s, const disconnect& d, const surroundings& around) {
+  return leave(s, d.reason, around.now);
+}
+
+result<decision> decide_on(const state& s, const session_lost& l, const surroundings& around) {
+  if (!s.connection.online || s.connection.session.node_incarnation != l.node_incarnation)
+    return decision{};  // it came back elsewhere meanwhile
+  return leave(s, "node_lost", around.now);
+}
+
+result<decision> decide_on(const state& s, const report_points& r, const surroundings& around) {
+  if (!around.product.model)
+    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
+  const auto& model = *around.product.model;
+  const auto mode = r.skip_invalid && around.product.mode == validation::strict ? validation::lenient
+                                                                                : around.product.mode;
+  auto accepted = points_accepted{{}, r.backfill, around.now};
+  accepted.samples.reserve(r.samples.size());
+  auto taken = points_taken{};
+  for (const auto& posted : r.samples) {
+    auto checked = model.check_points(posted.points, mode);
+    if (!checked)
+      return checked.error();
+    taken.dropped.insert(taken.dropped.end(), checked->dropped.begin(), checked->dropped.end());
+    if (!checked->taken.empty())
+      accepted.samples.push_back({posted.time.value_or(around.now), std::move(checked->taken)});
+  }
+  auto d = decision{{}, std::move(taken)};
+  if (!accepted.samples.empty())
+    d.events.push_back(std::move(accepted));
+  return d;
+}
+
+result<decision> decide_on(const state&, const report_event& r, const surroundings& around) {
+  if (!around.product.model)
+    return refused(errc::unavailable, "model_missing", "the product has no published model");
+  auto output = around.product.model->check_event(r.event, r.output, around.product.mode);
+  if (!output)
+    return output.error();
+  const auto* spec = around.product.model->find_event(r.event);
+  const auto level = spec ? static_cast<std::uint8_t>(spec->level) : std::uint8_t{0};
+  return only(event_raised{r.event, level, std::move(*output), r.time.value_or(around.now), around.now});
+}
+
+result<decision> decide_on(const state& s, const change_attributes& a, const surroundings& around) {
+  if (a.changes.size() > max_attributes)
+    return refused(errc::too_large, "too_many_attributes", "at most 200 attributes in one request");
+  if (a.changes.empty())
+    return decision{};
+  if (!around.product.model)
+    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
+  auto checked = around.product.model->check_attributes(a.changes, a.side);
+  if (!checked)
+    return checked.error();
+  return only(attributes_changed{std::move(*checked), around.now});
+}
+
+bool is_tag_key(std::string_view key) {
+  return !key.empty() && key.size() <= 50 && std::all_of(key.begin(), key.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+                  c == '-' || c == '/';
+         });
+}
+
+result<decision> decide_on(const state& s, const change_tags& t, const surroundings& around) {
+  auto wrong = std::vector<problem>{};
+  for (const auto& [key, v] : t.changes) {
+    if (!is_tag_key(key))
+      wrong.push_back({key, "tag_invalid", "a tag key is 1 to 50 characters of A-Z a-z 0-9 _ - /"});
+    else if (v && (v->size() > 200 || (!v->empty() && (v->front() == ' ' || v->back() == ' '))))
+      wrong.push_back({key, "tag_invalid", "a tag value is at most 200 characters without a blank at either end"});
+  }
+  if (!wrong.empty())
+    return failure{errc::invalid_argument, "tag_invalid", "tags that cannot be kept", std::move(wrong)};
+  auto after = t.replace ? std::map<std::string, std::string>{} : s.tags;
+  for (const auto& [key, v] : t.changes)
+    if (v)
+      after[key] = *v;
+    else
+      after.erase(key);
+  if (after.size() > max_tags)
+    return refused(errc::invalid_argument, "tag_invalid", "a device has at most 100 tags");
+  if (after == s.tags)
+    return decision{};
+  return only(tags_changed{t.changes, t.replace, around.now});
+}
+
+result<decision> decide_on(const state& s, const send_command& asked, const surroundings& around) {
+  auto c = asked.what;
+  if (s.admin == admin_state::disabled)
+    return refused(errc::conflict, "device_disabled", label(s) + " is disabled");
+  if (!s.activated_at)
+    return refused(errc::conflict, "device_inactive", label(s) + " has never been online");
+  if (!around.product.model)
+    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
+  auto input = c.type == command_record::form::service ? around.product.model->check_input(c.element, c.input)
+                                                       : around.product.model->check_writes(c.input);
+  if (!input)
+    return input.error();
+  c.input = std::move(*input);
+  c.created_at = around.now;
+  c.state = command_record::state_code::queued;
+  if (!s.connection.online && c.pending_ttl.count() == 0)
+    return refused(errc::conflict, "device_offline", label(s) + " is offline and the command may not wait");
+  if (s.commands.size() >= around.max_queued_commands)
+    return refused(errc::conflict, "queue_full",
+                   label(s) + " has " + std::to_string(s.commands.size()) + " commands waiting, which is the limit");
+  auto d = decision{{}, command_accepted{c}};
+  d.events.push_back(command_queued{std::move(c)});
+  send_next_after(s, around.now, d.events);
+  return d;
+}
+
+result<decision> decide_on(const state& s, const complete_command& c, const surroundings& around) {
+  const auto* sent = outstanding(s);
+  if (!sent || sent->downlink_id != c.downlink_id) {
+    const auto late = std::find_if(s.timed_out.begin(), s.timed_out.end(), [&](const command_record& r) {
+      return r.downlink_id == c.downlink_id && !r.late_reply;
+    });
+    if (late == s.timed_out.end())
+      return refused(errc::not_found, "command_unknown", label(s) + ": no command waits for the answer " + c.downlink_id);
+    auto noted = *late;
+    noted.late_reply = c.output;
+    return only(late_reply_noted{std::move(noted)});
+  }
+  auto message = c.message;
+  if (sent->type == command_record::form::service && around.product.model && c.output.is_object()) {
+    // A reply is never lost: what does not fit the model is kept, with a warning.
+    const auto wrong = around.product.model->check_output(sent->element, c.output.as_object());
+    if (!wrong.empty())
+      message += (message.empty() ? "" : "; ") + std::string{"output does not fit the model: "} + wrong.front().where +
+                 ": " + wrong.front().detail;
+  }
+  const auto ok = c.code == 0 || c.code == 200;
+  auto over = finish(*sent, ok ? command_record::state_code::succeeded : command_record::state_code::failed,
+                     around.now, std::move(message));
+  over.what.code = c.code;
+  over.what.output = c.output;
+  auto d = only(std::move(over));
+  send_next_after(s, around.now, d.events);
+  return d;
+}
+
+result<decision> decide_on(const state& s, const cancel_commands& c, const surroundings& around) {
+  auto cancelled = commands_cancelled{};
+  auto d = decision{};
+  for (const auto& waiting : s.commands)
+    if (waiting.state == command_record::state_code::queued && (!c.id || *c.id == waiting.id)) {
+      cancelled.ids.push_back(waiting.id);
+      d.events.push_back(finish(waiting, command_record::state_code::cancelled, around.now, "cancelled"));
+    }
+  if (c.id && cancelled.ids.empty())
+    return refused(errc::conflict, "command_final", "command " + to_string(*c.id) + " is under way or over");
+  d.answer = std::move(cancelled);
+  return d;
+}
+
+result<decision> decide_on(const state& s, const time_passed&, const surroundings& around) {
+  auto d = decision{};
+  for (const auto& c : s.commands)
+    if (c.state == command_record::state_code::sent) {
+      if (c.sent_at + c.timeout <= around.now)
+        d.events.push_back(finish(c, command_record::state_code::timed_out, around.now, "the device did not answer in time"));
+    } else if (c.pending_ttl.count() > 0 && c.created_at + c.pending_ttl <= around.now) {
+      d.events.push_back(finish(c, command_record::state_code::expired, around.now, "not sent in time"));
+    }
+  if (!d.events.empty())
+    send_next_after(s, around.now, d.events);
+  return d;
+}
+
+result<decision> decide_on(const state& s, const read_device&, const surroundings& around) {
+  auto copy = std::make_shared<state>(s);
+  copy->telemetry = {};
+  return decision{{}, device_snapshot{around.self, std::move(copy)}};
+}
+
+result<decision> decide_on(const state& s, const read_latest& r, const surroundings&) {
+  auto found = latest_points{};
+  for (const auto& p : s.telemetry.latest)
+    if (r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), p.id) != r.ids.end())
+      found.points.push_back(p);
+  return decision{{}, std::move(found)};
+}
+
+result<decision> decide_on(const state& s, const read_samples& r, const surroundings&) {
+  auto found = unsaved_samples{};
+  for (const auto& batch : s.telemetry.unsaved)
+    if (std::any_of(batch->samples.begin(), batch->samples.end(),
+                    [&](const sample& x) { return x.time >= r.from && x.time <= r.to; }))
+      found.batches.push_back(batch);
+  return decision{{}, std::move(found)};
+}
+
+// ---- apply ---------------------------------------------------------------------------------------
+
+void merge(object& into, const object& changes) {
+  for (const auto& [key, v] : changes)
+    if (v.is_null())
+      std::erase_if(into, [&](const auto& member) { return member.first == key; });
+    else
+      set_member(into, key, v);
+}
+
+void merge(std::map<std::string, std::string>& into, const std::map<std::string, std::optional<std::string>>& changes) {
+  for (const auto& [key, v] : changes)
+    if (v)
+      into[key] = *v;
+    else
+      into.erase(key);
+}
+
+void apply_on(state& s, const registered& e) {
+  s.exists = true;
+  s.deleted = false;
+  s.name = e.as.name;
+  s.organisation = e.as.organisation;
+  s.display_name = e.as.display_name;
+  s.description = e.as.description;
+  s.timezone = e.as.timezone;
+  s.secret = e.as.secret;
+  s.attributes = e.as.attributes;
+  s.tags = e.as.tags;
+  s.created_at = s.updated_at = e.at;
+}
+
+void apply_on(state& s, const updated& e) {
+  if (e.changes.display_name)
+    s.display_name = *e.changes.display_name;
+  if (e.changes.description)
+    s.description = *e.changes.description;
+  if (e.changes.timezone)
+    s.timezone = *e.changes.timezone;
+  merge(s.attributes, e.changes.attributes);
+  merge(s.tags, e.changes.tags);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const admin_state_set& e) {
+  s.admin = e.now;
+  s.admin_reason = e.reason;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const removed&) {
+  s.exists = false;
+  s.deleted = true;
+}
+
+void apply_on(state& s, const secret_set& e) {
+  s.old_secret = s.secret;
+  s.old_secret_until = e.old_valid_until;
+  s.secret = e.secret;
+}
+
+void apply_on(state& s, const connected& e) {
+  s.connection = {true, e.session, e.protocol, e.address, e.secure, e.at, {}};
+  s.session_epoch = e.session.epoch;
+  s.last_online = e.at;
+  if (e.first)
+    s.activated_at = e.at;
+}
+
+void apply_on(state& s, const disconnected& e) {
+  s.connection.online = false;
+  s.connection.since = e.at;
+  s.connection.reason = e.reason;
+  s.last_offline = e.at;
+}
+
+void apply_on(state& s, const points_accepted& e) { apply_points(s, std::make_shared<const points_accepted>(e)); }
+
+void apply_on(state&, const event_raised&) {}
+
+void apply_on(state& s, const attributes_changed& e) {
+  merge(s.attributes, e.changes);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const tags_changed& e) {
+  if (e.replace)
+    s.tags.clear();
+  merge(s.tags, e.changes);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const command_queued& e) { s.commands.push_back(e.what); }
+
+void apply_on(state& s, const command_sent& e) {
+  const auto c = std::find_if(s.commands.begin(), s.commands.end(), [&](const auto& r) { return r.id == e.id; });
+  if (c == s.commands.end())
+    return;
+  c->state = command_record::state_code::sent;
+  c->downlink_id = e.downlink_id;
+  c->sent_at = e.at;
+  std::rotate(s.commands.begin(), c, c + 1);  // the one under way is first
+  auto number = std::uint64_t{0};
+  for (const auto digit : e.downlink_id)
+    number = number * 10 + static_cast<std::uint64_t>(digit - '0');
+  s.downlinks = number;
+}
+
+void apply_on(state& s, const command_finished& e) {
+  std::erase_if(s.commands, [&](const auto& r) { return r.id == e.what.id; });
+  if (e.what.state != command_record::state_code::timed_out)
+    return;
+  s.timed_out.push_back(e.what);
+  if (s.timed_out.size() > max_timed_out_kept)
+    s.timed_out.erase(s.timed_out.begin());
+}
+
+void apply_on(state& s, const late_reply_noted& e) {
+  for (auto& c : s.timed_out)
+    if (c.id == e.what.id)
+      c = e.what;
+}
+
+}  // namespace
+
+std::string secret_owner(const device_name& name) {
+  return "device-secret:" + name.product_key + '/' + name.device_key;
+}
+
+std::string_view status_of(const state& s) {
+  if (s.admin == admin_state::disabled)
+    return "disabled";
+  if (!s.activated_at)
+    return "inactive";
+  return s.connection.online ? "online" : "offline";
+}
+
+result<decision> decide(const state& s, const command& c, const surroundings& around) {
+  if (!std::holds_alternative<register_device>(c.what)) {
+    if (!s.exists)
+      return failure{errc::not_found, "device_unknown", "no such device"};
+    if (auto ok = check_session(s, c); !ok)
+      return ok.error();
+  }
+  return std::visit([&](const auto& what) { return decide_on(s, what, around); }, c.what);
+}
+
+void apply(state& s, const event& e) {
+  std::visit([&](const auto& what) { apply_on(s, what); }, e);
+}
+
+void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
+  auto& t = s.telemetry;
+  for (const auto& one : batch->samples)
+    for (const auto& p : one.points) {
+      auto at = std::lower_bound(t.latest.begin(), t.latest.end(), p.id,
+                                 [](const latest_point& l, const std::string& id) { return l.id < id; });
+      if (at == t.latest.end() || at->id != p.id)
+        at = t.latest.insert(at, latest_point{.id = p.id, .v = {}, .time = timestamp::min(), .server_time = {}});
+      if (one.time >= at->time) {
+        at->v = p.v;
+        at->quality = p.quality;
+        at->time = one.time;
+        at->server_time = batch->at;
+      }
+      ++t.unsaved_points;
+    }
+  s.last_data = std::max(s.last_data, batch->at);
+  t.unsaved.push_back(std::move(batch));
+}
+
+std::vector<effect> effects(const state& s, const event& e) {
+  auto out = std::vector<effect>{};
+  std::visit(overloaded{
+                 [&](const disconnected& d) {
+                   // The session that ends by itself knows already; one that loses its right is told.
+                   for (const std::string_view lost : {"disabled", "deleted", "secret_reset", "taken_over"})
+                     if (d.reason == lost)
+                       out.push_back(close_session{d.session, lost});
+                 },
+                 [&](const command_sent& sent) {
+                   const auto c = std::find_if(s.commands.begin(), s.commands.end(),
+                                               [&](const auto& r) { return r.id == sent.id; });
+                   if (c == s.commands.end())
+                     return;
+                   auto message = downlink{sent.downlink_id, s.name, {}};
+                   if (c->type == command_record::form::service)
+                     message.what = service_call{c->element, c->input};
+                   else
+                     message.what = points_write{c->input};
+                   out.push_back(deliver{s.connection.session, std::move(message)});
+                   out.push_back(remind{sent.at + c->timeout});
+                 },
+                 [&](const command_queued& q) {
+                   if (q.what.pending_ttl.count() > 0)
+                     out.push_back(remind{q.what.created_at + q.what.pending_ttl});
+                 },
+                 [&](const command_finished& over) {
+                   if (over.what.waiter.number != 0)
+                     out.push_back(settle_waiter{over.what.waiter, over.what.id});
+                 },
+                 [&](const auto&) {},
+             },
+             e);
+  return out;
+}
+
+std::optional<timestamp> next_deadline(const state& s) {
+  auto nearest = std::optional<timestamp>{};
+  for (const auto& c : s.commands) {
+    auto at = std::optional<timestamp>{};
+    if (c.state == command_record::state_code::sent)
+      at = c.sent_at + c.timeout;
+    else if (c.pending_ttl.count() > 0)
+      at = c.created_at + c.pending_ttl;
+    if (at && (!nearest || *at < *nearest))
+      nearest = at;
+  }
+  return nearest;
+}
+
+bool is_telemetry(const event& e) { return std::holds_alternative<points_accepted>(e); }
+
+}  // namespace orrery::model::device

@@ -1,0 +1,63 @@
+// What an event makes happen outside its entity, in model terms. Effects run once, after the
+// commit, on the node that committed, and never on replay.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/ids.hpp"
+#include "model/result.hpp"
+#include "model/time.hpp"
+#include "model/value.hpp"
+
+namespace orrery::model {
+
+/// A message for the physical device. `id` (decimal digits, unique per device, never reused) comes
+/// back in its answer.
+struct service_call {
+  std::string service;
+  object input;
+};
+struct points_write {
+  object values;
+};
+struct downlink {
+  std::string id;
+  device_name target;
+  std::variant<service_call, points_write> what;
+};
+
+/// Hands a downlink to the session, wherever it is.
+struct deliver {
+  session_ref session;
+  downlink message;
+};
+
+/// Ends a session that lost its right: taken over, disabled, deleted, secret reset.
+struct close_session {
+  session_ref session;
+  std::string_view reason;  // static text
+};
+
+/// Answers somebody who waits for the end of a command: a name, not a handle; a lost waiter finds
+/// the outcome in the command log.
+struct waiter_ref {
+  std::uint64_t node_incarnation = 0;
+  std::uint64_t number = 0;  // 0: nobody waits
+  bool operator==(const waiter_ref&) const = default;
+};
+struct settle_waiter {
+  waiter_ref waiter;
+  entity_id command;
+};
+
+/// Wake the entity at that time with `time_passed`; the deadline also stands in its state.
+struct remind {
+  timestamp at;
+};
+
+using effect = std::variant<deliver, close_session, settle_waiter, remind>;
+
+}  // namespace orrery::model

@@ -1,0 +1,207 @@
+// Structs as bytes by their list of fields: write(out, x) and read(in, x) for everything the kinds
+// of entity are made of. A struct takes part by a function fields_of(x) in its own namespace that
+// ties its members in their order on disk; the order is for ever.
+//
+//   template <field_of<my_struct> X> auto fields_of(X& x) { return std::tie(x.a, x.b); }
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "model/bytes.hpp"
+#include "model/credentials.hpp"
+#include "model/effect.hpp"
+#include "model/thing_model.hpp"
+
+namespace orrery::model {
+
+/// X is T or const T: so one list of fields serves writing and reading.
+template <class X, class T>
+concept field_of = std::is_same_v<std::remove_const_t<X>, T>;
+
+template <field_of<session_ref> X>
+auto fields_of(X& x) {
+  return std::tie(x.node_incarnation, x.number, x.epoch);
+}
+template <field_of<waiter_ref> X>
+auto fields_of(X& x) {
+  return std::tie(x.node_incarnation, x.number);
+}
+template <field_of<device_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.product_key, x.device_key);
+}
+template <field_of<sealed_secret> X>
+auto fields_of(X& x) {
+  return std::tie(x.bytes);
+}
+template <field_of<point_value> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.v, x.quality);
+}
+template <field_of<sample> X>
+auto fields_of(X& x) {
+  return std::tie(x.time, x.points);
+}
+
+template <class T>
+concept has_fields = requires(T& x) { fields_of(x); };
+
+template <class T>
+struct is_optional : std::false_type {};
+template <class T>
+struct is_optional<std::optional<T>> : std::true_type {};
+template <class T>
+struct is_list : std::false_type {};
+template <class T>
+struct is_list<std::vector<T>> : std::true_type {};
+template <class T>
+struct is_text_map : std::false_type {};
+template <class V>
+struct is_text_map<std::map<std::string, V>> : std::true_type {};
+
+template <class T>
+void write(byte_writer& out, const T& x) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    out.text(x);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    out.boolean(x);
+  } else if constexpr (std::is_same_v<T, value>) {
+    out.any(x);
+  } else if constexpr (std::is_same_v<T, entity_id>) {
+    out.id(x);
+  } else if constexpr (std::is_same_v<T, timestamp>) {
+    out.time(x);
+  } else if constexpr (std::is_same_v<T, milliseconds>) {
+    out.svarint(x.count());
+  } else if constexpr (std::is_same_v<T, object>) {
+    out.varint(x.size());
+    for (const auto& [name, v] : x) {
+      out.text(name);
+      out.any(v);
+    }
+  } else if constexpr (std::is_enum_v<T>) {
+    out.u8(static_cast<std::uint8_t>(x));
+  } else if constexpr (std::is_integral_v<T> && sizeof(T) == 1) {
+    out.u8(static_cast<std::uint8_t>(x));
+  } else if constexpr (std::is_unsigned_v<T>) {
+    out.varint(x);
+  } else if constexpr (std::is_integral_v<T>) {
+    out.svarint(x);
+  } else if constexpr (std::is_same_v<T, double>) {
+    out.f64(x);
+  } else if constexpr (is_optional<T>::value) {
+    out.boolean(x.has_value());
+    if (x)
+      write(out, *x);
+  } else if constexpr (is_list<T>::value) {
+    out.varint(x.size());
+    for (const auto& item : x)
+      write(out, item);
+  } else if constexpr (is_text_map<T>::value) {
+    out.varint(x.size());
+    for (const auto& [key, v] : x) {
+      out.text(key);
+      write(out, v);
+    }
+  } else {
+    static_assert(has_fields<const T>, "give it a fields_of in its own namespace");
+    std::apply([&](const auto&... field) { (write(out, field), ...); }, fields_of(x));
+  }
+}
+
+template <class T>
+void read(byte_reader& in, T& x) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    x = in.text();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    x = in.boolean();
+  } else if constexpr (std::is_same_v<T, value>) {
+    x = in.any();
+  } else if constexpr (std::is_same_v<T, entity_id>) {
+    x = in.id();
+  } else if constexpr (std::is_same_v<T, timestamp>) {
+    x = in.time();
+  } else if constexpr (std::is_same_v<T, milliseconds>) {
+    x = milliseconds{in.svarint()};
+  } else if constexpr (std::is_same_v<T, object>) {
+    for (auto n = in.count(); n > 0 && in.ok(); --n) {
+      auto name = std::string{in.text()};
+      x.emplace_back(std::move(name), in.any());
+    }
+  } else if constexpr (std::is_enum_v<T>) {
+    x = static_cast<T>(in.u8());
+  } else if constexpr (std::is_integral_v<T> && sizeof(T) == 1) {
+    x = static_cast<T>(in.u8());
+  } else if constexpr (std::is_unsigned_v<T>) {
+    x = static_cast<T>(in.varint());
+  } else if constexpr (std::is_integral_v<T>) {
+    x = static_cast<T>(in.svarint());
+  } else if constexpr (std::is_same_v<T, double>) {
+    x = in.f64();
+  } else if constexpr (is_optional<T>::value) {
+    if (in.boolean())
+      read(in, x.emplace());
+  } else if constexpr (is_list<T>::value) {
+    for (auto n = in.count(); n > 0 && in.ok(); --n)
+      read(in, x.emplace_back());
+  } else if constexpr (is_text_map<T>::value) {
+    for (auto n = in.count(); n > 0 && in.ok(); --n) {
+      auto key = std::string{in.text()};
+      read(in, x[std::move(key)]);
+    }
+  } else {
+    static_assert(has_fields<T>, "give it a fields_of in its own namespace");
+    std::apply([&](auto&... field) { (read(in, field), ...); }, fields_of(x));
+  }
+}
+
+/// A version byte, then x. `read_versioned` is false if the bytes are of another version or do not
+/// decode to their end.
+template <class T>
+std::string write_versioned(std::uint8_t version, const T& x) {
+  auto out = byte_writer{};
+  out.u8(version);
+  write(out, x);
+  return out.take();
+}
+template <class T>
+bool read_versioned(std::uint8_t version, std::string_view bytes, T& x) {
+  auto in = byte_reader{bytes};
+  if (in.u8() != version)
+    return false;
+  read(in, x);
+  return in.ok() && in.at_end();
+}
+
+/// A list of events: count, then each as its place in the variant (u8) and its fields. New events
+/// are added at the variant's end.
+template <class Variant>
+void write_events(byte_writer& out, const std::vector<Variant>& events) {
+  out.varint(events.size());
+  for (const auto& e : events) {
+    out.u8(static_cast<std::uint8_t>(e.index()));
+    std::visit([&](const auto& x) { write(out, x); }, e);
+  }
+}
+
+template <class Variant, std::size_t... Is>
+bool emplace_alternative(Variant& v, std::size_t number, std::index_sequence<Is...>) {
+  return ((number == Is && (v.template emplace<Is>(), true)) || ...);
+}
+
+template <class Variant>
+void read_events(byte_reader& in, std::vector<Variant>& events) {
+  for (auto n = in.count(); n > 0 && in.ok(); --n) {
+    auto& e = events.emplace_back();
+    if (!emplace_alternative(e, in.u8(), std::make_index_sequence<std::variant_size_v<Variant>>{}))
+      return in.fail();
+    std::visit([&](auto& x) { read(in, x); }, e);
+  }
+}
+
+}  // namespace orrery::model

@@ -1,0 +1,124 @@
+#include "model/product/product.hpp"
+
+namespace orrery::model::product {
+namespace {
+
+result<decision> refused(errc code, std::string_view reason, std::string detail) {
+  return failure{code, reason, std::move(detail)};
+}
+
+/// The events and, as the answer, the state they lead to.
+decision then(const state& s, event e, const surroundings& around) {
+  auto after = std::make_shared<state>(s);
+  product::apply(*after, e);
+  auto d = decision{{}, product_snapshot{around.self, std::move(after)}};
+  d.events.push_back(std::move(e));
+  return d;
+}
+
+result<decision> decide_on(const state& s, const create_product& c, const surroundings& around) {
+  if (s.exists)
+    return refused(errc::already_exists, "product_exists", "product " + c.product_key + " exists");
+  if (!is_valid_key(c.product_key, 1, 20))
+    return refused(errc::invalid_argument, "product_key_invalid", "a product key is 1 to 20 characters of A-Z a-z 0-9 . _ -");
+  if (c.name.empty() || c.name.size() > 256)
+    return refused(errc::invalid_argument, "name_invalid", "a product's name is 1 to 64 characters");
+  if (c.sign_methods == 0 || c.sign_methods > 7)
+    return refused(errc::invalid_argument, "sign_methods_invalid", "a product allows at least one of sha256, sha1, md5");
+  return then(s, created{c, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const update_product& u, const surroundings& around) {
+  if (u.name && (u.name->empty() || u.name->size() > 256))
+    return refused(errc::invalid_argument, "name_invalid", "a product's name is 1 to 64 characters");
+  if (u.sign_methods && (*u.sign_methods == 0 || *u.sign_methods > 7))
+    return refused(errc::invalid_argument, "sign_methods_invalid", "a product allows at least one of sha256, sha1, md5");
+  return then(s, updated{u, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const remove_product&, const surroundings& around) {
+  if (around.devices > 0)
+    return refused(errc::conflict, "product_has_devices", "product " + s.product_key + " still has devices");
+  return then(s, removed{around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const reset_product_secret& r, const surroundings& around) {
+  return then(s, secret_set{r.secret, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const read_product&, const surroundings& around) {
+  return decision{{}, product_snapshot{around.self, std::make_shared<const state>(s)}};
+}
+
+void apply_on(state& s, const created& e) {
+  s.exists = true;
+  s.deleted = false;
+  s.product_key = e.as.product_key;
+  s.organisation = e.as.organisation;
+  s.name = e.as.name;
+  s.description = e.as.description;
+  s.model = e.as.model;
+  s.pinned_revision = e.as.pinned_revision;
+  s.node = e.as.node;
+  s.access = e.as.access;
+  s.format = e.as.format;
+  s.auth = e.as.auth;
+  s.dynamic_activation = e.as.dynamic_activation;
+  s.sign_methods = e.as.sign_methods;
+  s.mode = e.as.mode;
+  s.tags = e.as.tags;
+  s.secret = e.as.secret;
+  s.created_at = s.updated_at = e.at;
+}
+
+void apply_on(state& s, const updated& e) {
+  const auto set = [](auto& member, const auto& wanted) {
+    if (wanted)
+      member = *wanted;
+  };
+  set(s.name, e.changes.name);
+  set(s.description, e.changes.description);
+  set(s.pinned_revision, e.changes.pinned_revision);
+  set(s.access, e.changes.access);
+  set(s.auth, e.changes.auth);
+  set(s.dynamic_activation, e.changes.dynamic_activation);
+  set(s.sign_methods, e.changes.sign_methods);
+  set(s.mode, e.changes.mode);
+  for (const auto& [key, v] : e.changes.tags)
+    if (v)
+      s.tags[key] = *v;
+    else
+      s.tags.erase(key);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const removed&) {
+  s.exists = false;
+  s.deleted = true;
+}
+
+void apply_on(state& s, const secret_set& e) {
+  s.secret = e.secret;
+  s.updated_at = e.at;
+}
+
+}  // namespace
+
+result<decision> decide(const state& s, const command& c, const surroundings& around) {
+  if (!s.exists && !std::holds_alternative<create_product>(c.what))
+    return refused(errc::not_found, "product_unknown", "no such product");
+  return std::visit([&](const auto& what) { return decide_on(s, what, around); }, c.what);
+}
+
+void apply(state& s, const event& e) {
+  std::visit([&](const auto& what) { apply_on(s, what); }, e);
+  ++s.revision;
+}
+
+std::vector<effect> effects(const state&, const event&) { return {}; }
+
+std::optional<timestamp> next_deadline(const state&) { return std::nullopt; }
+
+std::string secret_owner(const std::string& product_key) { return "product-secret:" + product_key; }
+
+}  // namespace orrery::model::product

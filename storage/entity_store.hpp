@@ -1,0 +1,114 @@
+// What the actors ask of storage: append frames with the rows that go with them, load rows, scan.
+// Every key starts with its shard, so a shard can be dumped, shipped and dropped by range.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/ids.hpp"
+#include "model/result.hpp"
+#include "model/time.hpp"
+
+namespace orrery::storage {
+
+/// The families a row may name. The names (not the numbers) are on disk and on the wire.
+enum class family : std::uint8_t { state, latest, series, index, meta };
+
+/// One materialised row: written when its record is committed. An empty optional deletes the key.
+/// `key` is the whole key, shard included (made by storage/keys). For `series` the slice is found
+/// from `slice_time`, the start of the sample bucket the row belongs to.
+struct row {
+  storage::family family;
+  std::string key;
+  std::optional<std::string> value;
+  model::timestamp slice_time{};
+};
+
+/// One record of a shard's journal. `events` is opaque here.
+struct record {
+  model::entity_id entity;
+  model::entity_kind kind;
+  std::uint64_t revision = 0;  // of the entity, after this record
+  model::timestamp time;
+  std::string events;
+};
+
+/// The records that one group commit writes for one shard: one key of the journal.
+struct frame {
+  model::shard_id shard = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t first_offset = 0;  // of records[0]; offsets rise by one
+  std::vector<record> records;
+  std::vector<row> rows;           // materialised in the same write
+};
+
+/// A row read back.
+struct stored_row {
+  std::string key;
+  std::string value;
+};
+
+struct shard_meta {
+  std::uint64_t epoch = 0;
+  std::uint64_t next_offset = 1;       // of the next record
+  std::uint64_t checkpoint_offset = 0; // every record up to and with this one is materialised
+};
+
+/// Thread-safe. Fails everywhere: `unavailable` (I/O error, disk full: may work again after
+/// `reopen`), `corrupted` (checksum, a record that does not decode).
+class entity_store {
+ public:
+  virtual ~entity_store() = default;
+
+  /// Writes all frames (one key each), their rows and each shard's new next offset in ONE batch,
+  /// all or nothing. `sync`: on stable storage before it returns. Writer thread only.
+  [[nodiscard]] virtual model::status append(std::span<const frame> frames, bool sync) = 0;
+
+  /// Rows without records (metadata, reader positions). Writer thread only.
+  [[nodiscard]] virtual model::status put(std::span<const row> rows, bool sync) = 0;
+
+  virtual model::result<std::optional<std::string>> get(family f, std::string_view key) const = 0;
+
+  /// Visits rows whose key starts with `prefix`, from `from` on (whole key; empty: the first), in
+  /// key order or backwards, until the visitor gives false. One consistent snapshot.
+  using visitor = std::function<bool(std::string_view key, std::string_view value)>;
+  [[nodiscard]] virtual model::status scan(family f, std::string_view prefix, std::string_view from,
+                                           bool backwards, const visitor& visit) const = 0;
+
+  /// The series rows of one prefix in all slices that overlap [from, to], slices in time order
+  /// (backwards: newest first), keys in order within a slice.
+  [[nodiscard]] virtual model::status scan_series(std::string_view prefix, model::timestamp from,
+                                                  model::timestamp to, bool backwards,
+                                                  const visitor& visit) const = 0;
+
+  /// Replays a shard's journal from `from_offset` (inclusive): one call per record, in order.
+  /// Fails `corrupted` on a frame whose checksum is wrong, naming shard and offset.
+  using record_visitor = std::function<bool(std::uint64_t offset, std::uint64_t epoch, const record&)>;
+  [[nodiscard]] virtual model::status replay(model::shard_id shard, std::uint64_t from_offset,
+                                             const record_visitor& visit) const = 0;
+
+  virtual model::result<shard_meta> meta(model::shard_id shard) const = 0;
+  /// Notes that every record up to `offset` is materialised; epoch changes go the same way.
+  [[nodiscard]] virtual model::status put_meta(model::shard_id shard, const shard_meta& meta) = 0;
+
+  /// Drops journal frames that end before `offset` and are older than `before`.
+  [[nodiscard]] virtual model::status trim_journal(model::shard_id shard, std::uint64_t offset,
+                                                   model::timestamp before) = 0;
+
+  /// Drops whole slices of samples that end before `oldest`; makes the next slices ahead of `now`.
+  [[nodiscard]] virtual model::status roll_slices(model::timestamp oldest, model::timestamp now) = 0;
+
+  /// After a failed write: closes the database and opens it again.
+  [[nodiscard]] virtual model::status reopen() = 0;
+
+  /// Figures for the metrics page: name without prefix ("memtable_bytes") and value.
+  virtual std::vector<std::pair<std::string, double>> figures() const = 0;
+};
+
+}  // namespace orrery::storage

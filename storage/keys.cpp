@@ -1,0 +1,162 @@
+#include "storage/keys.hpp"
+
+namespace orrery::storage::keys {
+namespace {
+
+constexpr char command_tag = 'c', segment_tag = 's', event_tag = 'e';
+constexpr std::size_t ulid_size = 16, shard_size = 2;
+
+void put_u16(std::string& out, std::uint16_t v) {
+  out += static_cast<char>(v >> 8);
+  out += static_cast<char>(v);
+}
+void put_u64(std::string& out, std::uint64_t v) {
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out += static_cast<char>(v >> shift);
+}
+std::uint64_t read_u64(std::string_view in) {
+  auto v = std::uint64_t{0};
+  for (const auto c : in)
+    v = v << 8 | static_cast<unsigned char>(c);
+  return v;
+}
+void put_ulid(std::string& out, const model::entity_id& id) {
+  out.append(reinterpret_cast<const char*>(id.ulid.data()), id.ulid.size());
+}
+std::string owned(const model::entity_id& id) {
+  auto key = shard_prefix(id.shard);
+  put_ulid(key, id);
+  return key;
+}
+
+}  // namespace
+
+std::string shard_prefix(model::shard_id shard) {
+  auto key = std::string{};
+  key.reserve(48);
+  put_u16(key, shard);
+  return key;
+}
+
+std::string journal(model::shard_id shard, std::uint64_t first_offset) {
+  auto key = shard_prefix(shard);
+  put_u64(key, first_offset);
+  return key;
+}
+
+std::string state_prefix(model::shard_id shard, model::entity_kind kind) {
+  auto key = shard_prefix(shard);
+  key += static_cast<char>(kind);
+  return key;
+}
+
+std::string state(model::entity_kind kind, const model::entity_id& id) {
+  auto key = state_prefix(id.shard, kind);
+  put_ulid(key, id);
+  return key;
+}
+
+std::string command_prefix(const model::entity_id& device) {
+  auto key = shard_prefix(device.shard);
+  key += command_tag;
+  put_ulid(key, device);
+  return key;
+}
+
+std::string command(const model::entity_id& device, const model::entity_id& command) {
+  auto key = command_prefix(device);
+  put_ulid(key, command);
+  return key;
+}
+
+std::string latest(const model::entity_id& device) { return owned(device); }
+
+std::string segment_prefix(const model::entity_id& device) {
+  auto key = owned(device);
+  key += segment_tag;
+  return key;
+}
+
+std::string segment(const model::entity_id& device, model::timestamp bucket, std::uint64_t number) {
+  auto key = segment_prefix(device);
+  key += ordered(bucket);
+  put_u64(key, number);
+  return key;
+}
+
+std::optional<model::timestamp> segment_bucket(std::string_view key) {
+  constexpr auto at = shard_size + ulid_size + 1;
+  if (key.size() < at + 16)
+    return std::nullopt;
+  return from_ordered(key.substr(at, 8));
+}
+
+std::string event_prefix(const model::entity_id& device) {
+  auto key = owned(device);
+  key += event_tag;
+  return key;
+}
+
+std::string event(const model::entity_id& device, model::timestamp time, std::uint64_t number) {
+  auto key = event_prefix(device);
+  key += ordered(time);
+  put_u64(key, number);
+  return key;
+}
+
+std::string index_prefix(model::shard_id shard, std::string_view name) {
+  auto key = shard_prefix(shard);
+  key += name;
+  key += '\0';
+  return key;
+}
+
+std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value) {
+  auto key = index_prefix(shard, name);
+  key += value;
+  key += '\0';
+  return key;
+}
+
+std::string index(model::shard_id shard, std::string_view name, std::string_view value, const model::entity_id& id) {
+  auto key = index_prefix(shard, name, value);
+  put_ulid(key, id);
+  return key;
+}
+
+std::optional<model::entity_id> entity_of(std::string_view key) {
+  if (key.size() < shard_size + ulid_size)
+    return std::nullopt;
+  auto id = model::entity_id{.shard = static_cast<model::shard_id>(static_cast<unsigned char>(key[0]) << 8 |
+                                                                   static_cast<unsigned char>(key[1]))};
+  const auto ulid = key.substr(key.size() - ulid_size);
+  for (std::size_t i = 0; i < ulid_size; ++i)
+    id.ulid[i] = static_cast<std::uint8_t>(ulid[i]);
+  return id;
+}
+
+std::optional<std::string_view> index_value_of(std::string_view key) {
+  // Names hold no zero byte; values may, but the end of the key has a fixed length.
+  const auto name_end = key.find('\0', shard_size);
+  if (name_end == std::string_view::npos || key.size() < name_end + 1 + 1 + ulid_size)
+    return std::nullopt;
+  return key.substr(name_end + 1, key.size() - ulid_size - 1 - (name_end + 1));
+}
+
+std::string ordered(model::timestamp t) {
+  auto key = std::string{};
+  put_u64(key, static_cast<std::uint64_t>(model::to_ms(t)) ^ std::uint64_t{1} << 63);
+  return key;
+}
+
+model::timestamp from_ordered(std::string_view bytes) {
+  if (bytes.size() != 8)
+    return model::from_ms(0);
+  return model::from_ms(static_cast<std::int64_t>(read_u64(bytes) ^ std::uint64_t{1} << 63));
+}
+
+std::string meta(model::shard_id shard, std::string_view name) { return shard_prefix(shard).append(name); }
+
+std::string meta(std::string_view name) { return std::string{"\xff\xff"}.append(name); }
+
+}  // namespace orrery::storage::keys

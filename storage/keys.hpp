@@ -1,0 +1,60 @@
+// Every key of the database in one table. Integers are big-endian, so keys sort as their parts do.
+//
+//   family   key
+//   journal  shard u16 | first offset u64
+//   state    shard u16 | kind u8 | entity ulid 16                       snapshot of the entity
+//   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of a device's log
+//   latest   shard u16 | device ulid 16                                 newest value of every point
+//   series   shard u16 | device ulid 16 | 's' | bucket start ms u64 | segment number u64
+//   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64     one event of the device
+//   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
+//   meta     shard u16 | name          ("shard", readers); without a shard: "format", "node"
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/ids.hpp"
+#include "model/time.hpp"
+
+namespace orrery::storage::keys {
+
+std::string shard_prefix(model::shard_id shard);
+std::string journal(model::shard_id shard, std::uint64_t first_offset);
+
+std::string state(model::entity_kind kind, const model::entity_id& id);
+std::string state_prefix(model::shard_id shard, model::entity_kind kind);
+std::string command(const model::entity_id& device, const model::entity_id& command);
+std::string command_prefix(const model::entity_id& device);
+
+std::string latest(const model::entity_id& device);
+
+std::string segment(const model::entity_id& device, model::timestamp bucket, std::uint64_t number);
+std::string segment_prefix(const model::entity_id& device);
+/// The bucket start in a segment's key; nothing if the key is too short.
+std::optional<model::timestamp> segment_bucket(std::string_view key);
+std::string event(const model::entity_id& device, model::timestamp time, std::uint64_t number);
+std::string event_prefix(const model::entity_id& device);
+
+/// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
+/// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
+/// "command" (command id -> device, value = device id).
+std::string index(model::shard_id shard, std::string_view name, std::string_view value, const model::entity_id& id);
+std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);
+/// The same for all values of an index, in the order of their bytes.
+std::string index_prefix(model::shard_id shard, std::string_view name);
+/// The entity at the end of an index or state key; nothing if the key is too short.
+std::optional<model::entity_id> entity_of(std::string_view key);
+std::optional<std::string_view> index_value_of(std::string_view key);
+
+/// A time as 8 bytes that sort as times do (negative ones too).
+std::string ordered(model::timestamp t);
+/// The time that `ordered` wrote; the epoch for anything but 8 bytes.
+model::timestamp from_ordered(std::string_view bytes);
+
+std::string meta(model::shard_id shard, std::string_view name);
+std::string meta(std::string_view name);
+
+}  // namespace orrery::storage::keys

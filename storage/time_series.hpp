@@ -1,0 +1,38 @@
+// Samples of one device as columns: a segment holds some messages of one time bucket; several
+// segments of a bucket are joined when it closes.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/result.hpp"
+#include "model/thing_model.hpp"
+#include "model/time.hpp"
+
+namespace orrery::storage {
+
+using model::sample;
+
+/// Encodes samples (any order; of equal (point, time) the last one wins) as one segment: one time
+/// column for all points (delta of delta), a column per point (scaled decimals where the doubles
+/// are decimal, else XOR of neighbours; integers delta and zigzag; text by dictionary; others as
+/// model bytes), qualities, zstd over all when it pays. Versioned. Aim: under 2 bytes a sample.
+std::string encode_segment(std::span<const sample> samples);
+
+/// The samples of a segment in time order. `only`: just that point's column is decoded.
+/// Fails: `corrupted`.
+model::result<std::vector<sample>> decode_segment(std::string_view bytes, std::optional<std::string_view> only = {});
+
+/// First and last time of a segment without decoding its columns. Fails: `corrupted`.
+struct time_range {
+  model::timestamp first, last;
+};
+model::result<time_range> segment_range(std::string_view bytes);
+
+/// The start of the bucket that holds `t`. Buckets are hours of UTC.
+model::timestamp bucket_of(model::timestamp t);
+
+}  // namespace orrery::storage

@@ -1,0 +1,72 @@
+// Joins one connection to its session actor: questions go down, answers and downlinks come up in
+// one wake-up for many.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <caf/fwd.hpp>
+
+#include "actors/journal.hpp"
+#include "actors/session.hpp"
+
+namespace orrery::transport {
+
+/// What all connections of a node share.
+struct link_parts {
+  caf::actor_system* system = nullptr;
+  actors::session_parts session;
+  std::shared_ptr<const actors::journal_figures> journal;
+  std::size_t journal_queue_max_bytes = 64 * 1024 * 1024;
+};
+
+/// What came up since the last look.
+struct link_inbox {
+  std::vector<actors::settled> answers;
+  std::vector<model::downlink> downlinks;
+  std::optional<std::string_view> close;  // the device's right to this session ended
+};
+
+/// One connection's end of its session. All but the session_port part is called on the connection's
+/// own thread.
+class link final : public actors::session_port, public std::enable_shared_from_this<link> {
+ public:
+  /// Runs a function on the connection's thread, soon; callable from any thread.
+  using post = std::function<void(std::function<void()>)>;
+
+  /// `wake` runs on the connection's thread when the inbox is not empty any more.
+  static std::shared_ptr<link> open(const link_parts& parts, post run, std::function<void()> wake);
+
+  void login(std::uint64_t number, model::device_name who, model::device::connect how);
+  void ask(std::vector<actors::session_ask> questions);
+  /// The connection is gone. `reason`: static text, becomes the device's offline reason.
+  void closed(std::string_view reason);
+
+  link_inbox take();
+  /// True while the journal's queue is over its limit: read no more from the socket for now.
+  bool must_wait() const;
+
+  void settle(std::vector<actors::settled> answers) override;
+  void deliver(model::downlink message) override;
+  void close(std::string_view reason) override;
+
+ private:
+  link(const link_parts& parts, post run, std::function<void()> wake);
+  void notify(bool was_empty);
+  bool empty() const { return inbox_.answers.empty() && inbox_.downlinks.empty() && !inbox_.close; }
+
+  post run_;
+  std::function<void()> wake_;
+  std::shared_ptr<const actors::journal_figures> journal_;
+  std::size_t journal_queue_max_bytes_;
+  actors::session_actor session_;
+  std::mutex mutex_;
+  link_inbox inbox_;
+  bool closed_ = false;
+};
+
+}  // namespace orrery::transport
