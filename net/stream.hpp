@@ -1,0 +1,76 @@
+// A connection's bytes, TCP or TLS, one type. It waits for readiness, not with a buffer: an idle
+// connection holds no read buffer.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/ip/tcp.hpp>
+
+using SSL_CTX = struct ssl_ctx_st;
+
+namespace orrery::net {
+
+/// What a read found.
+struct read_result {
+  std::size_t size = 0;
+  bool closed = false;  // the peer is gone, or the handshake failed
+};
+
+/// All members are called on the thread of the socket's context, which also runs the callbacks.
+class stream : public std::enable_shared_from_this<stream> {
+ public:
+  using callback = std::function<void()>;
+
+  /// Takes the socket. With a context it is the server's end of a TLS session.
+  static std::shared_ptr<stream> accept(boost::asio::ip::tcp::socket socket, SSL_CTX* tls);
+  ~stream();
+  stream(const stream&) = delete;
+  stream& operator=(const stream&) = delete;
+
+  /// Calls back once when there may be something to read (also: the end). One wait at a time.
+  void wait_readable(callback then);
+  /// Reads what is there, at most `size`; 0 and not closed: nothing yet.
+  read_result read(char* into, std::size_t size);
+
+  /// Sends, or keeps what the socket does not take now.
+  void write(std::string_view bytes);
+  /// Bytes kept.
+  std::size_t pending() const { return out_.size() - out_begin_; }
+  /// Calls back once when nothing is pending any more, or at once if so (never inside the call).
+  void wait_drained(callback then);
+
+  /// Sends what is pending for at most a second, then closes.
+  void finish();
+  /// Closes now. A waiting callback runs once more and finds `closed`.
+  void close();
+  bool is_open() const { return socket_.is_open(); }
+
+  const std::string& peer() const { return peer_; }  // address without port
+  bool secure() const { return ssl_ != nullptr; }
+  boost::asio::ip::tcp::socket::executor_type executor() { return socket_.get_executor(); }
+
+ private:
+  stream(boost::asio::ip::tcp::socket socket, SSL_CTX* tls);
+  void flush();
+  void on_writable();
+  std::size_t send_some(const char* data, std::size_t size, bool& dead);
+
+  struct ssl_free {
+    void operator()(void* ssl) const;
+  };
+  boost::asio::ip::tcp::socket socket_;
+  std::unique_ptr<void, ssl_free> ssl_;
+  std::string peer_;
+  std::string out_;
+  std::size_t out_begin_ = 0;
+  callback drained_;
+  bool writing_ = false;       // a wait for write readiness is under way
+  bool finishing_ = false;
+  bool dead_ = false;
+  bool read_wants_write_ = false;
+};
+
+}  // namespace orrery::net

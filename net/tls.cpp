@@ -1,0 +1,189 @@
+#include "net/tls.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+namespace orrery::net {
+namespace {
+
+[[noreturn]] void give_up(const std::string& what) {
+  char text[256] = "";
+  if (const auto code = ERR_get_error())
+    ERR_error_string_n(code, text, sizeof text);
+  ERR_clear_error();
+  throw std::runtime_error{what + (text[0] ? std::string{": "} + text : std::string{})};
+}
+
+template <auto Free>
+struct freed_by {
+  template <class T>
+  void operator()(T* p) const {
+    Free(p);
+  }
+};
+using pkey = std::unique_ptr<EVP_PKEY, freed_by<EVP_PKEY_free>>;
+using x509 = std::unique_ptr<X509, freed_by<X509_free>>;
+
+struct file_closer {
+  void operator()(std::FILE* f) const { std::fclose(f); }
+};
+using file = std::unique_ptr<std::FILE, file_closer>;
+
+file open_new(const std::string& path, int mode) {
+  const auto fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (fd < 0)
+    throw std::runtime_error{"cannot write " + path};
+  return file{::fdopen(fd, "w")};
+}
+
+void write_key(const std::string& path, EVP_PKEY* key) {
+  const auto f = open_new(path, 0600);
+  if (PEM_write_PrivateKey(f.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    give_up("cannot write " + path);
+}
+void write_certificate(const std::string& path, X509* certificate) {
+  const auto f = open_new(path, 0644);
+  if (PEM_write_X509(f.get(), certificate) != 1)
+    give_up("cannot write " + path);
+}
+pkey read_key(const std::string& path) {
+  const auto f = file{std::fopen(path.c_str(), "r")};
+  auto key = pkey{f ? PEM_read_PrivateKey(f.get(), nullptr, nullptr, nullptr) : nullptr};
+  if (!key)
+    give_up("cannot read " + path);
+  return key;
+}
+x509 read_certificate(const std::string& path) {
+  const auto f = file{std::fopen(path.c_str(), "r")};
+  auto certificate = x509{f ? PEM_read_X509(f.get(), nullptr, nullptr, nullptr) : nullptr};
+  if (!certificate)
+    give_up("cannot read " + path);
+  return certificate;
+}
+
+void add_extension(X509* to, X509* issuer, int nid, const std::string& text) {
+  auto context = X509V3_CTX{};
+  X509V3_set_ctx(&context, issuer, to, nullptr, nullptr, 0);
+  auto* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, text.c_str());
+  if (!extension)
+    give_up("certificate extension " + text);
+  X509_add_ext(to, extension, -1);
+  X509_EXTENSION_free(extension);
+}
+
+/// A certificate for `key`, signed by `issuer_key`; `issuer` null: by itself.
+x509 certify(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* issuer_key, int days,
+             const std::vector<std::pair<int, std::string>>& extensions) {
+  auto made = x509{X509_new()};
+  X509_set_version(made.get(), 2);
+  unsigned char serial[16];
+  RAND_bytes(serial, sizeof serial);
+  serial[0] &= 0x7f;
+  auto* number = BN_bin2bn(serial, sizeof serial, nullptr);
+  BN_to_ASN1_INTEGER(number, X509_get_serialNumber(made.get()));
+  BN_free(number);
+  X509_gmtime_adj(X509_getm_notBefore(made.get()), -300);
+  X509_gmtime_adj(X509_getm_notAfter(made.get()), 86'400L * days);
+  X509_set_pubkey(made.get(), key);
+  auto* subject = X509_get_subject_name(made.get());
+  X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>("Orrery"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  X509_set_issuer_name(made.get(), issuer ? X509_get_subject_name(issuer) : subject);
+  for (const auto& [nid, text] : extensions)
+    add_extension(made.get(), issuer ? issuer : made.get(), nid, text);
+  if (X509_sign(made.get(), issuer_key, EVP_sha256()) == 0)
+    give_up("cannot sign a certificate");
+  return made;
+}
+
+pkey make_key() {
+  auto key = pkey{EVP_EC_gen("P-256")};
+  if (!key)
+    give_up("cannot make a key");
+  return key;
+}
+
+tls_context make_context(const SSL_METHOD* method) {
+  auto context = tls_context{SSL_CTX_new(method), [](SSL_CTX* c) { SSL_CTX_free(c); }};
+  if (!context)
+    give_up("cannot set up TLS");
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
+  return context;
+}
+
+}  // namespace
+
+tls_context server_context(const std::string& certificate_file, const std::string& key_file) {
+  auto context = make_context(TLS_server_method());
+  if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1)
+    give_up("tls.certificate: cannot read " + certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    give_up("tls.key: cannot read " + key_file + ", or it does not belong to " + certificate_file);
+  SSL_CTX_set_num_tickets(context.get(), 1);
+  return context;
+}
+
+tls_context client_context(const std::string& ca_file) {
+  auto context = make_context(TLS_client_method());
+  const auto ok = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context.get())
+                                  : SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr);
+  if (ok != 1)
+    give_up("cannot read the authorities in " + (ca_file.empty() ? "the system's store" : ca_file));
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  return context;
+}
+
+pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts) {
+  namespace fs = std::filesystem;
+  fs::create_directories(folder);
+  const auto at = [&](const char* name) { return folder + "/" + name; };
+  const auto files = pki_files{at("ca.pem"), at("server.pem"), at("server.key")};
+  const auto ca_key_file = at("ca.key");
+  if (!fs::exists(files.ca) || !fs::exists(ca_key_file)) {
+    const auto key = make_key();
+    const auto ca = certify(key.get(), "Orrery installation CA", nullptr, key.get(), 3650,
+                            {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
+                             {NID_key_usage, "critical,keyCertSign,cRLSign"},
+                             {NID_subject_key_identifier, "hash"}});
+    write_key(ca_key_file, key.get());
+    write_certificate(files.ca, ca.get());
+    fs::remove(files.certificate);
+  }
+  if (!fs::exists(files.certificate) || !fs::exists(files.key)) {
+    const auto ca = read_certificate(files.ca);
+    const auto ca_key = read_key(ca_key_file);
+    auto names = std::string{"DNS:localhost,IP:127.0.0.1,IP:::1"};
+    for (const auto& host : hosts) {
+      unsigned char address[16];
+      const auto is_address = inet_pton(AF_INET, host.c_str(), address) == 1 || inet_pton(AF_INET6, host.c_str(), address) == 1;
+      names += (is_address ? ",IP:" : ",DNS:") + host;
+    }
+    const auto key = make_key();
+    const auto server = certify(key.get(), hosts.empty() ? "localhost" : hosts.front(), ca.get(), ca_key.get(), 825,
+                                {{NID_basic_constraints, "critical,CA:FALSE"},
+                                 {NID_key_usage, "critical,digitalSignature"},
+                                 {NID_ext_key_usage, "serverAuth"},
+                                 {NID_subject_alt_name, names},
+                                 {NID_authority_key_identifier, "keyid"}});
+    write_key(files.key, key.get());
+    write_certificate(files.certificate, server.get());
+  }
+  return files;
+}
+
+}  // namespace orrery::net

@@ -1,0 +1,342 @@
+#include "transport/mqtt/connection.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/post.hpp>
+
+#include "model/json.hpp"
+#include "observe/log.hpp"
+#include "transport/mqtt/errors.hpp"
+
+namespace orrery::transport::mqtt {
+namespace {
+
+namespace log = observe::log;
+using model::errc;
+using model::failure;
+
+constexpr std::size_t read_step = 64 * 1024, max_pending_out = 8 * 1024 * 1024;
+constexpr auto hold_time = std::chrono::seconds{10};
+
+// One per thread: connections are read one after the other.
+thread_local char scratch[read_step];
+
+}  // namespace
+
+connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes, connection_permit permit)
+    : with_{std::move(with)},
+      stream_{std::move(bytes)},
+      permit_{std::move(permit)},
+      engine_{{with_->limits.max_packet_bytes, with_->limits.max_subscriptions, with_->limits.max_queued}},
+      opened_{with_->now()} {
+  with_->half_open.fetch_add(1);
+}
+
+connection::~connection() {
+  if (half_open_)
+    with_->half_open.fetch_sub(1);
+}
+
+void connection::start() {
+  if (with_->half_open.load() > with_->max_half_open)
+    return end("too_many_half_open");
+  wait();
+}
+
+void connection::wait() {
+  if (ended_ || waiting_ || busy())
+    return;  // tick or the next answer looks again
+  waiting_ = true;
+  stream_->wait_readable([self = shared_from_this()] {
+    self->waiting_ = false;
+    self->on_readable();
+  });
+}
+
+bool connection::busy() const {
+  return login_number_ != 0 || open_.size() >= with_->limits.max_unsettled || stream_->pending() > max_pending_out / 2 ||
+         (link_ && link_->must_wait());
+}
+
+void connection::on_readable() {
+  if (ended_)
+    return;
+  const auto got = stream_->read(scratch, read_step);
+  if (got.size > 0)
+    consume({scratch, got.size});
+  if (ended_)
+    return;
+  if (got.closed)
+    return end("socket");
+  wait();
+}
+
+void connection::consume(std::string_view fresh) {
+  auto joined = std::string{};
+  auto view = fresh;
+  if (!in_.empty()) {
+    joined = std::move(in_);
+    joined.append(fresh);
+    view = joined;
+  }
+  // While a login is checked nothing more is read from the packets that followed it.
+  while (!ended_ && login_number_ == 0) {
+    auto todo = engine_.step(view, with_->now());
+    if (!todo)
+      break;
+    run(*todo);
+  }
+  if (ended_)
+    return;
+  if (view.empty())
+    in_ = {};
+  else
+    in_ = std::string{view};
+  send_asks();
+  flush();
+}
+
+void connection::run(action& todo) {
+  if (const auto* m = std::get_if<message>(&todo))
+    take_message(*m);
+  else if (const auto* c = std::get_if<login_wanted>(&todo))
+    log_in(c->packet);
+  else if (std::holds_alternative<subscribed>(todo))
+    release_held();
+  else
+    end(std::get<over>(todo).reason);
+}
+
+void connection::log_in(const connect& c) {
+  auto parsed = parse_login(c.client_id, c.username, c.password);
+  if (!parsed) {
+    engine_.refuse(connack_code(parsed.error()));
+    log::warn("mqtt.connection", "login refused", {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
+    return end(parsed.error().reason);
+  }
+  who_ = std::move(*parsed);
+  const auto unsupported = who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
+  if (unsupported) {
+    engine_.refuse(5);
+    return end("login_form_not_supported");
+  }
+  link_ = link::open(with_->link,
+                     [stream = stream_](std::function<void()> f) { boost::asio::post(stream->executor(), std::move(f)); },
+                     [weak = weak_from_this()] {
+                       if (const auto self = weak.lock())
+                         self->on_inbox();
+                     });
+  login_number_ = ++numbers_;
+  auto how = model::device::connect{};
+  how.proof = who_.proof;
+  how.protocol = model::device::protocol::mqtt;
+  how.address = stream_->peer();
+  how.secure = stream_->secure();
+  link_->login(login_number_, who_.device, std::move(how));
+}
+
+void connection::settle_login(actors::settled& one) {
+  login_number_ = 0;
+  if (half_open_) {
+    half_open_ = false;
+    with_->half_open.fetch_sub(1);
+  }
+  if (!one.what) {
+    engine_.refuse(connack_code(one.what.error()));
+    log::warn("mqtt.connection", "login refused",
+              {{"address", stream_->peer()}, {"product", who_.device.product_key}, {"device", who_.device.device_key},
+               {"reason", one.what.error().reason}});
+    return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
+  }
+  engine_.grant(with_->now());
+  who_.proof = {};
+  log::debug("mqtt.connection", "open", {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
+  consume({});  // what came behind the CONNECT
+}
+
+void connection::take_message(const message& m) {
+  const auto topic = classify(m.packet.topic, who_.device);
+  if (topic.what == operation::command_reply) {
+    auto done = read_command_reply(m.packet.payload);
+    if (!done) {
+      with_->messages(name_of(topic.what), done.error().reason).add();
+      return engine_.settle(m.ticket);
+    }
+    auto asked = request{{}, model::device::order{std::move(*done)}, {}};
+    return ask(m, topic, std::move(asked));
+  }
+  if (!topic.own || topic.what == operation::unknown) {
+    auto asked = request{{}, failure{errc::forbidden, "topic_forbidden", "publish to a topic without permission"}, {}};
+    if (auto json = model::parse_json(m.packet.payload); json && json->is_object())
+      if (const auto* id = json->find("id"))
+        asked.id = id->is_string() ? id->as_string() : model::to_json(*id);
+    return refuse(m, topic, asked, asked.what.error());
+  }
+  auto asked = read_request(topic, m.packet.payload, who_.device);
+  if (!asked.what)
+    return refuse(m, topic, asked, asked.what.error());
+  ask(m, topic, std::move(asked));
+}
+
+void connection::ask(const message& m, const classified& topic, request asked) {
+  const auto number = ++numbers_;
+  asks_.push_back({number, std::move(*asked.what)});
+  open_.push_back({number, m.ticket, topic.what,
+                   topic.what == operation::command_reply ? std::string{} : std::string{m.packet.topic} + "_reply",
+                   {std::move(asked.id), failure{errc::internal, ""}, std::move(asked.ids)},
+                   std::min(m.packet.level, qos::at_least_once), with_->now()});
+}
+
+void connection::refuse(const message& m, const classified& topic, const request& asked, const failure& why) {
+  with_->messages(name_of(topic.what), why.reason).add();
+  log::debug("mqtt.connection", "message refused", {{"device", who_.device.device_key}, {"reason", why.reason}, {"detail", why.detail}});
+  if (topic.wants_reply)
+    reply(std::string{m.packet.topic} + "_reply", asked.id, result_code(why, format_code(topic.what)), {}, why.detail,
+          std::min(m.packet.level, qos::at_least_once));
+  engine_.settle(m.ticket);
+}
+
+void connection::reply(std::string_view topic, std::string_view id, int code, const model::value& data, std::string_view text,
+                       qos level) {
+  if (!engine_.send(topic, write_reply(id, code, data, text), level))
+    engine_.send(topic, write_reply(id, code, data, text), qos::at_most_once);  // it acknowledges nothing
+}
+
+void connection::on_inbox() {
+  if (ended_ || !link_)
+    return;
+  auto inbox = link_->take();
+  for (auto& one : inbox.answers) {
+    if (ended_)
+      return;
+    if (one.number == login_number_ && login_number_ != 0)
+      settle_login(one);
+    else
+      settle(one);
+  }
+  if (ended_)
+    return;
+  for (const auto& d : inbox.downlinks)
+    deliver(d);
+  flush();
+  if (inbox.close)
+    return end(*inbox.close);
+  wait();
+}
+
+void connection::settle(actors::settled& one) {
+  if (open_.empty() || one.number < open_.front().number)
+    return;
+  const auto place = std::lower_bound(open_.begin(), open_.end(), one.number,
+                                      [](const open_request& r, std::uint64_t n) { return r.number < n; });
+  if (place == open_.end() || place->number != one.number || place->settled)
+    return;
+  auto& r = *place;
+  r.settled = true;
+  if (one.what) {
+    with_->messages(name_of(r.what), "ok").add();
+    if (!r.topic.empty()) {
+      const auto* answer = std::get_if<model::device::reply>(&one.what->answer);
+      auto data = model::value{};
+      if (answer) {
+        const auto snapshot = r.what == operation::model_get ? with_->known->current() : nullptr;
+        const auto* product = snapshot ? snapshot->product(who_.device.product_key) : nullptr;
+        data = reply_data(r.what, r.asked, *answer, product ? product->view.model.get() : nullptr);
+      }
+      reply(r.topic, r.asked.id, 200, data, {}, r.reply_level);
+    }
+    engine_.settle(r.ticket);
+  } else {
+    const auto& why = one.what.error();
+    with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason).add();
+    auto text = why.detail;
+    for (const auto& p : why.problems)
+      text += "; " + p.where + ": " + p.detail;
+    if (!r.topic.empty())
+      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, text.substr(0, 1024), r.reply_level);
+    if (is_ours(why)) {
+      flush();
+      return end("not_kept");  // no acknowledgement: the client sends it again
+    }
+    if (why.reason == "session_superseded")
+      return end("taken_over");
+    engine_.settle(r.ticket);
+  }
+  while (!open_.empty() && open_.front().settled)
+    open_.pop_front();
+}
+
+void connection::deliver(const model::downlink& d) {
+  auto what = write_downlink(d);
+  const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
+  if (needs_filter && !engine_.listens_to(what.topic)) {
+    held_.push_back({std::move(what), with_->now()});
+    return;
+  }
+  with_->messages("command", engine_.send(what.topic, what.payload, qos::at_least_once) ? "sent" : "queue_full").add();
+}
+
+void connection::release_held() {
+  const auto now = with_->now();
+  while (!held_.empty() && (engine_.listens_to(held_.front().what.topic) || now - held_.front().since >= hold_time)) {
+    engine_.send(held_.front().what.topic, held_.front().what.payload, qos::at_least_once);
+    with_->messages("command", "sent").add();
+    held_.pop_front();
+  }
+}
+
+void connection::send_asks() {
+  if (asks_.empty() || !link_)
+    return;
+  link_->ask(std::move(asks_));
+  asks_.clear();
+}
+
+void connection::flush() {
+  if (engine_.out().empty())
+    return;
+  stream_->write(engine_.out());
+  if (engine_.out().capacity() > 4096)
+    engine_.out() = {};
+  else
+    engine_.out().clear();
+  if (stream_->pending() > max_pending_out)
+    end("slow_consumer");
+}
+
+void connection::tick() {
+  if (ended_)
+    return;
+  const auto now = with_->now();
+  if (const auto dead = engine_.tick(now))
+    return end(dead->reason);
+  if (!engine_.granted() && now - opened_ > with_->login_timeout)
+    return end("login_timeout");
+  if (!open_.empty() && now - open_.front().since > with_->limits.answer_timeout)
+    return end("answer_timeout");
+  if (!held_.empty()) {
+    release_held();
+    flush();
+  }
+  wait();
+}
+
+void connection::end(std::string_view reason) {
+  if (ended_)
+    return;
+  ended_ = true;
+  if (half_open_) {
+    half_open_ = false;
+    with_->half_open.fetch_sub(1);
+  }
+  with_->closes(reason).add();
+  send_asks();  // taken before the end: QoS 0 messages in front of a DISCONNECT count
+  if (!engine_.out().empty())
+    stream_->write(engine_.out());
+  if (link_)
+    link_->closed(reason);
+  stream_->finish();
+  permit_.reset();
+}
+
+}  // namespace orrery::transport::mqtt

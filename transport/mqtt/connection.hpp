@@ -1,0 +1,97 @@
+// One MQTT peer: moves bytes between its stream, the engine, the mapping and the link.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "actors/catalogue.hpp"
+#include "config/settings.hpp"
+#include "net/stream.hpp"
+#include "observe/metrics.hpp"
+#include "transport/link.hpp"
+#include "transport/mqtt/engine.hpp"
+#include "transport/mqtt/login.hpp"
+#include "transport/mqtt/mapping.hpp"
+#include "transport/tcp_listener.hpp"
+
+namespace orrery::transport::mqtt {
+
+/// What the connections of a listener share. The counters are those of the metrics page.
+struct shared {
+  link_parts link;
+  std::shared_ptr<const actors::catalogue> known;
+  std::function<model::timestamp()> now;
+  config::settings::mqtt_section limits;
+  model::milliseconds login_timeout{5'000};
+  std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
+  std::function<observe::counter&(std::string_view reason)> closes;
+  std::atomic<std::size_t> half_open{0};
+  std::size_t max_half_open = 5'000;
+};
+
+/// All members run on the thread of its stream.
+class connection : public std::enable_shared_from_this<connection> {
+ public:
+  connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes, connection_permit permit);
+  ~connection();
+
+  void start();
+  /// About every 100 ms: timeouts, held commands, a socket that waited for the journal.
+  void tick();
+  /// Ends it; `reason` becomes the device's offline reason.
+  void end(std::string_view reason);
+  bool ended() const { return ended_; }
+
+ private:
+  struct open_request {
+    std::uint64_t number;
+    std::uint64_t ticket;
+    operation what;
+    std::string topic;
+    request asked;  // its order is gone: id and ids count
+    qos reply_level;
+    model::timestamp since;
+    bool settled = false;
+  };
+  struct held_command {
+    outgoing what;
+    model::timestamp since;
+  };
+
+  void wait();
+  void on_readable();
+  void consume(std::string_view fresh);
+  void run(action& todo);
+  void log_in(const connect& c);
+  void take_message(const message& m);
+  void ask(const message& m, const classified& topic, request asked);
+  void refuse(const message& m, const classified& topic, const request& asked, const model::failure& why);
+  void reply(std::string_view topic, std::string_view id, int code, const model::value& data, std::string_view text, qos level);
+  void on_inbox();
+  void settle(actors::settled& one);
+  void settle_login(actors::settled& one);
+  void deliver(const model::downlink& d);
+  void release_held();
+  void send_asks();
+  void flush();
+  bool busy() const;
+
+  std::shared_ptr<shared> with_;
+  std::shared_ptr<net::stream> stream_;
+  connection_permit permit_;
+  std::shared_ptr<link> link_;
+  engine engine_;
+  std::string in_;  // an unfinished packet
+  mqtt::login who_;
+  std::uint64_t numbers_ = 0;
+  std::uint64_t login_number_ = 0;
+  std::deque<open_request> open_;
+  std::vector<actors::session_ask> asks_;
+  std::deque<held_command> held_;
+  model::timestamp opened_;
+  bool half_open_ = true, waiting_ = false, ended_ = false;
+};
+
+}  // namespace orrery::transport::mqtt

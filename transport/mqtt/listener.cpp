@@ -1,0 +1,123 @@
+#include "transport/mqtt/listener.hpp"
+
+#include <future>
+#include <map>
+#include <mutex>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "transport/mqtt/connection.hpp"
+
+namespace orrery::transport::mqtt {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// The connections of one thread, and the clock that ticks them.
+struct lane {
+  explicit lane(asio::io_context& c) : context{c}, timer{c} {}
+  asio::io_context& context;
+  asio::steady_timer timer;
+  std::vector<std::weak_ptr<connection>> all;
+  bool stopping = false;
+
+  void tick(const std::shared_ptr<lane>& self) {
+    std::erase_if(all, [](const auto& weak) {
+      const auto c = weak.lock();
+      if (!c || c->ended())
+        return true;
+      c->tick();
+      return c->ended();
+    });
+    if (stopping)
+      return;
+    timer.expires_after(std::chrono::milliseconds{100});
+    timer.async_wait([self](boost::system::error_code e) {
+      if (!e)
+        self->tick(self);
+    });
+  }
+};
+
+}  // namespace
+
+struct listener::impl {
+  std::shared_ptr<shared> with = std::make_shared<shared>();
+  std::map<asio::io_context*, std::shared_ptr<lane>> lanes;
+  std::unique_ptr<tcp_listener> plain, secure;
+};
+
+listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>()} {
+  auto& with = *impl_->with;
+  with.link = p.link;
+  with.known = p.known;
+  with.now = p.now;
+  with.limits = p.limits;
+  with.login_timeout = p.ports.login_timeout;
+  with.max_half_open = p.ports.max_half_open;
+  // Series are looked up once per thread and pair: the registry's map is not for the hot path.
+  with.messages = [m = p.metrics](std::string_view operation, std::string_view result) -> observe::counter& {
+    thread_local std::map<std::pair<std::string_view, std::string_view>, observe::counter*> known;
+    auto& slot = known[{operation, result}];  // both are static texts
+    if (!slot)
+      slot = &m->count("orrery_mqtt_messages_total", "Messages of devices and commands to them",
+                       {{"kind", std::string{operation}}, {"result", std::string{result}}});
+    return *slot;
+  };
+  with.closes = [m = p.metrics](std::string_view reason) -> observe::counter& {
+    return m->count("orrery_mqtt_closed_total", "Connections that ended", {{"reason", std::string{reason}}});
+  };
+  for (std::size_t i = 0; i < io.size(); ++i) {
+    auto& context = io.context(i);
+    const auto l = std::make_shared<lane>(context);
+    impl_->lanes[&context] = l;
+    asio::post(context, [l] { l->tick(l); });
+  }
+  const auto take = [shared = impl_->with, lanes = impl_->lanes](std::shared_ptr<net::stream> bytes, connection_permit permit) {
+    auto& l = *lanes.at(&static_cast<asio::io_context&>(bytes->executor().target<asio::io_context::executor_type>()->context()));
+    if (l.stopping)
+      return;
+    const auto c = std::make_shared<connection>(shared, std::move(bytes), std::move(permit));
+    l.all.push_back(c);
+    c->start();
+  };
+  const auto most = static_cast<std::size_t>(p.ports.max_connections);
+  if (p.ports.mqtt.enabled)
+    impl_->plain = std::make_unique<tcp_listener>(io, p.ports.mqtt, most, nullptr, take);
+  if (p.ports.mqtts.enabled)
+    impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls.get(), take);
+  p.metrics->gauge("orrery_mqtt_connections", "Open connections", [this] { return static_cast<double>(connections()); });
+  p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
+                   [w = impl_->with] { return static_cast<double>(w->half_open.load()); });
+}
+
+listener::~listener() = default;
+
+std::uint16_t listener::port() const { return impl_->plain ? impl_->plain->port() : 0; }
+std::uint16_t listener::tls_port() const { return impl_->secure ? impl_->secure->port() : 0; }
+std::size_t listener::connections() const {
+  return (impl_->plain ? impl_->plain->connections() : 0) + (impl_->secure ? impl_->secure->connections() : 0);
+}
+
+void listener::stop() {
+  if (impl_->plain)
+    impl_->plain->stop();
+  if (impl_->secure)
+    impl_->secure->stop();
+  for (auto& [context, l] : impl_->lanes) {
+    auto done = std::promise<void>{};
+    asio::post(*context, [&, l] {
+      l->stopping = true;
+      l->timer.cancel();
+      for (const auto& weak : l->all)
+        if (const auto c = weak.lock())
+          c->end("node_stopped");
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+}
+
+}  // namespace orrery::transport::mqtt

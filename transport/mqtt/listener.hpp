@@ -1,0 +1,43 @@
+// The MQTT ports of a node.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "actors/catalogue.hpp"
+#include "config/settings.hpp"
+#include "net/io_threads.hpp"
+#include "net/tls.hpp"
+#include "observe/metrics.hpp"
+#include "transport/link.hpp"
+
+namespace orrery::transport::mqtt {
+
+struct parts {
+  link_parts link;
+  std::shared_ptr<const actors::catalogue> known;
+  std::function<model::timestamp()> now;
+  config::settings::mqtt_section limits;
+  config::settings::listeners_section ports;
+  net::tls_context tls;  // of the mqtts port
+  std::shared_ptr<observe::metrics> metrics;
+};
+
+class listener {
+ public:
+  /// Opens the ports that are enabled. Throws port_taken.
+  listener(net::io_threads& io, parts with);
+  ~listener();
+
+  std::uint16_t port() const;      // 0: off
+  std::uint16_t tls_port() const;  // 0: off
+  std::size_t connections() const;
+  /// Accepts no more and ends all connections; returns when their ends are on their way.
+  void stop();
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace orrery::transport::mqtt

@@ -1,0 +1,91 @@
+#include "transport/tcp_listener.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace orrery::transport {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using error_code = boost::system::error_code;
+
+struct tcp_listener::impl : std::enable_shared_from_this<impl> {
+  impl(net::io_threads& threads, std::size_t most, SSL_CTX* context, on_stream f)
+      : io{threads}, acceptor{threads.context(0)}, timer{threads.context(0)}, max_connections{most}, tls{context}, then{std::move(f)} {}
+
+  void accept() {
+    if (!acceptor.is_open())
+      return;
+    auto& lane = io.next();
+    acceptor.async_accept(lane, [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
+      if (e == asio::error::operation_aborted)
+        return;
+      if (e)
+        return self->pause();  // no file handle left, most likely: others may end meanwhile
+      self->take(lane, std::move(socket));
+      self->accept();
+    });
+  }
+  void pause() {
+    timer.expires_after(std::chrono::milliseconds{100});
+    timer.async_wait([self = shared_from_this()](error_code e) {
+      if (!e)
+        self->accept();
+    });
+  }
+  void take(asio::io_context& lane, tcp::socket socket) {
+    if (open->fetch_add(1) >= max_connections) {
+      open->fetch_sub(1);
+      refused.fetch_add(1, std::memory_order_relaxed);
+      return;  // the socket closes
+    }
+    auto permit = connection_permit{static_cast<void*>(open.get()), [counter = open](void*) { counter->fetch_sub(1); }};
+    asio::post(lane, [self = shared_from_this(), permit = std::move(permit),
+                      held = std::make_shared<tcp::socket>(std::move(socket))]() mutable {
+      self->then(net::stream::accept(std::move(*held), self->tls), std::move(permit));
+    });
+  }
+
+  net::io_threads& io;
+  tcp::acceptor acceptor;
+  asio::steady_timer timer;
+  std::size_t max_connections;
+  SSL_CTX* tls;
+  on_stream then;
+  std::uint16_t port = 0;
+  std::shared_ptr<std::atomic<std::size_t>> open = std::make_shared<std::atomic<std::size_t>>(0);
+  std::atomic<std::uint64_t> refused{0};
+};
+
+tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections, SSL_CTX* tls,
+                           on_stream then)
+    : impl_{std::make_shared<impl>(io, max_connections, tls, std::move(then))} {
+  try {
+    const auto endpoint = tcp::endpoint{asio::ip::make_address(where.host), where.port};
+    impl_->acceptor.open(endpoint.protocol());
+    impl_->acceptor.set_option(tcp::acceptor::reuse_address{true});
+    impl_->acceptor.bind(endpoint);
+    impl_->acceptor.listen(4096);
+    impl_->port = impl_->acceptor.local_endpoint().port();
+  } catch (const boost::system::system_error& e) {
+    throw port_taken{where.host + ":" + std::to_string(where.port) + ": " + e.code().message()};
+  }
+  asio::post(io.context(0), [held = impl_] { held->accept(); });
+}
+
+tcp_listener::~tcp_listener() { stop(); }
+
+std::uint16_t tcp_listener::port() const { return impl_->port; }
+
+void tcp_listener::stop() {
+  asio::post(impl_->io.context(0), [held = impl_] {
+    auto ignored = error_code{};
+    held->acceptor.close(ignored);
+    held->timer.cancel();
+  });
+}
+
+std::size_t tcp_listener::connections() const { return impl_->open->load(); }
+std::uint64_t tcp_listener::refused() const { return impl_->refused.load(std::memory_order_relaxed); }
+
+}  // namespace orrery::transport
