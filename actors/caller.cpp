@@ -118,4 +118,11 @@ void caller::command_over(const model::waiter_ref& waiter) {
     w->over(true);
 }
 
+void caller::forget(const model::waiter_ref& waiter) {
+  if (waiter.node_incarnation == desk_->incarnation)
+    desk_->take(waiter.number);
+}
+
+model::shard_id caller::shard_of(const target& whom) const { return desk_->router->shard_of(whom); }
+
 }  // namespace orrery::actors

@@ -29,6 +29,10 @@ class caller {
   /// `at_most` is over.
   model::waiter_ref expect_command(model::milliseconds at_most, on_command_over then);
   void command_over(const model::waiter_ref& waiter);
+  /// Nobody waits any more: `then` of expect_command does not run.
+  void forget(const model::waiter_ref& waiter);
+
+  model::shard_id shard_of(const target& whom) const;
 
  private:
   struct desk;

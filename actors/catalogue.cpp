@@ -1,5 +1,6 @@
 #include "actors/catalogue.hpp"
 
+#include "model/credentials.hpp"
 #include "storage/keys.hpp"
 
 namespace orrery::actors {
@@ -34,6 +35,14 @@ model::status load_kind(const storage::entity_store& store, model::entity_kind k
 }
 
 }  // namespace
+
+model::entity_id catalogue_id(model::entity_kind kind, std::string_view name) {
+  const auto digest = model::sha256_hex(std::to_string(static_cast<int>(kind)) + ":" + std::string{name});
+  auto id = model::entity_id{.shard = model::catalogue_shard};
+  for (std::size_t i = 0; i < id.ulid.size(); ++i)
+    id.ulid[i] = static_cast<std::uint8_t>(std::stoi(digest.substr(2 * i, 2), nullptr, 16));
+  return id;
+}
 
 const catalogue_product* catalogue_snapshot::product(const std::string& key) const { return find_in(products, key); }
 

@@ -30,6 +30,10 @@ struct catalogue_organisation {
   std::shared_ptr<const model::organisation::state> state;
 };
 
+/// The id of a catalogue entity, made from its name, so that a name is taken once: a product's key,
+/// an organisation's id, a thing model's organisation + '/' + id.
+model::entity_id catalogue_id(model::entity_kind kind, std::string_view name);
+
 /// One state of the catalogue.
 struct catalogue_snapshot {
   std::unordered_map<std::string, std::shared_ptr<const catalogue_product>> products;          // by product key

@@ -11,20 +11,26 @@ using error_code = boost::system::error_code;
 
 struct tcp_listener::impl : std::enable_shared_from_this<impl> {
   impl(net::io_threads& threads, std::size_t most, SSL_CTX* context, on_stream f)
-      : io{threads}, acceptor{threads.context(0)}, timer{threads.context(0)}, max_connections{most}, tls{context}, then{std::move(f)} {}
+      : io{threads},
+        acceptor{threads.context(0)},
+        timer{threads.context(0)},
+        max_connections{most},
+        tls{context},
+        then{std::move(f)} {}
 
   void accept() {
     if (!acceptor.is_open())
       return;
     auto& lane = io.next();
-    acceptor.async_accept(lane, [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
-      if (e == asio::error::operation_aborted)
-        return;
-      if (e)
-        return self->pause();  // no file handle left, most likely: others may end meanwhile
-      self->take(lane, std::move(socket));
-      self->accept();
-    });
+    acceptor.async_accept(
+        lane, [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
+          if (e == asio::error::operation_aborted)
+            return;
+          if (e)
+            return self->pause();  // no file handle left, most likely: others may end meanwhile
+          self->take(lane, std::move(socket));
+          self->accept();
+        });
   }
   void pause() {
     timer.expires_after(std::chrono::milliseconds{100});
@@ -39,7 +45,8 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
       refused.fetch_add(1, std::memory_order_relaxed);
       return;  // the socket closes
     }
-    auto permit = connection_permit{static_cast<void*>(open.get()), [counter = open](void*) { counter->fetch_sub(1); }};
+    auto permit = connection_permit{static_cast<void*>(open.get()),
+                                    [counter = open](void*) { counter->fetch_sub(1); }};
     asio::post(lane, [self = shared_from_this(), permit = std::move(permit),
                       held = std::make_shared<tcp::socket>(std::move(socket))]() mutable {
       self->then(net::stream::accept(std::move(*held), self->tls), std::move(permit));
@@ -57,8 +64,8 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
   std::atomic<std::uint64_t> refused{0};
 };
 
-tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections, SSL_CTX* tls,
-                           on_stream then)
+tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where,
+                           std::size_t max_connections, SSL_CTX* tls, on_stream then)
     : impl_{std::make_shared<impl>(io, max_connections, tls, std::move(then))} {
   try {
     const auto endpoint = tcp::endpoint{asio::ip::make_address(where.host), where.port};
@@ -73,9 +80,13 @@ tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where, s
   asio::post(io.context(0), [held = impl_] { held->accept(); });
 }
 
-tcp_listener::~tcp_listener() { stop(); }
+tcp_listener::~tcp_listener() {
+  stop();
+}
 
-std::uint16_t tcp_listener::port() const { return impl_->port; }
+std::uint16_t tcp_listener::port() const {
+  return impl_->port;
+}
 
 void tcp_listener::stop() {
   asio::post(impl_->io.context(0), [held = impl_] {
@@ -85,7 +96,11 @@ void tcp_listener::stop() {
   });
 }
 
-std::size_t tcp_listener::connections() const { return impl_->open->load(); }
-std::uint64_t tcp_listener::refused() const { return impl_->refused.load(std::memory_order_relaxed); }
+std::size_t tcp_listener::connections() const {
+  return impl_->open->load();
+}
+std::uint64_t tcp_listener::refused() const {
+  return impl_->refused.load(std::memory_order_relaxed);
+}
 
 }  // namespace orrery::transport

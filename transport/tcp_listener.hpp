@@ -27,7 +27,8 @@ class tcp_listener {
   using on_stream = std::function<void(std::shared_ptr<net::stream>, connection_permit)>;
 
   /// Binds and accepts at once. Throws port_taken, which names the address.
-  tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections, SSL_CTX* tls, on_stream then);
+  tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections,
+               SSL_CTX* tls, on_stream then);
   ~tcp_listener();
 
   std::uint16_t port() const;

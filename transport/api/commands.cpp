@@ -1,0 +1,206 @@
+// Service calls and point writes, and their log (group I of the API).
+#include "transport/api/fields.hpp"
+#include "transport/api/routes.hpp"
+#include "transport/api/show.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace device = model::device;
+using model::errc;
+using model::failure;
+using form = device::command_record::form;
+using state_code = device::command_record::state_code;
+
+bool is_final(state_code s) {
+  return s != state_code::queued && s != state_code::sent;
+}
+
+failure timed_out(const std::string& id) {
+  return {errc::timeout, "device_timeout", "the device did not answer in time; command " + id};
+}
+
+/// The answer to a waiting call: the command as it ended.
+void answer_final(const exchange_ptr& e, const model::entity_id& id,
+                  const device::command_record& c) {
+  if (c.state == state_code::timed_out)
+    return e->fail(timed_out(to_string(id) + "-" + to_string(c.id)));
+  e->reply(200, show_command(*e, id, c));
+}
+
+/// Reads the command's fields; `input` is made by the caller.
+void send(const exchange_ptr& e, form type, std::string element, model::object input, fields& f) {
+  auto c = device::command_record{};
+  c.timeout = std::chrono::seconds{f.integer("timeout", 1, 60).value_or(30)};
+  c.pending_ttl = std::chrono::seconds{f.integer("pendingTtl", 0, 172'800).value_or(0)};
+  const auto mode =
+      f.word("mode", {"wait", "async"}).value_or(c.pending_ttl.count() == 0 ? "wait" : "async");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  c.type = type;
+  c.element = std::move(element);
+  c.input = std::move(input);
+  c.actor = e->who.actor;
+  e->with_device([e, c = std::move(c), wait = mode == "wait"](const found_device& d) mutable {
+    c.id = model::make_entity_id(d.id.shard, e->parts().now(), model::random_entropy());
+    const auto id = d.id;
+    if (wait)
+      c.waiter = e->parts().ask->expect_command(
+          c.timeout + c.pending_ttl + std::chrono::seconds{2}, [e, id, command = c.id](bool) {
+            // In time or not: the log says how it stands.
+            e->parts().query->command(
+                id, command,
+                [e, id, command](model::result<std::optional<device::command_record>> found) {
+                  if (!found)
+                    return e->fail(found.error());
+                  if (!*found)
+                    return e->fail({errc::internal, "",
+                                    "command " + to_string(command) + " is not in the log"});
+                  if (!is_final((*found)->state))
+                    return e->fail(timed_out(to_string(id) + "-" + to_string(command)));
+                  answer_final(e, id, **found);
+                });
+          });
+    const auto waiter = c.waiter;
+    e->parts().ask->ask(
+        id, device_order(*e, device::send_command{std::move(c)}),
+        [e, id, wait, waiter](const actors::answer& got) {
+          if (!got) {
+            e->fail(got.error());
+            if (wait)
+              e->parts().ask->forget(waiter);
+            return;
+          }
+          if (!wait)
+            e->reply(202, show_command(*e, id, device_reply<device::command_accepted>(*got)->what),
+                     exchange::revision_headers(*got));
+        });
+  });
+}
+
+void invoke(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto input = f.object("input").value_or(model::object{});
+  send(e, form::service, e->param("service"), std::move(input), f);
+}
+
+void set_point(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto* v = f.any("value");
+  if (!v)
+    f.missing("value");
+  send(e, form::points, "", v ? model::object{{e->param("point"), *v}} : model::object{}, f);
+}
+
+void set_points(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto points = f.object("points");
+  if (!points || points->empty())
+    f.missing("points");
+  send(e, form::points, "", points.value_or(model::object{}), f);
+}
+
+void list(const exchange_ptr& e) {
+  const auto limit = e->limit();
+  if (!limit)
+    return e->fail(limit.error());
+  e->with_device([e, limit = *limit](const found_device& d) {
+    e->parts().query->commands(d.id, e->query("cursor"), limit,
+                               [e, id = d.id](model::result<actors::command_page> page) {
+                                 if (!page)
+                                   return e->fail(page.error());
+                                 auto items = model::array{};
+                                 for (const auto& c : page->commands)
+                                   items.push_back(show_command(*e, id, c));
+                                 auto o = model::object{{"items", std::move(items)}};
+                                 if (!page->next.empty())
+                                   o.emplace_back("nextCursor", page->next);
+                                 e->reply(200, std::move(o));
+                               });
+  });
+}
+
+/// "<assetId>-<command id>" -> both; the asset becomes the exchange's device.
+std::optional<model::entity_id> read_id(const exchange_ptr& e) {
+  const auto& text = e->param("command");
+  const auto dash = text.find('-');
+  const auto id = dash == std::string::npos
+                      ? std::nullopt
+                      : model::parse_entity_id(std::string_view{text}.substr(dash + 1));
+  if (!id) {
+    e->fail({errc::not_found, "command_unknown", "no such command"});
+    return std::nullopt;
+  }
+  e->params.emplace_back("asset", text.substr(0, dash));
+  return id;
+}
+
+void get(const exchange_ptr& e) {
+  const auto command = read_id(e);
+  if (!command)
+    return;
+  e->with_device([e, command = *command](const found_device& d) {
+    e->parts().query->command(
+        d.id, command, [e, id = d.id](model::result<std::optional<device::command_record>> found) {
+          if (!found)
+            return e->fail(found.error());
+          if (!*found)
+            return e->fail({errc::not_found, "command_unknown", "no such command"});
+          e->reply(200, show_command(*e, id, **found));
+        });
+  });
+}
+
+void cancel_some(const exchange_ptr& e, std::optional<model::entity_id> which) {
+  e->with_device([e, which](const found_device& d) {
+    e->ask(d.id, device_order(*e, device::cancel_commands{which}),
+           [e, id = d.id](const actors::outcome& done) {
+             auto ids = model::array{};
+             for (const auto& c : device_reply<device::commands_cancelled>(done)->ids)
+               ids.emplace_back(to_string(id) + "-" + to_string(c));
+             e->reply(200, model::object{{"cancelled", std::move(ids)}},
+                      exchange::revision_headers(done));
+           });
+  });
+}
+
+void cancel(const exchange_ptr& e) {
+  if (const auto command = read_id(e))
+    cancel_some(e, *command);
+}
+void cancel_queued(const exchange_ptr& e) {
+  cancel_some(e, std::nullopt);
+}
+
+}  // namespace
+
+std::vector<route> command_routes() {
+  return {
+      {"POST", "@d/services/{service}:invoke", "device:control", invoke, "invokeService",
+       "Call a service; waits for the device's answer, or queues with mode async (202)", "Invoke",
+       "Command", 200, ""},
+      {"POST", "@d/points/{point}:set", "device:control", set_point, "setPoint", "Write a point",
+       "SetPoint", "Command", 200, ""},
+      {"POST", "@d/points:set", "device:control", set_points, "setPoints",
+       "Write several points in one command", "SetPoints", "Command", 200, ""},
+      {"GET", "@d/commands", "device:read", list, "listCommands", "Commands, newest first", "",
+       "CommandList", 200, "limit cursor timeFormat"},
+      {"GET", "~/commands/{command}", "device:read", get, "getCommand", "A command", "", "Command",
+       200, "timeFormat"},
+      {"POST", "~/commands/{command}:cancel", "device:control", cancel, "cancelCommand",
+       "Cancel a command that waits", "", "Cancelled", 200, ""},
+      {"POST", "@d/commands:cancelQueued", "device:control", cancel_queued, "cancelQueued",
+       "Cancel all commands that wait", "", "Cancelled", 200, ""},
+  };
+}
+
+}  // namespace orrery::transport::api

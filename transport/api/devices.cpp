@@ -1,0 +1,484 @@
+// Devices, their attributes and tags (groups D and E of the API).
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "model/json.hpp"
+#include "transport/api/fields.hpp"
+#include "transport/api/problem.hpp"
+#include "transport/api/routes.hpp"
+#include "transport/api/show.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace device = model::device;
+using model::errc;
+using model::failure;
+
+constexpr std::size_t max_batch = 1000;
+
+// ---- registration
+// --------------------------------------------------------------------------------
+
+struct registration {
+  device::register_device what;
+  std::string secret;
+};
+
+model::result<registration> read_registration(const exchange& e, const model::value& item,
+                                              const std::string& where) {
+  auto f = fields{item, where};
+  auto r = registration{};
+  auto& w = r.what;
+  w.name.product_key = f.text("productKey", 20).value_or("");
+  w.name.device_key = f.text("deviceKey", 64).value_or(model::random_text(12));
+  w.organisation = e.who.organisation;
+  w.display_name = f.text("name", 256).value_or(w.name.device_key);
+  w.description = f.text("description", 2000).value_or("");
+  w.timezone = f.text("timezone", 64).value_or("");
+  // A chosen secret is ours: fleets that move here keep theirs.
+  r.secret = f.text("deviceSecret", 128).value_or(model::random_text(32));
+  w.attributes = f.object("attributes").value_or(model::object{});
+  for (auto& [k, v] : f.text_map("tags", false))
+    w.tags[k] = *v;
+  if (w.name.product_key.empty())
+    f.missing("productKey");
+  if (r.secret.size() < 8)
+    f.note("deviceSecret", "too_short", "at least 8 characters");
+  if (auto ok = f.finish(); !ok)
+    return ok.error();
+  if (!e.product(w.name.product_key))
+    return failure{errc::not_found, "product_unknown", "no product " + w.name.product_key};
+  w.secret = e.parts().keys->seal(r.secret, device::secret_owner(w.name));
+  return r;
+}
+
+/// A fresh id in the shard that the name belongs to, so a name leads to its device without a
+/// lookup.
+model::entity_id fresh_id(const exchange& e, const model::device_name& name) {
+  return model::make_entity_id(e.parts().ask->shard_of(name), e.parts().now(),
+                               model::random_entropy());
+}
+
+model::value show_created(const exchange& e, const device::device_snapshot& made,
+                          const std::string& secret) {
+  auto o = show_device(e, made.id, *made.what).as_object();
+  o.emplace_back("deviceSecret", secret);
+  return o;
+}
+
+void create(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto r = read_registration(*e, *body, "");
+  if (!r)
+    return e->fail(r.error());
+  const auto id = fresh_id(*e, r->what.name);
+  e->ask(id, device_order(*e, std::move(r->what)),
+         [e, secret = r->secret](const actors::outcome& done) {
+           auto h = exchange::revision_headers(done);
+           h.emplace_back("ETag", exchange::etag(done.revision));
+           e->reply(201, show_created(*e, *device_reply<device::device_snapshot>(done), secret),
+                    std::move(h));
+         });
+}
+
+/// Collects the results of a batch; the last one sends the answer.
+struct batch_results {
+  batch_results(exchange_ptr for_whom, std::size_t size)
+      : e{std::move(for_whom)}, items(size), open{size} {}
+  void set(std::size_t index, int status, model::object what) {
+    auto o = model::object{{"index", static_cast<std::int64_t>(index)}, {"status", status}};
+    std::move(what.begin(), what.end(), std::back_inserter(o));
+    (status < 300 ? ok : failed).fetch_add(1);
+    items[index] = std::move(o);
+    if (open.fetch_sub(1) == 1)
+      e->reply(200,
+               model::object{
+                   {"results", std::move(items)}, {"ok", ok.load()}, {"failed", failed.load()}});
+  }
+  void fail(std::size_t index, const failure& why) {
+    set(index, status_of(why), {{"error", problem_object(why, "", e->request_id())}});
+  }
+  exchange_ptr e;
+  model::array items;
+  std::atomic<std::size_t> open;
+  std::atomic<int> ok{0}, failed{0};
+};
+
+void create_batch(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto* items = f.array("items", max_batch);
+  if (!items)
+    f.missing("items");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  if (items->empty())
+    return e->reply(200, model::object{{"results", model::array{}}, {"ok", 0}, {"failed", 0}});
+  const auto results = std::make_shared<batch_results>(e, items->size());
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    auto r = read_registration(*e, (*items)[i], "/items/" + std::to_string(i));
+    if (!r) {
+      results->fail(i, r.error());
+      continue;
+    }
+    const auto id = fresh_id(*e, r->what.name);
+    e->parts().ask->ask(
+        id, device_order(*e, std::move(r->what)),
+        [e, results, i, secret = r->secret](const actors::answer& got) {
+          if (!got)
+            return results->fail(i, got.error());
+          const auto& made = *device_reply<device::device_snapshot>(*got);
+          results->set(i, 201,
+                       {{"id", to_string(made.id)}, {"device", show_created(*e, made, secret)}});
+        });
+  }
+}
+
+/// Asks about many devices at once: `keep` gets each answer in its place, `done` runs after the
+/// last.
+void read_many(const exchange_ptr& e, std::vector<actors::target> whom,
+               std::function<void(std::size_t, actors::answer)> keep, std::function<void()> done) {
+  if (whom.empty())
+    return done();
+  const auto open = std::make_shared<std::atomic<std::size_t>>(whom.size());
+  for (std::size_t i = 0; i < whom.size(); ++i)
+    e->parts().ask->ask(std::move(whom[i]), device_order(*e, device::read_device{}),
+                        [=](actors::answer got) {
+                          keep(i, std::move(got));
+                          if (open->fetch_sub(1) == 1)
+                            done();
+                        });
+}
+
+/// Which keys of a product are free, taken or impossible.
+void check_keys(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto product = f.text("productKey", 20);
+  const auto keys = f.texts("keys", max_batch);
+  if (!product)
+    f.missing("productKey");
+  if (!keys)
+    f.missing("keys");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  if (!e->product(*product))
+    return e->fail({errc::not_found, "product_unknown", "no product " + *product});
+  auto invalid = model::array{};
+  auto asked = std::make_shared<std::vector<std::string>>();
+  auto whom = std::vector<actors::target>{};
+  for (const auto& k : *keys)
+    if (!model::is_valid_key(k)) {
+      invalid.emplace_back(k);
+    } else {
+      asked->push_back(k);
+      whom.emplace_back(model::device_name{*product, k});
+    }
+  const auto taken = std::make_shared<std::vector<char>>(asked->size(), 0);
+  read_many(
+      e, std::move(whom),
+      [taken](std::size_t i, const actors::answer& got) { (*taken)[i] = got ? 1 : 0; },
+      [e, asked, taken, invalid] {
+        auto free = model::array{}, existing = model::array{};
+        for (std::size_t i = 0; i < asked->size(); ++i)
+          ((*taken)[i] ? existing : free).emplace_back((*asked)[i]);
+        e->reply(200, model::object{{"free", std::move(free)},
+                                    {"existing", std::move(existing)},
+                                    {"invalid", invalid}});
+      });
+}
+
+// ---- reading
+// -------------------------------------------------------------------------------------
+
+void list(const exchange_ptr& e) {
+  const auto limit = e->limit();
+  if (!limit)
+    return e->fail(limit.error());
+  auto q = actors::device_list_question{.organisation = e->who.organisation,
+                                        .product_key = e->query("productKey"),
+                                        .cursor = e->query("cursor"),
+                                        .limit = *limit,
+                                        .keep = {}};
+  const auto status = e->query("status"), text = e->query("q");
+  if (!status.empty() && status != "online" && status != "offline" && status != "inactive" &&
+      status != "disabled")
+    return e->fail({errc::invalid_argument, "malformed",
+                    "status: expected online, offline, inactive or disabled"});
+  if (!status.empty() || !text.empty())
+    q.keep = [status, text](const device::state& s) {
+      return (status.empty() || device::status_of(s) == status) &&
+             (text.empty() || s.name.device_key.find(text) != std::string::npos ||
+              s.display_name.find(text) != std::string::npos);
+    };
+  e->parts().query->devices(std::move(q), [e](model::result<actors::device_page> page) {
+    if (!page)
+      return e->fail(page.error());
+    auto items = model::array{};
+    for (const auto& d : page->devices)
+      items.push_back(show_device(*e, d.id, *d.what));
+    auto o = model::object{{"items", std::move(items)}};
+    if (!page->next.empty())
+      o.emplace_back("nextCursor", page->next);
+    e->reply(200, std::move(o));
+  });
+}
+
+void get(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) {
+    e->reply(200, show_device(*e, d.id, *d.state), {{"ETag", exchange::etag(d.revision)}});
+  });
+}
+
+void get_status(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) { e->reply(200, show_status(*e, d.id, *d.state)); });
+}
+
+void many_status(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto ids = f.texts("ids", max_batch);
+  if (!ids)
+    f.missing("ids");
+  auto whom = std::vector<actors::target>{};
+  for (std::size_t i = 0; ids && i < ids->size(); ++i) {
+    const auto id = model::parse_entity_id((*ids)[i]);
+    if (id && id->shard < e->parts().shard_count)
+      whom.emplace_back(*id);
+    else
+      f.note("ids/" + std::to_string(i), "type_mismatch", "expected an assetId");
+  }
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  const auto rows = std::make_shared<std::vector<model::value>>(whom.size());
+  read_many(
+      e, std::move(whom),
+      [e, rows](std::size_t i, const actors::answer& got) {
+        const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
+        if (d && d->what->organisation == e->who.organisation)
+          (*rows)[i] = show_status(*e, d->id, *d->what);
+      },
+      [e, rows] {
+        auto items = model::array{};
+        for (auto& r : *rows)
+          if (!r.is_null())
+            items.push_back(std::move(r));
+        e->reply(200, model::object{{"items", std::move(items)}});
+      });
+}
+
+// ---- changing
+// ------------------------------------------------------------------------------------
+
+/// Changes the device of the route, then shows it as it is after.
+void change(const exchange_ptr& e, device::order what,
+            std::function<void(const found_device&, exchange::headers)> then) {
+  const auto expected = e->if_match();
+  if (!expected)
+    return e->fail(expected.error());
+  e->with_device([e, what = std::move(what), expected = *expected,
+                  then = std::move(then)](const found_device& d) {
+    e->ask(d.id, device_order(*e, what, expected),
+           [e, id = d.id, then](const actors::outcome& done) {
+             e->ask(id, device_order(*e, device::read_device{}),
+                    [e, done, then](const actors::outcome& now) {
+                      const auto& s = *device_reply<device::device_snapshot>(now);
+                      auto h = exchange::revision_headers(done);
+                      h.emplace_back("ETag", exchange::etag(now.revision));
+                      then({s.id, now.revision, s.what}, std::move(h));
+                    });
+           });
+  });
+}
+
+void change_and_show(const exchange_ptr& e, device::order what) {
+  change(e, std::move(what), [e](const found_device& d, exchange::headers h) {
+    e->reply(200, show_device(*e, d.id, *d.state), std::move(h));
+  });
+}
+
+void update(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto u = device::update_device{};
+  u.display_name = f.text("name", 256);
+  u.description = f.text("description", 2000);
+  u.timezone = f.text("timezone", 64);
+  u.attributes = f.object("attributes").value_or(model::object{});
+  u.tags = f.text_map("tags", true);
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change_and_show(e, std::move(u));
+}
+
+void set_admin(const exchange_ptr& e, device::admin_state wanted) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto reason = f.text("reason", 256).value_or("");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change_and_show(e, device::set_admin_state{wanted, std::move(reason)});
+}
+void enable(const exchange_ptr& e) {
+  set_admin(e, device::admin_state::enabled);
+}
+void disable(const exchange_ptr& e) {
+  set_admin(e, device::admin_state::disabled);
+}
+
+void remove(const exchange_ptr& e) {
+  const auto expected = e->if_match();
+  if (!expected)
+    return e->fail(expected.error());
+  e->with_device([e, expected = *expected](const found_device& d) {
+    e->ask(d.id, device_order(*e, device::remove_device{}, expected),
+           [e](const actors::outcome& done) {
+             e->reply_empty(204, exchange::revision_headers(done));
+           });
+  });
+}
+
+void reset_secret(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto overlap = std::chrono::seconds{f.integer("overlap", 0, 30 * 86'400).value_or(0)};
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  e->with_device([e, overlap](const found_device& d) {
+    const auto secret = model::random_text(32);
+    auto sealed = e->parts().keys->seal(secret, device::secret_owner(d.state->name));
+    e->ask(d.id, device_order(*e, device::reset_secret{std::move(sealed), overlap}),
+           [e, id = d.id, name = d.state->name, secret](const actors::outcome& done) {
+             e->reply(200,
+                      model::object{{"assetId", to_string(id)},
+                                    {"productKey", name.product_key},
+                                    {"deviceKey", name.device_key},
+                                    {"deviceSecret", secret}},
+                      exchange::revision_headers(done));
+           });
+  });
+}
+
+// ---- attributes and tags
+// -------------------------------------------------------------------------
+
+void get_attributes(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) {
+    e->reply(200, d.state->attributes, {{"ETag", exchange::etag(d.revision)}});
+  });
+}
+
+void patch_attributes(const exchange_ptr& e, model::object changes) {
+  change(e, device::change_attributes{std::move(changes), model::thing_model::side::cloud},
+         [e](const found_device& d, exchange::headers h) {
+           e->reply(200, d.state->attributes, std::move(h));
+         });
+}
+
+void change_attributes(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  if (!body->is_object())
+    return e->fail({errc::invalid_argument, "malformed", "expected an object of attribute values"});
+  patch_attributes(e, body->as_object());
+}
+
+void delete_attribute(const exchange_ptr& e) {
+  patch_attributes(e, {{e->param("attribute"), nullptr}});
+}
+
+void get_tags(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) {
+    e->reply(200, show_tags(d.state->tags), {{"ETag", exchange::etag(d.revision)}});
+  });
+}
+
+void write_tags(const exchange_ptr& e, bool replace) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  const auto wrapped = model::value{model::object{{"tags", *body}}};
+  auto f = fields{wrapped};
+  auto changes = f.text_map("tags", !replace);
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change(e, device::change_tags{std::move(changes), replace},
+         [e](const found_device& d, exchange::headers h) {
+           e->reply(200, show_tags(d.state->tags), std::move(h));
+         });
+}
+void put_tags(const exchange_ptr& e) {
+  write_tags(e, true);
+}
+void patch_tags(const exchange_ptr& e) {
+  write_tags(e, false);
+}
+
+void delete_tag(const exchange_ptr& e) {
+  change(e, device::change_tags{{{e->param("key"), std::nullopt}}, false},
+         [e](const found_device&, exchange::headers h) { e->reply_empty(204, std::move(h)); });
+}
+
+}  // namespace
+
+std::vector<route> device_routes() {
+  return {
+      {"GET", "~/devices", "device:read", list, "listDevices",
+       "Devices, oldest first within a product", "", "DeviceList", 200,
+       "limit cursor productKey status q"},
+      {"POST", "~/devices", "device:write", create, "createDevice",
+       "Register a device; its secret is shown once", "NewDevice", "CreatedDevice", 201, ""},
+      {"POST", "~/devices:batch", "device:write", create_batch, "createDevices",
+       "Register up to 1,000 devices", "NewDevices", "BatchResult", 200, ""},
+      {"POST", "~/devices:check", "device:read", check_keys, "checkDeviceKeys",
+       "Which keys are free", "KeysQuestion", "KeysAnswer", 200, ""},
+      {"POST", "~/devices/status", "device:read", many_status, "getDeviceStatuses",
+       "Status of up to 1,000 devices", "Ids", "StatusList", 200, ""},
+      {"GET", "@d", "device:read", get, "getDevice", "A device", "", "Device", 200, ""},
+      {"PATCH", "@d", "device:write", update, "updateDevice", "Change a device", "DeviceChange",
+       "Device", 200, ""},
+      {"DELETE", "@d", "device:decommission", remove, "deleteDevice", "Delete a device", "", "",
+       204, ""},
+      {"POST", "@d:enable", "device:write", enable, "enableDevice", "Let a device log in again",
+       "Reason", "Device", 200, ""},
+      {"POST", "@d:disable", "device:write", disable, "disableDevice",
+       "Log a device out and keep it out", "Reason", "Device", 200, ""},
+      {"POST", "@d:resetSecret", "device:credential", reset_secret, "resetDeviceSecret",
+       "A new secret, shown once; the old one stays valid for `overlap` seconds", "Overlap",
+       "DeviceSecret", 200, ""},
+      {"GET", "@d/status", "device:read", get_status, "getDeviceStatus",
+       "Whether a device is connected", "", "Status", 200, ""},
+      {"GET", "@d/attributes", "device:read", get_attributes, "getAttributes", "Attributes", "",
+       "Values", 200, ""},
+      {"PATCH", "@d/attributes", "device:write", change_attributes, "changeAttributes",
+       "Set attributes; null takes one away", "Values", "Values", 200, ""},
+      {"DELETE", "@d/attributes/{attribute}", "device:write", delete_attribute, "deleteAttribute",
+       "Take an attribute away", "", "Values", 200, ""},
+      {"GET", "@d/tags", "device:read", get_tags, "getTags", "Tags", "", "Tags", 200, ""},
+      {"PUT", "@d/tags", "device:write", put_tags, "replaceTags", "Replace all tags", "Tags",
+       "Tags", 200, ""},
+      {"PATCH", "@d/tags", "device:write", patch_tags, "changeTags",
+       "Set tags; null takes one away", "TagChanges", "Tags", 200, ""},
+      {"DELETE", "@d/tags/{key}", "device:write", delete_tag, "deleteTag", "Take a tag away", "",
+       "", 204, ""},
+  };
+}
+
+}  // namespace orrery::transport::api

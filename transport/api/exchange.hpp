@@ -1,0 +1,114 @@
+// One request on its way through the API: who asks, what was asked, and the one answer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/caller.hpp"
+#include "actors/catalogue.hpp"
+#include "actors/feed.hpp"
+#include "actors/query.hpp"
+#include "config/settings.hpp"
+#include "model/credentials.hpp"
+#include "observe/metrics.hpp"
+#include "transport/api/tokens.hpp"
+#include "transport/http_message.hpp"
+
+namespace orrery::transport::api {
+
+/// What all handlers are given.
+struct service_parts {
+  std::shared_ptr<actors::caller> ask;
+  std::shared_ptr<actors::query> query;
+  std::shared_ptr<actors::feed> feed;
+  std::shared_ptr<const actors::catalogue> known;
+  std::shared_ptr<const model::keyring> keys;
+  std::shared_ptr<const token_signer> tokens;
+  std::shared_ptr<observe::metrics> metrics;
+  std::function<model::timestamp()> now;
+  config::settings settings;
+  std::uint16_t shard_count = 64;
+};
+
+/// Who asks. `actor` names him in records: "user:admin", "key:k3f...".
+struct identity {
+  std::string organisation;
+  std::string actor;
+  std::vector<std::string> permissions;
+  bool may(std::string_view permission) const;
+};
+
+struct route;
+
+/// A device that the caller may see.
+struct found_device {
+  model::entity_id id;
+  std::uint64_t revision = 0;
+  std::shared_ptr<const model::device::state> state;
+};
+
+class exchange : public std::enable_shared_from_this<exchange> {
+ public:
+  using headers = std::vector<std::pair<std::string, std::string>>;
+
+  exchange(std::shared_ptr<const service_parts> p, std::shared_ptr<const http_request> r,
+           responder answer, std::string id);
+
+  const service_parts& parts() const { return *parts_; }
+  const http_request& request() const { return *request_; }
+  /// A `{name}` of the route's pattern; "" if it has none of that name.
+  const std::string& param(std::string_view name) const;
+  std::string_view request_id() const { return id_; }
+
+  /// The JSON object in the body; an empty body is an empty object.
+  model::result<model::value> body() const;
+  /// ?limit=, from 1 to `most`.
+  model::result<std::size_t> limit(std::size_t otherwise = 50, std::size_t most = 500) const;
+  std::string query(std::string_view name) const;
+  /// A time in the query; `otherwise` if it is not there.
+  model::result<model::timestamp> time(std::string_view name, model::timestamp otherwise) const;
+  /// The revision in If-Match. Fails: `invalid_argument` for anything but one strong ETag or *.
+  model::result<std::optional<std::uint64_t>> if_match() const;
+  /// A time in the form that the request asks for: RFC 3339, or ms with ?timeFormat=ms.
+  model::value show(model::timestamp t) const;
+
+  // The answer: exactly one of these, once.
+  void reply(int status, model::value body, headers more = {});
+  void reply_empty(int status, headers more = {});
+  void fail(const model::failure& why);
+  void send(http_response response);
+
+  /// Asks an entity; a failure is the answer. Else `then` runs, on an actor's thread.
+  void ask(actors::target whom, actors::any_command what,
+           std::function<void(actors::outcome)> then);
+  /// Asks about the device of the route, and fails unless it is the organisation's.
+  void with_device(std::function<void(found_device)> then);
+  /// The product of that key if it is the organisation's, else null.
+  std::shared_ptr<const actors::catalogue_product> product(const std::string& key) const;
+  /// X-Revision of a write.
+  static headers revision_headers(const actors::outcome& done);
+  static std::string etag(std::uint64_t revision);
+
+  identity who;
+  std::vector<std::pair<std::string, std::string>> params;
+  const route* at = nullptr;
+  /// Looks at the answer before it leaves (idempotency, metrics).
+  std::function<void(const http_response&)> on_reply;
+
+ private:
+  std::shared_ptr<const service_parts> parts_;
+  std::shared_ptr<const http_request> request_;
+  responder answer_;
+  std::string id_;
+};
+
+using exchange_ptr = std::shared_ptr<exchange>;
+using handler = void (*)(const exchange_ptr&);
+
+}  // namespace orrery::transport::api

@@ -1,0 +1,334 @@
+// Thing models: drafts, publishing, revisions (group B of the API).
+#include <algorithm>
+
+#include "transport/api/fields.hpp"
+#include "transport/api/routes.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace blueprint = model::blueprint;
+using model::errc;
+using model::failure;
+
+const auto unknown = failure{errc::not_found, "model_unknown", "no such model"};
+
+std::shared_ptr<const actors::catalogue_blueprint> find(const exchange& e, const std::string& id) {
+  const auto known = e.parts().known->current();
+  const auto found = known->blueprints.find(e.who.organisation + '/' + id);
+  return found == known->blueprints.end() ? nullptr : found->second;
+}
+
+std::size_t products_on(const exchange& e, const std::string& id) {
+  auto n = std::size_t{0};
+  for (const auto& [key, p] : e.parts().known->current()->products)
+    n += p->state->organisation == e.who.organisation && p->state->model == id ? 1 : 0;
+  return n;
+}
+
+model::value summary(const exchange& e, const blueprint::state& s) {
+  const auto& newest =
+      s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document;
+  const auto* name = newest.find("name");
+  auto o = model::object{
+      {"id", s.model_id},
+      {"name", name ? *name : model::value{s.model_id}},
+      {"revision", static_cast<std::int64_t>(s.revisions.empty() ? 0 : s.revisions.back().number)},
+      {"hasDraft", s.draft.has_value()},
+      {"deprecated", s.deprecated},
+      {"createdAt", e.show(s.created_at)},
+      {"updatedAt", e.show(s.updated_at)}};
+  return o;
+}
+
+model::value show(const exchange& e, const blueprint::state& s, const model::value& document) {
+  auto o = summary(e, s).as_object();
+  o.emplace_back("document", document);
+  return o;
+}
+
+std::shared_ptr<const blueprint::state> state_in(const actors::outcome& done) {
+  return std::get<blueprint::blueprint_snapshot>(std::get<blueprint::reply>(done.answer)).what;
+}
+
+exchange::headers headers_of(const actors::outcome& done, const blueprint::state& s) {
+  auto h = exchange::revision_headers(done);
+  h.emplace_back("ETag", exchange::etag(s.revision));
+  return h;
+}
+
+/// Sends an order to the model of the route; `then` gets the state after it.
+void change(const exchange_ptr& e, blueprint::order what, bool needs_match,
+            std::function<void(const actors::outcome&, const blueprint::state&)> then) {
+  if (!find(*e, e->param("model")))
+    return e->fail(unknown);
+  const auto expected = e->if_match();
+  if (!expected)
+    return e->fail(expected.error());
+  if (needs_match && e->request().header("if-match").empty())
+    return e->fail({errc::invalid_argument, "etag_required",
+                    "send If-Match with the ETag of what you have read"});
+  const auto id = actors::catalogue_id(model::entity_kind::blueprint,
+                                       e->who.organisation + "/" + e->param("model"));
+  e->ask(id, blueprint::command{std::move(what), e->who.actor, *expected},
+         [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
+}
+
+void list(const exchange_ptr& e) {
+  const auto limit = e->limit();
+  if (!limit)
+    return e->fail(limit.error());
+  auto all = std::vector<std::shared_ptr<const actors::catalogue_blueprint>>{};
+  const auto after = e->query("cursor");
+  for (const auto& [key, b] : e->parts().known->current()->blueprints)
+    if (b->state->organisation == e->who.organisation && b->state->model_id > after)
+      all.push_back(b);
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a->state->model_id < b->state->model_id; });
+  auto o = model::object{};
+  const auto more = all.size() > *limit;
+  if (more)
+    all.resize(*limit);
+  auto items = model::array{};
+  for (const auto& b : all)
+    items.push_back(summary(*e, *b->state));
+  o.emplace_back("items", std::move(items));
+  if (more)
+    o.emplace_back("nextCursor", all.back()->state->model_id);
+  e->reply(200, std::move(o));
+}
+
+void create(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  const auto* id = body->find("id");
+  if (!id || !id->is_string() || !model::is_valid_key(id->as_string()))
+    return e->fail({errc::invalid_argument,
+                    "model_invalid",
+                    "the document needs an id of 1 to 64 characters of A-Z a-z 0-9 . _ -",
+                    {{"/id", "required_missing", "expected text"}}});
+  const auto entity = actors::catalogue_id(model::entity_kind::blueprint,
+                                           e->who.organisation + "/" + id->as_string());
+  e->ask(
+      entity,
+      blueprint::command{blueprint::create_blueprint{e->who.organisation, id->as_string(), *body},
+                         e->who.actor,
+                         {}},
+      [e](const actors::outcome& done) {
+        const auto s = state_in(done);
+        e->reply(201, show(*e, *s, *s->draft), headers_of(done, *s));
+      });
+}
+
+void get(const exchange_ptr& e) {
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  const auto wanted = e->query("revision");
+  const auto& s = *b->state;
+  const auto headers = exchange::headers{{"ETag", exchange::etag(s.revision)}};
+  if (!wanted.empty()) {
+    for (const auto& r : s.revisions)
+      if (std::to_string(r.number) == wanted)
+        return e->reply(200, show(*e, s, r.document), headers);
+    return e->fail({errc::not_found, "revision_unknown",
+                    "model " + s.model_id + " has no revision " + wanted});
+  }
+  e->reply(
+      200,
+      show(*e, s,
+           s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document),
+      headers);
+}
+
+void get_draft(const exchange_ptr& e) {
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  if (!b->state->draft)
+    return e->fail(
+        {errc::not_found, "draft_unknown", "model " + b->state->model_id + " has no draft"});
+  e->reply(200, show(*e, *b->state, *b->state->draft),
+           {{"ETag", exchange::etag(b->state->revision)}});
+}
+
+void put_draft(const exchange_ptr& e) {
+  auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  change(e, blueprint::save_draft{std::move(*body)}, true, [e](const auto& done, const auto& s) {
+    e->reply(200, show(*e, s, *s.draft), headers_of(done, s));
+  });
+}
+
+void delete_draft(const exchange_ptr& e) {
+  change(e, blueprint::discard_draft{}, false,
+         [e](const auto& done, const auto& s) { e->reply_empty(204, headers_of(done, s)); });
+}
+
+std::string_view name_of(blueprint::change_class c) {
+  switch (c) {
+    case blueprint::change_class::compatible:
+      return "compatible";
+    case blueprint::change_class::risky:
+      return "risky";
+    case blueprint::change_class::breaking:
+      return "breaking";
+  }
+  return "breaking";
+}
+
+void check_draft(const exchange_ptr& e) {
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  if (!b->state->draft)
+    return e->fail(
+        {errc::not_found, "draft_unknown", "model " + b->state->model_id + " has no draft"});
+  auto findings = model::array{};
+  const auto add = [&](const model::problem& p, std::string_view weight) {
+    findings.push_back(model::object{
+        {"pointer", p.where}, {"code", p.code}, {"detail", p.detail}, {"class", weight}});
+  };
+  auto worst = blueprint::change_class::compatible;
+  const auto after = model::thing_model::compile(*b->state->draft);
+  if (!after) {
+    for (const auto& p : after.error().problems)
+      add(p, "invalid");
+  } else if (!b->state->revisions.empty()) {
+    if (const auto before = model::thing_model::compile(b->state->revisions.back().document))
+      for (const auto& f : blueprint::compare(*before, *after)) {
+        add(f.what, name_of(f.weight));
+        worst = std::max(worst, f.weight);
+      }
+  }
+  e->reply(200, model::object{
+                    {"valid", after.has_value()},
+                    {"class", name_of(worst)},
+                    {"products", static_cast<std::int64_t>(products_on(*e, b->state->model_id))},
+                    {"findings", std::move(findings)}});
+}
+
+void publish(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto p = blueprint::publish{f.text("note", 2000).value_or(""), f.truth("force").value_or(false)};
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change(e, std::move(p), false, [e](const auto& done, const auto& s) {
+    e->reply(200, show(*e, s, s.revisions.back().document), headers_of(done, s));
+  });
+}
+
+model::value show_revision(const exchange& e, const blueprint::revision_record& r) {
+  return model::object{{"revision", static_cast<std::int64_t>(r.number)},
+                       {"note", r.note},
+                       {"publishedAt", e.show(r.published_at)},
+                       {"publishedBy", r.actor}};
+}
+
+void revisions(const exchange_ptr& e) {
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  auto items = model::array{};
+  for (const auto& r : b->state->revisions)
+    items.push_back(show_revision(*e, r));
+  e->reply(200, model::object{{"items", std::move(items)}});
+}
+
+void deprecate(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto deprecated = f.truth("deprecated");
+  if (!deprecated)
+    f.missing("deprecated");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change(e, blueprint::set_deprecated{*deprecated}, false, [e](const auto& done, const auto& s) {
+    e->reply(200, summary(*e, s), headers_of(done, s));
+  });
+}
+
+void remove(const exchange_ptr& e) {
+  if (products_on(*e, e->param("model")) > 0)
+    return e->fail({errc::conflict, "model_in_use", "products use the model " + e->param("model")});
+  change(e, blueprint::remove_blueprint{}, false, [e](const actors::outcome& done, const auto&) {
+    e->reply_empty(204, exchange::revision_headers(done));
+  });
+}
+
+void add_problems(model::array& out, const std::vector<model::problem>& problems) {
+  for (const auto& p : problems)
+    out.push_back(model::object{{"pointer", p.where}, {"code", p.code}, {"detail", p.detail}});
+}
+
+/// What the newest revision says of values, without a device.
+void validate(const exchange_ptr& e) {
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  if (b->state->revisions.empty())
+    return e->fail({errc::conflict, "model_missing",
+                    "model " + b->state->model_id + " has no published revision"});
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto points = f.object("points");
+  const auto attributes = f.object("attributes");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  const auto& m = *b->compiled.at(b->state->revisions.back().number);
+  auto problems = model::array{};
+  if (points) {
+    auto posted = std::vector<model::posted_point>{};
+    for (const auto& [id, v] : *points)
+      posted.push_back({id, v});
+    if (const auto checked = m.check_points(std::move(posted), model::validation::strict); !checked)
+      add_problems(problems, checked.error().problems);
+  }
+  if (attributes)
+    if (const auto checked = m.check_attributes(*attributes, model::thing_model::side::cloud);
+        !checked)
+      add_problems(problems, checked.error().problems);
+  e->reply(200, model::object{{"valid", problems.empty()}, {"problems", std::move(problems)}});
+}
+
+}  // namespace
+
+std::vector<route> model_routes() {
+  return {
+      {"GET", "~/models", "model:read", list, "listModels", "Thing models", "", "ModelList", 200,
+       "limit cursor"},
+      {"POST", "~/models", "model:write", create, "createModel",
+       "Make a thing model; its document is the first draft", "ModelDocument", "Model", 201, ""},
+      {"GET", "~/models/{model}", "model:read", get, "getModel",
+       "A thing model with its newest or a given revision", "", "Model", 200, "revision"},
+      {"PATCH", "~/models/{model}", "model:write", deprecate, "updateModel",
+       "Mark a model as deprecated, or not", "ModelChange", "ModelSummary", 200, ""},
+      {"DELETE", "~/models/{model}", "model:write", remove, "deleteModel",
+       "Delete a model that no product uses", "", "", 204, ""},
+      {"GET", "~/models/{model}/draft", "model:read", get_draft, "getDraft", "The draft", "",
+       "Model", 200, ""},
+      {"PUT", "~/models/{model}/draft", "model:write", put_draft, "saveDraft", "Replace the draft",
+       "ModelDocument", "Model", 200, ""},
+      {"DELETE", "~/models/{model}/draft", "model:write", delete_draft, "discardDraft",
+       "Discard the draft", "", "", 204, ""},
+      {"POST", "~/models/{model}/draft:check", "model:read", check_draft, "checkDraft",
+       "Findings on the draft, and what it means for devices in use", "", "DraftCheck", 200, ""},
+      {"POST", "~/models/{model}:publish", "model:publish", publish, "publishModel",
+       "Publish the draft as the next revision", "Publish", "Model", 200, ""},
+      {"POST", "~/models/{model}:validate", "model:read", validate, "validateValues",
+       "Check values against the newest revision", "Validate", "Validation", 200, ""},
+      {"GET", "~/models/{model}/revisions", "model:read", revisions, "listRevisions",
+       "Published revisions", "", "Revisions", 200, ""},
+  };
+}
+
+}  // namespace orrery::transport::api

@@ -1,0 +1,86 @@
+// The OpenAPI 3.1 document, made from the table of routes and the schemas below.
+#include <nlohmann/json.hpp>
+
+#include "transport/api/routes.hpp"
+#include "transport/api/schemas.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+using nlohmann::json;
+
+json reference(const std::string& schema) {
+  return {{"$ref", "#/components/schemas/" + schema}};
+}
+
+json content(const std::string& schema, const char* type = "application/json") {
+  return {{type, {{"schema", reference(schema)}}}};
+}
+
+json parameters_of(const route& r) {
+  auto all = json::array();
+  for (std::size_t at = 0; (at = r.pattern.find('{', at)) != std::string::npos;) {
+    const auto end = r.pattern.find('}', at);
+    all.push_back({{"name", r.pattern.substr(at + 1, end - at - 1)},
+                   {"in", "path"},
+                   {"required", true},
+                   {"schema", {{"type", "string"}}}});
+    at = end;
+  }
+  for (std::size_t at = 0; at < r.query.size();) {
+    const auto end = std::min(r.query.find(' ', at), r.query.size());
+    all.push_back({{"name", r.query.substr(at, end - at)},
+                   {"in", "query"},
+                   {"schema", {{"type", "string"}}}});
+    at = end + 1;
+  }
+  return all;
+}
+
+std::string make() {
+  auto paths = json::object();
+  for (const auto& r : all_routes()) {
+    auto operation =
+        json{{"operationId", r.id}, {"summary", r.summary}, {"parameters", parameters_of(r)}};
+    if (r.permission.empty())
+      operation["security"] = json::array();
+    else if (r.permission != "any")
+      operation["description"] = "Needs the permission `" + r.permission + "`.";
+    if (!r.takes.empty())
+      operation["requestBody"] = {{"content", content(r.takes)}};
+    auto success = json{{"description", r.summary}};
+    if (!r.gives.empty())
+      success["content"] = content(r.gives);
+    operation["responses"] = {{std::to_string(r.status), success},
+                              {"default",
+                               {{"description", "Why it did not work"},
+                                {"content", content("Problem", "application/problem+json")}}}};
+    if (r.gives == "Command" && r.method == "POST")
+      operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};
+    auto method = r.method;
+    std::transform(method.begin(), method.end(), method.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    paths[r.pattern][method] = std::move(operation);
+  }
+  return json{{"openapi", "3.1.0"},
+              {"info",
+               {{"title", "Orrery"},
+                {"version", ORRERY_VERSION},
+                {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
+              {"servers", {{{"url", "/api/v1"}}}},
+              {"security", {{{"bearer", json::array()}}}},
+              {"paths", std::move(paths)},
+              {"components",
+               {{"securitySchemes", {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}}}},
+                {"schemas", json::parse(schemas)}}}}
+      .dump();
+}
+
+}  // namespace
+
+const std::string& openapi_document() {
+  static const auto text = make();
+  return text;
+}
+
+}  // namespace orrery::transport::api

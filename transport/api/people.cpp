@@ -1,0 +1,331 @@
+// Logins, users and the keys of applications (group A of the API).
+#include <algorithm>
+
+#include "transport/api/fields.hpp"
+#include "transport/api/routes.hpp"
+#include "transport/api/time_text.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace organisation = model::organisation;
+using model::errc;
+using model::failure;
+
+std::shared_ptr<const actors::catalogue_organisation> organisation_of(const service_parts& parts,
+                                                                      const std::string& id) {
+  const auto known = parts.known->current();
+  const auto found = known->organisations.find(id);
+  return found == known->organisations.end() ? nullptr : found->second;
+}
+
+actors::any_command order(const exchange_ptr& e, organisation::order what) {
+  return organisation::command{std::move(what), e->who.actor, {}};
+}
+
+model::value tokens_for(const service_parts& parts, const std::string& org,
+                        const organisation::user& user) {
+  const auto now = parts.now();
+  const auto sign = [&](const char* use, model::milliseconds life) {
+    return parts.tokens->sign(
+        {org, user.login, use, password_mark(user.password_hash), now + life});
+  };
+  return model::object{{"access", sign("access", parts.settings.api.access_ttl)},
+                       {"refresh", sign("refresh", parts.settings.api.refresh_ttl)},
+                       {"tokenType", "Bearer"},
+                       {"expiresIn", parts.settings.api.access_ttl.count() / 1000}};
+}
+
+/// Tells the organisation how a password did. The answer waits for it: a lock counts at once.
+void note(const exchange_ptr& e, const model::entity_id& org, const std::string& login, bool good,
+          std::function<void()> then) {
+  e->ask(org, organisation::command{organisation::note_login{login, good}, "login", {}},
+         [then = std::move(then)](const actors::outcome&) { then(); });
+}
+
+void login(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto user = f.text("user", 64);
+  const auto password = f.text("password", 1024);
+  const auto org = f.text("organisation", 64).value_or("default");
+  if (!user)
+    f.missing("user");
+  if (!password)
+    f.missing("password");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  e->parts().query->run([e, org, login = *user, password = *password] {
+    const auto bad = failure{errc::unauthenticated, "bad_credentials", "user or password is wrong"};
+    const auto known = organisation_of(e->parts(), org);
+    const auto* found = known ? known->state->find_user(login) : nullptr;
+    if (found && found->locked_until > e->parts().now())
+      return e->fail({errc::forbidden, "locked",
+                      "too many bad passwords; locked until " + to_text(found->locked_until)});
+    // Whoever does not exist takes as long as who does.
+    static const auto nobody = hash_password(model::random_text(24));
+    const auto good = verify_password(password, found ? found->password_hash : nobody) && found;
+    if (!found)
+      return e->fail(bad);
+    if (!good)
+      return note(e, known->id, login, false, [e, bad] { e->fail(bad); });
+    if (found->failures > 0)
+      return note(e, known->id, login, true,
+                  [e, org, user = *found] { e->reply(200, tokens_for(e->parts(), org, user)); });
+    e->reply(200, tokens_for(e->parts(), org, *found));
+  });
+}
+
+void refresh(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  f.word("grant", {"refresh"});
+  const auto token = f.text("refresh", 4096);
+  if (!token)
+    f.missing("refresh");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  const auto claims = e->parts().tokens->read(*token);
+  const auto bad = failure{errc::unauthenticated, "bad_credentials",
+                           "the refresh token is not valid: log in again"};
+  if (!claims || claims->use != "refresh" || claims->expires <= e->parts().now())
+    return e->fail(bad);
+  const auto org = organisation_of(e->parts(), claims->organisation);
+  const auto* user = org ? org->state->find_user(claims->login) : nullptr;
+  if (!user || password_mark(user->password_hash) != claims->password)
+    return e->fail(bad);
+  e->reply(200, tokens_for(e->parts(), claims->organisation, *user));
+}
+
+void me(const exchange_ptr& e) {
+  auto permissions = model::array{};
+  for (const auto& p : e->who.permissions)
+    permissions.emplace_back(p);
+  e->reply(200, model::object{{"organisation", e->who.organisation},
+                              {"actor", e->who.actor},
+                              {"permissions", std::move(permissions)}});
+}
+
+model::value texts(const std::vector<std::string>& all) {
+  auto a = model::array{};
+  for (const auto& t : all)
+    a.emplace_back(t);
+  return a;
+}
+
+model::value show_user(const exchange& e, const organisation::user& u) {
+  return model::object{{"login", u.login},
+                       {"name", u.name},
+                       {"roles", texts(u.roles)},
+                       {"locked", u.locked_until > e.parts().now()},
+                       {"createdAt", e.show(u.created_at)}};
+}
+
+model::value show_key(const exchange& e, const organisation::api_key& k) {
+  auto o = model::object{{"id", k.id},
+                         {"app", k.name},
+                         {"permissions", texts(k.permissions)},
+                         {"ipAllow", texts(k.ip_allow)},
+                         {"createdAt", e.show(k.created_at)},
+                         {"createdBy", k.actor}};
+  if (k.expires)
+    o.emplace_back("expires", e.show(*k.expires));
+  return o;
+}
+
+void get_organisation(const exchange_ptr& e) {
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  if (!org)
+    return e->fail({errc::not_found, "org_unknown", "no such organisation"});
+  e->reply(200,
+           model::object{{"id", org->state->id},
+                         {"name", org->state->name},
+                         {"createdAt", e->show(org->state->created_at)}},
+           {{"ETag", exchange::etag(org->state->revision)}});
+}
+
+void list_users(const exchange_ptr& e) {
+  auto items = model::array{};
+  if (const auto org = organisation_of(e->parts(), e->who.organisation))
+    for (const auto& u : org->state->users)
+      items.push_back(show_user(*e, u));
+  e->reply(200, model::object{{"items", std::move(items)}});
+}
+
+/// Whom a new permission would put above its giver.
+std::optional<failure> beyond(const exchange& e, const std::vector<std::string>& permissions) {
+  for (const auto& p : permissions)
+    if (!e.who.may(p))
+      return failure{errc::forbidden, "forbidden",
+                     "you cannot give a permission that you do not have: " + p};
+  return std::nullopt;
+}
+
+void create_user(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto user = organisation::user{};
+  user.login = f.text("login", 64).value_or("");
+  user.name = f.text("name", 256).value_or(user.login);
+  user.roles = f.texts("roles", 10).value_or(std::vector<std::string>{"viewer"});
+  const auto password = f.text("password", 1024);
+  if (user.login.empty())
+    f.missing("login");
+  if (!password)
+    f.missing("password");
+  else if (password->size() < 10)
+    f.note("password", "too_short", "at least 10 characters");
+  for (const auto& r : user.roles)
+    if (organisation::permissions_of(r).empty())
+      f.note("roles", "not_allowed", "no role " + r + "; there are admin, operator and viewer");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  for (const auto& r : user.roles)
+    if (const auto why = beyond(*e, organisation::permissions_of(r)))
+      return e->fail(*why);
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  e->parts().query->run([e, org, user = std::move(user), password = *password]() mutable {
+    user.password_hash = hash_password(password);
+    e->ask(org->id, order(e, organisation::create_user{user}),
+           [e, login = user.login](const actors::outcome& done) {
+             const auto* reply = std::get_if<organisation::reply>(&done.answer);
+             const auto& state = *std::get<organisation::organisation_snapshot>(*reply).what;
+             e->reply(201, show_user(*e, *state.find_user(login)),
+                      exchange::revision_headers(done));
+           });
+  });
+}
+
+void remove_user(const exchange_ptr& e) {
+  if (e->who.actor == "user:" + e->param("login"))
+    return e->fail({errc::conflict, "state_conflict", "nobody can delete himself"});
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  e->ask(
+      org->id, order(e, organisation::remove_user{e->param("login")}),
+      [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
+}
+
+void set_password(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto password = f.text("password", 1024);
+  if (!password)
+    f.missing("password");
+  else if (password->size() < 10)
+    f.note("password", "too_short", "at least 10 characters");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  e->parts().query->run([e, org, password = *password] {
+    e->ask(org->id,
+           order(e, organisation::set_password{e->param("login"), hash_password(password)}),
+           [e](const actors::outcome& done) {
+             e->reply_empty(204, exchange::revision_headers(done));
+           });
+  });
+}
+
+void create_key(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  auto key = organisation::api_key{};
+  key.name = e->param("app");
+  key.permissions = f.texts("permissions", 100).value_or(std::vector<std::string>{});
+  for (const auto& r : f.texts("roles", 10).value_or(std::vector<std::string>{})) {
+    const auto& of_role = organisation::permissions_of(r);
+    if (of_role.empty())
+      f.note("roles", "not_allowed", "no role " + r + "; there are admin, operator and viewer");
+    key.permissions.insert(key.permissions.end(), of_role.begin(), of_role.end());
+  }
+  key.expires = f.time("expires");
+  key.ip_allow = f.texts("ipAllow", 100).value_or(std::vector<std::string>{});
+  if (!model::is_valid_key(key.name))
+    f.note("app", "invalid", "an application's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
+  if (key.permissions.empty())
+    f.note("permissions", "required_missing", "give permissions or roles");
+  if (key.expires && *key.expires <= e->parts().now())
+    f.note("expires", "out_of_range", "is over already");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  if (const auto why = beyond(*e, key.permissions))
+    return e->fail(*why);
+  key.id = "k" + model::random_text(15);
+  const auto secret = model::random_text(40);
+  key.secret_sha256 = model::sha256_hex(secret);
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  e->ask(org->id, order(e, organisation::create_key{key}),
+         [e, id = key.id, secret](const actors::outcome& done) {
+           const auto& reply = std::get<organisation::reply>(done.answer);
+           const auto& state = *std::get<organisation::organisation_snapshot>(reply).what;
+           auto shown = show_key(*e, *state.find_key(id)).as_object();
+           shown.emplace_back("secret", secret);
+           shown.emplace_back("apiKey", write_api_key(state.id, id, secret));
+           e->reply(201, std::move(shown), exchange::revision_headers(done));
+         });
+}
+
+void list_keys(const exchange_ptr& e) {
+  auto items = model::array{};
+  if (const auto org = organisation_of(e->parts(), e->who.organisation))
+    for (const auto& k : org->state->keys)
+      if (k.name == e->param("app"))
+        items.push_back(show_key(*e, k));
+  e->reply(200, model::object{{"items", std::move(items)}});
+}
+
+void revoke_key(const exchange_ptr& e) {
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  const auto* key = org->state->find_key(e->param("key"));
+  if (!key || key->name != e->param("app"))
+    return e->fail({errc::not_found, "key_unknown", "no such key"});
+  e->ask(
+      org->id, order(e, organisation::revoke_key{e->param("key")}),
+      [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
+}
+
+void logout(const exchange_ptr& e) {
+  e->reply_empty(204);
+}
+
+}  // namespace
+
+std::vector<route> people_routes() {
+  return {
+      {"POST", "/auth/login", "", login, "login", "Log in with a password", "Login", "Tokens", 200,
+       ""},
+      {"POST", "/auth/token", "", refresh, "refreshToken", "New tokens for a refresh token",
+       "Refresh", "Tokens", 200, ""},
+      {"POST", "/auth/logout", "any", logout, "logout",
+       "End the use of a token on the client's side", "", "", 204, ""},
+      {"GET", "/auth/me", "any", me, "whoAmI", "Who asks, and what he may do", "", "Identity", 200,
+       ""},
+      {"GET", "/orgs/{org}", "any", get_organisation, "getOrganisation", "The organisation", "",
+       "Organisation", 200, ""},
+      {"GET", "~/users", "iam:user", list_users, "listUsers", "People of the organisation", "",
+       "Users", 200, ""},
+      {"POST", "~/users", "iam:user", create_user, "createUser", "Add a person", "NewUser", "User",
+       201, ""},
+      {"DELETE", "~/users/{login}", "iam:user", remove_user, "deleteUser", "Remove a person", "",
+       "", 204, ""},
+      {"POST", "~/users/{login}:resetPassword", "iam:user", set_password, "resetPassword",
+       "Set a password; tokens given for the old one end", "NewPassword", "", 204, ""},
+      {"GET", "~/apps/{app}/keys", "iam:app", list_keys, "listKeys", "Keys of an application", "",
+       "Keys", 200, ""},
+      {"POST", "~/apps/{app}/keys", "iam:app", create_key, "createKey",
+       "Make a key for an application; its secret is shown once", "NewKey", "CreatedKey", 201, ""},
+      {"DELETE", "~/apps/{app}/keys/{key}", "iam:app", revoke_key, "revokeKey", "Revoke a key", "",
+       "", 204, ""},
+  };
+}
+
+}  // namespace orrery::transport::api

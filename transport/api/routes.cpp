@@ -1,0 +1,111 @@
+#include "transport/api/routes.hpp"
+
+#include <algorithm>
+
+namespace orrery::transport::api {
+namespace {
+
+struct compiled {
+  const route* what;
+  std::vector<std::string> segments;  // "{name}" or literal, without the verb
+  std::string verb;
+  std::size_t parameters = 0;
+};
+
+std::vector<std::string> split(std::string_view path) {
+  auto parts = std::vector<std::string>{};
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const auto end = std::min(path.find('/'), path.size());
+    parts.emplace_back(path.substr(0, end));
+    path.remove_prefix(end);
+  }
+  return parts;
+}
+
+std::string cut_verb(std::string& last) {
+  const auto colon = last.find(':');
+  if (colon == std::string::npos)
+    return {};
+  auto verb = last.substr(colon + 1);
+  last.resize(colon);
+  return verb;
+}
+
+std::vector<route> gather() {
+  auto all = std::vector<route>{};
+  for (auto part : {people_routes(), model_routes(), product_routes(), device_routes(),
+                    point_routes(), event_routes(), command_routes(), statistics_routes()})
+    for (auto& r : part) {
+      if (r.pattern.starts_with("@d")) {
+        auto by_name = r;
+        by_name.pattern = "/orgs/{org}/products/{product}/devices/{device}" + r.pattern.substr(2);
+        by_name.id += "ByKey";
+        r.pattern = "/orgs/{org}/devices/{asset}" + r.pattern.substr(2);
+        all.push_back(std::move(r));
+        all.push_back(std::move(by_name));
+      } else {
+        if (r.pattern.starts_with("~"))
+          r.pattern = "/orgs/{org}" + r.pattern.substr(1);
+        all.push_back(std::move(r));
+      }
+    }
+  return all;
+}
+
+/// Literal segments are looked at before `{...}` ones.
+const std::vector<compiled>& table() {
+  static const auto made = [] {
+    auto t = std::vector<compiled>{};
+    for (const auto& r : all_routes()) {
+      auto c = compiled{&r, split(r.pattern), {}, 0};
+      c.verb = cut_verb(c.segments.back());
+      c.parameters = static_cast<std::size_t>(std::count(r.pattern.begin(), r.pattern.end(), '{'));
+      t.push_back(std::move(c));
+    }
+    std::stable_sort(t.begin(), t.end(),
+                     [](const auto& a, const auto& b) { return a.parameters < b.parameters; });
+    return t;
+  }();
+  return made;
+}
+
+}  // namespace
+
+const std::vector<route>& all_routes() {
+  static const auto all = gather();
+  return all;
+}
+
+match find_route(std::string_view method, const std::vector<std::string>& path) {
+  auto m = match{};
+  if (path.empty())
+    return m;
+  auto segments = path;
+  const auto verb = cut_verb(segments.back());
+  for (const auto& c : table()) {
+    if (c.segments.size() != segments.size() || c.verb != verb)
+      continue;
+    auto params = decltype(m.params){};
+    auto fits = true;
+    for (std::size_t i = 0; i < segments.size() && fits; ++i)
+      if (c.segments[i].starts_with('{')) {
+        fits = !segments[i].empty();
+        params.emplace_back(c.segments[i].substr(1, c.segments[i].size() - 2), segments[i]);
+      } else {
+        fits = c.segments[i] == segments[i];
+      }
+    if (!fits)
+      continue;
+    if (c.what->method == method || (method == "HEAD" && c.what->method == "GET")) {
+      m.found = c.what;
+      m.params = std::move(params);
+      return m;
+    }
+    if (m.allowed.find(c.what->method) == std::string::npos)
+      m.allowed += (m.allowed.empty() ? "" : ", ") + c.what->method;
+  }
+  return m;
+}
+
+}  // namespace orrery::transport::api

@@ -1,0 +1,55 @@
+// Every call of the API in one table: the dispatcher, the permission check and the OpenAPI document
+// are made from it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transport/api/exchange.hpp"
+
+namespace orrery::transport::api {
+
+/// Permissions that are none: anybody; whoever has proved who he is.
+inline constexpr std::string_view nobody_checked = "";
+inline constexpr std::string_view anyone_known = "any";
+
+struct route {
+  std::string method;
+  std::string pattern;  // under /api/v1: "/orgs/{org}/devices/{asset}:enable"
+  std::string permission;
+  handler run;
+  std::string id;  // operationId
+  std::string summary;
+  std::string takes;  // schema of the request body; "": none
+  std::string gives;  // schema of the reply's body; "": none
+  int status;         // of success
+  std::string query;  // names of query parameters, separated by blanks
+};
+
+/// Calls of one part of the API. A pattern that begins "@d" stands for both addresses of a device.
+std::vector<route> people_routes();
+std::vector<route> model_routes();
+std::vector<route> product_routes();
+std::vector<route> device_routes();
+std::vector<route> point_routes();
+std::vector<route> event_routes();
+std::vector<route> command_routes();
+std::vector<route> statistics_routes();
+
+/// All of them, "@d" and "~" written out.
+const std::vector<route>& all_routes();
+
+struct match {
+  const route* found = nullptr;
+  std::vector<std::pair<std::string, std::string>> params;
+  std::string allowed;  // methods of the path if it is there under another one
+};
+/// `path` without "/api/v1".
+match find_route(std::string_view method, const std::vector<std::string>& path);
+
+/// The OpenAPI 3.1 document.
+const std::string& openapi_document();
+
+}  // namespace orrery::transport::api

@@ -1,0 +1,298 @@
+#include "transport/api/service.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <set>
+
+#include "observe/log.hpp"
+#include "transport/api/idempotency.hpp"
+#include "transport/api/problem.hpp"
+#include "transport/api/routes.hpp"
+#include "transport/api/stream.hpp"
+#include "transport/http_server.hpp"
+
+namespace orrery::transport::api {
+
+using model::errc;
+using model::failure;
+
+namespace {
+
+const auto not_known =
+    failure{errc::unauthenticated, "unauthenticated", "log in, or send an API key as Bearer token"};
+
+/// Open streams, so that the end of the node ends them.
+struct open_streams {
+  std::mutex mutex;
+  std::set<std::weak_ptr<web_socket>, std::owner_less<std::weak_ptr<web_socket>>> all;
+  void add(const std::shared_ptr<web_socket>& s) {
+    const auto hold = std::lock_guard{mutex};
+    std::erase_if(all, [](const auto& w) { return w.expired(); });
+    all.insert(s);
+  }
+  void close_all() {
+    const auto hold = std::lock_guard{mutex};
+    for (const auto& w : all)
+      if (const auto s = w.lock())
+        s->post([s] { s->close(4503, "the node stops: connect elsewhere"); });
+  }
+};
+
+class dispatcher : public std::enable_shared_from_this<dispatcher> {
+ public:
+  explicit dispatcher(service_parts p)
+      : parts_{std::make_shared<const service_parts>(std::move(p))} {}
+
+  void handle(std::shared_ptr<const http_request> request, responder answer) {
+    const auto begun = std::chrono::steady_clock::now();
+    auto e = std::make_shared<exchange>(parts_, request, std::move(answer), next_id());
+    const auto& path = request->path;
+    if (path.size() < 3 || path[0] != "api" || path[1] != "v1")
+      return e->fail({errc::not_found, "not_found", "the API is under /api/v1"});
+    const auto rest = std::vector<std::string>(path.begin() + 2, path.end());
+    if (rest.size() == 1 && rest[0] == "stream")
+      return stream(e);
+    auto m = find_route(request->method, rest);
+    e->on_reply = [metrics = parts_->metrics, begun, at = m.found](const http_response& r) {
+      metrics
+          ->count("orrery_api_requests_total", "Requests by operation and status",
+                  {{"operation", at ? at->id : "none"}, {"status", std::to_string(r.status)}})
+          .add();
+      static const auto bounds = std::vector<double>{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                                     0.25,  0.5,    1,     2.5,  5,     10,   30};
+      metrics->distribution("orrery_api_request_seconds", "Time until the answer leaves", bounds)
+          .observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    };
+    if (!m.found) {
+      if (m.allowed.empty())
+        return e->fail({errc::not_found, "not_found", "no such resource"});
+      auto r = to_response({errc::invalid_argument, "method_not_allowed", "here: " + m.allowed},
+                           request->target, e->request_id());
+      r.headers.emplace_back("Allow", m.allowed);
+      return e->send(std::move(r));
+    }
+    e->params = std::move(m.params);
+    e->at = m.found;
+    if (auto ok = check_query(*m.found, *request); !ok)
+      return e->fail(ok.error());
+    if (!m.found->permission.empty()) {
+      auto who = authenticate(*request);
+      if (!who)
+        return e->fail(who.error());
+      e->who = std::move(*who);
+      if (const auto& org = e->param("org");
+          !org.empty() && org != "-" && org != e->who.organisation)
+        return e->fail({errc::not_found, "not_found", "no such resource"});
+      if (m.found->permission != "any" && !e->who.may(m.found->permission))
+        return e->fail(
+            {errc::forbidden, "forbidden", "needs the permission " + m.found->permission});
+    }
+    if (request->method == "POST" && !m.found->permission.empty())
+      if (const auto key = request->header("idempotency-key"); !key.empty())
+        return once(e, std::string{key});
+    m.found->run(e);
+  }
+
+  model::result<identity> authenticate(const http_request& request) const {
+    auto text = request.header("authorization");
+    if (text.size() < 8 || (text.substr(0, 7) != "Bearer " && text.substr(0, 7) != "bearer "))
+      return not_known;
+    text.remove_prefix(7);
+    const auto known = parts_->known->current();
+    const auto now = parts_->now();
+    if (const auto key = read_api_key(text)) {
+      const auto* org = known->organisation(key->organisation);
+      const auto* found = org ? org->state->find_key(key->id) : nullptr;
+      if (!found ||
+          !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key->secret)))
+        return not_known;
+      if (found->expires && *found->expires <= now)
+        return failure{errc::unauthenticated, "token_expired", "the API key has expired"};
+      if (!found->ip_allow.empty() && std::find(found->ip_allow.begin(), found->ip_allow.end(),
+                                                request.peer) == found->ip_allow.end())
+        return failure{errc::forbidden, "forbidden",
+                       "the API key may not be used from this address"};
+      return identity{key->organisation, "key:" + found->id, found->permissions};
+    }
+    const auto claims = parts_->tokens->read(text);
+    if (!claims || claims->use != "access")
+      return not_known;
+    if (claims->expires <= now)
+      return failure{errc::unauthenticated, "token_expired",
+                     "the access token has expired: refresh it"};
+    const auto* org = known->organisation(claims->organisation);
+    const auto* user = org ? org->state->find_user(claims->login) : nullptr;
+    if (!user || password_mark(user->password_hash) != claims->password)
+      return not_known;
+    auto who = identity{claims->organisation, "user:" + claims->login, {}};
+    for (const auto& role : user->roles) {
+      const auto& of_role = model::organisation::permissions_of(role);
+      who.permissions.insert(who.permissions.end(), of_role.begin(), of_role.end());
+    }
+    return who;
+  }
+
+  void close_streams() { streams_.close_all(); }
+
+ private:
+  static std::string next_id() {
+    static const auto prefix = model::random_text(8);
+    static auto number = std::atomic<std::uint64_t>{0};
+    return prefix + "-" + std::to_string(number.fetch_add(1) + 1);
+  }
+
+  static model::status check_query(const route& r, const http_request& request) {
+    for (const auto& [name, value] : request.query) {
+      auto known = false;
+      for (std::size_t at = 0; at < r.query.size() && !known;) {
+        const auto end = std::min(r.query.find(' ', at), r.query.size());
+        known = r.query.compare(at, end - at, name) == 0;
+        at = end + 1;
+      }
+      if (!known && name != "timeFormat")
+        return failure{
+            errc::invalid_argument, "unknown_field",
+            "no parameter " + name + " here; there are: " + (r.query.empty() ? "none" : r.query)};
+    }
+    return {};
+  }
+
+  void once(const exchange_ptr& e, const std::string& key) {
+    if (key.size() > 128)
+      return e->fail(
+          {errc::invalid_argument, "malformed", "an Idempotency-Key has at most 128 characters"});
+    const auto& request = e->request();
+    const auto whole =
+        e->who.organisation + '\n' + e->who.actor + '\n' + request.target + '\n' + key;
+    auto known = answers_.begin(whole, model::sha256_hex(request.body), parts_->now());
+    if (!known)
+      return e->fail(known.error());
+    if (*known) {
+      auto r = std::move(**known);
+      std::erase_if(r.headers, [](const auto& h) {
+        return h.first == "X-Request-Id" || h.first == "Cache-Control";
+      });
+      r.headers.emplace_back("Idempotent-Replay", "true");
+      return e->send(std::move(r));
+    }
+    e->on_reply = [self = shared_from_this(), whole, before = e->on_reply](const http_response& r) {
+      // What may go another way when it is repeated is not kept.
+      if (r.status >= 500 || r.status == 429)
+        self->answers_.drop(whole);
+      else
+        self->answers_.keep(whole, r);
+      before(r);
+    };
+    e->at->run(e);
+  }
+
+  void stream(const exchange_ptr& e) {
+    if (e->request().method != "GET" || !e->request().wants_web_socket)
+      return e->fail({errc::invalid_argument, "malformed",
+                      "the stream is a WebSocket: send an upgrade request"});
+    const auto who = authenticate(e->request());
+    if (!who)
+      return e->fail(who.error());
+    const auto offered = e->request().header("sec-websocket-protocol");
+    if (!offered.empty() && offered.find(sub_protocol) == std::string_view::npos)
+      return e->fail(
+          {errc::invalid_argument, "malformed", "the stream's sub-protocol is orrery.v1.json"});
+    auto r = http_response{};
+    r.sub_protocol = offered.empty() ? "" : sub_protocol;
+    r.upgrade = [self = shared_from_this(), who = *who,
+                 request = e->request()](const std::shared_ptr<web_socket>& socket) {
+      self->streams_.add(socket);
+      serve_stream(socket, self->parts_, who,
+                   [self, request] { return self->authenticate(request).has_value(); });
+    };
+    e->send(std::move(r));
+  }
+
+  static constexpr auto sub_protocol = "orrery.v1.json";
+  std::shared_ptr<const service_parts> parts_;
+  idempotency answers_;
+  open_streams streams_;
+};
+
+/// /healthz, /readyz and /metrics.
+void admin(const std::shared_ptr<const http_request>& request, const responder& answer,
+           observe::metrics& metrics,
+           const std::function<std::optional<std::string>()>& not_ready) {
+  auto r = http_response{};
+  r.content_type = "text/plain; charset=utf-8";
+  const auto what = request->path.size() == 1 ? request->path[0] : "";
+  if (request->method != "GET" && request->method != "HEAD") {
+    r.status = 405;
+    r.headers.emplace_back("Allow", "GET, HEAD");
+    r.body = "GET only\n";
+  } else if (what == "healthz") {
+    r.body = "ok\n";
+  } else if (what == "readyz") {
+    const auto why = not_ready();
+    r.status = why ? 503 : 200;
+    r.body = (why ? *why : "ready") + "\n";
+  } else if (what == "metrics") {
+    r.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    r.body = metrics.text();
+  } else {
+    r.status = 404;
+    r.body = "there are /healthz, /readyz and /metrics\n";
+  }
+  answer(std::move(r));
+}
+
+}  // namespace
+
+struct service::impl {
+  std::shared_ptr<dispatcher> api;
+  std::unique_ptr<http_server> plain, secure, admin;
+};
+
+service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
+                 std::function<std::optional<std::string>()> not_ready)
+    : impl_{std::make_unique<impl>()} {
+  const auto settings = parts.settings;
+  const auto metrics = parts.metrics;
+  impl_->api = std::make_shared<dispatcher>(std::move(parts));
+  const auto handle = [api = impl_->api](std::shared_ptr<const http_request> request,
+                                         responder answer) {
+    api->handle(std::move(request), std::move(answer));
+  };
+  auto limits = http_limits{};
+  limits.max_body_bytes = settings.api.max_body_bytes;
+  const auto most = static_cast<std::size_t>(settings.api.max_connections);
+  if (settings.listeners.api.enabled)
+    impl_->plain =
+        std::make_unique<http_server>(io, settings.listeners.api, most, nullptr, limits, handle);
+  if (settings.listeners.apis.enabled)
+    impl_->secure =
+        std::make_unique<http_server>(io, settings.listeners.apis, most, tls.get(), limits, handle);
+  if (settings.listeners.admin.enabled)
+    impl_->admin = std::make_unique<http_server>(
+        io, settings.listeners.admin, 100, nullptr, limits,
+        [metrics, not_ready](const std::shared_ptr<const http_request>& request,
+                             const responder& answer) {
+          admin(request, answer, *metrics, not_ready);
+        });
+}
+
+service::~service() = default;
+std::uint16_t service::port() const {
+  return impl_->plain ? impl_->plain->port() : 0;
+}
+std::uint16_t service::tls_port() const {
+  return impl_->secure ? impl_->secure->port() : 0;
+}
+std::uint16_t service::admin_port() const {
+  return impl_->admin ? impl_->admin->port() : 0;
+}
+
+void service::stop() {
+  for (auto* server : {impl_->plain.get(), impl_->secure.get(), impl_->admin.get()})
+    if (server)
+      server->stop();
+  impl_->api->close_streams();
+}
+
+}  // namespace orrery::transport::api

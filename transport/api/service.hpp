@@ -1,0 +1,33 @@
+// The API's ports and the admin port of a node.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/io_threads.hpp"
+#include "net/tls.hpp"
+#include "transport/api/exchange.hpp"
+
+namespace orrery::transport::api {
+
+class service {
+ public:
+  /// `not_ready`: why the node cannot serve now; nothing when it can. Throws port_taken.
+  service(net::io_threads& io, service_parts parts, net::tls_context tls,
+          std::function<std::optional<std::string>()> not_ready);
+  ~service();
+
+  std::uint16_t port() const;        // 0: off
+  std::uint16_t tls_port() const;    // 0: off
+  std::uint16_t admin_port() const;  // 0: off
+  /// Accepts no more, ends streams.
+  void stop();
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace orrery::transport::api

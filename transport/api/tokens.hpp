@@ -1,0 +1,49 @@
+// What a Bearer token says: signed tokens of people (JWT, RFC 7519, HS256) and the texts of API
+// keys.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/credentials.hpp"
+#include "model/time.hpp"
+
+namespace orrery::transport::api {
+
+struct token_claims {
+  std::string organisation;
+  std::string login;
+  std::string use;       // "access" or "refresh"
+  std::string password;  // mark of the password it was given for: a new password ends old tokens
+  model::timestamp expires;
+};
+
+class token_signer {
+ public:
+  /// The signing key; all nodes of an installation have the same.
+  explicit token_signer(std::string key) : key_{std::move(key)} {}
+  std::string sign(const token_claims& claims) const;
+  /// Nothing if it is not ours or was changed. Does not look at the time.
+  std::optional<token_claims> read(std::string_view token) const;
+
+ private:
+  std::string key_;
+};
+
+/// The text of an API key: "ork~<organisation>~<key id>~<secret>".
+std::string write_api_key(std::string_view organisation, std::string_view id,
+                          std::string_view secret);
+struct api_key_text {
+  std::string organisation, id, secret;
+};
+std::optional<api_key_text> read_api_key(std::string_view text);
+
+/// argon2id, encoded with its salt and cost. Takes tens of milliseconds: never on a socket's
+/// thread.
+std::string hash_password(std::string_view password);
+bool verify_password(std::string_view password, const std::string& hash);
+/// The mark for token_claims::password.
+std::string password_mark(const std::string& hash);
+
+}  // namespace orrery::transport::api

@@ -1,0 +1,79 @@
+// A request and its response as handlers see them, and the WebSocket that a request may become.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace orrery::transport {
+
+struct http_request {
+  std::string method;                                        // "GET"
+  std::string target;                                        // as sent
+  std::vector<std::string> path;                             // segments, percent-decoded
+  std::vector<std::pair<std::string, std::string>> query;    // decoded, in order
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string body;
+  std::string peer;  // address without port
+  bool secure = false;
+  bool wants_web_socket = false;
+
+  /// The first of that name (lower case), or "".
+  std::string_view header(std::string_view name) const;
+  /// The first of that name, or null.
+  const std::string* parameter(std::string_view name) const;
+};
+
+/// An accepted WebSocket (RFC 6455). All members are called on its own thread; `post` is for
+/// others.
+class web_socket {
+ public:
+  struct events {
+    std::function<void(std::string_view text)> on_text;
+    std::function<void()> on_drained;  // nothing is pending any more
+    std::function<void()> on_closed;   // once, last of all
+  };
+  virtual ~web_socket() = default;
+  virtual void start(events what) = 0;
+  virtual void send(std::string text) = 0;
+  /// Bytes sent and not taken by the socket.
+  virtual std::size_t pending() const = 0;
+  virtual void close(std::uint16_t code, std::string_view reason) = 0;
+  virtual void post(std::function<void()> work) = 0;
+  /// Runs `work` after that many milliseconds unless the socket is closed by then.
+  virtual void after(std::uint64_t ms, std::function<void()> work) = 0;
+};
+
+struct http_response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  std::string content_type;  // empty: no body
+  /// Set: the request becomes a WebSocket of that sub-protocol; the rest does not count.
+  std::function<void(std::shared_ptr<web_socket>)> upgrade;
+  std::string sub_protocol;
+};
+
+/// Answers one request, once, from any thread. If all copies go without an answer the client gets
+/// 500.
+class responder {
+ public:
+  using sink = std::function<void(http_response)>;
+  explicit responder(sink to);
+  void operator()(http_response response) const;
+
+ private:
+  struct once;
+  std::shared_ptr<once> once_;
+};
+
+using http_handler = std::function<void(std::shared_ptr<const http_request>, responder)>;
+
+/// The path's segments, decoded; nothing if an escape is wrong or a segment holds a NUL.
+bool split_target(std::string_view target, http_request& into);
+
+}  // namespace orrery::transport

@@ -1,0 +1,308 @@
+#include "transport/http_server.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <optional>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include "transport/web_socket.hpp"
+
+namespace orrery::transport {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using error_code = boost::system::error_code;
+
+namespace {
+
+struct server_parts {
+  http_limits limits;
+  http_handler handler;
+  std::atomic<bool> stopping{false};
+};
+
+std::string lower(beast::string_view text) {
+  auto out = std::string{text.data(), text.size()};
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+class connection : public std::enable_shared_from_this<connection> {
+ public:
+  connection(std::shared_ptr<server_parts> parts, std::shared_ptr<net::stream> bytes,
+             connection_permit permit)
+      : parts_{std::move(parts)},
+        bytes_{std::move(bytes)},
+        permit_{std::move(permit)},
+        timer_{bytes_->executor()} {}
+
+  void start() {
+    begin();
+    wait();
+  }
+
+ private:
+  using parser = http::request_parser<http::string_body>;
+
+  void begin() {
+    parser_.emplace();
+    parser_->header_limit(static_cast<std::uint32_t>(parts_->limits.max_header_bytes));
+    parser_->body_limit(parts_->limits.max_body_bytes);
+    parser_->eager(true);
+    continued_ = started_ = false;
+    deadline(parts_->limits.idle_timeout);
+  }
+
+  void deadline(std::chrono::seconds after) {
+    timer_.expires_after(after);
+    timer_.async_wait([weak = weak_from_this()](error_code e) {
+      if (const auto self = weak.lock(); self && !e && !self->answering_)
+        self->give_up();
+    });
+  }
+
+  void give_up() {
+    if (started_)
+      refuse(408);
+    else
+      bytes_->close();
+  }
+
+  void wait() {
+    bytes_->wait_readable([self = shared_from_this()] { self->read(); });
+  }
+
+  void read() {
+    char buffer[16 * 1024];
+    const auto got = bytes_->read(buffer, sizeof buffer);
+    if (got.size > 0) {
+      if (!started_) {
+        started_ = true;
+        deadline(parts_->limits.request_timeout);
+      }
+      in_.append(buffer, got.size);
+      if (!parse())
+        return;
+    }
+    if (got.closed)
+      return end();
+    wait();
+  }
+
+  /// True if more bytes are wanted.
+  bool parse() {
+    auto e = error_code{};
+    while (!in_.empty() && !parser_->is_done()) {
+      const auto used = parser_->put(asio::buffer(in_), e);
+      in_.erase(0, used);
+      if (e == http::error::need_more) {
+        if (!parser_->is_header_done() && in_.size() > parts_->limits.max_header_bytes)
+          e = http::error::header_limit;
+        else
+          e = {};
+        if (!e)
+          break;
+      }
+      if (e) {
+        if (e == http::error::body_limit)
+          refuse(413);
+        else if (e == http::error::header_limit || e == http::error::buffer_overflow)
+          refuse(431);
+        else
+          refuse(400);
+        return false;
+      }
+    }
+    if (parser_->is_header_done() && !parser_->is_done() && !continued_) {
+      continued_ = true;
+      const auto& head = parser_->get();
+      if (beast::iequals(head[http::field::expect], "100-continue") && head.version() >= 11)
+        bytes_->write("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    if (!parser_->is_done())
+      return true;
+    answer();
+    return false;
+  }
+
+  void answer() {
+    answering_ = true;
+    request_ = parser_->release();
+    keep_alive_ = request_.keep_alive() && !parts_->stopping.load();
+    head_ = request_.method() == http::verb::head;
+    auto request = std::make_shared<http_request>();
+    request->method = std::string{request_.method_string()};
+    request->target = std::string{request_.target()};
+    request->peer = bytes_->peer();
+    request->secure = bytes_->secure();
+    for (const auto& field : request_)
+      request->headers.emplace_back(lower(field.name_string()), std::string{field.value()});
+    request->wants_web_socket = beast::websocket::is_upgrade(request_);
+    request->body = std::move(request_.body());
+    if (request_.version() >= 11 && request_.count(http::field::host) != 1)
+      return refuse(400);
+    if (request_.version() != 11 && request_.version() != 10)
+      return refuse(505);
+    if (!split_target(request->target, *request))
+      return refuse(400);
+    parts_->handler(
+        std::move(request), responder{[self = shared_from_this()](http_response response) {
+          asio::post(self->bytes_->executor(), [self, response = std::move(response)]() mutable {
+            self->respond(std::move(response));
+          });
+        }});
+  }
+
+  void respond(http_response response) {
+    if (response.upgrade)
+      return upgrade(std::move(response));
+    auto message =
+        http::response<http::string_body>{static_cast<http::status>(response.status), 11};
+    for (const auto& [name, value] : response.headers)
+      message.insert(name, value);
+    if (!response.content_type.empty())
+      message.set(http::field::content_type, response.content_type);
+    message.keep_alive(keep_alive_);
+    message.body() = std::move(response.body);
+    if (response.status != 204 && response.status != 304 && response.status / 100 != 1)
+      message.content_length(message.body().size());
+    if (head_ || response.status == 204 || response.status == 304)
+      message.body().clear();
+    auto text = std::string{};
+    auto serializer = http::response_serializer<http::string_body>{message};
+    auto e = error_code{};
+    while (!serializer.is_done() && !e)
+      serializer.next(e, [&](error_code&, const auto& buffers) {
+        for (auto i = asio::buffer_sequence_begin(buffers); i != asio::buffer_sequence_end(buffers);
+             ++i) {
+          const auto part = asio::const_buffer{*i};
+          text.append(static_cast<const char*>(part.data()), part.size());
+        }
+        serializer.consume(asio::buffer_size(buffers));
+        if (head_ && serializer.is_header_done())
+          e = http::error::end_of_stream;
+      });
+    bytes_->write(text);
+    if (refused_)
+      return drain();
+    if (!keep_alive_) {
+      timer_.cancel();
+      return bytes_->finish();
+    }
+    // The next request is read when this answer is on its way: a peer that does not read waits.
+    bytes_->wait_drained([self = shared_from_this()] { self->next(); });
+  }
+
+  void next() {
+    answering_ = false;
+    if (!bytes_->is_open())
+      return end();
+    begin();
+    if (!in_.empty()) {
+      started_ = true;
+      if (!parse())
+        return;
+    }
+    wait();
+  }
+
+  void upgrade(http_response response) {
+    timer_.cancel();
+    accept_web_socket(bytes_, permit_, request_, response.sub_protocol,
+                      std::move(response.upgrade));
+  }
+
+  /// An answer to what could not be read: then the connection ends.
+  void refuse(int status) {
+    answering_ = refused_ = true;
+    keep_alive_ = false;
+    auto response = http_response{};
+    response.status = status;
+    response.content_type = "application/problem+json";
+    const auto code = status == 413   ? "too_large"
+                      : status == 431 ? "header_too_large"
+                      : status == 408 ? "request_timeout"
+                      : status == 505 ? "http_version_not_supported"
+                                      : "malformed";
+    response.body = R"({"type":"about:blank","title":")" +
+                    std::string{http::obsolete_reason(static_cast<http::status>(status))} +
+                    R"(","status":)" + std::to_string(status) + R"(,"code":")" + code + R"("})";
+    respond(std::move(response));
+  }
+
+  /// Reads what the peer still sends for a moment, so that it gets the answer and no reset.
+  void drain() {
+    in_ = {};
+    timer_.expires_after(std::chrono::seconds{1});
+    timer_.async_wait([self = shared_from_this()](error_code e) {
+      if (!e)
+        self->bytes_->close();
+    });
+    discard();
+  }
+  void discard() {
+    bytes_->wait_readable([self = shared_from_this()] {
+      char buffer[16 * 1024];
+      if (self->bytes_->read(buffer, sizeof buffer).closed)
+        self->end();
+      else
+        self->discard();
+    });
+  }
+
+  void end() {
+    timer_.cancel();
+    bytes_->close();
+  }
+
+  std::shared_ptr<server_parts> parts_;
+  std::shared_ptr<net::stream> bytes_;
+  connection_permit permit_;
+  asio::steady_timer timer_;
+  std::optional<parser> parser_;
+  http::request<http::string_body> request_;
+  std::string in_;
+  bool continued_ = false, started_ = false, answering_ = false, keep_alive_ = true, head_ = false,
+       refused_ = false;
+};
+
+}  // namespace
+
+struct http_server::impl {
+  std::shared_ptr<server_parts> parts = std::make_shared<server_parts>();
+  std::unique_ptr<tcp_listener> port;
+};
+
+http_server::http_server(net::io_threads& io, const config::listener& where,
+                         std::size_t max_connections, SSL_CTX* tls, http_limits limits,
+                         http_handler handler)
+    : impl_{std::make_unique<impl>()} {
+  impl_->parts->limits = limits;
+  impl_->parts->handler = std::move(handler);
+  impl_->port = std::make_unique<tcp_listener>(
+      io, where, max_connections, tls,
+      [parts = impl_->parts](std::shared_ptr<net::stream> bytes, connection_permit permit) {
+        std::make_shared<connection>(parts, std::move(bytes), std::move(permit))->start();
+      });
+}
+
+http_server::~http_server() = default;
+std::uint16_t http_server::port() const {
+  return impl_->port->port();
+}
+std::size_t http_server::connections() const {
+  return impl_->port->connections();
+}
+void http_server::stop() {
+  impl_->parts->stopping.store(true);
+  impl_->port->stop();
+}
+
+}  // namespace orrery::transport

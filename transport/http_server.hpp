@@ -1,0 +1,38 @@
+// HTTP/1.1 ports (RFC 9112) on Beast's parser: limits, keep-alive, one request of a connection at a
+// time, and the way to a WebSocket.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "transport/http_message.hpp"
+#include "transport/tcp_listener.hpp"
+
+namespace orrery::transport {
+
+struct http_limits {
+  std::size_t max_header_bytes = 16 * 1024;
+  std::size_t max_body_bytes = 8 * 1024 * 1024;
+  std::chrono::seconds request_timeout{30};  // from the first byte to the last of a request
+  std::chrono::seconds idle_timeout{75};     // between requests
+};
+
+class http_server {
+ public:
+  /// Binds at once; `handler` runs on the connection's thread. Throws port_taken.
+  http_server(net::io_threads& io, const config::listener& where, std::size_t max_connections,
+              SSL_CTX* tls, http_limits limits, http_handler handler);
+  ~http_server();
+
+  std::uint16_t port() const;
+  std::size_t connections() const;
+  /// Accepts no more. Connections end with their next answer.
+  void stop();
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace orrery::transport

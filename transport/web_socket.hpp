@@ -1,0 +1,23 @@
+// Turns an HTTP connection into a WebSocket. Only http_server includes this.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "net/stream.hpp"
+#include "transport/http_message.hpp"
+#include "transport/tcp_listener.hpp"
+
+namespace orrery::transport {
+
+/// Answers the upgrade and hands the socket on; `then` is not called if the peer goes first.
+void accept_web_socket(std::shared_ptr<net::stream> bytes, connection_permit permit,
+                       const boost::beast::http::request<boost::beast::http::string_body>& request,
+                       const std::string& sub_protocol,
+                       std::function<void(std::shared_ptr<web_socket>)> then);
+
+}  // namespace orrery::transport
