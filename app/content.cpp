@@ -1,0 +1,154 @@
+// What a first start and the demo put into an empty installation.
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "actors/catalogue.hpp"
+#include "app/node.hpp"
+#include "model/json.hpp"
+#include "transport/api/tokens.hpp"
+
+namespace orrery::app {
+namespace {
+
+namespace tokens = transport::api;
+
+constexpr auto organisation = "default";
+constexpr auto actor = "system";
+constexpr auto product_key = "demo-inverter";
+
+constexpr auto inverter = R"json({
+  "format": "tm/1", "id": "Inverter", "name": "Inverter", "description": "A string inverter, for trying things out",
+  "attributes": [
+    {"id": "ratedPower", "name": "Rated power", "unit": "kW", "type": {"t": "double", "min": 0}},
+    {"id": "serial", "name": "Serial number", "type": {"t": "string", "maxLength": 64}},
+    {"id": "limit", "name": "Feed-in limit", "unit": "%", "type": {"t": "int", "min": 0, "max": 100}}
+  ],
+  "measurePoints": [
+    {"id": "power", "name": "Active power", "unit": "kW", "signal": "AI", "type": {"t": "double"}},
+    {"id": "temp", "name": "Temperature", "unit": "degC", "signal": "AI", "type": {"t": "double", "min": -60, "max": 150}},
+    {"id": "energy", "name": "Energy", "unit": "kWh", "signal": "PI", "hasQuality": true, "type": {"t": "double", "min": 0}},
+    {"id": "state", "name": "State", "signal": "DI", "type": {"t": "enum", "values": {"0": "stopped", "1": "running", "2": "fault"}}},
+    {"id": "setpoint", "name": "Power set point", "unit": "kW", "writable": true, "type": {"t": "double", "min": 0, "max": 1000}}
+  ],
+  "services": [
+    {"id": "reboot", "name": "Restart", "input": [{"id": "delay", "type": {"t": "int", "min": 0, "max": 3600}}],
+     "output": [{"id": "accepted", "type": {"t": "bool"}}]}
+  ],
+  "events": [
+    {"id": "overTemperature", "name": "Too hot", "level": "warning", "output": [{"id": "temp", "type": {"t": "double"}}]}
+  ]
+})json";
+
+/// The outcome, or an exception that says what could not be made.
+actors::outcome must(actors::answer got, const std::string& what) {
+  if (got)
+    return std::move(*got);
+  auto text = what + " cannot be made: " + got.error().detail;
+  for (const auto& p : got.error().problems)
+    text += "; " + p.where + ": " + p.detail;
+  throw std::runtime_error{text};
+}
+
+model::entity_id organisation_id() { return actors::catalogue_id(model::entity_kind::organisation, organisation); }
+
+actors::outcome ask_organisation(actors::caller& ask, model::organisation::order what, const std::string& name) {
+  return must(ask_and_wait(ask, organisation_id(), model::organisation::command{std::move(what), actor, {}}), name);
+}
+
+model::entity_id fresh_id(const actors::caller& ask, const model::device_name& name, model::timestamp now) {
+  return model::make_entity_id(ask.shard_of(name), now, model::random_entropy());
+}
+
+model::entity_id make_node(actors::caller& ask, model::timestamp now, const std::string& name,
+                           std::optional<model::entity_id> root, std::optional<model::entity_id> device, std::uint64_t order) {
+  auto node = model::asset::create_node{};
+  const auto id = fresh_id(ask, {"asset", model::random_text(12)}, now);
+  node.tree = root.value_or(id);
+  node.parent = root;
+  node.name = name;
+  node.device = device;
+  node.order = order;
+  node.depth = root ? 2 : 1;
+  node.organisation = organisation;
+  must(ask_and_wait(ask, id, model::asset::command{std::move(node), actor, {}}), "asset " + name);
+  return id;
+}
+
+}  // namespace
+
+void make_first_user(actors::caller& ask, const std::string& password_file) {
+  const auto there = ask_and_wait(ask, organisation_id(),
+                                  model::organisation::command{model::organisation::read_organisation{}, actor, {}});
+  if (there) {
+    const auto& reply = std::get<model::organisation::reply>(there->answer);
+    if (std::get<model::organisation::organisation_snapshot>(reply).what->find_user("admin"))
+      return;
+  } else if (there.error().code != model::errc::not_found) {
+    throw storage_failed{"the organisation cannot be read: " + there.error().detail};
+  } else {
+    ask_organisation(ask, model::organisation::create_organisation{organisation, "Default"}, "organisation default");
+  }
+  // The file first: a password that nobody knows would lock everybody out.
+  const auto password = model::random_text(20);
+  write_secret_file(password_file, password + "\n");
+  auto admin = model::organisation::user{};
+  admin.login = "admin";
+  admin.name = "Administrator";
+  admin.roles = {"admin"};
+  admin.password_hash = tokens::hash_password(password);
+  ask_organisation(ask, model::organisation::create_user{std::move(admin)}, "user admin");
+}
+
+std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now) {
+  const auto model_id = actors::catalogue_id(model::entity_kind::blueprint, std::string{organisation} + "/Inverter");
+  const auto to_model = [&](model::blueprint::order what) {
+    must(ask_and_wait(ask, model_id, model::blueprint::command{std::move(what), actor, {}}), "model Inverter");
+  };
+  to_model(model::blueprint::create_blueprint{organisation, "Inverter", *model::parse_json(inverter)});
+  to_model(model::blueprint::publish{"demo", false});
+
+  auto product = model::product::create_product{};
+  product.product_key = product_key;
+  product.organisation = organisation;
+  product.name = "Demo inverter";
+  product.model = "Inverter";
+  product.dynamic_activation = true;
+  product.sign_methods = 7;
+  const auto product_secret = model::random_text(32);
+  product.secret = keys.seal(product_secret, model::product::secret_owner(product_key));
+  must(ask_and_wait(ask, actors::catalogue_id(model::entity_kind::product, product_key),
+                    model::product::command{std::move(product), actor, {}}),
+       "product demo-inverter");
+
+  auto shown = nlohmann::ordered_json{{"org", organisation}, {"apiKey", ""}, {"productKey", product_key},
+                                      {"productSecret", product_secret}, {"devices", nlohmann::ordered_json::array()}};
+  const auto site = make_node(ask, now, "Site A", std::nullopt, std::nullopt, 0);
+  for (int i = 1; i <= 5; ++i) {
+    auto device = model::device::register_device{};
+    device.name = {product_key, "inv-0" + std::to_string(i)};
+    device.organisation = organisation;
+    device.display_name = "Inverter " + std::to_string(i);
+    device.tags["site"] = "A";
+    device.attributes = {{"ratedPower", 50.0}};
+    const auto secret = model::random_text(32);
+    device.secret = keys.seal(secret, model::device::secret_owner(device.name));
+    const auto id = fresh_id(ask, device.name, now);
+    const auto key = device.name.device_key;
+    must(ask_and_wait(ask, id, model::device::command{std::move(device), {}, actor, {}}), "device " + key);
+    make_node(ask, now, "Inverter " + std::to_string(i), site, id, static_cast<std::uint64_t>(i));
+    shown["devices"].push_back({{"deviceKey", key}, {"deviceSecret", secret}, {"assetId", to_string(id)}});
+  }
+
+  auto key = model::organisation::api_key{};
+  key.id = "k" + model::random_text(15);
+  key.name = "demo";
+  key.permissions = {"*"};
+  const auto secret = model::random_text(40);
+  key.secret_sha256 = model::sha256_hex(secret);
+  shown["apiKey"] = tokens::write_api_key(organisation, key.id, secret);
+  ask_organisation(ask, model::organisation::create_key{std::move(key)}, "API key");
+  return shown.dump(2) + "\n";
+}
+
+}  // namespace orrery::app
