@@ -20,14 +20,11 @@ struct lane {
   explicit lane(asio::io_context& c) : context{c}, timer{c} {}
   asio::io_context& context;
   asio::steady_timer timer;
-  std::vector<std::weak_ptr<connection>> all;
+  std::vector<std::shared_ptr<connection>> all;
   bool stopping = false;
 
   void tick(const std::shared_ptr<lane>& self) {
-    std::erase_if(all, [](const auto& weak) {
-      const auto c = weak.lock();
-      if (!c || c->ended())
-        return true;
+    std::erase_if(all, [](const auto& c) {
       c->tick();
       return c->ended();
     });
@@ -111,9 +108,9 @@ void listener::stop() {
     asio::post(*context, [&, l] {
       l->stopping = true;
       l->timer.cancel();
-      for (const auto& weak : l->all)
-        if (const auto c = weak.lock())
-          c->end("node_stopped");
+      for (const auto& c : l->all)
+        c->end("node_stopped");
+      l->all.clear();
       done.set_value();
     });
     done.get_future().wait();
