@@ -400,6 +400,7 @@ struct node::impl {
       io->stop();
     api.reset();
     mqtt.reset();
+    io.reset();  // with it go the connections that are left, and what they hold
     query.reset();
     ask.reset();
     if (router)
@@ -413,7 +414,6 @@ struct node::impl {
       caf::anon_send_exit(journal, caf::exit_reason::user_shutdown);
     journal = nullptr;
     system.reset();
-    io.reset();
     store.reset();
   }
 };
