@@ -61,34 +61,37 @@ struct caller::desk {
     }
     for (auto& w : late)
       if (w.then)
-        w.then(model::failure{model::errc::timeout, "no answer in time; whether it was done is not known"});
+        w.then(model::failure{model::errc::timeout,
+                              "no answer in time; whether it was done is not known"});
       else
         w.over(false);
   }
 };
 
-caller::caller(caf::actor_system& system, std::shared_ptr<ask_router> router, std::uint64_t node_incarnation,
-               model::milliseconds timeout)
+caller::caller(caf::actor_system& system, std::shared_ptr<ask_router> router,
+               std::uint64_t node_incarnation, model::milliseconds timeout)
     : desk_{std::make_shared<desk>()} {
   desk_->router = std::move(router);
   desk_->incarnation = node_incarnation;
   desk_->timeout = timeout;
-  desk_->clerk = system.spawn([](clerk_actor::pointer self, std::weak_ptr<desk> at) -> clerk_actor::behavior_type {
-    self->delayed_send(self, tick, tick_atom::value);
-    return {[at](settled_batch& batch) {
-              const auto d = at.lock();
-              if (!d)
-                return;
-              for (auto& item : batch.items)
-                if (auto w = d->take(item.number); w && w->then)
-                  w->then(std::move(item.what));
-            },
-            [self, at](tick_atom) {
-              if (const auto d = at.lock())
-                d->expire();
-              self->delayed_send(self, tick, tick_atom::value);
-            }};
-  }, std::weak_ptr<desk>{desk_});
+  desk_->clerk = system.spawn(
+      [](clerk_actor::pointer self, std::weak_ptr<desk> at) -> clerk_actor::behavior_type {
+        self->delayed_send(self, tick, tick_atom::value);
+        return {[at](settled_batch& batch) {
+                  const auto d = at.lock();
+                  if (!d)
+                    return;
+                  for (auto& item : batch.items)
+                    if (auto w = d->take(item.number); w && w->then)
+                      w->then(std::move(item.what));
+                },
+                [self, at](tick_atom) {
+                  if (const auto d = at.lock())
+                    d->expire();
+                  self->delayed_send(self, tick, tick_atom::value);
+                }};
+      },
+      std::weak_ptr<desk>{desk_});
 }
 
 caller::~caller() {
@@ -123,6 +126,8 @@ void caller::forget(const model::waiter_ref& waiter) {
     desk_->take(waiter.number);
 }
 
-model::shard_id caller::shard_of(const target& whom) const { return desk_->router->shard_of(whom); }
+model::shard_id caller::shard_of(const target& whom) const {
+  return desk_->router->shard_of(whom);
+}
 
 }  // namespace orrery::actors

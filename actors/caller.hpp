@@ -17,8 +17,8 @@ class caller {
   using on_answer = std::function<void(answer)>;
   using on_command_over = std::function<void(bool in_time)>;
 
-  caller(caf::actor_system& system, std::shared_ptr<ask_router> router, std::uint64_t node_incarnation,
-         model::milliseconds timeout);
+  caller(caf::actor_system& system, std::shared_ptr<ask_router> router,
+         std::uint64_t node_incarnation, model::milliseconds timeout);
   ~caller();
 
   /// Asks once. The callback runs exactly once: with the answer, or `timeout` (the fate of a change

@@ -12,7 +12,9 @@ auto* find_in(const Map& map, const std::string& key) {
   return found == map.end() ? nullptr : found->second.get();
 }
 
-std::string blueprint_key(const std::string& organisation, const std::string& id) { return organisation + '/' + id; }
+std::string blueprint_key(const std::string& organisation, const std::string& id) {
+  return organisation + '/' + id;
+}
 
 template <class State>
 model::status load_kind(const storage::entity_store& store, model::entity_kind kind,
@@ -20,33 +22,39 @@ model::status load_kind(const storage::entity_store& store, model::entity_kind k
                         const std::function<void(catalogue_change)>& take) {
   auto failed = model::status{};
   const auto prefix = storage::keys::state_prefix(model::catalogue_shard, kind);
-  auto ok = store.scan(storage::family::state, prefix, {}, false, [&](std::string_view key, std::string_view bytes) {
-    const auto id = storage::keys::entity_of(key);
-    auto state = std::make_shared<State>();
-    auto revision = decode(bytes, *state);
-    if (!id || !revision) {
-      failed = revision ? model::failure{model::errc::corrupted, "a catalogue key is damaged"} : revision.error();
-      return false;
-    }
-    take({*id, std::shared_ptr<const State>{std::move(state)}});
-    return true;
-  });
+  auto ok = store.scan(
+      storage::family::state, prefix, {}, false, [&](std::string_view key, std::string_view bytes) {
+        const auto id = storage::keys::entity_of(key);
+        auto state = std::make_shared<State>();
+        auto revision = decode(bytes, *state);
+        if (!id || !revision) {
+          failed = revision ? model::failure{model::errc::corrupted, "a catalogue key is damaged"}
+                            : revision.error();
+          return false;
+        }
+        take({*id, std::shared_ptr<const State>{std::move(state)}});
+        return true;
+      });
   return ok ? failed : ok;
 }
 
 }  // namespace
 
 model::entity_id catalogue_id(model::entity_kind kind, std::string_view name) {
-  const auto digest = model::sha256_hex(std::to_string(static_cast<int>(kind)) + ":" + std::string{name});
+  const auto digest =
+      model::sha256_hex(std::to_string(static_cast<int>(kind)) + ":" + std::string{name});
   auto id = model::entity_id{.shard = model::catalogue_shard};
   for (std::size_t i = 0; i < id.ulid.size(); ++i)
     id.ulid[i] = static_cast<std::uint8_t>(std::stoi(digest.substr(2 * i, 2), nullptr, 16));
   return id;
 }
 
-const catalogue_product* catalogue_snapshot::product(const std::string& key) const { return find_in(products, key); }
+const catalogue_product* catalogue_snapshot::product(const std::string& key) const {
+  return find_in(products, key);
+}
 
-const catalogue_blueprint* catalogue_snapshot::blueprint(const std::string& organisation, const std::string& id) const {
+const catalogue_blueprint* catalogue_snapshot::blueprint(const std::string& organisation,
+                                                         const std::string& id) const {
   return find_in(blueprints, blueprint_key(organisation, id));
 }
 
@@ -59,10 +67,12 @@ model::status catalogue::load(const storage::entity_store& store) {
   const auto take = [&](catalogue_change change) { put(*next, change); };
   // Blueprints first: a product's view holds its compiled model.
   for (const auto& ok :
-       {load_kind<model::blueprint::state>(store, model::entity_kind::blueprint, model::blueprint::decode_state, take),
+       {load_kind<model::blueprint::state>(store, model::entity_kind::blueprint,
+                                           model::blueprint::decode_state, take),
         load_kind<model::organisation::state>(store, model::entity_kind::organisation,
                                               model::organisation::decode_state, take),
-        load_kind<model::product::state>(store, model::entity_kind::product, model::product::decode_state, take)})
+        load_kind<model::product::state>(store, model::entity_kind::product,
+                                         model::product::decode_state, take)})
     if (!ok)
       return ok;
   const auto hold = std::lock_guard{mutex_};
@@ -95,8 +105,9 @@ model::device::product_view view_of(const model::product::state& p, const catalo
   view.sign_methods = p.sign_methods;
   if (const auto* blueprint = in.blueprint(p.organisation, p.model)) {
     const auto wanted = p.pinned_revision != 0 ? p.pinned_revision
-                        : blueprint->state->revisions.empty() ? 0
-                                                               : blueprint->state->revisions.back().number;
+                        : blueprint->state->revisions.empty()
+                            ? 0
+                            : blueprint->state->revisions.back().number;
     if (const auto found = blueprint->compiled.find(wanted); found != blueprint->compiled.end())
       view.model = found->second;
   }
@@ -107,18 +118,20 @@ model::device::product_view view_of(const model::product::state& p, const catalo
 }  // namespace
 
 void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) const {
-  if (const auto* product = std::get_if<std::shared_ptr<const model::product::state>>(&change.what)) {
+  if (const auto* product =
+          std::get_if<std::shared_ptr<const model::product::state>>(&change.what)) {
     const auto& s = **product;
     if (!s.exists)
       next.products.erase(s.product_key);
     else
-      next.products[s.product_key] =
-          std::make_shared<const catalogue_product>(catalogue_product{change.id, *product, view_of(s, next)});
+      next.products[s.product_key] = std::make_shared<const catalogue_product>(
+          catalogue_product{change.id, *product, view_of(s, next)});
     return;
   }
-  if (const auto* organisation = std::get_if<std::shared_ptr<const model::organisation::state>>(&change.what)) {
-    next.organisations[(*organisation)->id] =
-        std::make_shared<const catalogue_organisation>(catalogue_organisation{change.id, *organisation});
+  if (const auto* organisation =
+          std::get_if<std::shared_ptr<const model::organisation::state>>(&change.what)) {
+    next.organisations[(*organisation)->id] = std::make_shared<const catalogue_organisation>(
+        catalogue_organisation{change.id, *organisation});
     return;
   }
   const auto& blueprint = std::get<std::shared_ptr<const model::blueprint::state>>(change.what);
@@ -131,17 +144,20 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
   const auto before = next.blueprints.find(key);
   for (const auto& revision : blueprint->revisions) {
     if (before != next.blueprints.end())
-      if (const auto known = before->second->compiled.find(revision.number); known != before->second->compiled.end()) {
+      if (const auto known = before->second->compiled.find(revision.number);
+          known != before->second->compiled.end()) {
         made->compiled.insert(*known);
         continue;
       }
     if (auto compiled = model::thing_model::compile(revision.document))
-      made->compiled.emplace(revision.number, std::make_shared<const model::thing_model>(std::move(*compiled)));
+      made->compiled.emplace(revision.number,
+                             std::make_shared<const model::thing_model>(std::move(*compiled)));
   }
   next.blueprints[key] = std::move(made);
   // Products on it see the new revision at once.
   for (auto& [product_key, entry] : next.products)
-    if (entry->state->organisation == blueprint->organisation && entry->state->model == blueprint->model_id)
+    if (entry->state->organisation == blueprint->organisation &&
+        entry->state->model == blueprint->model_id)
       entry = std::make_shared<const catalogue_product>(
           catalogue_product{entry->id, entry->state, view_of(*entry->state, next)});
 }

@@ -23,7 +23,8 @@ struct catalogue_product {
 struct catalogue_blueprint {
   model::entity_id id;
   std::shared_ptr<const model::blueprint::state> state;
-  std::unordered_map<std::uint64_t, std::shared_ptr<const model::thing_model>> compiled;  // by revision
+  std::unordered_map<std::uint64_t, std::shared_ptr<const model::thing_model>>
+      compiled;  // by revision
 };
 struct catalogue_organisation {
   model::entity_id id;
@@ -36,12 +37,16 @@ model::entity_id catalogue_id(model::entity_kind kind, std::string_view name);
 
 /// One state of the catalogue.
 struct catalogue_snapshot {
-  std::unordered_map<std::string, std::shared_ptr<const catalogue_product>> products;          // by product key
-  std::unordered_map<std::string, std::shared_ptr<const catalogue_blueprint>> blueprints;      // by org + '/' + id
-  std::unordered_map<std::string, std::shared_ptr<const catalogue_organisation>> organisations;  // by text id
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_product>>
+      products;  // by product key
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_blueprint>>
+      blueprints;  // by org + '/' + id
+  std::unordered_map<std::string, std::shared_ptr<const catalogue_organisation>>
+      organisations;  // by text id
 
   const catalogue_product* product(const std::string& key) const;
-  const catalogue_blueprint* blueprint(const std::string& organisation, const std::string& id) const;
+  const catalogue_blueprint* blueprint(const std::string& organisation,
+                                       const std::string& id) const;
   const catalogue_organisation* organisation(const std::string& id) const;
 };
 

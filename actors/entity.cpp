@@ -20,7 +20,8 @@ struct entity_state {
   Kind kind;
   std::uint64_t revision = 0;
   std::uint64_t saved_revision = 0;  // telemetry up to here is in the store
-  std::shared_ptr<std::atomic<std::uint32_t>> in_flight = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<std::atomic<std::uint32_t>> in_flight =
+      std::make_shared<std::atomic<std::uint32_t>>(0);
   std::shared_ptr<const device_identity> identity;
   std::optional<model::failure> damage;  // its rows do not decode
 };
@@ -29,7 +30,13 @@ template <class Kind>
 using pointer = typename entity_actor::template stateful_pointer<entity_state<Kind>>;
 
 decision_inputs inputs_of(const model::entity_id& id, const entity_context& ctx) {
-  return {id, ctx.now(), *ctx.known, *ctx.keys, *ctx.store, ctx.max_queued_commands, ctx.max_login_failures};
+  return {id,
+          ctx.now(),
+          *ctx.known,
+          *ctx.keys,
+          *ctx.store,
+          ctx.max_queued_commands,
+          ctx.max_login_failures};
 }
 
 template <class Kind>
@@ -65,7 +72,8 @@ void decode_into(std::string_view bytes, model::result<std::vector<asset::event>
 
 /// Applies shared events: the points of a device stay where they are, in the events' own memory.
 template <class Kind>
-void apply_shared(typename Kind::state& s, const std::shared_ptr<const std::vector<typename Kind::event>>& events,
+void apply_shared(typename Kind::state& s,
+                  const std::shared_ptr<const std::vector<typename Kind::event>>& events,
                   std::size_t at) {
   const auto& e = (*events)[at];
   if constexpr (std::is_same_v<Kind, device_kind>)
@@ -102,11 +110,13 @@ model::status recover(entity_state<Kind>& self, const entity_context& ctx, const
   }
   self.revision = std::max(snapshot_revision, self.saved_revision);
   for (const auto& record : unsaved) {
-    auto decoded = model::result<std::vector<typename Kind::event>>{std::vector<typename Kind::event>{}};
+    auto decoded =
+        model::result<std::vector<typename Kind::event>>{std::vector<typename Kind::event>{}};
     decode_into(record.events, decoded);
     if (!decoded)
       return decoded.error();
-    const auto events = std::make_shared<const std::vector<typename Kind::event>>(std::move(*decoded));
+    const auto events =
+        std::make_shared<const std::vector<typename Kind::event>>(std::move(*decoded));
     for (std::size_t i = 0; i < events->size(); ++i) {
       // The snapshot was written with every event that is not telemetry; telemetry is as new as
       // the last checkpoint.
@@ -150,7 +160,8 @@ entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked
   }
   const auto* command = std::get_if<typename Kind::command>(&asked.what);
   if (!command) {
-    e.reply = model::failure{model::errc::internal, "a command of another kind reached " + model::to_string(self.id)};
+    e.reply = model::failure{model::errc::internal,
+                             "a command of another kind reached " + model::to_string(self.id)};
     return e;
   }
   if (command->expected_revision && *command->expected_revision != self.revision) {
@@ -166,15 +177,19 @@ entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked
   }
   if (!decided->events.empty()) {
     const auto deadline = next_deadline(self.what);
-    const auto events = std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));
+    const auto events =
+        std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));
     ++self.revision;
     for (std::size_t i = 0; i < events->size(); ++i) {
       apply_shared<Kind>(self.what, events, i);
       auto more = effects(self.what, (*events)[i]);
       std::move(more.begin(), more.end(), std::back_inserter(e.effects));
     }
-    e.record = storage::record{
-        .entity = self.id, .kind = Kind::kind, .revision = self.revision, .time = in.now, .events = encode_events(*events)};
+    e.record = storage::record{.entity = self.id,
+                               .kind = Kind::kind,
+                               .revision = self.revision,
+                               .time = in.now,
+                               .events = encode_events(*events)};
     e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
     if constexpr (std::is_same_v<Kind, device_kind>) {
       identify(self);
@@ -182,7 +197,8 @@ entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked
         e.feed = {self.identity, events, 0};
     }
     if constexpr (Kind::in_catalogue)
-      e.catalogue = catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
+      e.catalogue =
+          catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
   }
   e.reply = outcome{std::move(decided->answer), self.revision};
   return e;
@@ -209,7 +225,8 @@ template <class Kind>
 void send(entity_state<Kind>& self, const entity_context& ctx, entry_batch batch) {
   for (auto& e : batch.entries)
     e.in_flight = self.in_flight;
-  self.in_flight->fetch_add(static_cast<std::uint32_t>(batch.entries.size()), std::memory_order_relaxed);
+  self.in_flight->fetch_add(static_cast<std::uint32_t>(batch.entries.size()),
+                            std::memory_order_relaxed);
   send_entries(ctx.journal, *ctx.figures, std::move(batch));
 }
 
@@ -222,11 +239,12 @@ bool is_full(const entity_state<Kind>& self, const entity_context& ctx) {
 }
 
 template <class Kind>
-entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id, std::shared_ptr<const entity_context> ctx,
-                                         tail unsaved) {
+entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
+                                   std::shared_ptr<const entity_context> ctx, tail unsaved) {
   self->state.id = id;
   if (auto ok = recover<Kind>(self->state, *ctx, unsaved); !ok) {
-    observe::log::error("entity", "not_loaded", {{"entity", model::to_string(id)}, {"detail", ok.error().detail}});
+    observe::log::error("entity", "not_loaded",
+                        {{"entity", model::to_string(id)}, {"detail", ok.error().detail}});
     self->state.damage = ok.error();
   }
   unsaved.clear();
@@ -244,7 +262,8 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id, std:
           [self, ctx](const checkpoint_order& order) {
             auto e = checkpoint_entry(self->state, *ctx);
             if (!e)
-              e = blank_entry(*ctx, self->state.id);  // nothing to save: the answer still goes in order
+              e = blank_entry(*ctx,
+                              self->state.id);  // nothing to save: the answer still goes in order
             e->to = caf::actor_cast<settler>(ctx->host);
             e->number = order.number;
             auto batch = entry_batch{};
@@ -275,13 +294,16 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id, std:
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
                           std::shared_ptr<const entity_context> context, tail unsaved) {
   switch (kind) {
-    case model::entity_kind::device: return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
-    case model::entity_kind::product: return system.spawn(entity<product_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::device:
+      return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::product:
+      return system.spawn(entity<product_kind>, id, std::move(context), std::move(unsaved));
     case model::entity_kind::blueprint:
       return system.spawn(entity<blueprint_kind>, id, std::move(context), std::move(unsaved));
     case model::entity_kind::organisation:
       return system.spawn(entity<organisation_kind>, id, std::move(context), std::move(unsaved));
-    case model::entity_kind::asset: return system.spawn(entity<asset_kind>, id, std::move(context), std::move(unsaved));
+    case model::entity_kind::asset:
+      return system.spawn(entity<asset_kind>, id, std::move(context), std::move(unsaved));
   }
   return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
 }

@@ -41,8 +41,8 @@ struct tail_record {
 };
 using tail = std::vector<tail_record>;
 
-/// Wakes an entity: loads its rows, replays `unsaved` on top and takes questions. If its rows do not
-/// decode it answers every question with that failure (`corrupted`) until it is told to rest.
+/// Wakes an entity: loads its rows, replays `unsaved` on top and takes questions. If its rows do
+/// not decode it answers every question with that failure (`corrupted`) until it is told to rest.
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
                           std::shared_ptr<const entity_context> context, tail unsaved);
 

@@ -13,14 +13,18 @@ bool is(const model::device::event& e) {
 bool belongs_to(const model::device::event& e, feed_kind kind) {
   namespace d = model::device;
   switch (kind) {
-    case feed_kind::points: return is<d::points_accepted>(e) && !std::get<d::points_accepted>(e).backfill;
-    case feed_kind::events: return is<d::event_raised>(e);
+    case feed_kind::points:
+      return is<d::points_accepted>(e) && !std::get<d::points_accepted>(e).backfill;
+    case feed_kind::events:
+      return is<d::event_raised>(e);
     case feed_kind::presence:
       // A takeover is no absence: the new session is there already.
-      return is<d::connected>(e) || (is<d::disconnected>(e) && std::get<d::disconnected>(e).reason != "taken_over");
+      return is<d::connected>(e) ||
+             (is<d::disconnected>(e) && std::get<d::disconnected>(e).reason != "taken_over");
     case feed_kind::lifecycle:
-      return is<d::registered>(e) || is<d::updated>(e) || is<d::admin_state_set>(e) || is<d::removed>(e) ||
-             is<d::secret_set>(e) || is<d::attributes_changed>(e) || is<d::tags_changed>(e);
+      return is<d::registered>(e) || is<d::updated>(e) || is<d::admin_state_set>(e) ||
+             is<d::removed>(e) || is<d::secret_set>(e) || is<d::attributes_changed>(e) ||
+             is<d::tags_changed>(e);
     case feed_kind::commands:
       return is<d::command_queued>(e) || is<d::command_sent>(e) || is<d::command_finished>(e) ||
              is<d::late_reply_noted>(e);

@@ -51,7 +51,8 @@ class writer {
       settle(group);
     } else {
       parts_.figures->failed_groups.fetch_add(1, std::memory_order_relaxed);
-      observe::log::error("journal", "write_failed", {{"detail", ok.error().detail}, {"records", group.size()}});
+      observe::log::error("journal", "write_failed",
+                          {{"detail", ok.error().detail}, {"records", group.size()}});
       broken_ = true;
       lose(group, ok.error());
     }
@@ -61,23 +62,27 @@ class writer {
   void note_checkpoint(const checkpoint_note& note) {
     auto* position = position_of(note.shard);
     const auto& status = parts_.shards->at(note.shard);
-    if (!position || broken_ || note.generation != status->generation.load() || note.offset <= position->checkpoint)
+    if (!position || broken_ || note.generation != status->generation.load() ||
+        note.offset <= position->checkpoint)
       return;
     position->checkpoint = note.offset;
-    const auto ok = parts_.store->put_meta(
-        note.shard, {.epoch = position->epoch, .next_offset = position->next_offset, .checkpoint_offset = note.offset});
+    const auto ok = parts_.store->put_meta(note.shard, {.epoch = position->epoch,
+                                                        .next_offset = position->next_offset,
+                                                        .checkpoint_offset = note.offset});
     if (!ok)
-      observe::log::warn("journal", "checkpoint_not_noted", {{"shard", note.shard}, {"detail", ok.error().detail}});
+      observe::log::warn("journal", "checkpoint_not_noted",
+                         {{"shard", note.shard}, {"detail", ok.error().detail}});
   }
 
   void trim(model::shard_id shard) {
     const auto* position = position_of(shard);
     if (!position || broken_)
       return;
-    const auto ok =
-        parts_.store->trim_journal(shard, position->checkpoint, parts_.options.now() - parts_.options.retention);
+    const auto ok = parts_.store->trim_journal(shard, position->checkpoint,
+                                               parts_.options.now() - parts_.options.retention);
     if (!ok)
-      observe::log::warn("journal", "trim_failed", {{"shard", shard}, {"detail", ok.error().detail}});
+      observe::log::warn("journal", "trim_failed",
+                         {{"shard", shard}, {"detail", ok.error().detail}});
   }
 
  private:
@@ -100,7 +105,8 @@ class writer {
     for (auto& e : group) {
       const auto status = parts_.shards->find(e.shard);
       if (status == parts_.shards->end() || e.generation != status->second->generation.load()) {
-        e.reply = model::failure{model::errc::unavailable, "write_lost", "an earlier write failed; ask again"};
+        e.reply = model::failure{model::errc::unavailable, "write_lost",
+                                 "an earlier write failed; ask again"};
         drop_effects(e);
       }
     }
@@ -132,7 +138,8 @@ class writer {
         continue;
       auto* position = position_of(e.shard);
       if (!position)
-        return model::failure{model::errc::unavailable, "storage_failed", "the shard's position cannot be read"};
+        return model::failure{model::errc::unavailable, "storage_failed",
+                              "the shard's position cannot be read"};
       const auto [place, is_new] = frame_of_.try_emplace(e.shard, used);
       if (is_new) {
         if (frames_.size() == used)
@@ -161,7 +168,8 @@ class writer {
     const auto begin = std::chrono::steady_clock::now();
     if (auto ok = parts_.store->append(std::span{frames_}.first(used), parts_.options.sync); !ok)
       return ok;
-    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const auto took =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     for (const auto& frame : std::span{frames_}.first(used)) {
       auto& position = positions_[frame.shard];
       position.next_offset += frame.records.size();

@@ -16,9 +16,13 @@ struct overloaded : Fs... {
 storage::row put(family f, std::string key, std::string value) {
   return {.family = f, .key = std::move(key), .value = std::move(value)};
 }
-storage::row drop(family f, std::string key) { return {.family = f, .key = std::move(key), .value = std::nullopt}; }
+storage::row drop(family f, std::string key) {
+  return {.family = f, .key = std::move(key), .value = std::nullopt};
+}
 
-std::string name_value(const model::device_name& n) { return n.product_key + '\x1f' + n.device_key; }
+std::string name_value(const model::device_name& n) {
+  return n.product_key + '\x1f' + n.device_key;
+}
 
 std::string incarnation_value(std::uint64_t incarnation) {
   return keys::ordered(model::from_ms(static_cast<std::int64_t>(incarnation)));
@@ -37,18 +41,19 @@ const device::command_record* find_command(const device::state& s, const model::
 
 /// How many entities an index shows under a value, up to `most`, over all shards of the store that
 /// may hold them.
-std::size_t count_index(const storage::entity_store& store, std::string_view name, std::string_view value,
-                        std::size_t most) {
+std::size_t count_index(const storage::entity_store& store, std::string_view name,
+                        std::string_view value, std::size_t most) {
   auto found = std::size_t{0};
   for (auto shard = 0u; shard < 64 && found < most; ++shard)
-    (void)store.scan(family::index, keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {}, false,
-                     [&](auto, auto) { return ++found < most; });
+    (void)store.scan(family::index,
+                     keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {},
+                     false, [&](auto, auto) { return ++found < most; });
   return found;
 }
 
 template <class State>
-rows snapshot_row(model::entity_kind kind, const model::entity_id& id, const State& s, std::uint64_t revision,
-                  std::string (*encode)(const State&, std::uint64_t)) {
+rows snapshot_row(model::entity_kind kind, const model::entity_id& id, const State& s,
+                  std::uint64_t revision, std::string (*encode)(const State&, std::uint64_t)) {
   auto out = rows{};
   if (s.exists)
     out.push_back(put(family::state, keys::state(kind, id), encode(s, revision)));
@@ -59,7 +64,8 @@ rows snapshot_row(model::entity_kind kind, const model::entity_id& id, const Sta
 
 }  // namespace
 
-const device::product_view& product_cache::of(const std::string& product_key, const catalogue& known) {
+const device::product_view& product_cache::of(const std::string& product_key,
+                                              const catalogue& known) {
   static const auto none = device::product_view{};
   if (const auto newest = known.version(); newest != version_ || !held_) {
     held_ = known.current();
@@ -70,38 +76,48 @@ const device::product_view& product_cache::of(const std::string& product_key, co
   return view_ ? *view_ : none;
 }
 
-model::result<device::decision> device_kind::decide(const state& s, const command& c, const decision_inputs& in) {
+model::result<device::decision> device_kind::decide(const state& s, const command& c,
+                                                    const decision_inputs& in) {
   const auto* as = std::get_if<device::register_device>(&c.what);
   const auto& view = products.of(as ? as->name.product_key : s.name.product_key, in.known);
   return device::decide(s, c, {in.self, in.now, view, in.keys, in.max_queued_commands});
 }
 
-rows device_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
-                          std::uint64_t revision, std::optional<model::timestamp> deadline_before) {
+rows device_kind::rows_of(const model::entity_id& id, const state& s,
+                          const std::vector<event>& events, std::uint64_t revision,
+                          std::optional<model::timestamp> deadline_before) {
   auto out = rows{};
   auto snapshot = false;
   auto number = std::uint64_t{0};
   const auto shard = id.shard;
   for (const auto& e : events) {
-    snapshot = snapshot || !(device::is_telemetry(e) || std::holds_alternative<device::event_raised>(e));
+    snapshot =
+        snapshot || !(device::is_telemetry(e) || std::holds_alternative<device::event_raised>(e));
     std::visit(
         overloaded{
             [&](const device::registered& r) {
-              out.push_back(put(family::index, keys::index(shard, "name", name_value(r.as.name), id), {}));
-              out.push_back(put(family::index, keys::index(shard, "product", r.as.name.product_key, id), {}));
+              out.push_back(
+                  put(family::index, keys::index(shard, "name", name_value(r.as.name), id), {}));
+              out.push_back(
+                  put(family::index, keys::index(shard, "product", r.as.name.product_key, id), {}));
             },
             [&](const device::removed&) {
-              out.push_back(drop(family::index, keys::index(shard, "name", name_value(s.name), id)));
-              out.push_back(drop(family::index, keys::index(shard, "product", s.name.product_key, id)));
+              out.push_back(
+                  drop(family::index, keys::index(shard, "name", name_value(s.name), id)));
+              out.push_back(
+                  drop(family::index, keys::index(shard, "product", s.name.product_key, id)));
               out.push_back(drop(family::latest, keys::latest(id)));
             },
             [&](const device::connected& c) {
-              out.push_back(put(family::index,
-                                keys::index(shard, "session", incarnation_value(c.session.node_incarnation), id), {}));
+              out.push_back(put(
+                  family::index,
+                  keys::index(shard, "session", incarnation_value(c.session.node_incarnation), id),
+                  {}));
             },
             [&](const device::disconnected& d) {
               out.push_back(drop(family::index,
-                                 keys::index(shard, "session", incarnation_value(d.session.node_incarnation), id)));
+                                 keys::index(shard, "session",
+                                             incarnation_value(d.session.node_incarnation), id)));
             },
             [&](const device::event_raised& raised) {
               out.push_back({.family = family::series,
@@ -129,14 +145,17 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s, const std:
   const auto deadline = device::next_deadline(s);
   if (deadline != deadline_before) {
     if (deadline_before)
-      out.push_back(drop(family::index, keys::index(shard, "due", keys::ordered(*deadline_before), id)));
+      out.push_back(
+          drop(family::index, keys::index(shard, "due", keys::ordered(*deadline_before), id)));
     if (deadline && s.exists)
-      out.push_back(put(family::index, keys::index(shard, "due", keys::ordered(*deadline), id), {}));
+      out.push_back(
+          put(family::index, keys::index(shard, "due", keys::ordered(*deadline), id), {}));
   }
   return out;
 }
 
-model::result<product::decision> product_kind::decide(const state& s, const command& c, const decision_inputs& in) {
+model::result<product::decision> product_kind::decide(const state& s, const command& c,
+                                                      const decision_inputs& in) {
   auto around = product::surroundings{.self = in.self, .now = in.now};
   if (std::holds_alternative<product::remove_product>(c.what))
     around.devices = count_index(in.store, "product", s.product_key, 1);
@@ -148,11 +167,13 @@ rows product_kind::rows_of(const model::entity_id& id, const state& s, const std
   return snapshot_row(kind, id, s, revision, product::encode_state);
 }
 
-model::result<blueprint::decision> blueprint_kind::decide(const state& s, const command& c, const decision_inputs& in) {
+model::result<blueprint::decision> blueprint_kind::decide(const state& s, const command& c,
+                                                          const decision_inputs& in) {
   auto around = blueprint::surroundings{.self = in.self, .now = in.now};
   const auto snapshot = in.known.current();
   for (const auto& [key, entry] : snapshot->products)
-    around.products += entry->state->organisation == s.organisation && entry->state->model == s.model_id ? 1 : 0;
+    around.products +=
+        entry->state->organisation == s.organisation && entry->state->model == s.model_id ? 1 : 0;
   return blueprint::decide(s, c, around);
 }
 
@@ -168,15 +189,18 @@ model::result<organisation::decision> organisation_kind::decide(const state& s, 
   return organisation::decide(s, c, around);
 }
 
-rows organisation_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,
-                                std::uint64_t revision, std::optional<model::timestamp>) {
+rows organisation_kind::rows_of(const model::entity_id& id, const state& s,
+                                const std::vector<event>&, std::uint64_t revision,
+                                std::optional<model::timestamp>) {
   return snapshot_row(kind, id, s, revision, organisation::encode_state);
 }
 
-model::result<asset::decision> asset_kind::decide(const state& s, const command& c, const decision_inputs& in) {
+model::result<asset::decision> asset_kind::decide(const state& s, const command& c,
+                                                  const decision_inputs& in) {
   auto around = asset::surroundings{.self = in.self, .now = in.now};
   if (std::holds_alternative<asset::remove_node>(c.what))
-    (void)in.store.scan(family::index, keys::index_prefix(in.self.shard, "parent", model::to_string(in.self)), {},
+    (void)in.store.scan(family::index,
+                        keys::index_prefix(in.self.shard, "parent", model::to_string(in.self)), {},
                         false, [&](auto, auto) {
                           ++around.children;
                           return false;
@@ -190,7 +214,8 @@ rows asset_kind::rows_of(const model::entity_id& id, const state& s, const std::
   // A node that moved leaves its old place: the reader of the index looks at the node's own parent.
   if (s.parent) {
     auto key = keys::index(id.shard, "parent", model::to_string(*s.parent), id);
-    out.push_back(s.exists ? put(family::index, std::move(key), {}) : drop(family::index, std::move(key)));
+    out.push_back(s.exists ? put(family::index, std::move(key), {})
+                           : drop(family::index, std::move(key)));
   }
   return out;
 }

@@ -56,7 +56,8 @@ struct device_kind {
   static constexpr bool in_catalogue = false;
   product_cache products;
 
-  model::result<device::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  model::result<device::decision> decide(const state& s, const command& c,
+                                         const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
@@ -69,7 +70,8 @@ struct product_kind {
   static constexpr auto kind = model::entity_kind::product;
   static constexpr bool in_catalogue = true;
 
-  model::result<product::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  model::result<product::decision> decide(const state& s, const command& c,
+                                          const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
@@ -82,7 +84,8 @@ struct blueprint_kind {
   static constexpr auto kind = model::entity_kind::blueprint;
   static constexpr bool in_catalogue = true;
 
-  model::result<blueprint::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  model::result<blueprint::decision> decide(const state& s, const command& c,
+                                            const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
@@ -95,7 +98,8 @@ struct organisation_kind {
   static constexpr auto kind = model::entity_kind::organisation;
   static constexpr bool in_catalogue = true;
 
-  model::result<organisation::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  model::result<organisation::decision> decide(const state& s, const command& c,
+                                               const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
@@ -108,7 +112,8 @@ struct asset_kind {
   static constexpr auto kind = model::entity_kind::asset;
   static constexpr bool in_catalogue = false;
 
-  model::result<asset::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  model::result<asset::decision> decide(const state& s, const command& c,
+                                        const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

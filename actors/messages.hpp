@@ -24,8 +24,9 @@
 
 namespace orrery::actors {
 
-using any_command = std::variant<model::device::command, model::product::command, model::blueprint::command,
-                                 model::organisation::command, model::asset::command>;
+using any_command =
+    std::variant<model::device::command, model::product::command, model::blueprint::command,
+                 model::organisation::command, model::asset::command>;
 using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
                                model::organisation::reply, model::asset::reply>;
 
@@ -126,7 +127,7 @@ class commit_effects {
 /// One decided step of an entity on its way to the disk.
 struct entry {
   model::shard_id shard = 0;
-  std::uint64_t generation = 0;  // of the shard; an older one is refused
+  std::uint64_t generation = 0;           // of the shard; an older one is refused
   std::optional<storage::record> record;  // none: a refusal, a read, or rows alone
   std::vector<storage::row> rows;
   settler to;  // null: nobody waits
@@ -134,7 +135,7 @@ struct entry {
   answer reply = outcome{};
   std::vector<model::effect> effects;
   model::entity_id entity;
-  published feed;                      // what == nullptr: nothing for feeds
+  published feed;  // what == nullptr: nothing for feeds
   std::optional<catalogue_change> catalogue;
   std::shared_ptr<std::atomic<std::uint32_t>> in_flight;  // counted down when settled
 };
@@ -229,13 +230,14 @@ namespace orrery::actors {
 
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 
-using journal_actor =
-    caf::typed_actor<caf::reacts_to<entry_batch>, caf::reacts_to<flush_atom>, caf::reacts_to<checkpoint_note>,
-                     caf::reacts_to<shard_reopened>, caf::reacts_to<trim_order>>;
+using journal_actor = caf::typed_actor<caf::reacts_to<entry_batch>, caf::reacts_to<flush_atom>,
+                                       caf::reacts_to<checkpoint_note>,
+                                       caf::reacts_to<shard_reopened>, caf::reacts_to<trim_order>>;
 using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<checkpoint_order>,
                                       caf::reacts_to<rest_order>, caf::reacts_to<write_lost>>;
-using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>, caf::reacts_to<reminder>,
-                                   caf::reacts_to<write_lost>, caf::reacts_to<host_tick>>;
+using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
+                                   caf::reacts_to<reminder>, caf::reacts_to<write_lost>,
+                                   caf::reacts_to<host_tick>>;
 using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
                                       caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
                                       caf::reacts_to<session_closed>>;

@@ -18,7 +18,9 @@ using model::errc;
 using model::failure;
 using storage::family;
 
-failure bad_cursor() { return {errc::invalid_argument, "bad_cursor", "that cursor is none of ours: begin without one"}; }
+failure bad_cursor() {
+  return {errc::invalid_argument, "bad_cursor", "that cursor is none of ours: begin without one"};
+}
 
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -33,7 +35,9 @@ std::string to_hex(std::string_view bytes) {
 std::optional<std::string> from_hex(std::string_view text) {
   if (text.size() % 2 != 0 || text.size() > 1024)
     return std::nullopt;
-  auto value = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  auto value = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
   auto bytes = std::string{};
   for (std::size_t i = 0; i < text.size(); i += 2) {
     const auto high = value(text[i]), low = value(text[i + 1]);
@@ -83,11 +87,13 @@ constexpr auto bucket_length = std::chrono::hours{1};
 
 /// Adds the store's segments that may hold rows of the page; stops early once whole buckets beyond
 /// the limit are complete.
-model::status add_stored(merged& into, const history_question& q, const storage::entity_store& store) {
+model::status add_stored(merged& into, const history_question& q,
+                         const storage::entity_store& store) {
   auto failed = model::status{};
   auto bucket = std::optional<model::timestamp>{};
   const auto prefix = keys::segment_prefix(q.device);
-  const auto only = q.points.size() == 1 ? std::optional<std::string_view>{q.points.front()} : std::nullopt;
+  const auto only =
+      q.points.size() == 1 ? std::optional<std::string_view>{q.points.front()} : std::nullopt;
   // Newest first a bucket's segments come in falling order: they must not overwrite newer ones.
   auto ok = store.scan_series(prefix, storage::bucket_of(q.from), q.to, q.newest_first,
                               [&](std::string_view key, std::string_view bytes) {
@@ -124,7 +130,8 @@ model::status add_stored(merged& into, const history_question& q, const storage:
 
 using unsaved_batches = std::vector<std::shared_ptr<const model::device::points_accepted>>;
 
-model::result<history_page> merge_history(const history_question& q, const storage::entity_store& store,
+model::result<history_page> merge_history(const history_question& q,
+                                          const storage::entity_store& store,
                                           const unsaved_batches& unsaved) {
   auto all = merged{};
   if (auto ok = add_stored(all, q, store); !ok)
@@ -135,7 +142,8 @@ model::result<history_page> merge_history(const history_question& q, const stora
   return cut(all, q);
 }
 
-model::result<device_page> list_devices(const device_list_question& q, const storage::entity_store& store,
+model::result<device_page> list_devices(const device_list_question& q,
+                                        const storage::entity_store& store,
                                         std::uint16_t shard_count) {
   auto page = device_page{};
   auto from = std::string{};
@@ -162,7 +170,8 @@ model::result<device_page> list_devices(const device_list_question& q, const sto
                              return true;
                            auto held = std::string{};
                            if (by_product) {
-                             auto row = store.get(family::state, keys::state(model::entity_kind::device, *id));
+                             auto row = store.get(family::state,
+                                                  keys::state(model::entity_kind::device, *id));
                              if (!row || !*row)
                                return true;  // deleted meanwhile
                              held = std::move(**row);
@@ -193,7 +202,8 @@ model::result<device_page> list_devices(const device_list_question& q, const sto
   return page;
 }
 
-model::result<event_page> list_events(const event_list_question& q, const storage::entity_store& store) {
+model::result<event_page> list_events(const event_list_question& q,
+                                      const storage::entity_store& store) {
   auto page = event_page{};
   auto after = std::string{};
   if (!q.cursor.empty()) {
@@ -203,27 +213,30 @@ model::result<event_page> list_events(const event_list_question& q, const storag
     after = std::move(*bytes);
   }
   auto failed = model::status{};
-  auto ok = store.scan_series(
-      keys::event_prefix(q.device), q.from, q.to, true, [&](std::string_view key, std::string_view bytes) {
-        if (!after.empty() && key > after)
-          return true;
-        auto events = model::device::decode_events(bytes);
-        if (!events) {
-          failed = events.error();
-          return false;
-        }
-        for (const auto& e : *events)
-          if (const auto* raised = std::get_if<model::device::event_raised>(&e)) {
-            if (raised->time < q.from || raised->time > q.to || (!q.event.empty() && raised->event != q.event))
-              continue;
-            if (page.events.size() == q.limit) {
-              page.next = to_hex(key);
-              return false;
-            }
-            page.events.push_back({raised->time, raised->at, raised->event, raised->level, raised->output, to_hex(key)});
-          }
-        return true;
-      });
+  auto ok =
+      store.scan_series(keys::event_prefix(q.device), q.from, q.to, true,
+                        [&](std::string_view key, std::string_view bytes) {
+                          if (!after.empty() && key > after)
+                            return true;
+                          auto events = model::device::decode_events(bytes);
+                          if (!events) {
+                            failed = events.error();
+                            return false;
+                          }
+                          for (const auto& e : *events)
+                            if (const auto* raised = std::get_if<model::device::event_raised>(&e)) {
+                              if (raised->time < q.from || raised->time > q.to ||
+                                  (!q.event.empty() && raised->event != q.event))
+                                continue;
+                              if (page.events.size() == q.limit) {
+                                page.next = to_hex(key);
+                                return false;
+                              }
+                              page.events.push_back({raised->time, raised->at, raised->event,
+                                                     raised->level, raised->output, to_hex(key)});
+                            }
+                          return true;
+                        });
   if (!ok)
     return ok.error();
   if (!failed)
@@ -231,8 +244,8 @@ model::result<event_page> list_events(const event_list_question& q, const storag
   return page;
 }
 
-model::result<command_page> list_commands(const model::entity_id& device, const std::string& cursor, std::size_t limit,
-                                          const storage::entity_store& store) {
+model::result<command_page> list_commands(const model::entity_id& device, const std::string& cursor,
+                                          std::size_t limit, const storage::entity_store& store) {
   auto page = command_page{};
   const auto prefix = keys::command_prefix(device);
   auto from = std::string{};
@@ -243,19 +256,20 @@ model::result<command_page> list_commands(const model::entity_id& device, const 
     from = std::move(*bytes);
   }
   auto failed = model::status{};
-  auto ok = store.scan(family::state, prefix, from, true, [&](std::string_view key, std::string_view bytes) {
-    auto c = model::device::decode_command(bytes);
-    if (!c) {
-      failed = c.error();
-      return false;
-    }
-    if (page.commands.size() == limit) {
-      page.next = to_hex(key);
-      return false;
-    }
-    page.commands.push_back(std::move(*c));
-    return true;
-  });
+  auto ok = store.scan(family::state, prefix, from, true,
+                       [&](std::string_view key, std::string_view bytes) {
+                         auto c = model::device::decode_command(bytes);
+                         if (!c) {
+                           failed = c.error();
+                           return false;
+                         }
+                         if (page.commands.size() == limit) {
+                           page.next = to_hex(key);
+                           return false;
+                         }
+                         page.commands.push_back(std::move(*c));
+                         return true;
+                       });
   if (!ok)
     return ok.error();
   if (!failed)
@@ -307,8 +321,8 @@ struct query::pool {
   }
 };
 
-query::query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask, std::uint16_t shard_count,
-             std::size_t threads)
+query::query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask,
+             std::uint16_t shard_count, std::size_t threads)
     : pool_{std::make_unique<pool>()} {
   pool_->store = std::move(store);
   pool_->ask = std::move(ask);
@@ -338,17 +352,21 @@ void query::history(history_question what, then<history_page> done) {
                     if (const auto* reply = std::get_if<model::device::reply>(&got->answer))
                       if (const auto* samples = std::get_if<model::device::unsaved_samples>(reply))
                         unsaved = samples->batches;
-                    p->answer<history_page>(done, [p, what, unsaved] { return merge_history(what, *p->store, unsaved); });
+                    p->answer<history_page>(done, [p, what, unsaved] {
+                      return merge_history(what, *p->store, unsaved);
+                    });
                   });
 }
 
 void query::devices(device_list_question what, then<device_page> done) {
-  pool_->answer<device_page>(
-      done, [p = pool_.get(), what = std::move(what)] { return list_devices(what, *p->store, p->shard_count); });
+  pool_->answer<device_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return list_devices(what, *p->store, p->shard_count);
+  });
 }
 
 void query::events(event_list_question what, then<event_page> done) {
-  pool_->answer<event_page>(done, [p = pool_.get(), what = std::move(what)] { return list_events(what, *p->store); });
+  pool_->answer<event_page>(
+      done, [p = pool_.get(), what = std::move(what)] { return list_events(what, *p->store); });
 }
 
 void query::command(model::entity_id device, model::entity_id id,
@@ -367,14 +385,16 @@ void query::command(model::entity_id device, model::entity_id id,
   });
 }
 
-void query::commands(model::entity_id device, std::string cursor, std::size_t limit, then<command_page> done) {
+void query::commands(model::entity_id device, std::string cursor, std::size_t limit,
+                     then<command_page> done) {
   pool_->answer<command_page>(done, [p = pool_.get(), device, cursor = std::move(cursor), limit] {
     return list_commands(device, cursor, limit, *p->store);
   });
 }
 
 void query::run(std::function<void()> work) {
-  if (auto kept = std::make_shared<std::function<void()>>(std::move(work)); !pool_->post([kept] { (*kept)(); }))
+  if (auto kept = std::make_shared<std::function<void()>>(std::move(work));
+      !pool_->post([kept] { (*kept)(); }))
     (*kept)();
 }
 

@@ -76,8 +76,8 @@ struct command_page {
 /// return. Fails: `unavailable`, `corrupted`, `invalid_argument` (reason "bad_cursor"), `timeout`.
 class query {
  public:
-  query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask, std::uint16_t shard_count,
-        std::size_t threads);
+  query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask,
+        std::uint16_t shard_count, std::size_t threads);
   ~query();  // waits for what runs
 
   template <class T>
@@ -87,8 +87,10 @@ class query {
   void history(history_question what, then<history_page> done);
   void devices(device_list_question what, then<device_page> done);
   void events(event_list_question what, then<event_page> done);
-  void command(model::entity_id device, model::entity_id id, then<std::optional<model::device::command_record>> done);
-  void commands(model::entity_id device, std::string cursor, std::size_t limit, then<command_page> done);
+  void command(model::entity_id device, model::entity_id id,
+               then<std::optional<model::device::command_record>> done);
+  void commands(model::entity_id device, std::string cursor, std::size_t limit,
+                then<command_page> done);
   /// Runs any blocking work of a handler (password hashing) on the pool.
   void run(std::function<void()> work);
 

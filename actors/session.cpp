@@ -34,8 +34,8 @@ constexpr std::uint64_t goodbye_number = ~std::uint64_t{0};  // no question of t
 struct session_state {
   session_state() = default;
   model::session_ref ref;
-  std::optional<model::entity_id> id;   // once logged in
-  std::uint64_t login_number = 0;       // of the question that is to be granted
+  std::optional<model::entity_id> id;  // once logged in
+  std::uint64_t login_number = 0;      // of the question that is to be granted
   bool closing = false;
 };
 
@@ -51,7 +51,8 @@ void refuse(const std::weak_ptr<session_port>& port, const session_asks& asked) 
   to->settle(std::move(answers));
 }
 
-session_actor::behavior_type session(pointer self, session_parts parts, std::weak_ptr<session_port> port) {
+session_actor::behavior_type session(pointer self, session_parts parts,
+                                     std::weak_ptr<session_port> port) {
   auto& s = self->state;
   s.ref = {parts.table->incarnation(), parts.table->next_number(), 0};
   parts.table->add(s.ref.number, self);
@@ -59,89 +60,90 @@ session_actor::behavior_type session(pointer self, session_parts parts, std::wea
     parts.table->remove(self->state.ref.number);
     self->quit();
   };
-  return {
-      [self, port, leave](settled_batch& batch) {
-        auto& state = self->state;
-        for (auto& item : batch.items) {
-          if (item.number == goodbye_number)
-            return leave();
-          if (item.number != state.login_number || state.login_number == 0)
-            continue;
-          state.login_number = 0;
-          if (item.what)
-            if (const auto* reply = std::get_if<model::device::reply>(&item.what->answer))
-              if (const auto* granted = std::get_if<model::device::connection_granted>(reply)) {
-                state.id = granted->id;
-                state.ref.epoch = granted->epoch;
-              }
-        }
-        if (state.closing && !state.id)
-          return leave();  // the connection went while its login was refused
-        if (state.closing)
-          return;
-        if (const auto to = port.lock())
-          to->settle(std::move(batch.items));
-      },
-      [self, parts, port](session_asks& asked) {
-        auto& state = self->state;
-        if (!state.id)
-          return refuse(port, asked);
-        auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
-        batch.asks.reserve(asked.items.size());
-        for (auto& one : asked.items) {
-          auto& out = batch.asks.emplace_back();
-          out.from = caf::actor_cast<settler>(self);
-          out.number = one.number;
-          out.whom = *state.id;
-          out.what = model::device::command{std::move(one.what), state.ref, {}, {}};
-        }
-        parts.router->route(std::move(batch));
-      },
-      [self, parts](session_login& login) {
-        auto& state = self->state;
-        state.login_number = login.number;
-        auto how = std::move(login.how);
-        how.session = state.ref;
-        auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
-        auto& out = batch.asks.emplace_back();
-        out.from = caf::actor_cast<settler>(self);
-        out.number = login.number;
-        out.whom = std::move(login.who);
-        out.what = model::device::command{std::move(how), {}, {}, {}};
-        parts.router->route(std::move(batch));
-      },
-      [port](session_deliver& d) {
-        if (const auto to = port.lock())
-          to->deliver(std::move(d.message));
-      },
-      [port](const session_end& e) {
-        if (const auto to = port.lock())
-          to->close(e.reason);
-      },
-      [self, parts, leave](const session_closed& closed) {
-        auto& state = self->state;
-        if (state.closing)
-          return;
-        state.closing = true;
-        if (!state.id) {
-          // Still waiting for the login's answer: leave when it comes; else at once.
-          if (state.login_number == 0)
-            leave();
-          return;
-        }
-        auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
-        auto& out = batch.asks.emplace_back();
-        out.from = caf::actor_cast<settler>(self);
-        out.number = goodbye_number;
-        out.whom = *state.id;
-        out.what = model::device::command{model::device::disconnect{closed.reason}, state.ref, {}, {}};
-        parts.router->route(std::move(batch));
-      }};
+  return {[self, port, leave](settled_batch& batch) {
+            auto& state = self->state;
+            for (auto& item : batch.items) {
+              if (item.number == goodbye_number)
+                return leave();
+              if (item.number != state.login_number || state.login_number == 0)
+                continue;
+              state.login_number = 0;
+              if (item.what)
+                if (const auto* reply = std::get_if<model::device::reply>(&item.what->answer))
+                  if (const auto* granted = std::get_if<model::device::connection_granted>(reply)) {
+                    state.id = granted->id;
+                    state.ref.epoch = granted->epoch;
+                  }
+            }
+            if (state.closing && !state.id)
+              return leave();  // the connection went while its login was refused
+            if (state.closing)
+              return;
+            if (const auto to = port.lock())
+              to->settle(std::move(batch.items));
+          },
+          [self, parts, port](session_asks& asked) {
+            auto& state = self->state;
+            if (!state.id)
+              return refuse(port, asked);
+            auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
+            batch.asks.reserve(asked.items.size());
+            for (auto& one : asked.items) {
+              auto& out = batch.asks.emplace_back();
+              out.from = caf::actor_cast<settler>(self);
+              out.number = one.number;
+              out.whom = *state.id;
+              out.what = model::device::command{std::move(one.what), state.ref, {}, {}};
+            }
+            parts.router->route(std::move(batch));
+          },
+          [self, parts](session_login& login) {
+            auto& state = self->state;
+            state.login_number = login.number;
+            auto how = std::move(login.how);
+            how.session = state.ref;
+            auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
+            auto& out = batch.asks.emplace_back();
+            out.from = caf::actor_cast<settler>(self);
+            out.number = login.number;
+            out.whom = std::move(login.who);
+            out.what = model::device::command{std::move(how), {}, {}, {}};
+            parts.router->route(std::move(batch));
+          },
+          [port](session_deliver& d) {
+            if (const auto to = port.lock())
+              to->deliver(std::move(d.message));
+          },
+          [port](const session_end& e) {
+            if (const auto to = port.lock())
+              to->close(e.reason);
+          },
+          [self, parts, leave](const session_closed& closed) {
+            auto& state = self->state;
+            if (state.closing)
+              return;
+            state.closing = true;
+            if (!state.id) {
+              // Still waiting for the login's answer: leave when it comes; else at once.
+              if (state.login_number == 0)
+                leave();
+              return;
+            }
+            auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
+            auto& out = batch.asks.emplace_back();
+            out.from = caf::actor_cast<settler>(self);
+            out.number = goodbye_number;
+            out.whom = *state.id;
+            out.what =
+                model::device::command{model::device::disconnect{closed.reason}, state.ref, {}, {}};
+            parts.router->route(std::move(batch));
+          }};
 }
 
 }  // namespace
 
-session_actor spawn_session(caf::actor_system& system, session_parts parts, std::weak_ptr<session_port> port) {
+session_actor spawn_session(caf::actor_system& system, session_parts parts,
+                            std::weak_ptr<session_port> port) {
   return system.spawn(session, std::move(parts), std::move(port));
 }
 

@@ -52,6 +52,7 @@ struct session_parts {
 
 /// Spawns a session for a connection. It asks nothing before its session_login is granted, and ends
 /// after session_closed.
-session_actor spawn_session(caf::actor_system& system, session_parts parts, std::weak_ptr<session_port> port);
+session_actor spawn_session(caf::actor_system& system, session_parts parts,
+                            std::weak_ptr<session_port> port);
 
 }  // namespace orrery::actors

@@ -50,18 +50,25 @@ actors::outcome must(actors::answer got, const std::string& what) {
   throw std::runtime_error{text};
 }
 
-model::entity_id organisation_id() { return actors::catalogue_id(model::entity_kind::organisation, organisation); }
-
-actors::outcome ask_organisation(actors::caller& ask, model::organisation::order what, const std::string& name) {
-  return must(ask_and_wait(ask, organisation_id(), model::organisation::command{std::move(what), actor, {}}), name);
+model::entity_id organisation_id() {
+  return actors::catalogue_id(model::entity_kind::organisation, organisation);
 }
 
-model::entity_id fresh_id(const actors::caller& ask, const model::device_name& name, model::timestamp now) {
+actors::outcome ask_organisation(actors::caller& ask, model::organisation::order what,
+                                 const std::string& name) {
+  return must(ask_and_wait(ask, organisation_id(),
+                           model::organisation::command{std::move(what), actor, {}}),
+              name);
+}
+
+model::entity_id fresh_id(const actors::caller& ask, const model::device_name& name,
+                          model::timestamp now) {
   return model::make_entity_id(ask.shard_of(name), now, model::random_entropy());
 }
 
 model::entity_id make_node(actors::caller& ask, model::timestamp now, const std::string& name,
-                           std::optional<model::entity_id> root, std::optional<model::entity_id> device, std::uint64_t order) {
+                           std::optional<model::entity_id> root,
+                           std::optional<model::entity_id> device, std::uint64_t order) {
   auto node = model::asset::create_node{};
   const auto id = fresh_id(ask, {"asset", model::random_text(12)}, now);
   node.tree = root.value_or(id);
@@ -78,8 +85,9 @@ model::entity_id make_node(actors::caller& ask, model::timestamp now, const std:
 }  // namespace
 
 void make_first_user(actors::caller& ask, const std::string& password_file) {
-  const auto there = ask_and_wait(ask, organisation_id(),
-                                  model::organisation::command{model::organisation::read_organisation{}, actor, {}});
+  const auto there = ask_and_wait(
+      ask, organisation_id(),
+      model::organisation::command{model::organisation::read_organisation{}, actor, {}});
   if (there) {
     const auto& reply = std::get<model::organisation::reply>(there->answer);
     if (std::get<model::organisation::organisation_snapshot>(reply).what->find_user("admin"))
@@ -87,7 +95,8 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
   } else if (there.error().code != model::errc::not_found) {
     throw storage_failed{"the organisation cannot be read: " + there.error().detail};
   } else {
-    ask_organisation(ask, model::organisation::create_organisation{organisation, "Default"}, "organisation default");
+    ask_organisation(ask, model::organisation::create_organisation{organisation, "Default"},
+                     "organisation default");
   }
   // The file first: a password that nobody knows would lock everybody out.
   const auto password = model::random_text(20);
@@ -101,11 +110,14 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
 }
 
 std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now) {
-  const auto model_id = actors::catalogue_id(model::entity_kind::blueprint, std::string{organisation} + "/Inverter");
+  const auto model_id =
+      actors::catalogue_id(model::entity_kind::blueprint, std::string{organisation} + "/Inverter");
   const auto to_model = [&](model::blueprint::order what) {
-    must(ask_and_wait(ask, model_id, model::blueprint::command{std::move(what), actor, {}}), "model Inverter");
+    must(ask_and_wait(ask, model_id, model::blueprint::command{std::move(what), actor, {}}),
+         "model Inverter");
   };
-  to_model(model::blueprint::create_blueprint{organisation, "Inverter", *model::parse_json(inverter)});
+  to_model(
+      model::blueprint::create_blueprint{organisation, "Inverter", *model::parse_json(inverter)});
   to_model(model::blueprint::publish{"demo", false});
 
   auto product = model::product::create_product{};
@@ -121,8 +133,11 @@ std::string make_demo(actors::caller& ask, const model::keyring& keys, model::ti
                     model::product::command{std::move(product), actor, {}}),
        "product demo-inverter");
 
-  auto shown = nlohmann::ordered_json{{"org", organisation}, {"apiKey", ""}, {"productKey", product_key},
-                                      {"productSecret", product_secret}, {"devices", nlohmann::ordered_json::array()}};
+  auto shown = nlohmann::ordered_json{{"org", organisation},
+                                      {"apiKey", ""},
+                                      {"productKey", product_key},
+                                      {"productSecret", product_secret},
+                                      {"devices", nlohmann::ordered_json::array()}};
   const auto site = make_node(ask, now, "Site A", std::nullopt, std::nullopt, 0);
   for (int i = 1; i <= 5; ++i) {
     auto device = model::device::register_device{};
@@ -135,9 +150,11 @@ std::string make_demo(actors::caller& ask, const model::keyring& keys, model::ti
     device.secret = keys.seal(secret, model::device::secret_owner(device.name));
     const auto id = fresh_id(ask, device.name, now);
     const auto key = device.name.device_key;
-    must(ask_and_wait(ask, id, model::device::command{std::move(device), {}, actor, {}}), "device " + key);
+    must(ask_and_wait(ask, id, model::device::command{std::move(device), {}, actor, {}}),
+         "device " + key);
     make_node(ask, now, "Inverter " + std::to_string(i), site, id, static_cast<std::uint64_t>(i));
-    shown["devices"].push_back({{"deviceKey", key}, {"deviceSecret", secret}, {"assetId", to_string(id)}});
+    shown["devices"].push_back(
+        {{"deviceKey", key}, {"deviceSecret", secret}, {"assetId", to_string(id)}});
   }
 
   auto key = model::organisation::api_key{};

@@ -2,16 +2,16 @@
 
 #include <condition_variable>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <mutex>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 #include <caf/all.hpp>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "actors/catalogue.hpp"
 #include "actors/feed.hpp"
@@ -40,7 +40,9 @@ namespace {
 constexpr auto stop_patience = std::chrono::seconds{5};
 constexpr auto housekeeping_interval = std::chrono::minutes{10};
 
-model::timestamp clock_now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+model::timestamp clock_now() {
+  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
 
 /// What commits set off on this node.
 class node_effects final : public actors::commit_effects {
@@ -79,7 +81,9 @@ class node_effects final : public actors::commit_effects {
 };
 
 /// Throws what ends a start, by the failure of the store.
-[[noreturn]] void give_up(const model::failure& why) { throw storage_failed{why.detail}; }
+[[noreturn]] void give_up(const model::failure& why) {
+  throw storage_failed{why.detail};
+}
 
 std::string read_file(const std::string& path) {
   auto in = std::ifstream{path, std::ios::binary};
@@ -93,14 +97,16 @@ model::keyring::key_bytes master_key(const std::string& path) {
   const auto text = read_file(path);
   auto key = model::keyring::key_bytes{};
   if (text.size() < 64 || text.find_first_not_of("0123456789abcdef") < 64)
-    throw storage_failed{path + ": expected 64 hex digits; without the key of this installation no secret can be read"};
+    throw storage_failed{
+        path +
+        ": expected 64 hex digits; without the key of this installation no secret can be read"};
   for (std::size_t i = 0; i < key.size(); ++i)
     key[i] = static_cast<std::uint8_t>(std::stoi(text.substr(2 * i, 2), nullptr, 16));
   return key;
 }
 
 log::level level_of(const std::string& name) {
-  return name == "debug"  ? log::level::debug
+  return name == "debug"   ? log::level::debug
          : name == "warn"  ? log::level::warn
          : name == "error" ? log::level::error
          : name == "off"   ? log::level::off
@@ -126,7 +132,8 @@ void write_secret_file(const std::string& path, const std::string& text) {
       ::close(file);
     throw storage_failed{path + " cannot be written: " + why};
   };
-  if (file < 0 || ::write(file, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(file) != 0)
+  if (file < 0 || ::write(file, text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::fsync(file) != 0)
     fail();
   ::close(file);
   if (std::rename(temporary.c_str(), path.c_str()) != 0)
@@ -136,7 +143,8 @@ void write_secret_file(const std::string& path, const std::string& text) {
 actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what) {
   auto done = std::make_shared<std::promise<actors::answer>>();
   auto got = done->get_future();
-  ask.ask(std::move(whom), std::move(what), [done](actors::answer a) { done->set_value(std::move(a)); });
+  ask.ask(std::move(whom), std::move(what),
+          [done](actors::answer a) { done->set_value(std::move(a)); });
   return got.get();
 }
 
@@ -172,15 +180,20 @@ struct node::impl {
   std::condition_variable wake;
   bool stopping = false, stopped = false;
 
-  std::string file(const char* name) const { return (fs::path{settings.node.data} / name).string(); }
-  std::uint16_t shard_count() const { return static_cast<std::uint16_t>(settings.cluster.shard_count); }
+  std::string file(const char* name) const {
+    return (fs::path{settings.node.data} / name).string();
+  }
+  std::uint16_t shard_count() const {
+    return static_cast<std::uint16_t>(settings.cluster.shard_count);
+  }
 
   void open_store() {
-    auto made = storage::open_rocks_store({.folder = file("db"),
-                                           .write_buffer_bytes = settings.storage.write_buffer_bytes,
-                                           .block_cache_bytes = settings.storage.block_cache_bytes,
-                                           .sample_retention = settings.storage.sample_retention},
-                                          clock_now());
+    auto made =
+        storage::open_rocks_store({.folder = file("db"),
+                                   .write_buffer_bytes = settings.storage.write_buffer_bytes,
+                                   .block_cache_bytes = settings.storage.block_cache_bytes,
+                                   .sample_retention = settings.storage.sample_retention},
+                                  clock_now());
     if (!made)
       give_up(made.error());
     store = std::move(*made);
@@ -196,8 +209,9 @@ struct node::impl {
       give_up(row.error());
     const auto wanted = std::to_string(settings.cluster.shard_count);
     if (*row && **row != wanted)
-      throw config::bad_settings{"cluster.shard_count: the data folder was made with " + **row + " shards, the settings say " +
-                                 wanted + "; the number is fixed when the folder is made\n"};
+      throw config::bad_settings{"cluster.shard_count: the data folder was made with " + **row +
+                                 " shards, the settings say " + wanted +
+                                 "; the number is fixed when the folder is made\n"};
     if (!*row)
       put(key, wanted);
   }
@@ -209,12 +223,14 @@ struct node::impl {
     if (!row)
       give_up(row.error());
     const auto last = *row ? std::strtoull((*row)->c_str(), nullptr, 10) : 0;
-    incarnation = std::max<std::uint64_t>(last + 1, static_cast<std::uint64_t>(model::to_ms(clock_now())));
+    incarnation =
+        std::max<std::uint64_t>(last + 1, static_cast<std::uint64_t>(model::to_ms(clock_now())));
     put(key, std::to_string(incarnation));
   }
 
   void put(std::string key, std::string value) {
-    const auto row = storage::row{.family = storage::family::meta, .key = std::move(key), .value = std::move(value)};
+    const auto row = storage::row{
+        .family = storage::family::meta, .key = std::move(key), .value = std::move(value)};
     if (auto ok = store->put(std::span{&row, 1}, true); !ok)
       give_up(ok.error());
   }
@@ -231,8 +247,9 @@ struct node::impl {
     (*shards)[model::catalogue_shard] = std::make_shared<actors::shard_status>();
     auto& sizes = metrics->distribution("orrery_journal_group_records", "Records of one commit",
                                         {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000});
-    auto& times = metrics->distribution("orrery_journal_commit_seconds", "Time of one commit",
-                                        {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1});
+    auto& times = metrics->distribution(
+        "orrery_journal_commit_seconds", "Time of one commit",
+        {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1});
     figures->observe = [&sizes, &times](std::size_t records, double seconds) {
       sizes.observe(static_cast<double>(records));
       times.observe(seconds);
@@ -251,7 +268,8 @@ struct node::impl {
                                           .retention = settings.storage.journal_retention,
                                           .now = clock_now},
                               .on_write_lost = [e = effects](actors::write_lost lost) {
-                                if (const auto host = e->hosts.find(lost.shard); host != e->hosts.end())
+                                if (const auto host = e->hosts.find(lost.shard);
+                                    host != e->hosts.end())
                                   caf::anon_send(host->second, lost);
                               }});
     ask = std::make_shared<actors::caller>(*system, router, incarnation, settings.api.ask_timeout);
@@ -308,14 +326,22 @@ struct node::impl {
 
   void add_gauges() {
     auto& m = *metrics;
-    m.gauge("orrery_build_info", "Version of the program", [] { return 1.0; }, {{"version", ORRERY_VERSION}});
-    m.gauge("orrery_journal_queued_bytes", "Waiting for the journal", [f = figures] { return static_cast<double>(f->queued_bytes.load()); });
-    m.gauge("orrery_journal_failed_groups", "Commits that failed", [f = figures] { return static_cast<double>(f->failed_groups.load()); });
-    m.gauge("orrery_entities_awake", "Entities in memory", [a = awake] { return static_cast<double>(a->load()); });
-    m.gauge("orrery_sessions", "Sessions", [s = sessions] { return static_cast<double>(s->size()); });
-    m.gauge("orrery_feed_subscribers", "Live subscriptions", [f = feed] { return static_cast<double>(f->subscribers()); });
-    m.gauge("orrery_feed_dropped", "Items dropped for slow subscribers", [f = feed] { return static_cast<double>(f->dropped()); });
-    m.gauge("orrery_log_dropped", "Log entries dropped", [] { return static_cast<double>(log::dropped()); });
+    m.gauge("orrery_build_info", "Version of the program", [] { return 1.0; },
+            {{"version", ORRERY_VERSION}});
+    m.gauge("orrery_journal_queued_bytes", "Waiting for the journal",
+            [f = figures] { return static_cast<double>(f->queued_bytes.load()); });
+    m.gauge("orrery_journal_failed_groups", "Commits that failed",
+            [f = figures] { return static_cast<double>(f->failed_groups.load()); });
+    m.gauge("orrery_entities_awake", "Entities in memory",
+            [a = awake] { return static_cast<double>(a->load()); });
+    m.gauge("orrery_sessions", "Sessions",
+            [s = sessions] { return static_cast<double>(s->size()); });
+    m.gauge("orrery_feed_subscribers", "Live subscriptions",
+            [f = feed] { return static_cast<double>(f->subscribers()); });
+    m.gauge("orrery_feed_dropped", "Items dropped for slow subscribers",
+            [f = feed] { return static_cast<double>(f->dropped()); });
+    m.gauge("orrery_log_dropped", "Log entries dropped",
+            [] { return static_cast<double>(log::dropped()); });
     m.gauges("orrery_rocksdb_", [s = store] { return s->figures(); });
   }
 
@@ -323,36 +349,39 @@ struct node::impl {
     auto tls = net::tls_context{};
     if (settings.listeners.mqtts.enabled || settings.listeners.apis.enabled) {
       pki = net::ensure_pki(file("pki"), host_names());
-      tls = settings.tls.certificate.empty() ? net::server_context(pki.certificate, pki.key)
-                                             : net::server_context(settings.tls.certificate, settings.tls.key);
+      tls = settings.tls.certificate.empty()
+                ? net::server_context(pki.certificate, pki.key)
+                : net::server_context(settings.tls.certificate, settings.tls.key);
     }
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
-        transport::api::service_parts{.ask = ask,
-                                      .query = query,
-                                      .feed = feed,
-                                      .known = known,
-                                      .keys = keys,
-                                      .tokens = std::make_shared<transport::api::token_signer>(token_key),
-                                      .metrics = metrics,
-                                      .now = clock_now,
-                                      .settings = settings,
-                                      .shard_count = shard_count()},
+        transport::api::service_parts{
+            .ask = ask,
+            .query = query,
+            .feed = feed,
+            .known = known,
+            .keys = keys,
+            .tokens = std::make_shared<transport::api::token_signer>(token_key),
+            .metrics = metrics,
+            .now = clock_now,
+            .settings = settings,
+            .shard_count = shard_count()},
         tls, [this]() -> std::optional<std::string> {
           return ready.load() ? std::nullopt : std::optional<std::string>{"starting or stopping"};
         });
     mqtt = std::make_unique<transport::mqtt::listener>(
-        *io, transport::mqtt::parts{.link = {.system = system.get(),
-                                             .session = {router, sessions},
-                                             .journal = figures,
-                                             .journal_queue_max_bytes = settings.storage.queue_max_bytes},
-                                    .known = known,
-                                    .now = clock_now,
-                                    .limits = settings.mqtt,
-                                    .ports = settings.listeners,
-                                    .tls = tls,
-                                    .metrics = metrics});
+        *io, transport::mqtt::parts{
+                 .link = {.system = system.get(),
+                          .session = {router, sessions},
+                          .journal = figures,
+                          .journal_queue_max_bytes = settings.storage.queue_max_bytes},
+                 .known = known,
+                 .now = clock_now,
+                 .limits = settings.mqtt,
+                 .ports = settings.listeners,
+                 .tls = tls,
+                 .metrics = metrics});
   }
 
   /// Old slices of samples go, the next ones are made.
@@ -442,7 +471,9 @@ node::node(const config::settings& settings) : impl_{std::make_unique<impl>(sett
   n.ready = true;
 }
 
-node::~node() { impl_->stop(); }
+node::~node() {
+  impl_->stop();
+}
 
 std::map<std::string, std::uint16_t> node::ports() const {
   const auto& n = *impl_;
@@ -455,8 +486,12 @@ std::map<std::string, std::uint16_t> node::ports() const {
   return all;
 }
 
-const std::string& node::ca_file() const { return impl_->pki.ca; }
-std::string node::password_file() const { return impl_->file("admin-password"); }
+const std::string& node::ca_file() const {
+  return impl_->pki.ca;
+}
+std::string node::password_file() const {
+  return impl_->file("admin-password");
+}
 
 void node::add_demo() {
   const auto path = impl_->file("demo.json");
@@ -464,6 +499,8 @@ void node::add_demo() {
     write_secret_file(path, make_demo(*impl_->ask, *impl_->keys, clock_now()));
 }
 
-void node::stop() { impl_->stop(); }
+void node::stop() {
+  impl_->stop();
+}
 
 }  // namespace orrery::app

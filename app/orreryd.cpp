@@ -5,10 +5,10 @@
 #include <fstream>
 #include <iostream>
 #include <thread>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "app/node.hpp"
 #include "config/load.hpp"
@@ -23,7 +23,13 @@ namespace app = orrery::app;
 namespace config = orrery::config;
 namespace log = orrery::observe::log;
 
-enum exit_code : int { stopped = 0, internal_failure = 1, bad_settings = 2, storage_failure = 3, port_taken = 4 };
+enum exit_code : int {
+  stopped = 0,
+  internal_failure = 1,
+  bad_settings = 2,
+  storage_failure = 3,
+  port_taken = 4
+};
 constexpr auto stop_limit = std::chrono::seconds{9};
 
 struct arguments {
@@ -45,12 +51,13 @@ config::settings settings_of(const arguments& a) {
 }
 
 void write_ready_file(const std::string& path, const config::settings& s, const app::node& n) {
-  const auto ready = nlohmann::ordered_json{{"node", s.node.name},
-                                            {"pid", getpid()},
-                                            {"version", ORRERY_VERSION},
-                                            {"ports", n.ports()},
-                                            {"ca", n.ca_file()},
-                                            {"admin", {{"login", "admin"}, {"passwordFile", n.password_file()}}}};
+  const auto ready =
+      nlohmann::ordered_json{{"node", s.node.name},
+                             {"pid", getpid()},
+                             {"version", ORRERY_VERSION},
+                             {"ports", n.ports()},
+                             {"ca", n.ca_file()},
+                             {"admin", {{"login", "admin"}, {"passwordFile", n.password_file()}}}};
   const auto temporary = path + ".new";
   {
     auto out = std::ofstream{temporary};
@@ -80,7 +87,8 @@ int run(const arguments& a, const config::settings& s, const sigset_t& signals) 
     log::info("node", "listening", {{"listener", name}, {"port", port}});
   if (!a.ready_file.empty())
     write_ready_file(a.ready_file, s, n);
-  log::info("node", "ready", {{"node", s.node.name}, {"version", ORRERY_VERSION}, {"data", s.node.data}});
+  log::info("node", "ready",
+            {{"node", s.node.name}, {"version", ORRERY_VERSION}, {"data", s.node.data}});
   auto got = 0;
   sigwait(&signals, &got);
   log::info("node", "stopping", {{"signal", got}});
@@ -132,7 +140,8 @@ int main(int argc, char** argv) {
     std::cerr << "orreryd: storage: " << e.what() << '\n';
     return storage_failure;
   } catch (const orrery::transport::port_taken& e) {
-    std::cerr << "orreryd: port: " << e.what() << "; is another node running? Choose another with --set listeners.<name>.port=N\n";
+    std::cerr << "orreryd: port: " << e.what()
+              << "; is another node running? Choose another with --set listeners.<name>.port=N\n";
     return port_taken;
   } catch (const std::exception& e) {
     std::cerr << "orreryd: " << e.what() << '\n';

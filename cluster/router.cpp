@@ -16,9 +16,10 @@ void router::route(actors::ask_batch batch) {
     caf::anon_send(place->second.host, std::move(batch));
     return;
   }
-  const auto why = place == places_.end()
-                       ? model::failure{model::errc::not_found, "no shard " + std::to_string(batch.shard)}
-                       : model::failure{model::errc::wrong_node, "its shard is on " + place->second.node};
+  const auto why =
+      place == places_.end()
+          ? model::failure{model::errc::not_found, "no shard " + std::to_string(batch.shard)}
+          : model::failure{model::errc::wrong_node, "its shard is on " + place->second.node};
   for (auto& one : batch.asks)
     if (one.from && one.number != 0)
       caf::anon_send(one.from, actors::settled_batch{{{one.number, why}}});

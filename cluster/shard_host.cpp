@@ -23,14 +23,14 @@ struct slot {
   actors::entity_actor actor;
   model::entity_kind kind = model::entity_kind::device;
   model::timestamp last_asked;
-  bool resting = false;         // told to rest, has not answered
-  bool dirty = false;           // holds telemetry that is not in the store
-  std::deque<ask> waiting;      // came while it was going to rest
+  bool resting = false;     // told to rest, has not answered
+  bool dirty = false;       // holds telemetry that is not in the store
+  std::deque<ask> waiting;  // came while it was going to rest
 };
 
 struct checkpoint_round {
-  std::uint64_t number = 0;     // of the orders; 0: none runs
-  std::uint64_t offset = 0;     // everything up to here is in the store when all have answered
+  std::uint64_t number = 0;  // of the orders; 0: none runs
+  std::uint64_t offset = 0;  // everything up to here is in the store when all have answered
   std::size_t open = 0;
   bool failed = false;
 };
@@ -40,7 +40,8 @@ struct host_state {
   host_parts parts;
   std::shared_ptr<const actors::entity_context> context;
   std::unordered_map<model::entity_id, slot> slots;
-  std::unordered_map<model::device_name, model::entity_id> names;  // of awake devices, and of those being registered
+  std::unordered_map<model::device_name, model::entity_id>
+      names;  // of awake devices, and of those being registered
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   checkpoint_round round;
   std::uint64_t rounds = 0;
@@ -58,7 +59,8 @@ void answer(const ask& one, const model::failure& why) {
     caf::anon_send(one.from, actors::settled_batch{{{one.number, why}}});
 }
 
-slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind, actors::tail unsaved = {}) {
+slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
+           actors::tail unsaved = {}) {
   auto& state = self->state;
   auto [place, fresh] = state.slots.try_emplace(id);
   auto& s = place->second;
@@ -80,16 +82,19 @@ void forget(pointer self, const model::entity_id& id) {
 }
 
 /// The device of that name: awake, registered in the store, or (for a registration) a new one.
-model::result<std::optional<model::entity_id>> find_name(pointer self, const model::device_name& name) {
+model::result<std::optional<model::entity_id>> find_name(pointer self,
+                                                         const model::device_name& name) {
   auto& state = self->state;
   if (const auto known = state.names.find(name); known != state.names.end())
     return std::optional{known->second};
   auto found = std::optional<model::entity_id>{};
-  const auto prefix = keys::index_prefix(state.parts.shard, "name", name.product_key + '\x1f' + name.device_key);
-  auto ok = state.context->store->scan(storage::family::index, prefix, {}, false, [&](auto key, auto) {
-    found = keys::entity_of(key);
-    return false;
-  });
+  const auto prefix =
+      keys::index_prefix(state.parts.shard, "name", name.product_key + '\x1f' + name.device_key);
+  auto ok =
+      state.context->store->scan(storage::family::index, prefix, {}, false, [&](auto key, auto) {
+        found = keys::entity_of(key);
+        return false;
+      });
   if (!ok)
     return ok.error();
   if (found)
@@ -108,12 +113,14 @@ std::optional<model::entity_id> resolve(pointer self, const ask& one) {
     return std::nullopt;
   }
   if (!*found)
-    answer(one, {model::errc::not_found, "device_unknown", "no device " + name.device_key + " in product " + name.product_key});
+    answer(one, {model::errc::not_found, "device_unknown",
+                 "no device " + name.device_key + " in product " + name.product_key});
   return *found;
 }
 
 /// A registration comes with the new id; the name decides whether it is new.
-model::entity_id resolve_registration(pointer self, const model::entity_id& wanted, const model::device_name& name) {
+model::entity_id resolve_registration(pointer self, const model::entity_id& wanted,
+                                      const model::device_name& name) {
   auto found = find_name(self, name);
   if (found && *found)
     return **found;
@@ -134,7 +141,8 @@ void ask_batch_here(pointer self, ask_batch& batch) {
     auto& first = batch.asks[next];
     auto id = std::optional<model::entity_id>{};
     const auto* device = std::get_if<model::device::command>(&first.what);
-    const auto* registration = device ? std::get_if<model::device::register_device>(&device->what) : nullptr;
+    const auto* registration =
+        device ? std::get_if<model::device::register_device>(&device->what) : nullptr;
     if (const auto* given = std::get_if<model::entity_id>(&first.whom); given && registration)
       id = resolve_registration(self, *given, registration->name);
     else
@@ -194,7 +202,9 @@ model::status open_shard(pointer self) {
   for (auto& [id, t] : tails)
     wake(self, id, t.kind, std::move(t.records));
   if (!tails.empty())
-    observe::log::info("shard", "replayed", {{"shard", state.parts.shard}, {"entities", tails.size()}, {"bytes", bytes}});
+    observe::log::info(
+        "shard", "replayed",
+        {{"shard", state.parts.shard}, {"entities", tails.size()}, {"bytes", bytes}});
   return {};
 }
 
@@ -203,11 +213,13 @@ model::status tell_lost_sessions(pointer self) {
   auto& state = self->state;
   auto lost = std::vector<std::pair<model::entity_id, std::uint64_t>>{};
   auto ok = state.context->store->scan(
-      storage::family::index, keys::index_prefix(state.parts.shard, "session"), {}, false, [&](auto key, auto) {
+      storage::family::index, keys::index_prefix(state.parts.shard, "session"), {}, false,
+      [&](auto key, auto) {
         const auto id = keys::entity_of(key);
         const auto value = keys::index_value_of(key);
         if (id && value) {
-          const auto incarnation = static_cast<std::uint64_t>(model::to_ms(keys::from_ordered(*value)));
+          const auto incarnation =
+              static_cast<std::uint64_t>(model::to_ms(keys::from_ordered(*value)));
           if (incarnation != state.parts.node_incarnation)
             lost.emplace_back(*id, incarnation);
         }
@@ -227,7 +239,8 @@ model::status tell_lost_sessions(pointer self) {
 
 model::status load_deadlines(pointer self) {
   auto& state = self->state;
-  return state.context->store->scan(storage::family::index, keys::index_prefix(state.parts.shard, "due"), {}, false,
+  return state.context->store->scan(storage::family::index,
+                                    keys::index_prefix(state.parts.shard, "due"), {}, false,
                                     [&](auto key, auto) {
                                       const auto id = keys::entity_of(key);
                                       const auto value = keys::index_value_of(key);
@@ -270,11 +283,13 @@ void begin_checkpoint(pointer self) {
   const auto bytes = shard.tail_bytes.load(std::memory_order_relaxed);
   if (state.round.number != 0 || bytes == 0)
     return;
-  if (bytes < state.parts.options.checkpoint_bytes && now < state.last_checkpoint + state.parts.options.checkpoint_interval)
+  if (bytes < state.parts.options.checkpoint_bytes &&
+      now < state.last_checkpoint + state.parts.options.checkpoint_interval)
     return;
   state.last_checkpoint = now;
   state.round_tail_bytes = bytes;
-  state.round = {.number = ++state.rounds, .offset = shard.committed.load(std::memory_order_acquire)};
+  state.round = {.number = ++state.rounds,
+                 .offset = shard.committed.load(std::memory_order_acquire)};
   for (auto& [id, s] : state.slots)
     if (s.dirty) {
       s.dirty = false;
@@ -292,7 +307,9 @@ void end_checkpoint(pointer self) {
   auto& shard = *state.context->shard;
   if (!state.round.failed) {
     shard.tail_bytes.fetch_sub(state.round_tail_bytes, std::memory_order_relaxed);
-    self->send(state.context->journal, actors::checkpoint_note{state.parts.shard, shard.generation.load(), state.round.offset});
+    self->send(
+        state.context->journal,
+        actors::checkpoint_note{state.parts.shard, shard.generation.load(), state.round.offset});
   }
   state.round = {};
 }
@@ -305,14 +322,16 @@ void reload(pointer self, const actors::write_lost& lost) {
     self->send(s.actor, lost);
     std::move(s.waiting.begin(), s.waiting.end(), std::back_inserter(waiting));
   }
-  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()), std::memory_order_relaxed);
+  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
+                               std::memory_order_relaxed);
   state.slots.clear();
   state.names.clear();
   state.round = {};
   for (const auto& one : waiting)
     answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});
   if (auto ok = open_shard(self); !ok)
-    observe::log::error("shard", "not_reloaded", {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
+    observe::log::error("shard", "not_reloaded",
+                        {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
 }
 
 actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {

@@ -19,14 +19,16 @@ struct key {
   std::function<std::string(const settings&)> show;
 };
 
-std::optional<std::uint64_t> scaled(const std::string& text, std::initializer_list<std::pair<const char*, std::uint64_t>> units) {
+std::optional<std::uint64_t> scaled(
+    const std::string& text, std::initializer_list<std::pair<const char*, std::uint64_t>> units) {
   auto n = std::uint64_t{0};
   const auto* end = text.data() + text.size();
   const auto [ptr, error] = std::from_chars(text.data(), end, n);
   if (error != std::errc{} || ptr == text.data())
     return std::nullopt;
   auto unit = std::string{ptr, end};
-  unit.erase(0, unit.find_first_not_of(' ') == std::string::npos ? unit.size() : unit.find_first_not_of(' '));
+  unit.erase(0, unit.find_first_not_of(' ') == std::string::npos ? unit.size()
+                                                                 : unit.find_first_not_of(' '));
   for (const auto& [name, factor] : units)
     if (unit == name)
       return n > UINT64_MAX / factor ? std::nullopt : std::optional{n * factor};
@@ -34,10 +36,13 @@ std::optional<std::uint64_t> scaled(const std::string& text, std::initializer_li
 }
 
 std::optional<std::uint64_t> size_in(const std::string& text) {
-  return scaled(text, {{"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024ull * 1024 * 1024}});
+  return scaled(
+      text,
+      {{"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024ull * 1024 * 1024}});
 }
 std::optional<std::uint64_t> ms_in(const std::string& text) {
-  return scaled(text, {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}});
+  return scaled(text,
+                {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}});
 }
 std::string show_ms(milliseconds d) {
   const auto n = d.count();
@@ -84,12 +89,14 @@ key truth_key(std::string name, std::string help, Get get) {
           [get](const settings& s) { return get(const_cast<settings&>(s)) ? "true" : "false"; }};
 }
 template <class Get>
-key number_key(std::string name, std::string help, std::uint64_t least, std::uint64_t most, Get get) {
+key number_key(std::string name, std::string help, std::uint64_t least, std::uint64_t most,
+               Get get) {
   return {std::move(name), std::move(help),
           [get, least, most](settings& s, const std::string& v) -> std::optional<std::string> {
             const auto n = scaled(v, {{"", 1}});
             if (!n || *n < least || *n > most)
-              return "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+              return "expected a whole number from " + std::to_string(least) + " to " +
+                     std::to_string(most);
             get(s) = static_cast<std::remove_reference_t<decltype(get(s))>>(*n);
             return std::nullopt;
           },
@@ -113,14 +120,18 @@ key time_key(std::string name, std::string help, milliseconds least, Get get) {
           [get, least](settings& s, const std::string& v) -> std::optional<std::string> {
             const auto n = ms_in(v);
             if (!n || milliseconds{*n} < least)
-              return "expected a duration of at least " + show_ms(least) + ", such as 30s, 5min, 72h or 30d";
+              return "expected a duration of at least " + show_ms(least) +
+                     ", such as 30s, 5min, 72h or 30d";
             get(s) = milliseconds{*n};
             return std::nullopt;
           },
           [get](const settings& s) { return show_ms(get(const_cast<settings&>(s))); }};
 }
 
-#define ORRERY_AT(member) [](settings& s) -> auto& { return s.member; }
+#define ORRERY_AT(member)     \
+  [](settings & s) -> auto& { \
+    return s.member;          \
+  }
 
 std::vector<key> make_table() {
   using std::chrono::seconds;
@@ -130,9 +141,14 @@ std::vector<key> make_table() {
   };
   const auto port = [&](const std::string& name, const std::string& help, auto get) {
     const auto prefix = "listeners." + name + ".";
-    t.push_back(truth_key(prefix + "enabled", help, [get](settings& s) -> auto& { return get(s).enabled; }));
-    t.push_back(text_key(prefix + "host", "address it binds to", [get](settings& s) -> auto& { return get(s).host; }));
-    t.push_back(number_key(prefix + "port", "0: any free one", 0, 65535, [get](settings& s) -> auto& { return get(s).port; }));
+    t.push_back(truth_key(
+        prefix + "enabled", help, [get](settings & s) -> auto& { return get(s).enabled; }));
+    t.push_back(text_key(
+        prefix + "host",
+        "address it binds to", [get](settings & s) -> auto& { return get(s).host; }));
+    t.push_back(number_key(
+        prefix + "port", "0: any free one", 0,
+        65535, [get](settings & s) -> auto& { return get(s).port; }));
   };
   port("mqtt", "MQTT 3.1.1, plain", ORRERY_AT(listeners.mqtt));
   port("mqtts", "MQTT 3.1.1 over TLS", ORRERY_AT(listeners.mqtts));
@@ -140,51 +156,74 @@ std::vector<key> make_table() {
   port("apis", "REST API and stream over TLS", ORRERY_AT(listeners.apis));
   port("admin", "/healthz /readyz /metrics", ORRERY_AT(listeners.admin));
   auto rest = std::vector<key>{
-      number_key("listeners.max_connections", "per listener", 1, 1'000'000, ORRERY_AT(listeners.max_connections)),
-      number_key("listeners.max_half_open", "connected and not logged in, per listener", 1, 1'000'000,
-                 ORRERY_AT(listeners.max_half_open)),
+      number_key("listeners.max_connections", "per listener", 1, 1'000'000,
+                 ORRERY_AT(listeners.max_connections)),
+      number_key("listeners.max_half_open", "connected and not logged in, per listener", 1,
+                 1'000'000, ORRERY_AT(listeners.max_half_open)),
       time_key("listeners.login_timeout", "until the login must be complete", milliseconds{100},
                ORRERY_AT(listeners.login_timeout)),
-      text_key("tls.certificate", "PEM file; empty: made under <data>/pki", ORRERY_AT(tls.certificate)),
+      text_key("tls.certificate", "PEM file; empty: made under <data>/pki",
+               ORRERY_AT(tls.certificate)),
       text_key("tls.key", "PEM file", ORRERY_AT(tls.key)),
       text_key("storage.durability", "sync: fsync per group; os: survives kill -9, not power loss",
                ORRERY_AT(storage.durability), {"sync", "os"}),
-      time_key("storage.journal_retention", "how long journal records are kept", seconds{1}, ORRERY_AT(storage.journal_retention)),
-      time_key("storage.sample_retention", "how long history is kept", std::chrono::hours{1}, ORRERY_AT(storage.sample_retention)),
-      size_key("storage.checkpoint_bytes", "journal behind the checkpoint of a node: bounds the replay at start", 1024 * 1024,
+      time_key("storage.journal_retention", "how long journal records are kept", seconds{1},
+               ORRERY_AT(storage.journal_retention)),
+      time_key("storage.sample_retention", "how long history is kept", std::chrono::hours{1},
+               ORRERY_AT(storage.sample_retention)),
+      size_key("storage.checkpoint_bytes",
+               "journal behind the checkpoint of a node: bounds the replay at start", 1024 * 1024,
                ORRERY_AT(storage.checkpoint_bytes)),
-      time_key("storage.checkpoint_interval", "latest time between checkpoints", seconds{1}, ORRERY_AT(storage.checkpoint_interval)),
-      size_key("storage.queue_max_bytes", "waiting for the journal; above it sockets are not read", 1024 * 1024,
-               ORRERY_AT(storage.queue_max_bytes)),
-      size_key("storage.block_cache_bytes", "cache of the database", 8 * 1024 * 1024, ORRERY_AT(storage.block_cache_bytes)),
+      time_key("storage.checkpoint_interval", "latest time between checkpoints", seconds{1},
+               ORRERY_AT(storage.checkpoint_interval)),
+      size_key("storage.queue_max_bytes", "waiting for the journal; above it sockets are not read",
+               1024 * 1024, ORRERY_AT(storage.queue_max_bytes)),
+      size_key("storage.block_cache_bytes", "cache of the database", 8 * 1024 * 1024,
+               ORRERY_AT(storage.block_cache_bytes)),
       size_key("storage.write_buffer_bytes", "memtables of the database together", 16 * 1024 * 1024,
                ORRERY_AT(storage.write_buffer_bytes)),
-      time_key("entities.idle_timeout", "an entity not asked that long leaves memory", milliseconds{100},
-               ORRERY_AT(entities.idle_timeout)),
-      size_key("mqtt.max_packet_bytes", "larger packets end their connection", 1024, ORRERY_AT(mqtt.max_packet_bytes)),
-      number_key("mqtt.max_subscriptions", "per connection", 1, 100'000, ORRERY_AT(mqtt.max_subscriptions)),
-      number_key("mqtt.max_unsettled", "publishes taken and not answered, per connection; above it its socket is not read", 1,
-                 100'000, ORRERY_AT(mqtt.max_unsettled)),
-      number_key("mqtt.max_queued", "downstream messages waiting, per connection", 1, 100'000, ORRERY_AT(mqtt.max_queued)),
-      time_key("mqtt.answer_timeout", "a publish not settled by then is answered as failed", seconds{1},
-               ORRERY_AT(mqtt.answer_timeout)),
+      time_key("entities.idle_timeout", "an entity not asked that long leaves memory",
+               milliseconds{100}, ORRERY_AT(entities.idle_timeout)),
+      size_key("mqtt.max_packet_bytes", "larger packets end their connection", 1024,
+               ORRERY_AT(mqtt.max_packet_bytes)),
+      number_key("mqtt.max_subscriptions", "per connection", 1, 100'000,
+                 ORRERY_AT(mqtt.max_subscriptions)),
+      number_key(
+          "mqtt.max_unsettled",
+          "publishes taken and not answered, per connection; above it its socket is not read", 1,
+          100'000, ORRERY_AT(mqtt.max_unsettled)),
+      number_key("mqtt.max_queued", "downstream messages waiting, per connection", 1, 100'000,
+                 ORRERY_AT(mqtt.max_queued)),
+      time_key("mqtt.answer_timeout", "a publish not settled by then is answered as failed",
+               seconds{1}, ORRERY_AT(mqtt.answer_timeout)),
       size_key("api.max_body_bytes", "largest request body", 1024, ORRERY_AT(api.max_body_bytes)),
       time_key("api.access_ttl", "life of an access token", seconds{1}, ORRERY_AT(api.access_ttl)),
-      time_key("api.refresh_ttl", "life of a refresh token", seconds{1}, ORRERY_AT(api.refresh_ttl)),
-      number_key("api.max_login_failures", "bad passwords until the login is locked", 1, 1000, ORRERY_AT(api.max_login_failures)),
-      time_key("api.ask_timeout", "longest wait for an entity", milliseconds{100}, ORRERY_AT(api.ask_timeout)),
+      time_key("api.refresh_ttl", "life of a refresh token", seconds{1},
+               ORRERY_AT(api.refresh_ttl)),
+      number_key("api.max_login_failures", "bad passwords until the login is locked", 1, 1000,
+                 ORRERY_AT(api.max_login_failures)),
+      time_key("api.ask_timeout", "longest wait for an entity", milliseconds{100},
+               ORRERY_AT(api.ask_timeout)),
       number_key("api.max_connections", "per listener", 1, 100'000, ORRERY_AT(api.max_connections)),
-      number_key("stream.max_queued", "items per subscription, then the oldest go and a gap is told", 1, 10'000'000,
+      number_key("stream.max_queued",
+                 "items per subscription, then the oldest go and a gap is told", 1, 10'000'000,
                  ORRERY_AT(stream.max_queued)),
-      number_key("stream.max_subscriptions", "per socket", 1, 10'000, ORRERY_AT(stream.max_subscriptions)),
-      size_key("stream.max_pending_bytes", "sent to a socket and not taken by it", 1024, ORRERY_AT(stream.max_pending_bytes)),
-      number_key("commands.max_queued", "commands waiting per device", 1, 10'000, ORRERY_AT(commands.max_queued)),
+      number_key("stream.max_subscriptions", "per socket", 1, 10'000,
+                 ORRERY_AT(stream.max_subscriptions)),
+      size_key("stream.max_pending_bytes", "sent to a socket and not taken by it", 1024,
+               ORRERY_AT(stream.max_pending_bytes)),
+      number_key("commands.max_queued", "commands waiting per device", 1, 10'000,
+                 ORRERY_AT(commands.max_queued)),
       number_key("threads.io", "threads of the sockets", 1, 64, ORRERY_AT(threads.io)),
       number_key("threads.actors", "threads of the actors", 1, 64, ORRERY_AT(threads.actors)),
-      number_key("threads.query", "threads of reads from the store", 1, 64, ORRERY_AT(threads.query)),
-      text_key("log.level", "debug, info, warn, error or off", ORRERY_AT(log.level), {"debug", "info", "warn", "error", "off"}),
-      text_key("cluster.coordinator", "embedded: one node", ORRERY_AT(cluster.coordinator), {"embedded"}),
-      number_key("cluster.shard_count", "fixed when the data folder is made", 1, 4096, ORRERY_AT(cluster.shard_count)),
+      number_key("threads.query", "threads of reads from the store", 1, 64,
+                 ORRERY_AT(threads.query)),
+      text_key("log.level", "debug, info, warn, error or off", ORRERY_AT(log.level),
+               {"debug", "info", "warn", "error", "off"}),
+      text_key("cluster.coordinator", "embedded: one node", ORRERY_AT(cluster.coordinator),
+               {"embedded"}),
+      number_key("cluster.shard_count", "fixed when the data folder is made", 1, 4096,
+                 ORRERY_AT(cluster.shard_count)),
   };
   std::move(rest.begin(), rest.end(), std::back_inserter(t));
   return t;
@@ -247,7 +286,9 @@ class loader {
     if (made.tls.certificate.empty() != made.tls.key.empty())
       note("settings", "tls.certificate and tls.key go together: give both or none");
     if (!made.listeners.api.enabled && !made.listeners.apis.enabled)
-      note("settings", "listeners.api or listeners.apis must be enabled: without them nobody can manage the node");
+      note("settings",
+           "listeners.api or listeners.apis must be enabled: without them nobody can manage the "
+           "node");
     if (!problems.empty())
       throw bad_settings{problems};
   }
@@ -256,13 +297,18 @@ class loader {
   std::string problems;
 
  private:
-  void note(const std::string& where, const std::string& what) { problems += where + ": " + what + "\n"; }
+  void note(const std::string& where, const std::string& what) {
+    problems += where + ": " + what + "\n";
+  }
 
   void walk(const std::string& path, const std::string& prefix, const YAML::Node& node) {
     const auto where = path + ":" + std::to_string(node.Mark().line + 1);
     if (node.IsMap()) {
       for (const auto& item : node)
-        walk(path, prefix.empty() ? item.first.as<std::string>() : prefix + "." + item.first.as<std::string>(), item.second);
+        walk(path,
+             prefix.empty() ? item.first.as<std::string>()
+                            : prefix + "." + item.first.as<std::string>(),
+             item.second);
     } else if (node.IsScalar()) {
       set(where, prefix, node.as<std::string>());
     } else if (!node.IsNull()) {
@@ -322,7 +368,8 @@ std::string print(const settings& s) {
       out += std::string(2 * i, ' ') + parts[i] + ":\n";
       open.push_back(parts[i]);
     }
-    out += std::string(2 * (parts.size() - 1), ' ') + parts.back() + ": " + k.show(s) + "  # " + k.help + "\n";
+    out += std::string(2 * (parts.size() - 1), ' ') + parts.back() + ": " + k.show(s) + "  # " +
+           k.help + "\n";
   }
   return out;
 }

@@ -29,8 +29,8 @@ struct settings {
     listener api{true, "127.0.0.1", 8090};
     listener apis{true, "0.0.0.0", 8493};
     listener admin{true, "127.0.0.1", 8091};
-    std::uint64_t max_connections = 19'000;      // each; a process may hold 20,000 files
-    std::uint64_t max_half_open = 5'000;         // connected, not logged in
+    std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
+    std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
   } listeners;
 
@@ -44,7 +44,7 @@ struct settings {
     milliseconds sample_retention{std::chrono::hours{24 * 30}};
     std::uint64_t checkpoint_bytes = 32 * 1024 * 1024;  // bounds the replay at start
     milliseconds checkpoint_interval{std::chrono::seconds{30}};
-    std::uint64_t queue_max_bytes = 64 * 1024 * 1024;   // above it sockets are not read
+    std::uint64_t queue_max_bytes = 64 * 1024 * 1024;  // above it sockets are not read
     std::uint64_t block_cache_bytes = 256 * 1024 * 1024;
     std::uint64_t write_buffer_bytes = 256 * 1024 * 1024;
   } storage;
@@ -54,10 +54,10 @@ struct settings {
   } entities;
 
   struct mqtt_section {
-    std::uint64_t max_packet_bytes = 525'312;   // 512 KiB of payload and its topic
-    std::uint64_t max_subscriptions = 256;      // per connection
-    std::uint64_t max_unsettled = 1'000;        // publishes taken and not answered, per connection
-    std::uint64_t max_queued = 1'000;           // downstream messages waiting, per connection
+    std::uint64_t max_packet_bytes = 525'312;  // 512 KiB of payload and its topic
+    std::uint64_t max_subscriptions = 256;     // per connection
+    std::uint64_t max_unsettled = 1'000;       // publishes taken and not answered, per connection
+    std::uint64_t max_queued = 1'000;          // downstream messages waiting, per connection
     milliseconds answer_timeout{std::chrono::seconds{10}};
   } mqtt;
 
@@ -71,13 +71,13 @@ struct settings {
   } api;
 
   struct stream_section {
-    std::uint64_t max_queued = 10'000;          // items per subscription, then the oldest go
-    std::uint64_t max_subscriptions = 100;      // per socket
+    std::uint64_t max_queued = 10'000;      // items per subscription, then the oldest go
+    std::uint64_t max_subscriptions = 100;  // per socket
     std::uint64_t max_pending_bytes = 4 * 1024 * 1024;  // written to a socket and not taken
   } stream;
 
   struct commands_section {
-    std::uint64_t max_queued = 50;              // per device
+    std::uint64_t max_queued = 50;  // per device
   } commands;
 
   struct threads_section {
@@ -92,7 +92,7 @@ struct settings {
 
   struct cluster_section {
     std::string coordinator = "embedded";
-    std::uint64_t shard_count = 64;             // fixed when the data folder is made
+    std::uint64_t shard_count = 64;  // fixed when the data folder is made
   } cluster;
 };
 

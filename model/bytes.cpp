@@ -39,7 +39,9 @@ void byte_writer::svarint(std::int64_t v) {
   varint(static_cast<std::uint64_t>(v) << 1 ^ static_cast<std::uint64_t>(v >> 63));
 }
 
-void byte_writer::f64(double v) { u64(std::bit_cast<std::uint64_t>(v)); }
+void byte_writer::f64(double v) {
+  u64(std::bit_cast<std::uint64_t>(v));
+}
 
 void byte_writer::text(std::string_view v) {
   varint(v.size());
@@ -126,7 +128,9 @@ std::int64_t byte_reader::svarint() {
   return static_cast<std::int64_t>(v >> 1 ^ (~(v & 1) + 1));
 }
 
-double byte_reader::f64() { return std::bit_cast<double>(u64()); }
+double byte_reader::f64() {
+  return std::bit_cast<double>(u64());
+}
 
 std::string_view byte_reader::text() {
   const auto size = varint();
@@ -166,12 +170,18 @@ value byte_reader::any_at(int depth) {
     return {};
   }
   switch (u8()) {
-    case t_null: return {};
-    case t_false: return false;
-    case t_true: return true;
-    case t_int: return svarint();
-    case t_double: return f64();
-    case t_text: return text();
+    case t_null:
+      return {};
+    case t_false:
+      return false;
+    case t_true:
+      return true;
+    case t_int:
+      return svarint();
+    case t_double:
+      return f64();
+    case t_text:
+      return text();
     case t_array: {
       auto items = array{};
       const auto n = count();
@@ -190,7 +200,9 @@ value byte_reader::any_at(int depth) {
       }
       return members;
     }
-    default: fail(); return {};
+    default:
+      fail();
+      return {};
   }
 }
 

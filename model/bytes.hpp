@@ -5,7 +5,8 @@
 //   varint              unsigned LEB128, at most 10 bytes; svarint: zigzag of it
 //   text                varint length, bytes
 //   f64                 the bits of the double as u64 (NaN and infinity travel unharmed)
-//   value               tag u8 (0 null, 1 false, 2 true, 3 svarint, 4 f64, 5 text, 6 array, 7 object)
+//   value               tag u8 (0 null, 1 false, 2 true, 3 svarint, 4 f64, 5 text, 6 array, 7
+//   object)
 #pragma once
 
 #include <cstddef>
@@ -66,7 +67,10 @@ class byte_reader {
   /// damaged count cannot make anybody reserve more memory than the input is long.
   std::size_t count();
 
-  void fail() { ok_ = false; in_ = {}; }
+  void fail() {
+    ok_ = false;
+    in_ = {};
+  }
   bool ok() const { return ok_; }
   bool at_end() const { return in_.empty(); }
   std::size_t left() const { return in_.size(); }

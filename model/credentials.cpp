@@ -20,9 +20,12 @@ const EVP_MD* algorithm_of(sign_method method) {
   static const auto sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
   static const auto md5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
   switch (method) {
-    case sign_method::sha256: return sha256;
-    case sign_method::sha1: return sha1;
-    case sign_method::md5: return md5;
+    case sign_method::sha256:
+      return sha256;
+    case sign_method::sha1:
+      return sha1;
+    case sign_method::md5:
+      return md5;
   }
   return sha256;
 }
@@ -51,7 +54,9 @@ struct cipher_deleter {
 };
 using cipher = std::unique_ptr<EVP_CIPHER_CTX, cipher_deleter>;
 
-const unsigned char* bytes_of(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.data()); }
+const unsigned char* bytes_of(std::string_view s) {
+  return reinterpret_cast<const unsigned char*>(s.data());
+}
 
 void random_bytes(unsigned char* out, std::size_t size) {
   if (RAND_bytes(out, static_cast<int>(size)) != 1)
@@ -62,8 +67,9 @@ void random_bytes(unsigned char* out, std::size_t size) {
 
 std::optional<sign_method> parse_sign_method(std::string_view label) {
   auto lower = std::string{label};
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   auto name = std::string_view{lower};
   if (name.starts_with("hmac"))
     name.remove_prefix(4);
@@ -78,15 +84,18 @@ std::optional<sign_method> parse_sign_method(std::string_view label) {
 
 std::string_view name_of(sign_method method) {
   switch (method) {
-    case sign_method::sha256: return "sha256";
-    case sign_method::sha1: return "sha1";
-    case sign_method::md5: return "md5";
+    case sign_method::sha256:
+      return "sha256";
+    case sign_method::sha1:
+      return "sha1";
+    case sign_method::md5:
+      return "md5";
   }
   return "sha256";
 }
 
-std::string sign_login(const device_name& device, std::string_view client_id, std::string_view timestamp,
-                       sign_method method, std::string_view secret) {
+std::string sign_login(const device_name& device, std::string_view client_id,
+                       std::string_view timestamp, sign_method method, std::string_view secret) {
   auto source = std::string{};
   source.reserve(48 + client_id.size() + device.device_key.size() + device.product_key.size() +
                  timestamp.size() + secret.size());
@@ -102,8 +111,9 @@ std::string sign_login(const device_name& device, std::string_view client_id, st
 bool proves(const login_proof& proof, const device_name& device, std::string_view secret) {
   const auto expected = sign_login(device, proof.client_id, proof.timestamp, proof.method, secret);
   auto given = proof.digest;
-  std::transform(given.begin(), given.end(), given.begin(),
-                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(given.begin(), given.end(), given.begin(), [](char c) {
+    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return !expected.empty() && equal_in_constant_time(expected, given);
 }
 
@@ -116,9 +126,12 @@ sealed_secret keyring::seal(std::string_view secret, std::string_view owner) con
   auto written = 0;
   auto* text = bytes + 1 + nonce_size;
   const auto ok =
-      c && EVP_EncryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, master_.data(), bytes + 1) == 1 &&
-      EVP_EncryptUpdate(c.get(), nullptr, &written, bytes_of(owner), static_cast<int>(owner.size())) == 1 &&
-      EVP_EncryptUpdate(c.get(), text, &written, bytes_of(secret), static_cast<int>(secret.size())) == 1 &&
+      c &&
+      EVP_EncryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, master_.data(), bytes + 1) == 1 &&
+      EVP_EncryptUpdate(c.get(), nullptr, &written, bytes_of(owner),
+                        static_cast<int>(owner.size())) == 1 &&
+      EVP_EncryptUpdate(c.get(), text, &written, bytes_of(secret),
+                        static_cast<int>(secret.size())) == 1 &&
       EVP_EncryptFinal_ex(c.get(), text + written, &written) == 1 &&
       EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_GET_TAG, tag_size, text + secret.size()) == 1;
   if (!ok)
@@ -126,7 +139,8 @@ sealed_secret keyring::seal(std::string_view secret, std::string_view owner) con
   return {std::move(out)};
 }
 
-std::optional<std::string> keyring::open(const sealed_secret& sealed, std::string_view owner) const {
+std::optional<std::string> keyring::open(const sealed_secret& sealed,
+                                         std::string_view owner) const {
   const auto& in = sealed.bytes;
   if (in.size() < 1 + nonce_size + tag_size || static_cast<std::uint8_t>(in[0]) != sealed_version)
     return std::nullopt;
@@ -138,9 +152,12 @@ std::optional<std::string> keyring::open(const sealed_secret& sealed, std::strin
   auto written = 0;
   auto* out = reinterpret_cast<unsigned char*>(plain.data());
   const auto ok =
-      c && EVP_DecryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, master_.data(), bytes + 1) == 1 &&
-      EVP_DecryptUpdate(c.get(), nullptr, &written, bytes_of(owner), static_cast<int>(owner.size())) == 1 &&
-      EVP_DecryptUpdate(c.get(), out, &written, bytes + 1 + nonce_size, static_cast<int>(size)) == 1 &&
+      c &&
+      EVP_DecryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, master_.data(), bytes + 1) == 1 &&
+      EVP_DecryptUpdate(c.get(), nullptr, &written, bytes_of(owner),
+                        static_cast<int>(owner.size())) == 1 &&
+      EVP_DecryptUpdate(c.get(), out, &written, bytes + 1 + nonce_size, static_cast<int>(size)) ==
+          1 &&
       EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_SET_TAG, tag_size, tag.data()) == 1 &&
       EVP_DecryptFinal_ex(c.get(), out + written, &written) == 1;
   if (!ok)
@@ -149,7 +166,8 @@ std::optional<std::string> keyring::open(const sealed_secret& sealed, std::strin
 }
 
 std::string random_text(std::size_t size) {
-  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  constexpr std::string_view letters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   auto text = std::string{};
   text.reserve(size);
   while (text.size() < size) {
@@ -168,7 +186,9 @@ std::array<std::uint8_t, 10> random_entropy() {
   return bytes;
 }
 
-std::string sha256_hex(std::string_view text) { return digest_hex(algorithm_of(sign_method::sha256), text); }
+std::string sha256_hex(std::string_view text) {
+  return digest_hex(algorithm_of(sign_method::sha256), text);
+}
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;

@@ -29,8 +29,8 @@ struct login_proof {
 
 /// Hex digest (lower case) of
 ///   "clientId" id "deviceKey" dk "productKey" pk "timestamp" ts secret
-std::string sign_login(const device_name& device, std::string_view client_id, std::string_view timestamp,
-                       sign_method method, std::string_view secret);
+std::string sign_login(const device_name& device, std::string_view client_id,
+                       std::string_view timestamp, sign_method method, std::string_view secret);
 
 /// True if the digest is the one `secret` gives. Constant time over the digest.
 bool proves(const login_proof& proof, const device_name& device, std::string_view secret);

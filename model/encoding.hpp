@@ -49,7 +49,9 @@ auto fields_of(X& x) {
 }
 
 template <class T>
-concept has_fields = requires(T& x) { fields_of(x); };
+concept has_fields = requires(T& x) {
+  fields_of(x);
+};
 
 template <class T>
 struct is_optional : std::false_type {};

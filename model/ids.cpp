@@ -16,7 +16,8 @@ int digit_value(char c) {
 
 }  // namespace
 
-entity_id make_entity_id(shard_id shard, timestamp now, const std::array<std::uint8_t, 10>& entropy) {
+entity_id make_entity_id(shard_id shard, timestamp now,
+                         const std::array<std::uint8_t, 10>& entropy) {
   auto id = entity_id{.shard = shard};
   const auto ms = static_cast<std::uint64_t>(to_ms(now));
   for (std::size_t i = 0; i < 6; ++i)
@@ -73,7 +74,8 @@ std::optional<entity_id> parse_entity_id(std::string_view text) {
 }
 
 bool is_valid_key(std::string_view key, std::size_t least, std::size_t most) {
-  return key.size() >= least && key.size() <= most && std::all_of(key.begin(), key.end(), [](char c) {
+  return key.size() >= least && key.size() <= most &&
+         std::all_of(key.begin(), key.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
                   c == '.' || c == '_' || c == '-';
          });

@@ -19,7 +19,13 @@ using shard_id = std::uint16_t;
 inline constexpr shard_id catalogue_shard = 32767;
 
 /// The kinds of entity. Values are on disk: never renumbered.
-enum class entity_kind : std::uint8_t { device = 1, product = 2, blueprint = 3, organisation = 4, asset = 5 };
+enum class entity_kind : std::uint8_t {
+  device = 1,
+  product = 2,
+  blueprint = 3,
+  organisation = 4,
+  asset = 5
+};
 
 /// Shard, then a ULID: 48 bits of milliseconds and 80 random bits, big-endian, so ids sort by the
 /// time they were made. As text: 3 + 26 characters of Crockford base32, lower case.
@@ -33,7 +39,8 @@ struct entity_id {
 inline constexpr std::size_t entity_id_text_size = 29;
 
 /// An id from its parts; `entropy` must come from a cryptographic generator.
-entity_id make_entity_id(shard_id shard, timestamp now, const std::array<std::uint8_t, 10>& entropy);
+entity_id make_entity_id(shard_id shard, timestamp now,
+                         const std::array<std::uint8_t, 10>& entropy);
 
 std::string to_string(const entity_id& id);
 

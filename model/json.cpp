@@ -49,12 +49,18 @@ struct builder {
       return {};
     }
     switch (e.type()) {
-      case dom::element_type::NULL_VALUE: return {};
-      case dom::element_type::BOOL: return e.get_bool().value_unsafe();
-      case dom::element_type::INT64: return std::int64_t{e.get_int64().value_unsafe()};
-      case dom::element_type::UINT64: return static_cast<double>(e.get_uint64().value_unsafe());
-      case dom::element_type::DOUBLE: return e.get_double().value_unsafe();
-      case dom::element_type::STRING: return std::string_view{e.get_string().value_unsafe()};
+      case dom::element_type::NULL_VALUE:
+        return {};
+      case dom::element_type::BOOL:
+        return e.get_bool().value_unsafe();
+      case dom::element_type::INT64:
+        return std::int64_t{e.get_int64().value_unsafe()};
+      case dom::element_type::UINT64:
+        return static_cast<double>(e.get_uint64().value_unsafe());
+      case dom::element_type::DOUBLE:
+        return e.get_double().value_unsafe();
+      case dom::element_type::STRING:
+        return std::string_view{e.get_string().value_unsafe()};
       case dom::element_type::ARRAY: {
         auto items = array{};
         const auto list = e.get_array().value_unsafe();
@@ -89,21 +95,25 @@ struct builder {
 result<value> parse_json(std::string_view text, const json_limits& limits) {
   if (text.size() > limits.max_bytes)
     return failure{errc::too_large, "json_too_large",
-                   "JSON of " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(limits.max_bytes)};
+                   "JSON of " + std::to_string(text.size()) + " bytes; the limit is " +
+                       std::to_string(limits.max_bytes)};
   thread_local auto parser = dom::parser{};
   thread_local auto buffer = std::string{};
   if (buffer.size() < text.size() + simdjson::SIMDJSON_PADDING)
     buffer.resize(text.size() + simdjson::SIMDJSON_PADDING);
   std::memcpy(buffer.data(), text.data(), text.size());
   if (parser.max_depth() != limits.max_depth || parser.capacity() < text.size())
-    if (parser.allocate(std::max<std::size_t>(text.size(), 4096), limits.max_depth) != simdjson::SUCCESS)
+    if (parser.allocate(std::max<std::size_t>(text.size(), 4096), limits.max_depth) !=
+        simdjson::SUCCESS)
       return failure{errc::unavailable, "no memory to parse JSON"};
   auto root = dom::element{};
-  if (const auto error = parser.parse(buffer.data(), text.size(), false).get(root); error != simdjson::SUCCESS) {
+  if (const auto error = parser.parse(buffer.data(), text.size(), false).get(root);
+      error != simdjson::SUCCESS) {
     if (error == simdjson::DEPTH_ERROR)
       return failure{errc::too_large, "json_too_deep",
                      "JSON nested deeper than " + std::to_string(limits.max_depth) + " levels"};
-    return failure{errc::invalid_argument, "json_malformed", std::string{"not JSON: "} + simdjson::error_message(error)};
+    return failure{errc::invalid_argument, "json_malformed",
+                   std::string{"not JSON: "} + simdjson::error_message(error)};
   }
   auto made = builder{limits};
   auto v = made.build(root);
@@ -127,11 +137,21 @@ void write_json_string(std::string_view text, std::string& out) {
     out.append(text, plain, i - plain);
     plain = i + 1;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         out += "\\u00";
         out += hex[c >> 4];

@@ -18,7 +18,8 @@ std::string encode_event_list(std::uint8_t version, const std::vector<Event>& ev
 
 /// Fails: `corrupted`; `what` names the kind.
 template <class Event>
-result<std::vector<Event>> decode_event_list(std::uint8_t version, std::string_view bytes, std::string_view what) {
+result<std::vector<Event>> decode_event_list(std::uint8_t version, std::string_view bytes,
+                                             std::string_view what) {
   auto in = byte_reader{bytes};
   auto events = std::vector<Event>{};
   if (in.u8() == version)
@@ -26,7 +27,8 @@ result<std::vector<Event>> decode_event_list(std::uint8_t version, std::string_v
   else
     in.fail();
   if (!in.ok() || !in.at_end())
-    return failure{errc::corrupted, std::string{what} + " events do not decode: damaged, or of a newer version"};
+    return failure{errc::corrupted,
+                   std::string{what} + " events do not decode: damaged, or of a newer version"};
   return events;
 }
 
@@ -41,14 +43,16 @@ std::string encode_snapshot(std::uint8_t version, const State& s, std::uint64_t 
 
 /// The revision. Fails: `corrupted`; `what` names the kind.
 template <class State>
-result<std::uint64_t> decode_snapshot(std::uint8_t version, std::string_view bytes, State& s, std::string_view what) {
+result<std::uint64_t> decode_snapshot(std::uint8_t version, std::string_view bytes, State& s,
+                                      std::string_view what) {
   auto in = byte_reader{bytes};
   const auto known = in.u8() == version;
   const auto revision = in.varint();
   if (known)
     read(in, s);
   if (!known || !in.ok() || !in.at_end())
-    return failure{errc::corrupted, std::string{what} + " snapshot does not decode: damaged, or of a newer version"};
+    return failure{errc::corrupted,
+                   std::string{what} + " snapshot does not decode: damaged, or of a newer version"};
   return revision;
 }
 

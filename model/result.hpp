@@ -1,4 +1,5 @@
-// What can fail returns a result: a value, or a failure that says what to do, what was wrong and where.
+// What can fail returns a result: a value, or a failure that says what to do, what was wrong and
+// where.
 #pragma once
 
 #include <cassert>
@@ -119,19 +120,32 @@ class [[nodiscard]] status {
 /// The lower-case name of a code, as it appears in logs and API bodies ("invalid_argument").
 constexpr std::string_view name_of(errc code) {
   switch (code) {
-    case errc::invalid_argument: return "invalid_argument";
-    case errc::too_large: return "too_large";
-    case errc::not_found: return "not_found";
-    case errc::already_exists: return "already_exists";
-    case errc::conflict: return "conflict";
-    case errc::unauthenticated: return "unauthenticated";
-    case errc::forbidden: return "forbidden";
-    case errc::too_many_requests: return "too_many_requests";
-    case errc::unavailable: return "unavailable";
-    case errc::timeout: return "timeout";
-    case errc::wrong_node: return "wrong_node";
-    case errc::corrupted: return "corrupted";
-    case errc::internal: return "internal";
+    case errc::invalid_argument:
+      return "invalid_argument";
+    case errc::too_large:
+      return "too_large";
+    case errc::not_found:
+      return "not_found";
+    case errc::already_exists:
+      return "already_exists";
+    case errc::conflict:
+      return "conflict";
+    case errc::unauthenticated:
+      return "unauthenticated";
+    case errc::forbidden:
+      return "forbidden";
+    case errc::too_many_requests:
+      return "too_many_requests";
+    case errc::unavailable:
+      return "unavailable";
+    case errc::timeout:
+      return "timeout";
+    case errc::wrong_node:
+      return "wrong_node";
+    case errc::corrupted:
+      return "corrupted";
+    case errc::internal:
+      return "internal";
   }
   return "internal";
 }

@@ -33,8 +33,8 @@ failure refused(std::vector<problem> problems) {
 }
 
 bool is_out_of_range(std::string_view code) {
-  return code == "below_min" || code == "above_max" || code == "not_on_step" || code == "too_long" || code == "too_short" ||
-         code == "pattern" || code == "array_size";
+  return code == "below_min" || code == "above_max" || code == "not_on_step" ||
+         code == "too_long" || code == "too_short" || code == "pattern" || code == "array_size";
 }
 
 /// Posted as {value, quality}: by the model, not by shape, for a struct is an object too.
@@ -50,21 +50,23 @@ bool is_wrapper(const point_spec* spec, const value& posted) {
   if (members.size() > 2 || (members.size() == 2 && !posted.find("quality")))
     return false;
   if (spec && spec->type.type == data_type::structure)
-    return spec->has_quality &&
-           std::none_of(spec->type.fields.begin(), spec->type.fields.end(), [](const auto& f) { return f.id == "value"; });
+    return spec->has_quality && std::none_of(spec->type.fields.begin(), spec->type.fields.end(),
+                                             [](const auto& f) { return f.id == "value"; });
   return true;
 }
 
 /// Checks the parameters of a service or event.
-result<object> check_parameters(const std::vector<parameter_spec>& specs, const object& given, bool drop_bad,
-                                bool fill_defaults) {
+result<object> check_parameters(const std::vector<parameter_spec>& specs, const object& given,
+                                bool drop_bad, bool fill_defaults) {
   auto problems = std::vector<problem>{};
   auto out = object{};
   for (const auto& [id, v] : given)
-    if (std::none_of(specs.begin(), specs.end(), [&, name = std::string_view{id}](const auto& s) { return s.id == name; }))
+    if (std::none_of(specs.begin(), specs.end(),
+                     [&, name = std::string_view{id}](const auto& s) { return s.id == name; }))
       note(problems, {id, "element_unknown", "no such parameter"});
   for (const auto& spec : specs) {
-    const auto found = std::find_if(given.begin(), given.end(), [&](const auto& m) { return m.first == spec.id; });
+    const auto found =
+        std::find_if(given.begin(), given.end(), [&](const auto& m) { return m.first == spec.id; });
     if (found == given.end() || found->second.is_null()) {
       if (fill_defaults && spec.default_value)
         out.emplace_back(spec.id, *spec.default_value);
@@ -85,14 +87,21 @@ result<object> check_parameters(const std::vector<parameter_spec>& specs, const 
 
 }  // namespace
 
-const point_spec* thing_model::find_point(std::string_view id) const { return find_in(point_at_, points_, id); }
+const point_spec* thing_model::find_point(std::string_view id) const {
+  return find_in(point_at_, points_, id);
+}
 const attribute_spec* thing_model::find_attribute(std::string_view id) const {
   return find_in(attribute_at_, attributes_, id);
 }
-const service_spec* thing_model::find_service(std::string_view id) const { return find_in(service_at_, services_, id); }
-const event_spec* thing_model::find_event(std::string_view id) const { return find_in(event_at_, events_, id); }
+const service_spec* thing_model::find_service(std::string_view id) const {
+  return find_in(service_at_, services_, id);
+}
+const event_spec* thing_model::find_event(std::string_view id) const {
+  return find_in(event_at_, events_, id);
+}
 
-result<checked_points> thing_model::check_points(std::vector<posted_point> posted, validation mode) const {
+result<checked_points> thing_model::check_points(std::vector<posted_point> posted,
+                                                 validation mode) const {
   auto out = checked_points{};
   out.taken.reserve(posted.size());
   for (auto& p : posted) {
@@ -112,7 +121,8 @@ result<checked_points> thing_model::check_points(std::vector<posted_point> poste
           continue;
         }
         if (!q->is_int() || q->as_int() < 0 || q->as_int() > 9) {
-          note(out.dropped, {p.id, "type_mismatch", "a quality is a whole number from 0 to 9, got " + to_json(*q)});
+          note(out.dropped, {p.id, "type_mismatch",
+                             "a quality is a whole number from 0 to 9, got " + to_json(*q)});
           continue;
         }
         quality = static_cast<std::int8_t>(q->as_int());
@@ -158,7 +168,8 @@ result<object> thing_model::check_attributes(const object& posted, side writer) 
                          (writer == side::device && spec->access == access::device);
     if (!allowed) {
       note(problems, {id, "access_denied",
-                      writer == side::device ? "a device may not write this attribute" : "only the device writes this attribute"});
+                      writer == side::device ? "a device may not write this attribute"
+                                             : "only the device writes this attribute"});
       continue;
     }
     if (v.is_null()) {
@@ -183,7 +194,8 @@ result<object> thing_model::complete_attributes(object posted) const {
   auto problems = std::vector<problem>{};
   std::erase_if(*checked, [](const auto& m) { return m.second.is_null(); });
   for (const auto& spec : attributes_) {
-    if (std::any_of(checked->begin(), checked->end(), [&](const auto& m) { return m.first == spec.id; }))
+    if (std::any_of(checked->begin(), checked->end(),
+                    [&](const auto& m) { return m.first == spec.id; }))
       continue;
     if (spec.default_value)
       checked->emplace_back(spec.id, *spec.default_value);
@@ -195,23 +207,27 @@ result<object> thing_model::complete_attributes(object posted) const {
   return checked;
 }
 
-result<object> thing_model::check_event(std::string_view event_id, const object& output, validation mode) const {
+result<object> thing_model::check_event(std::string_view event_id, const object& output,
+                                        validation mode) const {
   const auto* spec = find_event(event_id);
   if (mode == validation::off)
     return output;
   if (!spec)
-    return refused({{std::string{event_id}, "element_unknown", "the model " + id_ + " has no such event"}});
+    return refused(
+        {{std::string{event_id}, "element_unknown", "the model " + id_ + " has no such event"}});
   return check_parameters(spec->output, output, mode != validation::strict, false);
 }
 
 result<object> thing_model::check_input(std::string_view service_id, const object& input) const {
   const auto* spec = find_service(service_id);
   if (!spec)
-    return failure{errc::not_found, "element_unknown", "the model " + id_ + " has no service " + std::string{service_id}};
+    return failure{errc::not_found, "element_unknown",
+                   "the model " + id_ + " has no service " + std::string{service_id}};
   return check_parameters(spec->input, input, false, true);
 }
 
-std::vector<problem> thing_model::check_output(std::string_view service_id, const object& output) const {
+std::vector<problem> thing_model::check_output(std::string_view service_id,
+                                               const object& output) const {
   const auto* spec = find_service(service_id);
   if (!spec)
     return {};

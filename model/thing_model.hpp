@@ -25,7 +25,19 @@ namespace orrery::model {
 enum class validation : std::uint8_t { strict, lenient, mark, off };
 
 enum class data_type : std::uint8_t {
-  boolean, int32, int64, float32, float64, string, date, instant, enumeration, list, structure, dictionary, file
+  boolean,
+  int32,
+  int64,
+  float32,
+  float64,
+  string,
+  date,
+  instant,
+  enumeration,
+  list,
+  structure,
+  dictionary,
+  file
 };
 
 /// Classified signal: which figures make sense over a series.
@@ -36,16 +48,16 @@ struct type_spec {
   data_type type = data_type::float64;
   std::optional<double> min, max, step;
   bool exclusive_min = false, exclusive_max = false;
-  std::optional<std::int64_t> min_int, max_int;          // the same bounds where doubles are too coarse
-  std::optional<std::size_t> min_length, max_length;     // string: bytes; default maximum 1024
-  std::string pattern;                                   // RE2
+  std::optional<std::int64_t> min_int, max_int;  // the same bounds where doubles are too coarse
+  std::optional<std::size_t> min_length, max_length;  // string: bytes; default maximum 1024
+  std::string pattern;                                // RE2
   std::shared_ptr<const re2::RE2> compiled_pattern;
-  bool enum_of_strings = false;                          // base of an enumeration: int unless this
+  bool enum_of_strings = false;  // base of an enumeration: int unless this
   std::vector<std::pair<std::string, std::string>> entries;  // enum key (as text) -> default label
   std::size_t min_items = 0, max_items = 1024;
-  std::shared_ptr<const type_spec> items;                // array items, map values
+  std::shared_ptr<const type_spec> items;  // array items, map values
   struct field;
-  std::vector<field> fields;                             // structure
+  std::vector<field> fields;  // structure
   bool drop_unknown_fields = false;
   std::string subtype;
 };
@@ -150,7 +162,8 @@ class thing_model {
   result<object> complete_attributes(object posted) const;
 
   /// Event output parameters; unknown event: reason "element_unknown".
-  result<object> check_event(std::string_view event_id, const object& output, validation mode) const;
+  result<object> check_event(std::string_view event_id, const object& output,
+                             validation mode) const;
   /// Service input, always strict; defaults filled in.
   result<object> check_input(std::string_view service_id, const object& input) const;
   /// A reply's output. Never loses the reply: what does not fit is kept and listed.
@@ -166,7 +179,8 @@ class thing_model {
   std::vector<attribute_spec> attributes_;
   std::vector<service_spec> services_;
   std::vector<event_spec> events_;
-  // Views into the ids above are not kept (a model is moved once, into its shared_ptr): positions are.
+  // Views into the ids above are not kept (a model is moved once, into its shared_ptr): positions
+  // are.
   struct text_hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
@@ -177,7 +191,8 @@ class thing_model {
 
 /// Checks one value against one type and gives its canonical form (e.g. "3" for an int becomes 3).
 /// `where` is put before each problem's position. Fails as `thing_model::check_points`.
-result<value> check_value(const type_spec& type, const value& posted, validation mode, std::string_view where);
+result<value> check_value(const type_spec& type, const value& posted, validation mode,
+                          std::string_view where);
 
 /// A device's time as posted: ms integer, float, numeric text; microseconds and fractional seconds
 /// are brought to ms (mqtt page 5.1 of the wire description: >= 1e14 is divided by 1000, a

@@ -11,8 +11,8 @@
 namespace orrery::model {
 namespace {
 
-constexpr std::size_t max_attributes = 200, max_points = 5000, max_services = 50, max_events = 50, max_entries = 200,
-                      max_fields = 50, max_findings = 200;
+constexpr std::size_t max_attributes = 200, max_points = 5000, max_services = 50, max_events = 50,
+                      max_entries = 200, max_fields = 50, max_findings = 200;
 
 /// Reads one JSON object by its known keys and notes what is wrong, where.
 class reader {
@@ -61,7 +61,8 @@ class reader {
     if (!m)
       return std::nullopt;
     if (!m->is_int() || m->as_int() < least || m->as_int() > most) {
-      note(key, "type_mismatch", "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+      note(key, "type_mismatch",
+           "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most));
       return std::nullopt;
     }
     return m->as_int();
@@ -74,7 +75,9 @@ class reader {
         note(key, "required_missing", "a name is required");
       return {};
     }
-    const auto* text = m->is_string() ? m : m->find("default") ? m->find("default") : m->find("defaultValue");
+    const auto* text = m->is_string()       ? m
+                       : m->find("default") ? m->find("default")
+                                            : m->find("defaultValue");
     if (!text || !text->is_string()) {
       note(key, "type_mismatch", R"(expected text or {"default": text, "i18n": {...}})");
       return {};
@@ -120,7 +123,9 @@ class reader {
     if (findings_.size() < max_findings)
       findings_.push_back({at(key), code, std::move(detail)});
   }
-  std::string at(std::string_view key) const { return key.empty() ? where_ : where_ + "/" + std::string{key}; }
+  std::string at(std::string_view key) const {
+    return key.empty() ? where_ : where_ + "/" + std::string{key};
+  }
   std::vector<problem>& findings() { return findings_; }
 
  private:
@@ -130,25 +135,36 @@ class reader {
   std::set<std::string> known_;
 };
 
-bool is_identifier(std::string_view id) { return is_valid_key(id, 1, 128); }
+bool is_identifier(std::string_view id) {
+  return is_valid_key(id, 1, 128);
+}
 
 const value& null_object() {
   static const auto none = value{object{}};
   return none;
 }
 
-void read_type(const value* v, std::string where, int depth, std::vector<problem>& findings, type_spec& t) {
+void read_type(const value* v, std::string where, int depth, std::vector<problem>& findings,
+               type_spec& t) {
   auto in = reader{v ? *v : null_object(), std::move(where), findings};
   if (!v) {
     in.note("t", "required_missing", "a type is required");
     return;
   }
-  t.type = in.one_of<const char*>(
-      "t", data_type::file,
-      {{"bool", data_type::boolean}, {"int", data_type::int32}, {"long", data_type::int64}, {"float", data_type::float32},
-       {"double", data_type::float64}, {"string", data_type::string}, {"date", data_type::date},
-       {"timestamp", data_type::instant}, {"enum", data_type::enumeration}, {"array", data_type::list},
-       {"struct", data_type::structure}, {"map", data_type::dictionary}, {"file", data_type::file}});
+  t.type = in.one_of<const char*>("t", data_type::file,
+                                  {{"bool", data_type::boolean},
+                                   {"int", data_type::int32},
+                                   {"long", data_type::int64},
+                                   {"float", data_type::float32},
+                                   {"double", data_type::float64},
+                                   {"string", data_type::string},
+                                   {"date", data_type::date},
+                                   {"timestamp", data_type::instant},
+                                   {"enum", data_type::enumeration},
+                                   {"array", data_type::list},
+                                   {"struct", data_type::structure},
+                                   {"map", data_type::dictionary},
+                                   {"file", data_type::file}});
   if (!in.any("t"))
     in.note("t", "required_missing", "a type is required");
   switch (t.type) {
@@ -197,7 +213,8 @@ void read_type(const value* v, std::string where, int depth, std::vector<problem
     case data_type::enumeration: {
       t.enum_of_strings = in.one_of<const char*>("base", false, {{"int", false}, {"string", true}});
       const auto* entries = in.any("values");
-      if (!entries || !entries->is_object() || entries->as_object().empty() || entries->as_object().size() > max_entries) {
+      if (!entries || !entries->is_object() || entries->as_object().empty() ||
+          entries->as_object().size() > max_entries) {
         in.note("values", "required_missing", "an enumeration has 1 to 200 values");
         break;
       }
@@ -205,8 +222,11 @@ void read_type(const value* v, std::string where, int depth, std::vector<problem
         const auto* label = name.is_string() ? &name : name.find("default");
         const auto digits = key.size() - (key.starts_with('-') ? 1 : 0);
         if (!t.enum_of_strings &&
-            (digits == 0 || digits > 10 || key.find_first_not_of("0123456789", key.starts_with('-') ? 1 : 0) != std::string::npos))
-          in.note("values/" + key, "type_mismatch", "the key of an int enumeration is a whole number");
+            (digits == 0 || digits > 10 ||
+             key.find_first_not_of("0123456789", key.starts_with('-') ? 1 : 0) !=
+                 std::string::npos))
+          in.note("values/" + key, "type_mismatch",
+                  "the key of an int enumeration is a whole number");
         t.entries.emplace_back(key, label && label->is_string() ? label->as_string() : key);
       }
       break;
@@ -230,7 +250,8 @@ void read_type(const value* v, std::string where, int depth, std::vector<problem
       break;
     }
     case data_type::structure: {
-      t.drop_unknown_fields = in.one_of<const char*>("unknown", false, {{"reject", false}, {"drop", true}});
+      t.drop_unknown_fields =
+          in.one_of<const char*>("unknown", false, {{"reject", false}, {"drop", true}});
       auto n = 0;
       for (const auto& f : in.list("fields", max_fields)) {
         const auto place = in.at("fields/" + std::to_string(n++));
@@ -241,7 +262,8 @@ void read_type(const value* v, std::string where, int depth, std::vector<problem
         field.translated("name", 64, false);
         field.ignore({"description", "unit", "default"});
         if (!is_identifier(made.id))
-          field.note("id", "type_mismatch", "an identifier is 1 to 128 characters of A-Z a-z 0-9 . _ -");
+          field.note("id", "type_mismatch",
+                     "an identifier is 1 to 128 characters of A-Z a-z 0-9 . _ -");
         if (depth >= 1)
           field.note("type", "type_mismatch", "a struct does not nest");
         else
@@ -258,9 +280,13 @@ void read_type(const value* v, std::string where, int depth, std::vector<problem
       in.whole("maxSize", 1, std::int64_t{1} << 40);
       in.ignore({"media", "ttl"});
       break;
-    case data_type::boolean: in.ignore({"true", "false", "labels"}); break;
+    case data_type::boolean:
+      in.ignore({"true", "false", "labels"});
+      break;
     case data_type::date:
-    case data_type::instant: in.ignore({"min", "max"}); break;
+    case data_type::instant:
+      in.ignore({"min", "max"});
+      break;
   }
 }
 
@@ -322,10 +348,13 @@ result<thing_model> thing_model::compile(const value& document) {
     in.translated("description", 1024, false);
     in.ignore({"category", "tags", "revision", "publishedAt"});
     if (in.any("extends"))
-      in.note("extends", "inheritance_unsupported", "this release has no inheritance: give the elements themselves");
+      in.note("extends", "inheritance_unsupported",
+              "this release has no inheritance: give the elements themselves");
     m.mode_ = in.one_of<const char*>("validate", validation::strict,
-                                     {{"strict", validation::strict}, {"lenient", validation::lenient},
-                                      {"mark", validation::mark}, {"off", validation::off}});
+                                     {{"strict", validation::strict},
+                                      {"lenient", validation::lenient},
+                                      {"mark", validation::mark},
+                                      {"off", validation::off}});
     auto data_ids = std::set<std::string>{};  // an attribute and a point may not share an id
     const auto take_id = [](reader& r, std::set<std::string>& ids, const std::string& id) {
       if (id.starts_with('$'))
@@ -355,8 +384,10 @@ result<thing_model> thing_model::compile(const value& document) {
       auto p = point_spec{};
       read_element(r, p);
       p.signal = r.one_of<const char*>("signal", signal_kind::generic,
-                                       {{"AI", signal_kind::analogue}, {"DI", signal_kind::discrete},
-                                        {"PI", signal_kind::pulse}, {"Generic", signal_kind::generic}});
+                                       {{"AI", signal_kind::analogue},
+                                        {"DI", signal_kind::discrete},
+                                        {"PI", signal_kind::pulse},
+                                        {"Generic", signal_kind::generic}});
       p.has_quality = r.boolean("hasQuality");
       p.writable = r.boolean("writable");
       r.ignore({"required", "retention", "deadband", "counter"});
@@ -380,7 +411,8 @@ result<thing_model> thing_model::compile(const value& document) {
       s.idempotent = r.boolean("idempotent");
       if (const auto seconds = r.whole("timeoutDefault", 1, 60))
         s.timeout_seconds = static_cast<int>(*seconds);
-      r.ignore({"tags", "order", "standardRef", "createdAt", "deprecated", "confirm", "pendingTtlDefault"});
+      r.ignore({"tags", "order", "standardRef", "createdAt", "deprecated", "confirm",
+                "pendingTtlDefault"});
       s.input = read_parameters(r, "input");
       s.output = read_parameters(r, "output");
       take_id(r, service_ids, s.id);
@@ -397,9 +429,11 @@ result<thing_model> thing_model::compile(const value& document) {
       e.name = r.translated("name", 64, false);
       r.translated("description", 1024, false);
       e.level = r.one_of<const char*>("level", event_spec::severity::info,
-                                      {{"info", event_spec::severity::info}, {"warning", event_spec::severity::warning},
+                                      {{"info", event_spec::severity::info},
+                                       {"warning", event_spec::severity::warning},
                                        {"error", event_spec::severity::error}});
-      r.ignore({"tags", "order", "standardRef", "createdAt", "deprecated", "dedupKey", "dedupWindow", "raisesAlert"});
+      r.ignore({"tags", "order", "standardRef", "createdAt", "deprecated", "dedupKey",
+                "dedupWindow", "raisesAlert"});
       e.output = read_parameters(r, "output");
       take_id(r, event_ids, e.id);
       m.event_at_.emplace(e.id, m.events_.size());
@@ -407,7 +441,8 @@ result<thing_model> thing_model::compile(const value& document) {
     }
   }
   if (!findings.empty()) {
-    auto text = "the model has " + std::to_string(findings.size()) + (findings.size() == 1 ? " fault: " : " faults, the first: ") +
+    auto text = "the model has " + std::to_string(findings.size()) +
+                (findings.size() == 1 ? " fault: " : " faults, the first: ") +
                 findings.front().where + ": " + findings.front().detail;
     return failure{errc::invalid_argument, "model_invalid", std::move(text), std::move(findings)};
   }

@@ -26,12 +26,15 @@ std::string shown(const value& v) {
 }
 
 failure wrong(std::string_view where, std::string_view code, std::string detail) {
-  return failure{errc::invalid_argument, code, std::string{where} + ": " + detail,
+  return failure{errc::invalid_argument,
+                 code,
+                 std::string{where} + ": " + detail,
                  {problem{std::string{where}, code, std::move(detail)}}};
 }
 
 failure mismatch(std::string_view where, std::string_view expected, const value& posted) {
-  return wrong(where, "type_mismatch", "expected " + std::string{expected} + ", got " + shown(posted));
+  return wrong(where, "type_mismatch",
+               "expected " + std::string{expected} + ", got " + shown(posted));
 }
 
 template <class T>
@@ -53,8 +56,12 @@ result<value> check_bounds_int(const type_spec& t, std::int64_t v, std::string_v
     const auto step = static_cast<std::int64_t>(*t.step);
     const auto base = t.min_int.value_or(0);
     if (static_cast<std::uint64_t>(v) - static_cast<std::uint64_t>(base) != 0 &&
-        (static_cast<std::int64_t>(static_cast<std::uint64_t>(v) - static_cast<std::uint64_t>(base))) % step != 0)
-      return wrong(where, "not_on_step", std::to_string(v) + " is not on the step " + std::to_string(step));
+        (static_cast<std::int64_t>(static_cast<std::uint64_t>(v) -
+                                   static_cast<std::uint64_t>(base))) %
+                step !=
+            0)
+      return wrong(where, "not_on_step",
+                   std::to_string(v) + " is not on the step " + std::to_string(step));
   }
   return value{v};
 }
@@ -63,13 +70,15 @@ result<value> check_integer(const type_spec& t, const value& posted, std::string
   auto v = std::optional<std::int64_t>{};
   if (posted.is_int())
     v = posted.as_int();
-  else if (posted.is_double() && std::trunc(posted.as_double()) == posted.as_double() && std::abs(posted.as_double()) < 9e15)
+  else if (posted.is_double() && std::trunc(posted.as_double()) == posted.as_double() &&
+           std::abs(posted.as_double()) < 9e15)
     v = static_cast<std::int64_t>(posted.as_double());
   else if (posted.is_string())
     v = number_in<std::int64_t>(posted.as_string());
   const auto narrow = t.type == data_type::int32;
   if (!v || (narrow && (*v < INT32_MIN || *v > INT32_MAX)))
-    return mismatch(where, narrow ? "a whole number of 32 bits" : "a whole number of 64 bits", posted);
+    return mismatch(where, narrow ? "a whole number of 32 bits" : "a whole number of 64 bits",
+                    posted);
   return check_bounds_int(t, *v, where);
 }
 
@@ -84,7 +93,8 @@ result<value> check_float(const type_spec& t, const value& posted, std::string_v
   if (t.type == data_type::float32) {
     const auto rounded = static_cast<float>(*v);
     if (!std::isfinite(rounded))
-      return wrong(where, *v > 0 ? "above_max" : "below_min", shown(posted) + " does not fit a 32-bit float");
+      return wrong(where, *v > 0 ? "above_max" : "below_min",
+                   shown(posted) + " does not fit a 32-bit float");
     // The shortest decimal of the float, so that 0.1 stays 0.1 and columns stay decimal.
     char text[32];
     const auto* end = std::to_chars(text, text + sizeof text, rounded).ptr;
@@ -118,9 +128,11 @@ result<value> check_string(const type_spec& t, const value& posted, std::string_
   auto text = posted.is_string() ? posted.as_string() : to_json(posted);
   const auto most = t.max_length.value_or(1024);
   if (text.size() > most)
-    return wrong(where, "too_long", std::to_string(text.size()) + " bytes; at most " + std::to_string(most));
+    return wrong(where, "too_long",
+                 std::to_string(text.size()) + " bytes; at most " + std::to_string(most));
   if (t.min_length && text.size() < *t.min_length)
-    return wrong(where, "too_short", std::to_string(text.size()) + " bytes; at least " + std::to_string(*t.min_length));
+    return wrong(where, "too_short",
+                 std::to_string(text.size()) + " bytes; at least " + std::to_string(*t.min_length));
   if (t.compiled_pattern && !RE2::FullMatch(text, *t.compiled_pattern))
     return wrong(where, "pattern", shown(posted) + " does not match " + t.pattern);
   return value{std::move(text)};
@@ -153,7 +165,8 @@ std::optional<timestamp> parse_date(const std::string& text) {
   const auto day = digits(2);
   if (!day)
     return std::nullopt;
-  const auto date = std::chrono::year_month_day{std::chrono::year{*year}, std::chrono::month{static_cast<unsigned>(*month)},
+  const auto date = std::chrono::year_month_day{std::chrono::year{*year},
+                                                std::chrono::month{static_cast<unsigned>(*month)},
                                                 std::chrono::day{static_cast<unsigned>(*day)}};
   if (!date.ok())
     return std::nullopt;
@@ -221,26 +234,30 @@ result<value> check_enum(const type_spec& t, const value& posted, std::string_vi
   return wrong(where, "enum_unknown", shown(posted) + " is none of its keys");
 }
 
-result<value> check_list(const type_spec& t, const value& posted, validation mode, std::string_view where) {
+result<value> check_list(const type_spec& t, const value& posted, validation mode,
+                         std::string_view where) {
   if (!posted.is_array())
     return mismatch(where, "an array", posted);
   const auto& items = posted.as_array();
   if (items.size() > t.max_items || items.size() < t.min_items)
     return wrong(where, "array_size",
-                 std::to_string(items.size()) + " items; " + std::to_string(t.min_items) + " to " + std::to_string(t.max_items) +
-                     " are allowed");
+                 std::to_string(items.size()) + " items; " + std::to_string(t.min_items) + " to " +
+                     std::to_string(t.max_items) + " are allowed");
   auto out = array{};
   out.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    auto checked = check_value(*t.items, items[i], mode, std::string{where} + "/" + std::to_string(i));
+    auto checked =
+        check_value(*t.items, items[i], mode, std::string{where} + "/" + std::to_string(i));
     if (!checked)
-      return wrong(checked.error().problems.front().where, "array_item", checked.error().problems.front().detail);
+      return wrong(checked.error().problems.front().where, "array_item",
+                   checked.error().problems.front().detail);
     out.push_back(std::move(*checked));
   }
   return value{std::move(out)};
 }
 
-result<value> check_structure(const type_spec& t, const value& posted, validation mode, std::string_view where) {
+result<value> check_structure(const type_spec& t, const value& posted, validation mode,
+                              std::string_view where) {
   if (!posted.is_object())
     return mismatch(where, "an object", posted);
   auto out = object{};
@@ -248,7 +265,8 @@ result<value> check_structure(const type_spec& t, const value& posted, validatio
     const auto* member = posted.find(f.id);
     if (!member || member->is_null()) {
       if (f.required)
-        return wrong(std::string{where} + "/" + f.id, "struct_field_missing", "the member is required");
+        return wrong(std::string{where} + "/" + f.id, "struct_field_missing",
+                     "the member is required");
       continue;
     }
     auto checked = check_value(f.type, *member, mode, std::string{where} + "/" + f.id);
@@ -258,12 +276,15 @@ result<value> check_structure(const type_spec& t, const value& posted, validatio
   }
   if (!t.drop_unknown_fields)
     for (const auto& [name, member] : posted.as_object())
-      if (std::none_of(t.fields.begin(), t.fields.end(), [&, n = std::string_view{name}](const auto& f) { return f.id == n; }))
-        return wrong(std::string{where} + "/" + name, "struct_field_unknown", "the struct has no such member");
+      if (std::none_of(t.fields.begin(), t.fields.end(),
+                       [&, n = std::string_view{name}](const auto& f) { return f.id == n; }))
+        return wrong(std::string{where} + "/" + name, "struct_field_unknown",
+                     "the struct has no such member");
   return value{std::move(out)};
 }
 
-result<value> check_dictionary(const type_spec& t, const value& posted, validation mode, std::string_view where) {
+result<value> check_dictionary(const type_spec& t, const value& posted, validation mode,
+                               std::string_view where) {
   if (!posted.is_object())
     return mismatch(where, "an object", posted);
   if (posted.as_object().size() > t.max_items)
@@ -280,20 +301,30 @@ result<value> check_dictionary(const type_spec& t, const value& posted, validati
 
 }  // namespace
 
-result<value> check_value(const type_spec& type, const value& posted, validation mode, std::string_view where) {
+result<value> check_value(const type_spec& type, const value& posted, validation mode,
+                          std::string_view where) {
   switch (type.type) {
-    case data_type::boolean: return check_bool(posted, where);
+    case data_type::boolean:
+      return check_bool(posted, where);
     case data_type::int32:
-    case data_type::int64: return check_integer(type, posted, where);
+    case data_type::int64:
+      return check_integer(type, posted, where);
     case data_type::float32:
-    case data_type::float64: return check_float(type, posted, where);
-    case data_type::string: return check_string(type, posted, where);
+    case data_type::float64:
+      return check_float(type, posted, where);
+    case data_type::string:
+      return check_string(type, posted, where);
     case data_type::date:
-    case data_type::instant: return check_time(posted, where);
-    case data_type::enumeration: return check_enum(type, posted, where);
-    case data_type::list: return check_list(type, posted, mode, where);
-    case data_type::structure: return check_structure(type, posted, mode, where);
-    case data_type::dictionary: return check_dictionary(type, posted, mode, where);
+    case data_type::instant:
+      return check_time(posted, where);
+    case data_type::enumeration:
+      return check_enum(type, posted, where);
+    case data_type::list:
+      return check_list(type, posted, mode, where);
+    case data_type::structure:
+      return check_structure(type, posted, mode, where);
+    case data_type::dictionary:
+      return check_dictionary(type, posted, mode, where);
     case data_type::file:
       if (posted.is_string() && posted.as_string().size() <= 1024)
         return posted;

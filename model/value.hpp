@@ -43,7 +43,9 @@ class value {
   // Each of these requires the matching is_...().
   bool as_bool() const { return std::get<bool>(content_); }
   std::int64_t as_int() const { return std::get<std::int64_t>(content_); }
-  double as_double() const { return is_int() ? static_cast<double>(as_int()) : std::get<double>(content_); }
+  double as_double() const {
+    return is_int() ? static_cast<double>(as_int()) : std::get<double>(content_);
+  }
   const std::string& as_string() const { return std::get<std::string>(content_); }
   const array& as_array() const { return *std::get<std::shared_ptr<const array>>(content_); }
   const object& as_object() const { return *std::get<std::shared_ptr<const object>>(content_); }
@@ -55,8 +57,8 @@ class value {
   bool operator==(const value& other) const;
 
  private:
-  std::variant<std::monostate, bool, std::int64_t, double, std::string, std::shared_ptr<const array>,
-               std::shared_ptr<const object>>
+  std::variant<std::monostate, bool, std::int64_t, double, std::string,
+               std::shared_ptr<const array>, std::shared_ptr<const object>>
       content_;
 };
 

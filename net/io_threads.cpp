@@ -28,11 +28,17 @@ io_threads::io_threads(std::size_t count) : impl_{std::make_unique<impl>()} {
     l->thread = std::thread{[c = &l->context] { c->run(); }};
 }
 
-io_threads::~io_threads() { stop(); }
+io_threads::~io_threads() {
+  stop();
+}
 
-std::size_t io_threads::size() const { return impl_->lanes.size(); }
+std::size_t io_threads::size() const {
+  return impl_->lanes.size();
+}
 
-boost::asio::io_context& io_threads::context(std::size_t index) { return impl_->lanes[index]->context; }
+boost::asio::io_context& io_threads::context(std::size_t index) {
+  return impl_->lanes[index]->context;
+}
 
 boost::asio::io_context& io_threads::next() {
   return context(impl_->turn.fetch_add(1, std::memory_order_relaxed) % size());

@@ -13,7 +13,9 @@ namespace orrery::net {
 namespace asio = boost::asio;
 using error_code = boost::system::error_code;
 
-void stream::ssl_free::operator()(void* ssl) const { SSL_free(static_cast<SSL*>(ssl)); }
+void stream::ssl_free::operator()(void* ssl) const {
+  SSL_free(static_cast<SSL*>(ssl));
+}
 
 std::shared_ptr<stream> stream::accept(asio::ip::tcp::socket socket, SSL_CTX* tls) {
   return std::shared_ptr<stream>{new stream{std::move(socket), tls}};
@@ -40,12 +42,14 @@ stream::stream(asio::ip::tcp::socket socket, SSL_CTX* tls) : socket_{std::move(s
 stream::~stream() = default;
 
 void stream::wait_readable(callback then) {
-  if (!is_open() || (ssl_ && SSL_has_pending(static_cast<SSL*>(ssl_.get())) && !read_wants_write_)) {
+  if (!is_open() ||
+      (ssl_ && SSL_has_pending(static_cast<SSL*>(ssl_.get())) && !read_wants_write_)) {
     asio::post(executor(), std::move(then));
     return;
   }
-  socket_.async_wait(read_wants_write_ ? asio::socket_base::wait_write : asio::socket_base::wait_read,
-                     [then = std::move(then), self = shared_from_this()](error_code) { then(); });
+  socket_.async_wait(
+      read_wants_write_ ? asio::socket_base::wait_write : asio::socket_base::wait_read,
+      [then = std::move(then), self = shared_from_this()](error_code) { then(); });
 }
 
 read_result stream::read(char* into, std::size_t size) {
@@ -67,9 +71,14 @@ read_result stream::read(char* into, std::size_t size) {
   if (ok == 1)
     return {n, false};
   switch (SSL_get_error(ssl, ok)) {
-    case SSL_ERROR_WANT_READ: return {};
-    case SSL_ERROR_WANT_WRITE: read_wants_write_ = true; return {};
-    default: ERR_clear_error(); return {0, true};
+    case SSL_ERROR_WANT_READ:
+      return {};
+    case SSL_ERROR_WANT_WRITE:
+      read_wants_write_ = true;
+      return {};
+    default:
+      ERR_clear_error();
+      return {0, true};
   }
 }
 

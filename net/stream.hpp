@@ -67,7 +67,7 @@ class stream : public std::enable_shared_from_this<stream> {
   std::string out_;
   std::size_t out_begin_ = 0;
   callback drained_;
-  bool writing_ = false;       // a wait for write readiness is under way
+  bool writing_ = false;  // a wait for write readiness is under way
   bool finishing_ = false;
   bool dead_ = false;
   bool read_wants_write_ = false;

@@ -1,11 +1,10 @@
 #include "net/tls.hpp"
 
+#include <arpa/inet.h>
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <stdexcept>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -98,8 +97,10 @@ x509 certify(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* iss
   X509_gmtime_adj(X509_getm_notAfter(made.get()), 86'400L * days);
   X509_set_pubkey(made.get(), key);
   auto* subject = X509_get_subject_name(made.get());
-  X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>("Orrery"), -1, -1, 0);
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>("Orrery"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
   X509_set_issuer_name(made.get(), issuer ? X509_get_subject_name(issuer) : subject);
   for (const auto& [nid, text] : extensions)
     add_extension(made.get(), issuer ? issuer : made.get(), nid, text);
@@ -120,7 +121,8 @@ tls_context make_context(const SSL_METHOD* method) {
   if (!context)
     give_up("cannot set up TLS");
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
   return context;
@@ -140,8 +142,9 @@ tls_context server_context(const std::string& certificate_file, const std::strin
 
 tls_context client_context(const std::string& ca_file) {
   auto context = make_context(TLS_client_method());
-  const auto ok = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context.get())
-                                  : SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr);
+  const auto ok = ca_file.empty()
+                      ? SSL_CTX_set_default_verify_paths(context.get())
+                      : SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr);
   if (ok != 1)
     give_up("cannot read the authorities in " + (ca_file.empty() ? "the system's store" : ca_file));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
@@ -170,16 +173,18 @@ pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& 
     auto names = std::string{"DNS:localhost,IP:127.0.0.1,IP:::1"};
     for (const auto& host : hosts) {
       unsigned char address[16];
-      const auto is_address = inet_pton(AF_INET, host.c_str(), address) == 1 || inet_pton(AF_INET6, host.c_str(), address) == 1;
+      const auto is_address = inet_pton(AF_INET, host.c_str(), address) == 1 ||
+                              inet_pton(AF_INET6, host.c_str(), address) == 1;
       names += (is_address ? ",IP:" : ",DNS:") + host;
     }
     const auto key = make_key();
-    const auto server = certify(key.get(), hosts.empty() ? "localhost" : hosts.front(), ca.get(), ca_key.get(), 825,
-                                {{NID_basic_constraints, "critical,CA:FALSE"},
-                                 {NID_key_usage, "critical,digitalSignature"},
-                                 {NID_ext_key_usage, "serverAuth"},
-                                 {NID_subject_alt_name, names},
-                                 {NID_authority_key_identifier, "keyid"}});
+    const auto server =
+        certify(key.get(), hosts.empty() ? "localhost" : hosts.front(), ca.get(), ca_key.get(), 825,
+                {{NID_basic_constraints, "critical,CA:FALSE"},
+                 {NID_key_usage, "critical,digitalSignature"},
+                 {NID_ext_key_usage, "serverAuth"},
+                 {NID_subject_alt_name, names},
+                 {NID_authority_key_identifier, "keyid"}});
     write_key(files.key, key.get());
     write_certificate(files.certificate, server.get());
   }

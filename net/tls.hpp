@@ -1,5 +1,5 @@
-// TLS for servers and clients, and the small certificate authority of an installation that was given
-// no certificate of its own.
+// TLS for servers and clients, and the small certificate authority of an installation that was
+// given no certificate of its own.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ struct pki_files {
   std::string ca, certificate, key;
 };
 /// Makes <folder>/ca.pem, ca.key, server.pem, server.key (EC P-256; keys mode 0600) unless they are
-/// there; the server's certificate names `hosts` (DNS names or addresses). Throws std::runtime_error.
+/// there; the server's certificate names `hosts` (DNS names or addresses). Throws
+/// std::runtime_error.
 pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts);
 
 }  // namespace orrery::net

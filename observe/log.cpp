@@ -36,9 +36,11 @@ void write_text(std::string_view text, std::string& out) {
 
 /// The logger and its one thread; made on first use, ended by flush() at the end of the program.
 struct sink {
-  std::shared_ptr<spdlog::details::thread_pool> pool = std::make_shared<spdlog::details::thread_pool>(max_queued, 1);
+  std::shared_ptr<spdlog::details::thread_pool> pool =
+      std::make_shared<spdlog::details::thread_pool>(max_queued, 1);
   std::shared_ptr<spdlog::async_logger> logger = std::make_shared<spdlog::async_logger>(
-      "orrery", std::make_shared<spdlog::sinks::stderr_sink_mt>(), pool, spdlog::async_overflow_policy::overrun_oldest);
+      "orrery", std::make_shared<spdlog::sinks::stderr_sink_mt>(), pool,
+      spdlog::async_overflow_policy::overrun_oldest);
   sink() {
     logger->set_pattern("%v");
     logger->set_level(spdlog::level::trace);
@@ -52,11 +54,16 @@ sink& the_sink() {
 
 std::string_view name_of(level l) {
   switch (l) {
-    case level::debug: return "debug";
-    case level::info: return "info";
-    case level::warn: return "warn";
-    case level::error: return "error";
-    case level::off: return "off";
+    case level::debug:
+      return "debug";
+    case level::info:
+      return "info";
+    case level::warn:
+      return "warn";
+    case level::error:
+      return "error";
+    case level::off:
+      return "off";
   }
   return "info";
 }
@@ -74,11 +81,17 @@ void field_value::write(std::string& out) const {
     out += std::get<bool>(content_) ? "true" : "false";
 }
 
-void set_level(level l) { least.store(l, std::memory_order_relaxed); }
+void set_level(level l) {
+  least.store(l, std::memory_order_relaxed);
+}
 
-bool enabled(level l) { return l >= least.load(std::memory_order_relaxed) && l != level::off; }
+bool enabled(level l) {
+  return l >= least.load(std::memory_order_relaxed) && l != level::off;
+}
 
-std::uint64_t dropped() { return the_sink().pool->overrun_counter(); }
+std::uint64_t dropped() {
+  return the_sink().pool->overrun_counter();
+}
 
 void flush() {
   the_sink().logger->flush();
@@ -91,10 +104,11 @@ void write(level l, std::string_view unit, std::string_view what, fields more) {
   const auto day = std::chrono::floor<std::chrono::days>(now);
   const auto date = std::chrono::year_month_day{day};
   const auto time = std::chrono::hh_mm_ss{now - day};
-  auto line = fmt::format(R"({{"time":"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z","level":"{}","unit":)",
-                          static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                          static_cast<unsigned>(date.day()), time.hours().count(), time.minutes().count(),
-                          time.seconds().count(), time.subseconds().count(), name_of(l));
+  auto line =
+      fmt::format(R"({{"time":"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z","level":"{}","unit":)",
+                  static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                  static_cast<unsigned>(date.day()), time.hours().count(), time.minutes().count(),
+                  time.seconds().count(), time.subseconds().count(), name_of(l));
   write_text(unit, line);
   line += ",\"what\":";
   write_text(what, line);

@@ -18,8 +18,7 @@ enum class level : std::uint8_t { debug, info, warn, error, off };
 class field_value {
  public:
   template <class T>
-    requires std::is_integral_v<T>
-  field_value(T v) : content_{static_cast<std::int64_t>(v)} {}
+  requires std::is_integral_v<T> field_value(T v) : content_{static_cast<std::int64_t>(v)} {}
   field_value(bool v) : content_{v} {}
   field_value(double v) : content_{v} {}
   field_value(std::string_view v) : content_{v} {}
@@ -35,7 +34,8 @@ using fields = std::initializer_list<std::pair<std::string_view, field_value>>;
 /// Least level that is written; info until set. Any thread.
 void set_level(level least);
 bool enabled(level l);
-/// Entries are handed to a thread of their own; when its queue is full the oldest go. How many went.
+/// Entries are handed to a thread of their own; when its queue is full the oldest go. How many
+/// went.
 std::uint64_t dropped();
 /// Writes out what is queued: before the program ends.
 void flush();
@@ -46,8 +46,14 @@ inline void debug(std::string_view unit, std::string_view what, fields more) {
   if (enabled(level::debug))
     write(level::debug, unit, what, more);
 }
-inline void info(std::string_view unit, std::string_view what, fields more) { write(level::info, unit, what, more); }
-inline void warn(std::string_view unit, std::string_view what, fields more) { write(level::warn, unit, what, more); }
-inline void error(std::string_view unit, std::string_view what, fields more) { write(level::error, unit, what, more); }
+inline void info(std::string_view unit, std::string_view what, fields more) {
+  write(level::info, unit, what, more);
+}
+inline void warn(std::string_view unit, std::string_view what, fields more) {
+  write(level::warn, unit, what, more);
+}
+inline void error(std::string_view unit, std::string_view what, fields more) {
+  write(level::error, unit, what, more);
+}
 
 }  // namespace orrery::observe::log

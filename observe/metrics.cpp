@@ -33,7 +33,8 @@ std::string number(double v) {
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
-void line(std::string& out, const std::string& name, const std::string& with, const std::string& v) {
+void line(std::string& out, const std::string& name, const std::string& with,
+          const std::string& v) {
   out += name;
   if (!with.empty())
     out += "{" + with + "}";
@@ -58,7 +59,8 @@ void histogram::write(const std::string& name, const std::string& with, std::str
   const auto prefix = with.empty() ? std::string{} : with + ",";
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     total += counts_[i].load(std::memory_order_relaxed);
-    line(out, name + "_bucket", prefix + "le=\"" + (i < bounds_.size() ? number(bounds_[i]) : "+Inf") + "\"",
+    line(out, name + "_bucket",
+         prefix + "le=\"" + (i < bounds_.size() ? number(bounds_[i]) : "+Inf") + "\"",
          std::to_string(total));
   }
   line(out, name + "_sum", with, number(sum_.load(std::memory_order_relaxed)));
@@ -73,8 +75,8 @@ counter& metrics::count(const std::string& name, const std::string& help, const 
   return f.counters[label_text(with)];
 }
 
-histogram& metrics::distribution(const std::string& name, const std::string& help, std::vector<double> bounds,
-                                 const labels& with) {
+histogram& metrics::distribution(const std::string& name, const std::string& help,
+                                 std::vector<double> bounds, const labels& with) {
   const auto hold = std::lock_guard{mutex_};
   auto& f = families_[name];
   f.help = help;
@@ -82,7 +84,8 @@ histogram& metrics::distribution(const std::string& name, const std::string& hel
   return f.histograms.try_emplace(label_text(with), std::move(bounds)).first->second;
 }
 
-void metrics::gauge(const std::string& name, const std::string& help, std::function<double()> read, const labels& with) {
+void metrics::gauge(const std::string& name, const std::string& help, std::function<double()> read,
+                    const labels& with) {
   const auto hold = std::lock_guard{mutex_};
   auto& f = families_[name];
   f.help = help;
@@ -90,7 +93,8 @@ void metrics::gauge(const std::string& name, const std::string& help, std::funct
   f.gauges[label_text(with)] = std::move(read);
 }
 
-void metrics::gauges(const std::string& prefix, std::function<std::vector<std::pair<std::string, double>>()> read) {
+void metrics::gauges(const std::string& prefix,
+                     std::function<std::vector<std::pair<std::string, double>>()> read) {
   const auto hold = std::lock_guard{mutex_};
   groups_[prefix] = std::move(read);
 }

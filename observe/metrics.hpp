@@ -44,12 +44,14 @@ using labels = std::vector<std::pair<std::string, std::string>>;
 class metrics {
  public:
   counter& count(const std::string& name, const std::string& help, const labels& with = {});
-  histogram& distribution(const std::string& name, const std::string& help, std::vector<double> bounds,
-                          const labels& with = {});
+  histogram& distribution(const std::string& name, const std::string& help,
+                          std::vector<double> bounds, const labels& with = {});
   /// A value read when the page is asked for; `read` must be thread-safe.
-  void gauge(const std::string& name, const std::string& help, std::function<double()> read, const labels& with = {});
+  void gauge(const std::string& name, const std::string& help, std::function<double()> read,
+             const labels& with = {});
   /// Several gauges of one prefix whose names are known only when they are read.
-  void gauges(const std::string& prefix, std::function<std::vector<std::pair<std::string, double>>()> read);
+  void gauges(const std::string& prefix,
+              std::function<std::vector<std::pair<std::string, double>>()> read);
 
   /// The exposition text, version 0.0.4.
   std::string text() const;

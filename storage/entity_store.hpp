@@ -45,7 +45,7 @@ struct frame {
   std::uint64_t epoch = 0;
   std::uint64_t first_offset = 0;  // of records[0]; offsets rise by one
   std::vector<record> records;
-  std::vector<row> rows;           // materialised in the same write
+  std::vector<row> rows;  // materialised in the same write
 };
 
 /// A row read back.
@@ -56,8 +56,8 @@ struct stored_row {
 
 struct shard_meta {
   std::uint64_t epoch = 0;
-  std::uint64_t next_offset = 1;       // of the next record
-  std::uint64_t checkpoint_offset = 0; // every record up to and with this one is materialised
+  std::uint64_t next_offset = 1;        // of the next record
+  std::uint64_t checkpoint_offset = 0;  // every record up to and with this one is materialised
 };
 
 /// Thread-safe. Fails everywhere: `unavailable` (I/O error, disk full: may work again after
@@ -89,7 +89,8 @@ class entity_store {
 
   /// Replays a shard's journal from `from_offset` (inclusive): one call per record, in order.
   /// Fails `corrupted` on a frame whose checksum is wrong, naming shard and offset.
-  using record_visitor = std::function<bool(std::uint64_t offset, std::uint64_t epoch, const record&)>;
+  using record_visitor =
+      std::function<bool(std::uint64_t offset, std::uint64_t epoch, const record&)>;
   [[nodiscard]] virtual model::status replay(model::shard_id shard, std::uint64_t from_offset,
                                              const record_visitor& visit) const = 0;
 
@@ -102,7 +103,8 @@ class entity_store {
                                                    model::timestamp before) = 0;
 
   /// Drops whole slices of samples that end before `oldest`; makes the next slices ahead of `now`.
-  [[nodiscard]] virtual model::status roll_slices(model::timestamp oldest, model::timestamp now) = 0;
+  [[nodiscard]] virtual model::status roll_slices(model::timestamp oldest,
+                                                  model::timestamp now) = 0;
 
   /// After a failed write: closes the database and opens it again.
   [[nodiscard]] virtual model::status reopen() = 0;

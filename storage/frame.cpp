@@ -34,7 +34,8 @@ void encode_frame(const frame& f, std::string& out) {
   out += w.bytes();
 }
 
-model::result<frame> decode_frame(model::shard_id shard, std::uint64_t first_offset, std::string_view bytes) {
+model::result<frame> decode_frame(model::shard_id shard, std::uint64_t first_offset,
+                                  std::string_view bytes) {
   const auto damaged = [&] {
     return model::failure{model::errc::corrupted, "storage_corrupt",
                           "journal of shard " + std::to_string(shard) + ", frame at offset " +
@@ -49,7 +50,11 @@ model::result<frame> decode_frame(model::shard_id shard, std::uint64_t first_off
   auto in = model::byte_reader{body};
   if (in.u8() != version)
     return damaged();
-  auto f = frame{.shard = shard, .epoch = in.varint(), .first_offset = first_offset, .records = {}, .rows = {}};
+  auto f = frame{.shard = shard,
+                 .epoch = in.varint(),
+                 .first_offset = first_offset,
+                 .records = {},
+                 .rows = {}};
   in.time();
   for (auto n = in.count(); n > 0 && in.ok(); --n) {
     auto& r = f.records.emplace_back();

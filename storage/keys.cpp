@@ -69,7 +69,9 @@ std::string command(const model::entity_id& device, const model::entity_id& comm
   return key;
 }
 
-std::string latest(const model::entity_id& device) { return owned(device); }
+std::string latest(const model::entity_id& device) {
+  return owned(device);
+}
 
 std::string segment_prefix(const model::entity_id& device) {
   auto key = owned(device);
@@ -118,7 +120,8 @@ std::string index_prefix(model::shard_id shard, std::string_view name, std::stri
   return key;
 }
 
-std::string index(model::shard_id shard, std::string_view name, std::string_view value, const model::entity_id& id) {
+std::string index(model::shard_id shard, std::string_view name, std::string_view value,
+                  const model::entity_id& id) {
   auto key = index_prefix(shard, name, value);
   put_ulid(key, id);
   return key;
@@ -127,8 +130,9 @@ std::string index(model::shard_id shard, std::string_view name, std::string_view
 std::optional<model::entity_id> entity_of(std::string_view key) {
   if (key.size() < shard_size + ulid_size)
     return std::nullopt;
-  auto id = model::entity_id{.shard = static_cast<model::shard_id>(static_cast<unsigned char>(key[0]) << 8 |
-                                                                   static_cast<unsigned char>(key[1]))};
+  auto id = model::entity_id{
+      .shard = static_cast<model::shard_id>(static_cast<unsigned char>(key[0]) << 8 |
+                                            static_cast<unsigned char>(key[1]))};
   const auto ulid = key.substr(key.size() - ulid_size);
   for (std::size_t i = 0; i < ulid_size; ++i)
     id.ulid[i] = static_cast<std::uint8_t>(ulid[i]);
@@ -155,8 +159,12 @@ model::timestamp from_ordered(std::string_view bytes) {
   return model::from_ms(static_cast<std::int64_t>(read_u64(bytes) ^ std::uint64_t{1} << 63));
 }
 
-std::string meta(model::shard_id shard, std::string_view name) { return shard_prefix(shard).append(name); }
+std::string meta(model::shard_id shard, std::string_view name) {
+  return shard_prefix(shard).append(name);
+}
 
-std::string meta(std::string_view name) { return std::string{"\xff\xff"}.append(name); }
+std::string meta(std::string_view name) {
+  return std::string{"\xff\xff"}.append(name);
+}
 
 }  // namespace orrery::storage::keys

@@ -3,12 +3,12 @@
 //   family   key
 //   journal  shard u16 | first offset u64
 //   state    shard u16 | kind u8 | entity ulid 16                       snapshot of the entity
-//   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of a device's log
-//   latest   shard u16 | device ulid 16                                 newest value of every point
-//   series   shard u16 | device ulid 16 | 's' | bucket start ms u64 | segment number u64
-//   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64     one event of the device
-//   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
-//   meta     shard u16 | name          ("shard", readers); without a shard: "format", "node"
+//   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of a device's
+//   log latest   shard u16 | device ulid 16                                 newest value of every
+//   point series   shard u16 | device ulid 16 | 's' | bucket start ms u64 | segment number u64
+//   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64     one event of the
+//   device index    shard u16 | index name | 0 | value | 0 | entity ulid 16 meta     shard u16 |
+//   name          ("shard", readers); without a shard: "format", "node"
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ std::string event_prefix(const model::entity_id& device);
 /// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
 /// "command" (command id -> device, value = device id).
-std::string index(model::shard_id shard, std::string_view name, std::string_view value, const model::entity_id& id);
+std::string index(model::shard_id shard, std::string_view name, std::string_view value,
+                  const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);
 /// The same for all values of an index, in the order of their bytes.
 std::string index_prefix(model::shard_id shard, std::string_view name);

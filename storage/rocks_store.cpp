@@ -30,13 +30,16 @@ using model::timestamp;
 constexpr std::uint64_t format_version = 1;
 constexpr auto slice_length = std::chrono::hours{24 * 7};
 constexpr std::string_view slice_prefix = "series-";
-constexpr std::string_view far_slice = "series-far";  // times outside the retention and the near future
-const std::vector<std::string> fixed_families = {"default", "journal", "state", "latest", "index", "meta"};
+constexpr std::string_view far_slice =
+    "series-far";  // times outside the retention and the near future
+const std::vector<std::string> fixed_families = {"default", "journal", "state",
+                                                 "latest",  "index",   "meta"};
 
 failure to_failure(const rocksdb::Status& s, const std::string& folder) {
   const auto text = "database in " + folder + ": " + s.ToString();
   if (s.IsCorruption())
-    return {errc::corrupted, "storage_corrupt", text + "; restore a backup or move the folder away"};
+    return {errc::corrupted, "storage_corrupt",
+            text + "; restore a backup or move the folder away"};
   if (s.IsNoSpace())
     return {errc::unavailable, "storage_full", text + "; free some space"};
   if (s.IsIOError() && text.find("lock") != std::string::npos)
@@ -51,7 +54,9 @@ timestamp slice_of(timestamp t) {
   return model::from_ms(ms - (rest < 0 ? rest + length : rest));
 }
 
-std::string slice_name(timestamp start) { return std::string{slice_prefix} + std::to_string(model::to_ms(start)); }
+std::string slice_name(timestamp start) {
+  return std::string{slice_prefix} + std::to_string(model::to_ms(start));
+}
 
 class rocks_store final : public entity_store {
  public:
@@ -106,7 +111,8 @@ class rocks_store final : public entity_store {
     if (!db_)
       return closed();
     auto value = std::string{};
-    const auto s = db_->Get({}, family_handle(name_of(f)), rocksdb::Slice{key.data(), key.size()}, &value);
+    const auto s =
+        db_->Get({}, family_handle(name_of(f)), rocksdb::Slice{key.data(), key.size()}, &value);
     if (s.IsNotFound())
       return std::optional<std::string>{};
     if (!s.ok())
@@ -142,7 +148,8 @@ class rocks_store final : public entity_store {
     return {};
   }
 
-  status replay(model::shard_id shard, std::uint64_t from_offset, const record_visitor& visit) const override {
+  status replay(model::shard_id shard, std::uint64_t from_offset,
+                const record_visitor& visit) const override {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
@@ -181,7 +188,8 @@ class rocks_store final : public entity_store {
       found.checkpoint_offset = in.varint();
       found.next_offset = in.varint();  // as of the checkpoint: the journal may be trimmed up to it
       if (!in.ok())
-        return failure{errc::corrupted, "storage_corrupt", "the position of shard " + std::to_string(shard) + " is damaged"};
+        return failure{errc::corrupted, "storage_corrupt",
+                       "the position of shard " + std::to_string(shard) + " is damaged"};
     }
     // The journal itself knows how far it goes.
     auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator({}, family_handle("journal"))};
@@ -203,7 +211,8 @@ class rocks_store final : public entity_store {
     out.varint(meta.epoch);
     out.varint(meta.checkpoint_offset);
     out.varint(meta.next_offset);
-    const auto r = row{.family = family::meta, .key = keys::meta(shard, "shard"), .value = out.take()};
+    const auto r =
+        row{.family = family::meta, .key = keys::meta(shard, "shard"), .value = out.take()};
     return put(std::span{&r, 1}, false);
   }
 
@@ -279,17 +288,23 @@ class rocks_store final : public entity_store {
  private:
   static std::string_view name_of(family f) {
     switch (f) {
-      case family::state: return "state";
-      case family::latest: return "latest";
-      case family::series: return far_slice;
-      case family::index: return "index";
-      case family::meta: return "meta";
+      case family::state:
+        return "state";
+      case family::latest:
+        return "latest";
+      case family::series:
+        return far_slice;
+      case family::index:
+        return "index";
+      case family::meta:
+        return "meta";
     }
     return "meta";
   }
 
   failure closed() const {
-    return {errc::unavailable, "storage_failed", "database in " + options_.folder + " is closed after a failure"};
+    return {errc::unavailable, "storage_failed",
+            "database in " + options_.folder + " is closed after a failure"};
   }
 
   static std::uint64_t first_offset(const rocksdb::Slice& key) {
@@ -311,7 +326,8 @@ class rocks_store final : public entity_store {
 
   status add_rows(rocksdb::WriteBatch& batch, std::span<const row> rows) const {
     for (const auto& r : rows) {
-      auto* handle = r.family == family::series ? series_handle(r.slice_time) : family_handle(name_of(r.family));
+      auto* handle = r.family == family::series ? series_handle(r.slice_time)
+                                                : family_handle(name_of(r.family));
       const auto s = r.value ? batch.Put(handle, r.key, *r.value) : batch.Delete(handle, r.key);
       if (!s.ok())
         return to_failure(s, options_.folder);
@@ -320,7 +336,8 @@ class rocks_store final : public entity_store {
   }
 
   std::pair<bool, status> scan_family(rocksdb::ColumnFamilyHandle* handle, std::string_view prefix,
-                                      std::string_view from, bool backwards, const visitor& visit) const {
+                                      std::string_view from, bool backwards,
+                                      const visitor& visit) const {
     auto read = rocksdb::ReadOptions{};
     auto past = std::string{prefix};  // the first key after all with the prefix
     while (!past.empty() && static_cast<unsigned char>(past.back()) == 0xff)
@@ -382,7 +399,8 @@ class rocks_store final : public entity_store {
     o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     if (!cache_)
       cache_ = rocksdb::NewLRUCache(options_.block_cache_bytes);
-    o.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(options_.write_buffer_bytes, cache_);
+    o.write_buffer_manager =
+        std::make_shared<rocksdb::WriteBufferManager>(options_.write_buffer_bytes, cache_);
 
     auto error = std::error_code{};
     std::filesystem::create_directories(options_.folder, error);
@@ -398,8 +416,9 @@ class rocks_store final : public entity_store {
       names = fixed_families;
     for (const auto& name : fixed_families)
       if (std::find(names.begin(), names.end(), name) == names.end())
-        return failure{errc::corrupted, "storage_corrupt",
-                       "database in " + options_.folder + " has no family " + name + "; it is none of ours"};
+        return failure{
+            errc::corrupted, "storage_corrupt",
+            "database in " + options_.folder + " has no family " + name + "; it is none of ours"};
     auto families = std::vector<rocksdb::ColumnFamilyDescriptor>{};
     for (const auto& name : names)
       families.emplace_back(name, family_options(name));
@@ -431,18 +450,22 @@ class rocks_store final : public entity_store {
       out.varint(format_version);
       auto write = rocksdb::WriteOptions{};
       write.sync = true;
-      if (const auto put = db_->Put(write, family_handle("meta"), keys::meta("format"), out.bytes()); !put.ok())
+      if (const auto put =
+              db_->Put(write, family_handle("meta"), keys::meta("format"), out.bytes());
+          !put.ok())
         return to_failure(put, options_.folder);
       return {};
     }
     auto in = model::byte_reader{bytes};
     const auto found = in.varint();
     if (!s.ok() || !in.ok())
-      return failure{errc::corrupted, "storage_corrupt", "database in " + options_.folder + " does not tell its format"};
+      return failure{errc::corrupted, "storage_corrupt",
+                     "database in " + options_.folder + " does not tell its format"};
     if (found > format_version)
       return failure{errc::conflict, "storage_newer_format",
-                     "database in " + options_.folder + " has format " + std::to_string(found) + ", this program reads up to " +
-                         std::to_string(format_version) + "; install the newer release"};
+                     "database in " + options_.folder + " has format " + std::to_string(found) +
+                         ", this program reads up to " + std::to_string(format_version) +
+                         "; install the newer release"};
     return {};
   }
 
@@ -451,7 +474,8 @@ class rocks_store final : public entity_store {
     auto missing = std::vector<rocksdb::ColumnFamilyDescriptor>{};
     if (!handles_.contains(std::string{far_slice}))
       missing.emplace_back(std::string{far_slice}, family_options(std::string{far_slice}));
-    for (auto start = slice_of(now_ - options_.sample_retention); start <= now_ + 2 * slice_length; start += slice_length)
+    for (auto start = slice_of(now_ - options_.sample_retention); start <= now_ + 2 * slice_length;
+         start += slice_length)
       if (!slices_.contains(start))
         missing.emplace_back(slice_name(start), family_options(slice_name(start)));
     if (missing.empty())
@@ -462,7 +486,8 @@ class rocks_store final : public entity_store {
     for (std::size_t i = 0; i < missing.size(); ++i) {
       handles_[missing[i].name] = made[i];
       if (missing[i].name != far_slice)
-        slices_[model::from_ms(std::stoll(missing[i].name.substr(slice_prefix.size())))] = missing[i].name;
+        slices_[model::from_ms(std::stoll(missing[i].name.substr(slice_prefix.size())))] =
+            missing[i].name;
     }
     return {};
   }
@@ -490,7 +515,8 @@ class rocks_store final : public entity_store {
 
 }  // namespace
 
-model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options, timestamp now) {
+model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options,
+                                                              timestamp now) {
   auto store = std::make_unique<rocks_store>(options);
   if (auto ok = store->open(now); !ok)
     return ok.error();

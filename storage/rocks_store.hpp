@@ -21,7 +21,9 @@ struct rocks_options {
 
 /// Opens or makes the database. Fails: `unavailable` reason "storage_locked" (another process has
 /// it) or "storage_failed" (folder missing, read-only, disk full), `corrupted` reason
-/// "storage_corrupt", `conflict` reason "storage_newer_format". Details name the folder and what to do.
-model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options, model::timestamp now);
+/// "storage_corrupt", `conflict` reason "storage_newer_format". Details name the folder and what to
+/// do.
+model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options,
+                                                              model::timestamp now);
 
 }  // namespace orrery::storage

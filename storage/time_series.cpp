@@ -13,13 +13,16 @@
 
 // A segment:
 //
-//   version u8 (1) | form u8 (0 plain, 1 zstd) | first time | last time | size of the rest varint | rest
-//   rest   times: count varint, first svarint, then delta of delta svarint
+//   version u8 (1) | form u8 (0 plain, 1 zstd) | first time | last time | size of the rest varint |
+//   rest rest   times: count varint, first svarint, then delta of delta svarint
 //          columns: count varint, then for each: id text | size varint | column
-//   column kind u8 | rows it has: 0 (all) or 1 and a bitmap | qualities: 0 (none), 1 (one for all) u8 or 2 and
+//   column kind u8 | rows it has: 0 (all) or 1 and a bitmap | qualities: 0 (none), 1 (one for all)
+//   u8 or 2 and
 //          a byte each | values
-//   values of kind 0: integers as svarint deltas; 1: decimals, scale u8 then svarint deltas of value * 10^scale;
-//          2: doubles as u64 XOR of neighbours, trailing zero bytes cut; 3: bools as bits; 4: model values
+//   values of kind 0: integers as svarint deltas; 1: decimals, scale u8 then svarint deltas of
+//   value * 10^scale;
+//          2: doubles as u64 XOR of neighbours, trailing zero bytes cut; 3: bools as bits; 4: model
+//          values
 namespace orrery::storage {
 namespace {
 
@@ -42,7 +45,8 @@ struct column {
 };
 
 std::uint64_t delta_bits(std::int64_t a, std::int64_t b) {
-  return static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b);  // wraps, as the reader's sum does
+  return static_cast<std::uint64_t>(a) -
+         static_cast<std::uint64_t>(b);  // wraps, as the reader's sum does
 }
 
 /// The least power of ten that makes all values whole numbers below 2^53; nothing if none does.
@@ -62,7 +66,8 @@ std::optional<std::uint8_t> decimal_scale(const column& c) {
 
 template <class Test>
 bool all(const column& c, Test test) {
-  return std::all_of(c.points.begin(), c.points.end(), [&](const point_value* p) { return test(p->v); });
+  return std::all_of(c.points.begin(), c.points.end(),
+                     [&](const point_value* p) { return test(p->v); });
 }
 
 void write_values(byte_writer& out, const column& c) {
@@ -80,7 +85,8 @@ void write_values(byte_writer& out, const column& c) {
       out.u8(decimals);
       out.u8(*scale);
       for (const auto* p : c.points) {
-        const auto whole = static_cast<std::int64_t>(std::llround(p->v.as_double() * powers[*scale]));
+        const auto whole =
+            static_cast<std::int64_t>(std::llround(p->v.as_double() * powers[*scale]));
         out.svarint(whole - previous);
         previous = whole;
       }
@@ -126,7 +132,8 @@ std::string column_bytes(const column& c, std::size_t row_count) {
     out.raw(bits);
   }
   const auto quality = c.points.front()->quality;
-  if (std::all_of(c.points.begin(), c.points.end(), [&](const auto* p) { return p->quality == quality; })) {
+  if (std::all_of(c.points.begin(), c.points.end(),
+                  [&](const auto* p) { return p->quality == quality; })) {
     out.u8(quality == -1 ? 0 : 1);
     if (quality != -1)
       out.u8(static_cast<std::uint8_t>(quality));
@@ -139,14 +146,17 @@ std::string column_bytes(const column& c, std::size_t row_count) {
   return out.take();
 }
 
-model::failure damaged() { return {model::errc::corrupted, "a segment of samples does not decode"}; }
+model::failure damaged() {
+  return {model::errc::corrupted, "a segment of samples does not decode"};
+}
 
 bool read_values(byte_reader& in, std::vector<point_value>& out) {
   auto previous = std::int64_t{0};
   switch (in.u8()) {
     case integers:
       for (auto& p : out) {
-        previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(previous) + static_cast<std::uint64_t>(in.svarint()));
+        previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(previous) +
+                                             static_cast<std::uint64_t>(in.svarint()));
         p.v = previous;
       }
       break;
@@ -155,7 +165,8 @@ bool read_values(byte_reader& in, std::vector<point_value>& out) {
       if (scale >= powers.size())
         return false;
       for (auto& p : out) {
-        previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(previous) + static_cast<std::uint64_t>(in.svarint()));
+        previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(previous) +
+                                             static_cast<std::uint64_t>(in.svarint()));
         p.v = static_cast<double>(previous) / powers[scale];
       }
       break;
@@ -182,7 +193,8 @@ bool read_values(byte_reader& in, std::vector<point_value>& out) {
       for (auto& p : out)
         p.v = in.any();
       break;
-    default: return false;
+    default:
+      return false;
   }
   return in.ok();
 }
@@ -224,7 +236,8 @@ std::string encode_segment(std::span<const model::sample> samples) {
   auto order = std::vector<std::uint32_t>(samples.size());
   for (std::uint32_t i = 0; i < order.size(); ++i)
     order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return samples[a].time < samples[b].time; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return samples[a].time < samples[b].time; });
   auto times = std::vector<std::int64_t>{};
   auto columns = std::vector<column>{};
   auto column_at = std::unordered_map<std::string_view, std::size_t>{};
@@ -263,9 +276,11 @@ std::string encode_segment(std::span<const model::sample> samples) {
   const auto& plain = rest.bytes();
   auto packed = std::string{};
   if (plain.size() > 256) {
-    thread_local const auto context = std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)>{ZSTD_createCCtx(), ZSTD_freeCCtx};
+    thread_local const auto context =
+        std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)>{ZSTD_createCCtx(), ZSTD_freeCCtx};
     packed.resize(ZSTD_compressBound(plain.size()));
-    const auto size = ZSTD_compressCCtx(context.get(), packed.data(), packed.size(), plain.data(), plain.size(), 1);
+    const auto size = ZSTD_compressCCtx(context.get(), packed.data(), packed.size(), plain.data(),
+                                        plain.size(), 1);
     packed.resize(ZSTD_isError(size) || size > plain.size() * 9 / 10 ? 0 : size);
   }
   auto out = byte_writer{};
@@ -288,7 +303,8 @@ model::result<time_range> segment_range(std::string_view bytes) {
   return time_range{first, last};
 }
 
-model::result<std::vector<model::sample>> decode_segment(std::string_view bytes, std::optional<std::string_view> only) {
+model::result<std::vector<model::sample>> decode_segment(std::string_view bytes,
+                                                         std::optional<std::string_view> only) {
   auto in = byte_reader{bytes};
   const auto known = in.u8() == version;
   const auto form = in.u8();

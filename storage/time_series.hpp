@@ -24,7 +24,8 @@ std::string encode_segment(std::span<const sample> samples);
 
 /// The samples of a segment in time order. `only`: just that point's column is decoded.
 /// Fails: `corrupted`.
-model::result<std::vector<sample>> decode_segment(std::string_view bytes, std::optional<std::string_view> only = {});
+model::result<std::vector<sample>> decode_segment(std::string_view bytes,
+                                                  std::optional<std::string_view> only = {});
 
 /// First and last time of a segment without decoding its columns. Fails: `corrupted`.
 struct time_range {

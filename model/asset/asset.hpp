@@ -18,11 +18,11 @@ namespace orrery::model::asset {
 inline constexpr std::uint8_t max_depth = 7;  // the root is level 1
 
 struct create_node {
-  entity_id tree;                  // the root's id; a root's own
+  entity_id tree;  // the root's id; a root's own
   std::optional<entity_id> parent;
   std::string name;
   std::optional<entity_id> device;
-  std::uint64_t order = 0;         // among its siblings
+  std::uint64_t order = 0;  // among its siblings
   std::uint8_t depth = 1;
   std::string organisation;
   std::map<std::string, std::string> tags;
@@ -41,7 +41,8 @@ struct move_node {
 struct remove_node {};
 struct read_node {};
 
-using order = std::variant<create_node, rename_node, bind_device, move_node, remove_node, read_node>;
+using order =
+    std::variant<create_node, rename_node, bind_device, move_node, remove_node, read_node>;
 struct command {
   asset::order what;
   std::string actor;

@@ -30,7 +30,8 @@ auto fields_of(X& x) {
 }
 template <field_of<state> X>
 auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.tree, x.parent, x.name, x.device, x.order, x.depth, x.organisation, x.tags, x.created_at, x.updated_at, x.revision);
+  return std::tie(x.exists, x.deleted, x.tree, x.parent, x.name, x.device, x.order, x.depth,
+                  x.organisation, x.tags, x.created_at, x.updated_at, x.revision);
 }
 
 namespace {
@@ -39,13 +40,17 @@ constexpr std::uint8_t version = 1;
 
 }  // namespace
 
-std::string encode_events(const std::vector<event>& events) { return encode_event_list(version, events); }
+std::string encode_events(const std::vector<event>& events) {
+  return encode_event_list(version, events);
+}
 
 result<std::vector<event>> decode_events(std::string_view bytes) {
   return decode_event_list<event>(version, bytes, "asset");
 }
 
-std::string encode_state(const state& s, std::uint64_t revision) { return encode_snapshot(version, s, revision); }
+std::string encode_state(const state& s, std::uint64_t revision) {
+  return encode_snapshot(version, s, revision);
+}
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   return decode_snapshot(version, bytes, s, "asset");

@@ -29,7 +29,8 @@ result<decision> decide_on(const state& s, const create_node& c, const surroundi
   if (c.depth < 1 || c.depth > max_depth)
     return refused(errc::invalid_argument, "depth_exceeded", "a tree has at most 7 levels");
   if (c.parent ? c.depth == 1 : c.depth != 1 || c.tree != around.self)
-    return refused(errc::invalid_argument, "root_invalid", "a root is level 1 and names its own tree");
+    return refused(errc::invalid_argument, "root_invalid",
+                   "a root is level 1 and names its own tree");
   return then(s, created{c, around.now}, around);
 }
 
@@ -109,8 +110,12 @@ void apply(state& s, const event& e) {
   ++s.revision;
 }
 
-std::vector<effect> effects(const state&, const event&) { return {}; }
+std::vector<effect> effects(const state&, const event&) {
+  return {};
+}
 
-std::optional<timestamp> next_deadline(const state&) { return std::nullopt; }
+std::optional<timestamp> next_deadline(const state&) {
+  return std::nullopt;
+}
 
 }  // namespace orrery::model::asset

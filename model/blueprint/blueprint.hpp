@@ -43,7 +43,8 @@ struct set_deprecated {
 struct remove_blueprint {};
 struct read_blueprint {};
 
-using order = std::variant<create_blueprint, save_draft, discard_draft, publish, set_deprecated, remove_blueprint, read_blueprint>;
+using order = std::variant<create_blueprint, save_draft, discard_draft, publish, set_deprecated,
+                           remove_blueprint, read_blueprint>;
 struct command {
   order what;
   std::string actor;
@@ -71,7 +72,8 @@ struct deprecated_set {
   bool deprecated;
   timestamp at;
 };
-using event = std::variant<created, draft_saved, draft_discarded, published, removed, deprecated_set>;
+using event =
+    std::variant<created, draft_saved, draft_discarded, published, removed, deprecated_set>;
 
 struct state {
   bool exists = false;

@@ -8,7 +8,8 @@ namespace {
 struct notes {
   std::vector<finding>& out;
   void breaking(std::string where, std::string detail) {
-    out.push_back({change_class::breaking, {std::move(where), "breaking_change", std::move(detail)}});
+    out.push_back(
+        {change_class::breaking, {std::move(where), "breaking_change", std::move(detail)}});
   }
   void risky(std::string where, std::string detail) {
     out.push_back({change_class::risky, {std::move(where), "risky_change", std::move(detail)}});
@@ -22,7 +23,8 @@ bool is_narrower(const std::optional<T>& before, const std::optional<T>& after, 
   return !before || (upper ? *after < *before : *after > *before);
 }
 
-void compare_types(const type_spec& before, const type_spec& after, const std::string& where, notes& n) {
+void compare_types(const type_spec& before, const type_spec& after, const std::string& where,
+                   notes& n) {
   if (before.type != after.type || before.enum_of_strings != after.enum_of_strings) {
     n.breaking(where, "its type changes");
     return;
@@ -32,10 +34,12 @@ void compare_types(const type_spec& before, const type_spec& after, const std::s
   if (is_narrower(before.max_length, after.max_length, true))
     n.risky(where, "its greatest length falls");
   for (const auto& [key, label] : before.entries)
-    if (std::none_of(after.entries.begin(), after.entries.end(), [&, k = std::string_view{key}](const auto& e) { return e.first == k; }))
+    if (std::none_of(after.entries.begin(), after.entries.end(),
+                     [&, k = std::string_view{key}](const auto& e) { return e.first == k; }))
       n.risky(where, "the enumeration loses the key " + key);
   for (const auto& field : before.fields) {
-    const auto same = std::find_if(after.fields.begin(), after.fields.end(), [&](const auto& f) { return f.id == field.id; });
+    const auto same = std::find_if(after.fields.begin(), after.fields.end(),
+                                   [&](const auto& f) { return f.id == field.id; });
     if (same == after.fields.end())
       n.breaking(where + "/" + field.id, "the member goes");
     else
@@ -45,10 +49,12 @@ void compare_types(const type_spec& before, const type_spec& after, const std::s
     compare_types(*before.items, *after.items, where + "/items", n);
 }
 
-void compare_parameters(const std::vector<parameter_spec>& before, const std::vector<parameter_spec>& after,
-                        const std::string& where, notes& n) {
+void compare_parameters(const std::vector<parameter_spec>& before,
+                        const std::vector<parameter_spec>& after, const std::string& where,
+                        notes& n) {
   for (const auto& p : before) {
-    const auto same = std::find_if(after.begin(), after.end(), [&](const auto& x) { return x.id == p.id; });
+    const auto same =
+        std::find_if(after.begin(), after.end(), [&](const auto& x) { return x.id == p.id; });
     if (same == after.end())
       n.breaking(where + "/" + p.id, "the parameter goes");
     else
@@ -72,7 +78,9 @@ std::vector<finding> compare(const thing_model& before, const thing_model& after
     if (p.has_quality != same->has_quality)
       n.breaking(where, "whether it has a quality changes");
     if (p.signal != same->signal) {
-      const auto counts = [](signal_kind s) { return s == signal_kind::discrete || s == signal_kind::pulse; };
+      const auto counts = [](signal_kind s) {
+        return s == signal_kind::discrete || s == signal_kind::pulse;
+      };
       if (counts(p.signal) || counts(same->signal))
         n.breaking(where, "its signal kind changes");
       else

@@ -38,7 +38,8 @@ auto fields_of(X& x) {
 }
 template <field_of<state> X>
 auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.organisation, x.model_id, x.draft, x.revisions, x.deprecated, x.created_at, x.updated_at, x.revision);
+  return std::tie(x.exists, x.deleted, x.organisation, x.model_id, x.draft, x.revisions,
+                  x.deprecated, x.created_at, x.updated_at, x.revision);
 }
 
 namespace {
@@ -47,13 +48,17 @@ constexpr std::uint8_t version = 1;
 
 }  // namespace
 
-std::string encode_events(const std::vector<event>& events) { return encode_event_list(version, events); }
+std::string encode_events(const std::vector<event>& events) {
+  return encode_event_list(version, events);
+}
 
 result<std::vector<event>> decode_events(std::string_view bytes) {
   return decode_event_list<event>(version, bytes, "blueprint");
 }
 
-std::string encode_state(const state& s, std::uint64_t revision) { return encode_snapshot(version, s, revision); }
+std::string encode_state(const state& s, std::uint64_t revision) {
+  return encode_snapshot(version, s, revision);
+}
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   return decode_snapshot(version, bytes, s, "blueprint");

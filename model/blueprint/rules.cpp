@@ -19,36 +19,44 @@ decision then(const state& s, event e, const surroundings& around) {
 status check_draft(const value& document, const std::string& model_id) {
   const auto* id = document.find("id");
   if (!document.is_object() || !id || !id->is_string() || id->as_string() != model_id)
-    return failure{errc::invalid_argument, "model_invalid", "the document's id must be " + model_id,
+    return failure{errc::invalid_argument,
+                   "model_invalid",
+                   "the document's id must be " + model_id,
                    {{"/id", "type_mismatch", "expected " + model_id}}};
   return {};
 }
 
-result<decision> decide_on(const state& s, const command&, const create_blueprint& c, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const create_blueprint& c,
+                           const surroundings& around) {
   if (s.exists)
     return refused(errc::already_exists, "model_exists", "model " + c.model_id + " exists");
   if (!is_valid_key(c.model_id, 1, 64))
-    return refused(errc::invalid_argument, "model_invalid", "a model id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
+    return refused(errc::invalid_argument, "model_invalid",
+                   "a model id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
   if (auto ok = check_draft(c.document, c.model_id); !ok)
     return ok.error();
   return then(s, created{c, around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const save_draft& d, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const save_draft& d,
+                           const surroundings& around) {
   if (auto ok = check_draft(d.document, s.model_id); !ok)
     return ok.error();
   return then(s, draft_saved{d.document, around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const discard_draft&, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const discard_draft&,
+                           const surroundings& around) {
   if (!s.draft)
     return refused(errc::not_found, "draft_unknown", "model " + s.model_id + " has no draft");
   return then(s, draft_discarded{around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command& c, const publish& p, const surroundings& around) {
+result<decision> decide_on(const state& s, const command& c, const publish& p,
+                           const surroundings& around) {
   if (!s.draft)
-    return refused(errc::conflict, "draft_unknown", "model " + s.model_id + " has no draft to publish");
+    return refused(errc::conflict, "draft_unknown",
+                   "model " + s.model_id + " has no draft to publish");
   auto after = thing_model::compile(*s.draft);
   if (!after)
     return after.error();
@@ -60,7 +68,8 @@ result<decision> decide_on(const state& s, const command& c, const publish& p, c
         problems.push_back(std::move(f.what));
       if (!problems.empty())
         return failure{errc::conflict, "breaking_change",
-                       "products use the model and the change is not compatible; publish with force if it is meant",
+                       "products use the model and the change is not compatible; publish with "
+                       "force if it is meant",
                        std::move(problems)};
     }
   }
@@ -68,17 +77,20 @@ result<decision> decide_on(const state& s, const command& c, const publish& p, c
   return then(s, published{{number, *s.draft, p.note, around.now, c.actor}}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const set_deprecated& d, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const set_deprecated& d,
+                           const surroundings& around) {
   return then(s, deprecated_set{d.deprecated, around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const remove_blueprint&, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const remove_blueprint&,
+                           const surroundings& around) {
   if (around.products > 0)
     return refused(errc::conflict, "model_in_use", "products use the model " + s.model_id);
   return then(s, removed{around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const read_blueprint&, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const read_blueprint&,
+                           const surroundings& around) {
   return decision{{}, blueprint_snapshot{around.self, std::make_shared<const state>(s)}};
 }
 
@@ -125,8 +137,12 @@ void apply(state& s, const event& e) {
   ++s.revision;
 }
 
-std::vector<effect> effects(const state&, const event&) { return {}; }
+std::vector<effect> effects(const state&, const event&) {
+  return {};
+}
 
-std::optional<timestamp> next_deadline(const state&) { return std::nullopt; }
+std::optional<timestamp> next_deadline(const state&) {
+  return std::nullopt;
+}
 
 }  // namespace orrery::model::blueprint

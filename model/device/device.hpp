@@ -34,21 +34,27 @@ struct latest_point {
 /// protocol has them).
 struct command_record {
   enum class state_code : std::uint8_t {
-    queued = 1, cancelled = 2, expired = 3, sent = 4, succeeded = 5, failed = 6, timed_out = 7
+    queued = 1,
+    cancelled = 2,
+    expired = 3,
+    sent = 4,
+    succeeded = 5,
+    failed = 6,
+    timed_out = 7
   };
   enum class form : std::uint8_t { service = 0, points = 1 };
   entity_id id;
   form type = form::service;
   std::string element;  // service id; empty for points
   object input;
-  std::string actor;    // who asked
+  std::string actor;  // who asked
   milliseconds timeout{30'000};
   milliseconds pending_ttl{0};
   state_code state = state_code::queued;
   timestamp created_at, sent_at{}, finished_at{};
   std::string downlink_id;  // set when sent
   waiter_ref waiter;
-  int code = 0;             // the device's answer
+  int code = 0;  // the device's answer
   value output;
   std::string message;
   std::optional<value> late_reply;
@@ -139,10 +145,11 @@ struct read_samples {
   timestamp from, to;
 };
 
-using order = std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
-                           connect, disconnect, session_lost, report_points, report_event,
-                           change_attributes, change_tags, send_command, complete_command,
-                           cancel_commands, time_passed, read_device, read_latest, read_samples>;
+using order =
+    std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
+                 connect, disconnect, session_lost, report_points, report_event, change_attributes,
+                 change_tags, send_command, complete_command, cancel_commands, time_passed,
+                 read_device, read_latest, read_samples>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -153,7 +160,8 @@ struct command {
   std::optional<std::uint64_t> expected_revision;  // If-Match
 };
 
-// ---- events: journaled, numbered for ever --------------------------------------------------------
+// ---- events: journaled, numbered for ever
+// --------------------------------------------------------
 
 struct registered {
   register_device as;
@@ -223,12 +231,13 @@ struct late_reply_noted {
   command_record what;
 };
 
-using event = std::variant<registered, updated, admin_state_set, removed, secret_set, connected,
-                           disconnected, points_accepted, event_raised, attributes_changed,
-                           tags_changed, command_queued, command_sent, command_finished,
-                           late_reply_noted>;
+using event =
+    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
+                 command_sent, command_finished, late_reply_noted>;
 
-// ---- state ---------------------------------------------------------------------------------------
+// ---- state
+// ---------------------------------------------------------------------------------------
 
 struct connection_state {
   bool online = false;
@@ -243,7 +252,7 @@ struct connection_state {
 
 /// What is in the `latest` and `series` families, and not in the snapshot of the entity.
 struct telemetry {
-  std::vector<latest_point> latest;                          // sorted by id
+  std::vector<latest_point> latest;                             // sorted by id
   std::vector<std::shared_ptr<const points_accepted>> unsaved;  // in order of acceptance
   std::size_t unsaved_points = 0;
 };
@@ -265,8 +274,8 @@ struct state {
   std::uint64_t session_epoch = 0;
   std::uint64_t downlinks = 0;  // last downlink id given
   timestamp last_online{}, last_offline{}, last_data{};
-  std::vector<command_record> commands;       // queued or sent, in order; the sent one is first
-  std::vector<command_record> timed_out;      // the last few, so that a late reply finds its record
+  std::vector<command_record> commands;   // queued or sent, in order; the sent one is first
+  std::vector<command_record> timed_out;  // the last few, so that a late reply finds its record
   device::telemetry telemetry;
 };
 
@@ -276,7 +285,8 @@ std::string secret_owner(const device_name& name);
 /// "inactive", "online", "offline" or "disabled".
 std::string_view status_of(const state& s);
 
-// ---- replies -------------------------------------------------------------------------------------
+// ---- replies
+// -------------------------------------------------------------------------------------
 
 struct done {};
 struct connection_granted {
@@ -303,8 +313,8 @@ struct commands_cancelled {
 struct points_taken {
   std::vector<problem> dropped;
 };
-using reply = std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
-                           command_accepted, commands_cancelled, points_taken>;
+using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
+                           unsaved_samples, command_accepted, commands_cancelled, points_taken>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {
@@ -343,7 +353,8 @@ std::optional<timestamp> next_deadline(const state& s);
 /// True for events that touch telemetry alone: they are materialised by checkpoints.
 bool is_telemetry(const event& e);
 
-// ---- bytes: versioned, held by golden files ------------------------------------------------------
+// ---- bytes: versioned, held by golden files
+// ------------------------------------------------------
 
 std::string encode_events(const std::vector<event>& events);
 result<std::vector<event>> decode_events(std::string_view bytes);

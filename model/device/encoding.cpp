@@ -12,12 +12,14 @@ namespace orrery::model::device {
 
 template <field_of<command_record> X>
 auto fields_of(X& x) {
-  return std::tie(x.id, x.type, x.element, x.input, x.actor, x.timeout, x.pending_ttl, x.state, x.created_at,
-                  x.sent_at, x.finished_at, x.downlink_id, x.waiter, x.code, x.output, x.message, x.late_reply);
+  return std::tie(x.id, x.type, x.element, x.input, x.actor, x.timeout, x.pending_ttl, x.state,
+                  x.created_at, x.sent_at, x.finished_at, x.downlink_id, x.waiter, x.code, x.output,
+                  x.message, x.late_reply);
 }
 template <field_of<register_device> X>
 auto fields_of(X& x) {
-  return std::tie(x.name, x.organisation, x.display_name, x.description, x.timezone, x.secret, x.attributes, x.tags);
+  return std::tie(x.name, x.organisation, x.display_name, x.description, x.timezone, x.secret,
+                  x.attributes, x.tags);
 }
 template <field_of<update_device> X>
 auto fields_of(X& x) {
@@ -93,10 +95,11 @@ auto fields_of(X& x) {
 }
 template <field_of<state> X>
 auto fields_of(X& s) {
-  return std::tie(s.exists, s.deleted, s.name, s.organisation, s.display_name, s.description, s.timezone, s.admin,
-                  s.admin_reason, s.created_at, s.updated_at, s.activated_at, s.secret, s.old_secret,
-                  s.old_secret_until, s.attributes, s.tags, s.connection, s.session_epoch, s.downlinks,
-                  s.last_online, s.last_offline, s.commands, s.timed_out);
+  return std::tie(s.exists, s.deleted, s.name, s.organisation, s.display_name, s.description,
+                  s.timezone, s.admin, s.admin_reason, s.created_at, s.updated_at, s.activated_at,
+                  s.secret, s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
+                  s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
+                  s.timed_out);
 }
 
 namespace {
@@ -104,18 +107,23 @@ namespace {
 constexpr std::uint8_t version = 1;
 
 failure damaged(std::string_view what) {
-  return {errc::corrupted, "device " + std::string{what} + " does not decode: damaged, or of a newer version"};
+  return {errc::corrupted,
+          "device " + std::string{what} + " does not decode: damaged, or of a newer version"};
 }
 
 }  // namespace
 
-std::string encode_events(const std::vector<event>& events) { return encode_event_list(version, events); }
+std::string encode_events(const std::vector<event>& events) {
+  return encode_event_list(version, events);
+}
 
 result<std::vector<event>> decode_events(std::string_view bytes) {
   return decode_event_list<event>(version, bytes, "device");
 }
 
-std::string encode_state(const state& s, std::uint64_t revision) { return encode_snapshot(version, s, revision); }
+std::string encode_state(const state& s, std::uint64_t revision) {
+  return encode_snapshot(version, s, revision);
+}
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   return decode_snapshot(version, bytes, s, "device");
@@ -143,7 +151,9 @@ result<std::uint64_t> decode_latest(std::string_view bytes, telemetry& t, timest
   return revision;
 }
 
-std::string encode_command(const command_record& c) { return write_versioned(version, c); }
+std::string encode_command(const command_record& c) {
+  return write_versioned(version, c);
+}
 
 result<command_record> decode_command(std::string_view bytes) {
   auto c = command_record{};

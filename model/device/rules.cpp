@@ -13,12 +13,13 @@ struct overloaded : Fs... {
   using Fs::operator()...;
 };
 
-
 result<decision> refused(errc code, std::string_view reason, std::string detail) {
   return failure{code, reason, std::move(detail)};
 }
 
-std::string label(const state& s) { return s.name.product_key + "/" + s.name.device_key; }
+std::string label(const state& s) {
+  return s.name.product_key + "/" + s.name.device_key;
+}
 
 decision only(event e, reply answer = done{}) {
   auto d = decision{{}, std::move(answer)};
@@ -27,22 +28,25 @@ decision only(event e, reply answer = done{}) {
 }
 
 const command_record* outstanding(const state& s) {
-  return !s.commands.empty() && s.commands.front().state == command_record::state_code::sent ? &s.commands.front()
-                                                                                            : nullptr;
+  return !s.commands.empty() && s.commands.front().state == command_record::state_code::sent
+             ? &s.commands.front()
+             : nullptr;
 }
 
 /// The event that sends the next waiting command, if the device is there and nothing is under way.
 void send_next(const state& s, timestamp now, std::vector<event>& events) {
   if (!s.connection.online || outstanding(s))
     return;
-  const auto next = std::find_if(s.commands.begin(), s.commands.end(), [&](const command_record& c) {
-    return c.state == command_record::state_code::queued &&
-           (c.pending_ttl.count() == 0 || c.created_at + c.pending_ttl > now);
-  });
+  const auto next =
+      std::find_if(s.commands.begin(), s.commands.end(), [&](const command_record& c) {
+        return c.state == command_record::state_code::queued &&
+               (c.pending_ttl.count() == 0 || c.created_at + c.pending_ttl > now);
+      });
   if (next == s.commands.end())
     return;
   // Decimal digits, unique per device for ever: ms of the clock, but always above the last one.
-  const auto number = std::max<std::uint64_t>(static_cast<std::uint64_t>(to_ms(now)), s.downlinks + 1);
+  const auto number =
+      std::max<std::uint64_t>(static_cast<std::uint64_t>(to_ms(now)), s.downlinks + 1);
   events.push_back(command_sent{next->id, std::to_string(number), now});
 }
 
@@ -58,7 +62,8 @@ void send_next_after(const state& s, timestamp now, std::vector<event>& events) 
   send_next(ahead, now, events);
 }
 
-command_finished finish(command_record c, command_record::state_code as, timestamp now, std::string message) {
+command_finished finish(command_record c, command_record::state_code as, timestamp now,
+                        std::string message) {
   c.state = as;
   c.finished_at = now;
   c.message = std::move(message);
@@ -99,7 +104,8 @@ result<decision> decide_on(const state& s, const register_device& r, const surro
 result<decision> decide_on(const state& s, const update_device& u, const surroundings& around) {
   auto changes = u;
   if (!u.attributes.empty()) {
-    auto checked = around.product.model ? around.product.model->check_attributes(u.attributes, thing_model::side::cloud)
+    auto checked = around.product.model ? around.product.model->check_attributes(
+                                              u.attributes, thing_model::side::cloud)
                                         : result<object>{u.attributes};
     if (!checked)
       return checked.error();
@@ -119,7 +125,8 @@ result<decision> decide_on(const state& s, const update_device& u, const surroun
 result<decision> decide_on(const state& s, const set_admin_state& a, const surroundings& around) {
   if (s.admin == a.wanted)
     return refused(errc::conflict, "state_conflict",
-                   label(s) + (a.wanted == admin_state::enabled ? " is enabled already" : " is disabled already"));
+                   label(s) + (a.wanted == admin_state::enabled ? " is enabled already"
+                                                                : " is disabled already"));
   auto d = only(admin_state_set{a.wanted, a.reason, around.now});
   if (a.wanted == admin_state::disabled && s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "disabled", around.now});
@@ -129,7 +136,8 @@ result<decision> decide_on(const state& s, const set_admin_state& a, const surro
 result<decision> decide_on(const state& s, const remove_device&, const surroundings& around) {
   auto d = decision{};
   for (const auto& c : s.commands)
-    d.events.push_back(finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
+    d.events.push_back(
+        finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "deleted", around.now});
   d.events.push_back(removed{around.now});
@@ -143,7 +151,8 @@ result<decision> decide_on(const state& s, const reset_secret& r, const surround
   return d;
 }
 
-bool secret_proves(const sealed_secret& sealed, const connect& c, const state& s, const surroundings& around) {
+bool secret_proves(const sealed_secret& sealed, const connect& c, const state& s,
+                   const surroundings& around) {
   const auto secret = around.keys.open(sealed, secret_owner(s.name));
   return secret && proves(c.proof, s.name, *secret);
 }
@@ -160,15 +169,18 @@ result<decision> decide_on(const state& s, const connect& c, const surroundings&
   if (s.admin == admin_state::disabled)
     return refused(errc::forbidden, "device_disabled", label(s) + " is disabled");
   if (around.product.requires_certificate)
-    return refused(errc::forbidden, "certificate_required", label(s) + ": its product demands a client certificate");
+    return refused(errc::forbidden, "certificate_required",
+                   label(s) + ": its product demands a client certificate");
   if (!around.product.direct_access)
-    return refused(errc::forbidden, "direct_login_forbidden", label(s) + " connects through its gateway only");
+    return refused(errc::forbidden, "direct_login_forbidden",
+                   label(s) + " connects through its gateway only");
   auto session = c.session;
   session.epoch = s.session_epoch + 1;
   auto d = decision{{}, connection_granted{around.self, session.epoch, s.organisation}};
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
-  d.events.push_back(connected{session, c.protocol, c.address, c.secure, !s.activated_at, around.now});
+  d.events.push_back(
+      connected{session, c.protocol, c.address, c.secure, !s.activated_at, around.now});
   send_next_after(s, around.now, d.events);
   return d;
 }
@@ -178,7 +190,8 @@ decision leave(const state& s, std::string_view reason, timestamp now) {
   d.events.push_back(disconnected{s.connection.session, std::string{reason}, now});
   for (const auto& c : s.commands)
     if (c.pending_ttl.count() == 0)  // an immediate command needs the device to be there
-      d.events.push_back(finish(c, command_record::state_code::failed, now, "the device went offline"));
+      d.events.push_back(
+          finish(c, command_record::state_code::failed, now, "the device went offline"));
   return d;
 }
 
@@ -194,10 +207,12 @@ result<decision> decide_on(const state& s, const session_lost& l, const surround
 
 result<decision> decide_on(const state& s, const report_points& r, const surroundings& around) {
   if (!around.product.model)
-    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
+    return refused(errc::unavailable, "model_missing",
+                   label(s) + ": its product has no published model");
   const auto& model = *around.product.model;
-  const auto mode = r.skip_invalid && around.product.mode == validation::strict ? validation::lenient
-                                                                                : around.product.mode;
+  const auto mode = r.skip_invalid && around.product.mode == validation::strict
+                        ? validation::lenient
+                        : around.product.mode;
   auto accepted = points_accepted{{}, r.backfill, around.now};
   accepted.samples.reserve(r.samples.size());
   auto taken = points_taken{};
@@ -223,7 +238,8 @@ result<decision> decide_on(const state&, const report_event& r, const surroundin
     return output.error();
   const auto* spec = around.product.model->find_event(r.event);
   const auto level = spec ? static_cast<std::uint8_t>(spec->level) : std::uint8_t{0};
-  return only(event_raised{r.event, level, std::move(*output), r.time.value_or(around.now), around.now});
+  return only(
+      event_raised{r.event, level, std::move(*output), r.time.value_or(around.now), around.now});
 }
 
 result<decision> decide_on(const state& s, const change_attributes& a, const surroundings& around) {
@@ -232,7 +248,8 @@ result<decision> decide_on(const state& s, const change_attributes& a, const sur
   if (a.changes.empty())
     return decision{};
   if (!around.product.model)
-    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
+    return refused(errc::unavailable, "model_missing",
+                   label(s) + ": its product has no published model");
   auto checked = around.product.model->check_attributes(a.changes, a.side);
   if (!checked)
     return checked.error();
@@ -241,9 +258,9 @@ result<decision> decide_on(const state& s, const change_attributes& a, const sur
 
 bool is_tag_key(std::string_view key) {
   return !key.empty() && key.size() <= 50 && std::all_of(key.begin(), key.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-                  c == '-' || c == '/';
-         });
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+           c == '-' || c == '/';
+  });
 }
 
 result<decision> decide_on(const state& s, const change_tags& t, const surroundings& around) {
@@ -252,10 +269,12 @@ result<decision> decide_on(const state& s, const change_tags& t, const surroundi
     if (!is_tag_key(key))
       wrong.push_back({key, "tag_invalid", "a tag key is 1 to 50 characters of A-Z a-z 0-9 _ - /"});
     else if (v && (v->size() > 200 || (!v->empty() && (v->front() == ' ' || v->back() == ' '))))
-      wrong.push_back({key, "tag_invalid", "a tag value is at most 200 characters without a blank at either end"});
+      wrong.push_back({key, "tag_invalid",
+                       "a tag value is at most 200 characters without a blank at either end"});
   }
   if (!wrong.empty())
-    return failure{errc::invalid_argument, "tag_invalid", "tags that cannot be kept", std::move(wrong)};
+    return failure{errc::invalid_argument, "tag_invalid", "tags that cannot be kept",
+                   std::move(wrong)};
   auto after = t.replace ? std::map<std::string, std::string>{} : s.tags;
   for (const auto& [key, v] : t.changes)
     if (v)
@@ -276,19 +295,23 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
   if (!s.activated_at)
     return refused(errc::conflict, "device_inactive", label(s) + " has never been online");
   if (!around.product.model)
-    return refused(errc::unavailable, "model_missing", label(s) + ": its product has no published model");
-  auto input = c.type == command_record::form::service ? around.product.model->check_input(c.element, c.input)
-                                                       : around.product.model->check_writes(c.input);
+    return refused(errc::unavailable, "model_missing",
+                   label(s) + ": its product has no published model");
+  auto input = c.type == command_record::form::service
+                   ? around.product.model->check_input(c.element, c.input)
+                   : around.product.model->check_writes(c.input);
   if (!input)
     return input.error();
   c.input = std::move(*input);
   c.created_at = around.now;
   c.state = command_record::state_code::queued;
   if (!s.connection.online && c.pending_ttl.count() == 0)
-    return refused(errc::conflict, "device_offline", label(s) + " is offline and the command may not wait");
+    return refused(errc::conflict, "device_offline",
+                   label(s) + " is offline and the command may not wait");
   if (s.commands.size() >= around.max_queued_commands)
     return refused(errc::conflict, "queue_full",
-                   label(s) + " has " + std::to_string(s.commands.size()) + " commands waiting, which is the limit");
+                   label(s) + " has " + std::to_string(s.commands.size()) +
+                       " commands waiting, which is the limit");
   auto d = decision{{}, command_accepted{c}};
   d.events.push_back(command_queued{std::move(c)});
   send_next_after(s, around.now, d.events);
@@ -298,11 +321,12 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
 result<decision> decide_on(const state& s, const complete_command& c, const surroundings& around) {
   const auto* sent = outstanding(s);
   if (!sent || sent->downlink_id != c.downlink_id) {
-    const auto late = std::find_if(s.timed_out.begin(), s.timed_out.end(), [&](const command_record& r) {
-      return r.downlink_id == c.downlink_id && !r.late_reply;
-    });
+    const auto late = std::find_if(
+        s.timed_out.begin(), s.timed_out.end(),
+        [&](const command_record& r) { return r.downlink_id == c.downlink_id && !r.late_reply; });
     if (late == s.timed_out.end())
-      return refused(errc::not_found, "command_unknown", label(s) + ": no command waits for the answer " + c.downlink_id);
+      return refused(errc::not_found, "command_unknown",
+                     label(s) + ": no command waits for the answer " + c.downlink_id);
     auto noted = *late;
     noted.late_reply = c.output;
     return only(late_reply_noted{std::move(noted)});
@@ -312,12 +336,13 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
     // A reply is never lost: what does not fit the model is kept, with a warning.
     const auto wrong = around.product.model->check_output(sent->element, c.output.as_object());
     if (!wrong.empty())
-      message += (message.empty() ? "" : "; ") + std::string{"output does not fit the model: "} + wrong.front().where +
-                 ": " + wrong.front().detail;
+      message += (message.empty() ? "" : "; ") + std::string{"output does not fit the model: "} +
+                 wrong.front().where + ": " + wrong.front().detail;
   }
   const auto ok = c.code == 0 || c.code == 200;
-  auto over = finish(*sent, ok ? command_record::state_code::succeeded : command_record::state_code::failed,
-                     around.now, std::move(message));
+  auto over =
+      finish(*sent, ok ? command_record::state_code::succeeded : command_record::state_code::failed,
+             around.now, std::move(message));
   over.what.code = c.code;
   over.what.output = c.output;
   auto d = only(std::move(over));
@@ -331,10 +356,12 @@ result<decision> decide_on(const state& s, const cancel_commands& c, const surro
   for (const auto& waiting : s.commands)
     if (waiting.state == command_record::state_code::queued && (!c.id || *c.id == waiting.id)) {
       cancelled.ids.push_back(waiting.id);
-      d.events.push_back(finish(waiting, command_record::state_code::cancelled, around.now, "cancelled"));
+      d.events.push_back(
+          finish(waiting, command_record::state_code::cancelled, around.now, "cancelled"));
     }
   if (c.id && cancelled.ids.empty())
-    return refused(errc::conflict, "command_final", "command " + to_string(*c.id) + " is under way or over");
+    return refused(errc::conflict, "command_final",
+                   "command " + to_string(*c.id) + " is under way or over");
   d.answer = std::move(cancelled);
   return d;
 }
@@ -344,9 +371,11 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
   for (const auto& c : s.commands)
     if (c.state == command_record::state_code::sent) {
       if (c.sent_at + c.timeout <= around.now)
-        d.events.push_back(finish(c, command_record::state_code::timed_out, around.now, "the device did not answer in time"));
+        d.events.push_back(finish(c, command_record::state_code::timed_out, around.now,
+                                  "the device did not answer in time"));
     } else if (c.pending_ttl.count() > 0 && c.created_at + c.pending_ttl <= around.now) {
-      d.events.push_back(finish(c, command_record::state_code::expired, around.now, "not sent in time"));
+      d.events.push_back(
+          finish(c, command_record::state_code::expired, around.now, "not sent in time"));
     }
   if (!d.events.empty())
     send_next_after(s, around.now, d.events);
@@ -376,7 +405,8 @@ result<decision> decide_on(const state& s, const read_samples& r, const surround
   return decision{{}, std::move(found)};
 }
 
-// ---- apply ---------------------------------------------------------------------------------------
+// ---- apply
+// ---------------------------------------------------------------------------------------
 
 void merge(object& into, const object& changes) {
   for (const auto& [key, v] : changes)
@@ -386,7 +416,8 @@ void merge(object& into, const object& changes) {
       set_member(into, key, v);
 }
 
-void merge(std::map<std::string, std::string>& into, const std::map<std::string, std::optional<std::string>>& changes) {
+void merge(std::map<std::string, std::string>& into,
+           const std::map<std::string, std::optional<std::string>>& changes) {
   for (const auto& [key, v] : changes)
     if (v)
       into[key] = *v;
@@ -452,7 +483,9 @@ void apply_on(state& s, const disconnected& e) {
   s.last_offline = e.at;
 }
 
-void apply_on(state& s, const points_accepted& e) { apply_points(s, std::make_shared<const points_accepted>(e)); }
+void apply_on(state& s, const points_accepted& e) {
+  apply_points(s, std::make_shared<const points_accepted>(e));
+}
 
 void apply_on(state&, const event_raised&) {}
 
@@ -468,10 +501,13 @@ void apply_on(state& s, const tags_changed& e) {
   s.updated_at = e.at;
 }
 
-void apply_on(state& s, const command_queued& e) { s.commands.push_back(e.what); }
+void apply_on(state& s, const command_queued& e) {
+  s.commands.push_back(e.what);
+}
 
 void apply_on(state& s, const command_sent& e) {
-  const auto c = std::find_if(s.commands.begin(), s.commands.end(), [&](const auto& r) { return r.id == e.id; });
+  const auto c = std::find_if(s.commands.begin(), s.commands.end(),
+                              [&](const auto& r) { return r.id == e.id; });
   if (c == s.commands.end())
     return;
   c->state = command_record::state_code::sent;
@@ -531,10 +567,12 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
   auto& t = s.telemetry;
   for (const auto& one : batch->samples)
     for (const auto& p : one.points) {
-      auto at = std::lower_bound(t.latest.begin(), t.latest.end(), p.id,
-                                 [](const latest_point& l, const std::string& id) { return l.id < id; });
+      auto at =
+          std::lower_bound(t.latest.begin(), t.latest.end(), p.id,
+                           [](const latest_point& l, const std::string& id) { return l.id < id; });
       if (at == t.latest.end() || at->id != p.id)
-        at = t.latest.insert(at, latest_point{.id = p.id, .v = {}, .time = timestamp::min(), .server_time = {}});
+        at = t.latest.insert(
+            at, latest_point{.id = p.id, .v = {}, .time = timestamp::min(), .server_time = {}});
       if (one.time >= at->time) {
         at->v = p.v;
         at->quality = p.quality;
@@ -551,8 +589,10 @@ std::vector<effect> effects(const state& s, const event& e) {
   auto out = std::vector<effect>{};
   std::visit(overloaded{
                  [&](const disconnected& d) {
-                   // The session that ends by itself knows already; one that loses its right is told.
-                   for (const std::string_view lost : {"disabled", "deleted", "secret_reset", "taken_over"})
+                   // The session that ends by itself knows already; one that loses its right is
+                   // told.
+                   for (const std::string_view lost :
+                        {"disabled", "deleted", "secret_reset", "taken_over"})
                      if (d.reason == lost)
                        out.push_back(close_session{d.session, lost});
                  },
@@ -597,6 +637,8 @@ std::optional<timestamp> next_deadline(const state& s) {
   return nearest;
 }
 
-bool is_telemetry(const event& e) { return std::holds_alternative<points_accepted>(e); }
+bool is_telemetry(const event& e) {
+  return std::holds_alternative<points_accepted>(e);
+}
 
 }  // namespace orrery::model::device

@@ -1,16 +1,18 @@
-#include "model/organisation/organisation.hpp"
 #include "model/kind_encoding.hpp"
+#include "model/organisation/organisation.hpp"
 
 // The order of fields is on disk.
 namespace orrery::model::organisation {
 
 template <field_of<user> X>
 auto fields_of(X& x) {
-  return std::tie(x.login, x.name, x.roles, x.password_hash, x.failures, x.locked_until, x.created_at);
+  return std::tie(x.login, x.name, x.roles, x.password_hash, x.failures, x.locked_until,
+                  x.created_at);
 }
 template <field_of<api_key> X>
 auto fields_of(X& x) {
-  return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at, x.actor);
+  return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
+                  x.actor);
 }
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
@@ -51,13 +53,17 @@ constexpr std::uint8_t version = 1;
 
 }  // namespace
 
-std::string encode_events(const std::vector<event>& events) { return encode_event_list(version, events); }
+std::string encode_events(const std::vector<event>& events) {
+  return encode_event_list(version, events);
+}
 
 result<std::vector<event>> decode_events(std::string_view bytes) {
   return decode_event_list<event>(version, bytes, "organisation");
 }
 
-std::string encode_state(const state& s, std::uint64_t revision) { return encode_snapshot(version, s, revision); }
+std::string encode_state(const state& s, std::uint64_t revision) {
+  return encode_snapshot(version, s, revision);
+}
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   return decode_snapshot(version, bytes, s, "organisation");

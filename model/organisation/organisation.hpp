@@ -18,7 +18,7 @@ namespace orrery::model::organisation {
 struct user {
   std::string login, name;
   std::vector<std::string> roles;
-  std::string password_hash;  // argon2id, encoded
+  std::string password_hash;   // argon2id, encoded
   std::uint32_t failures = 0;  // bad passwords since the last good one
   timestamp locked_until{};
   timestamp created_at{};
@@ -62,8 +62,8 @@ struct revoke_key {
 };
 struct read_organisation {};
 
-using order = std::variant<create_organisation, update_organisation, create_user, set_password, remove_user, note_login,
-                           create_key, revoke_key, read_organisation>;
+using order = std::variant<create_organisation, update_organisation, create_user, set_password,
+                           remove_user, note_login, create_key, revoke_key, read_organisation>;
 struct command {
   order what;
   std::string actor;

@@ -21,23 +21,28 @@ decision then(const state& s, event e, const surroundings& around) {
   return d;
 }
 
-result<decision> decide_on(const state& s, const command&, const create_organisation& c, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const create_organisation& c,
+                           const surroundings& around) {
   if (s.exists)
     return refused(errc::already_exists, "org_exists", "organisation " + c.id + " exists");
   if (!is_valid_key(c.id))
-    return refused(errc::invalid_argument, "org_invalid", "an organisation's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
+    return refused(errc::invalid_argument, "org_invalid",
+                   "an organisation's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
   return then(s, created{c, around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const update_organisation& u, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const update_organisation& u,
+                           const surroundings& around) {
   return then(s, updated{u.name, around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const create_user& c, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const create_user& c,
+                           const surroundings& around) {
   if (s.find_user(c.who.login))
     return refused(errc::already_exists, "login_exists", "login " + c.who.login + " exists");
   if (!is_valid_key(c.who.login))
-    return refused(errc::invalid_argument, "login_invalid", "a login is 1 to 64 characters of A-Z a-z 0-9 . _ -");
+    return refused(errc::invalid_argument, "login_invalid",
+                   "a login is 1 to 64 characters of A-Z a-z 0-9 . _ -");
   if (s.users.size() >= max_users)
     return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 users");
   auto who = c.who;
@@ -45,7 +50,8 @@ result<decision> decide_on(const state& s, const command&, const create_user& c,
   return then(s, user_set{std::move(who)}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const set_password& p, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const set_password& p,
+                           const surroundings& around) {
   const auto* found = s.find_user(p.login);
   if (!found)
     return refused(errc::not_found, "user_unknown", "no user " + p.login);
@@ -56,13 +62,15 @@ result<decision> decide_on(const state& s, const command&, const set_password& p
   return then(s, user_set{std::move(who)}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const remove_user& r, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const remove_user& r,
+                           const surroundings& around) {
   if (!s.find_user(r.login))
     return refused(errc::not_found, "user_unknown", "no user " + r.login);
   return then(s, user_removed{r.login}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const note_login& n, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const note_login& n,
+                           const surroundings& around) {
   const auto* found = s.find_user(n.login);
   if (!found)
     return refused(errc::not_found, "user_unknown", "no user " + n.login);
@@ -81,26 +89,30 @@ result<decision> decide_on(const state& s, const command&, const note_login& n, 
   return then(s, user_set{std::move(who)}, around);
 }
 
-result<decision> decide_on(const state& s, const command& c, const create_key& k, const surroundings& around) {
+result<decision> decide_on(const state& s, const command& c, const create_key& k,
+                           const surroundings& around) {
   if (s.find_key(k.key.id))
     return refused(errc::already_exists, "key_exists", "key " + k.key.id + " exists");
   if (s.keys.size() >= max_keys)
     return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 keys");
   if (k.key.permissions.empty())
-    return refused(errc::invalid_argument, "permissions_missing", "a key needs at least one permission");
+    return refused(errc::invalid_argument, "permissions_missing",
+                   "a key needs at least one permission");
   auto key = k.key;
   key.created_at = around.now;
   key.actor = c.actor;
   return then(s, key_set{std::move(key)}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const revoke_key& r, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const revoke_key& r,
+                           const surroundings& around) {
   if (!s.find_key(r.id))
     return refused(errc::not_found, "key_unknown", "no key " + r.id);
   return then(s, key_removed{r.id}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const read_organisation&, const surroundings& around) {
+result<decision> decide_on(const state& s, const command&, const read_organisation&,
+                           const surroundings& around) {
   return decision{{}, organisation_snapshot{around.self, std::make_shared<const state>(s)}};
 }
 
@@ -110,7 +122,9 @@ void apply_on(state& s, const created& e) {
   s.name = e.as.name;
   s.created_at = e.at;
 }
-void apply_on(state& s, const updated& e) { s.name = e.name; }
+void apply_on(state& s, const updated& e) {
+  s.name = e.name;
+}
 void apply_on(state& s, const user_set& e) {
   for (auto& u : s.users)
     if (u.login == e.what.login) {
@@ -122,7 +136,9 @@ void apply_on(state& s, const user_set& e) {
 void apply_on(state& s, const user_removed& e) {
   std::erase_if(s.users, [&](const user& u) { return u.login == e.login; });
 }
-void apply_on(state& s, const key_set& e) { s.keys.push_back(e.what); }
+void apply_on(state& s, const key_set& e) {
+  s.keys.push_back(e.what);
+}
 void apply_on(state& s, const key_removed& e) {
   std::erase_if(s.keys, [&](const api_key& k) { return k.id == e.id; });
 }
@@ -130,12 +146,14 @@ void apply_on(state& s, const key_removed& e) {
 }  // namespace
 
 const user* state::find_user(std::string_view login) const {
-  const auto found = std::find_if(users.begin(), users.end(), [&](const user& u) { return u.login == login; });
+  const auto found =
+      std::find_if(users.begin(), users.end(), [&](const user& u) { return u.login == login; });
   return found == users.end() ? nullptr : &*found;
 }
 
 const api_key* state::find_key(std::string_view key_id) const {
-  const auto found = std::find_if(keys.begin(), keys.end(), [&](const api_key& k) { return k.id == key_id; });
+  const auto found =
+      std::find_if(keys.begin(), keys.end(), [&](const api_key& k) { return k.id == key_id; });
   return found == keys.end() ? nullptr : &*found;
 }
 
@@ -150,18 +168,23 @@ void apply(state& s, const event& e) {
   ++s.revision;
 }
 
-std::vector<effect> effects(const state&, const event&) { return {}; }
+std::vector<effect> effects(const state&, const event&) {
+  return {};
+}
 
-std::optional<timestamp> next_deadline(const state&) { return std::nullopt; }
+std::optional<timestamp> next_deadline(const state&) {
+  return std::nullopt;
+}
 
 const std::vector<std::string>& permissions_of(std::string_view role) {
   static const auto none = std::vector<std::string>{};
   static const auto admin = std::vector<std::string>{"*"};
-  static const auto operate = std::vector<std::string>{"model:read", "product:read", "device:*", "topology:*", "group:*",
-                                                       "data:read", "data:write", "event:*", "tree:*", "asset:*",
-                                                       "stats:read", "sub:*"};
-  static const auto view = std::vector<std::string>{"model:read", "product:read", "device:read", "topology:read", "data:read",
-                                                    "tree:read", "asset:read", "stats:read", "sub:read"};
+  static const auto operate = std::vector<std::string>{
+      "model:read", "product:read", "device:*", "topology:*", "group:*",    "data:read",
+      "data:write", "event:*",      "tree:*",   "asset:*",    "stats:read", "sub:*"};
+  static const auto view = std::vector<std::string>{"model:read",    "product:read", "device:read",
+                                                    "topology:read", "data:read",    "tree:read",
+                                                    "asset:read",    "stats:read",   "sub:read"};
   if (role == "admin")
     return admin;
   if (role == "operator")
@@ -172,7 +195,8 @@ const std::vector<std::string>& permissions_of(std::string_view role) {
 bool permits(const std::vector<std::string>& permissions, std::string_view wanted) {
   const auto area = wanted.substr(0, wanted.find(':') + 1);
   return std::any_of(permissions.begin(), permissions.end(), [&](const std::string& p) {
-    return p == "*" || p == wanted || (p.size() == area.size() + 1 && p.starts_with(area) && p.back() == '*');
+    return p == "*" || p == wanted ||
+           (p.size() == area.size() + 1 && p.starts_with(area) && p.back() == '*');
   });
 }
 

@@ -26,15 +26,15 @@ struct create_product {
   std::string product_key;
   std::string organisation;
   std::string name, description;
-  std::string model;                   // id of the thing model in the organisation
-  std::uint64_t pinned_revision = 0;   // 0: the latest
+  std::string model;                  // id of the thing model in the organisation
+  std::uint64_t pinned_revision = 0;  // 0: the latest
   node_type node = node_type::device;
   access_mode access = access_mode::direct;
   data_format format = data_format::json;
   authentication auth = authentication::secret;
   bool dynamic_activation = false;
-  std::uint8_t sign_methods = 1;       // bit n: sign_method n
-  std::optional<validation> mode;      // overrides the model's own
+  std::uint8_t sign_methods = 1;   // bit n: sign_method n
+  std::optional<validation> mode;  // overrides the model's own
   std::map<std::string, std::string> tags;
   sealed_secret secret;
 };
@@ -54,7 +54,8 @@ struct reset_product_secret {
 };
 struct read_product {};
 
-using order = std::variant<create_product, update_product, remove_product, reset_product_secret, read_product>;
+using order = std::variant<create_product, update_product, remove_product, reset_product_secret,
+                           read_product>;
 struct command {
   order what;
   std::string actor;

@@ -20,29 +20,36 @@ result<decision> decide_on(const state& s, const create_product& c, const surrou
   if (s.exists)
     return refused(errc::already_exists, "product_exists", "product " + c.product_key + " exists");
   if (!is_valid_key(c.product_key, 1, 20))
-    return refused(errc::invalid_argument, "product_key_invalid", "a product key is 1 to 20 characters of A-Z a-z 0-9 . _ -");
+    return refused(errc::invalid_argument, "product_key_invalid",
+                   "a product key is 1 to 20 characters of A-Z a-z 0-9 . _ -");
   if (c.name.empty() || c.name.size() > 256)
-    return refused(errc::invalid_argument, "name_invalid", "a product's name is 1 to 64 characters");
+    return refused(errc::invalid_argument, "name_invalid",
+                   "a product's name is 1 to 64 characters");
   if (c.sign_methods == 0 || c.sign_methods > 7)
-    return refused(errc::invalid_argument, "sign_methods_invalid", "a product allows at least one of sha256, sha1, md5");
+    return refused(errc::invalid_argument, "sign_methods_invalid",
+                   "a product allows at least one of sha256, sha1, md5");
   return then(s, created{c, around.now}, around);
 }
 
 result<decision> decide_on(const state& s, const update_product& u, const surroundings& around) {
   if (u.name && (u.name->empty() || u.name->size() > 256))
-    return refused(errc::invalid_argument, "name_invalid", "a product's name is 1 to 64 characters");
+    return refused(errc::invalid_argument, "name_invalid",
+                   "a product's name is 1 to 64 characters");
   if (u.sign_methods && (*u.sign_methods == 0 || *u.sign_methods > 7))
-    return refused(errc::invalid_argument, "sign_methods_invalid", "a product allows at least one of sha256, sha1, md5");
+    return refused(errc::invalid_argument, "sign_methods_invalid",
+                   "a product allows at least one of sha256, sha1, md5");
   return then(s, updated{u, around.now}, around);
 }
 
 result<decision> decide_on(const state& s, const remove_product&, const surroundings& around) {
   if (around.devices > 0)
-    return refused(errc::conflict, "product_has_devices", "product " + s.product_key + " still has devices");
+    return refused(errc::conflict, "product_has_devices",
+                   "product " + s.product_key + " still has devices");
   return then(s, removed{around.now}, around);
 }
 
-result<decision> decide_on(const state& s, const reset_product_secret& r, const surroundings& around) {
+result<decision> decide_on(const state& s, const reset_product_secret& r,
+                           const surroundings& around) {
   return then(s, secret_set{r.secret, around.now}, around);
 }
 
@@ -115,10 +122,16 @@ void apply(state& s, const event& e) {
   ++s.revision;
 }
 
-std::vector<effect> effects(const state&, const event&) { return {}; }
+std::vector<effect> effects(const state&, const event&) {
+  return {};
+}
 
-std::optional<timestamp> next_deadline(const state&) { return std::nullopt; }
+std::optional<timestamp> next_deadline(const state&) {
+  return std::nullopt;
+}
 
-std::string secret_owner(const std::string& product_key) { return "product-secret:" + product_key; }
+std::string secret_owner(const std::string& product_key) {
+  return "product-secret:" + product_key;
+}
 
 }  // namespace orrery::model::product

@@ -7,8 +7,20 @@ using model::errc;
 using model::failure;
 
 enum type : unsigned {
-  t_connect = 1, t_connack, t_publish, t_puback, t_pubrec, t_pubrel, t_pubcomp, t_subscribe, t_suback, t_unsubscribe,
-  t_unsuback, t_pingreq, t_pingresp, t_disconnect
+  t_connect = 1,
+  t_connack,
+  t_publish,
+  t_puback,
+  t_pubrec,
+  t_pubrel,
+  t_pubcomp,
+  t_subscribe,
+  t_suback,
+  t_unsubscribe,
+  t_unsuback,
+  t_pingreq,
+  t_pingresp,
+  t_disconnect
 };
 
 /// Sticks at the first field that does not fit.
@@ -56,7 +68,9 @@ class reader {
   bool ok_ = true;
 };
 
-failure malformed(std::string_view reason, const char* detail) { return {errc::invalid_argument, reason, detail}; }
+failure malformed(std::string_view reason, const char* detail) {
+  return {errc::invalid_argument, reason, detail};
+}
 
 model::result<packet> decode_connect(reader in) {
   const auto name = in.text();
@@ -94,7 +108,8 @@ model::result<packet> decode_connect(reader in) {
     c.password = in.bytes();
   }
   if (!in.ok() || !in.at_end())
-    return malformed("malformed_connect", "connect: ends inside a field, or goes on after the last");
+    return malformed("malformed_connect",
+                     "connect: ends inside a field, or goes on after the last");
   return packet{c};
 }
 
@@ -160,7 +175,8 @@ model::result<packet> decode_body(unsigned type, unsigned flags, reader in) {
   if (type != t_publish && flags != expected)
     return malformed("malformed_header", "the flags of a fixed header are not what they must be");
   switch (type) {
-    case t_connect: return decode_connect(in);
+    case t_connect:
+      return decode_connect(in);
     case t_connack: {
       const auto flag = in.u8();
       const auto code = in.u8();
@@ -168,12 +184,18 @@ model::result<packet> decode_body(unsigned type, unsigned flags, reader in) {
         return malformed("malformed_ack", "connack: two bytes");
       return packet{connack{flag == 1, code}};
     }
-    case t_publish: return decode_publish(flags, in);
-    case t_puback: return decode_ack<puback>(in);
-    case t_pubrec: return decode_ack<pubrec>(in);
-    case t_pubrel: return decode_ack<pubrel>(in);
-    case t_pubcomp: return decode_ack<pubcomp>(in);
-    case t_subscribe: return decode_subscribe(in);
+    case t_publish:
+      return decode_publish(flags, in);
+    case t_puback:
+      return decode_ack<puback>(in);
+    case t_pubrec:
+      return decode_ack<pubrec>(in);
+    case t_pubrel:
+      return decode_ack<pubrel>(in);
+    case t_pubcomp:
+      return decode_ack<pubcomp>(in);
+    case t_subscribe:
+      return decode_subscribe(in);
     case t_suback: {
       auto s = suback{in.u16(), {}};
       while (!in.at_end())
@@ -182,15 +204,20 @@ model::result<packet> decode_body(unsigned type, unsigned flags, reader in) {
         return malformed("malformed_ack", "suback: a packet id and codes");
       return packet{std::move(s)};
     }
-    case t_unsubscribe: return decode_unsubscribe(in);
-    case t_unsuback: return decode_ack<unsuback>(in);
+    case t_unsubscribe:
+      return decode_unsubscribe(in);
+    case t_unsuback:
+      return decode_ack<unsuback>(in);
     case t_pingreq:
     case t_pingresp:
     case t_disconnect:
       if (!in.at_end())
         return malformed("malformed_header", "a packet without content has some");
-      return type == t_pingreq ? packet{pingreq{}} : type == t_pingresp ? packet{pingresp{}} : packet{disconnect{}};
-    default: return malformed("malformed_header", "a packet type that does not exist");
+      return type == t_pingreq    ? packet{pingreq{}}
+             : type == t_pingresp ? packet{pingresp{}}
+                                  : packet{disconnect{}};
+    default:
+      return malformed("malformed_header", "a packet type that does not exist");
   }
 }
 
@@ -223,7 +250,8 @@ struct encoder {
     body += static_cast<char>(c.protocol_level);
     auto flags = c.clean_session ? 2u : 0u;
     if (c.last_will)
-      flags |= 4u | static_cast<unsigned>(c.last_will->level) << 3 | (c.last_will->retain ? 32u : 0u);
+      flags |=
+          4u | static_cast<unsigned>(c.last_will->level) << 3 | (c.last_will->retain ? 32u : 0u);
     flags |= (c.username ? 128u : 0u) | (c.password ? 64u : 0u);
     body += static_cast<char>(flags);
     put_u16(body, c.keep_alive);
@@ -246,7 +274,8 @@ struct encoder {
   }
   void operator()(const publish& p) const {
     const auto with_id = p.level != qos::at_most_once;
-    put_header(out, t_publish, (p.dup ? 8u : 0u) | static_cast<unsigned>(p.level) << 1 | (p.retain ? 1u : 0u),
+    put_header(out, t_publish,
+               (p.dup ? 8u : 0u) | static_cast<unsigned>(p.level) << 1 | (p.retain ? 1u : 0u),
                2 + p.topic.size() + (with_id ? 2 : 0) + p.payload.size());
     put_text(out, p.topic);
     if (with_id)
@@ -310,7 +339,8 @@ model::result<std::optional<decoded>> decode(std::string_view in, std::size_t ma
   ++at;
   if (at + size > max_size)
     return failure{errc::too_large, "too_large",
-                   "a packet of " + std::to_string(at + size) + " bytes; the limit is " + std::to_string(max_size)};
+                   "a packet of " + std::to_string(at + size) + " bytes; the limit is " +
+                       std::to_string(max_size)};
   if (in.size() < at + size)
     return std::optional<decoded>{};
   auto body = decode_body(first >> 4, first & 15, reader{in.substr(at, size)});
@@ -319,7 +349,9 @@ model::result<std::optional<decoded>> decode(std::string_view in, std::size_t ma
   return std::optional{decoded{std::move(*body), at + size}};
 }
 
-void encode(const packet& p, std::string& out) { std::visit(encoder{out}, p); }
+void encode(const packet& p, std::string& out) {
+  std::visit(encoder{out}, p);
+}
 
 bool is_mqtt_text(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {

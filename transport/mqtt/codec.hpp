@@ -24,7 +24,7 @@ struct will {
 struct connect {
   std::uint8_t protocol_level = 4;  // 3: MQIsdp, 4: 3.1.1; others are decoded no further
   bool clean_session = true;
-  std::uint16_t keep_alive = 0;     // seconds
+  std::uint16_t keep_alive = 0;  // seconds
   std::string_view client_id;
   std::optional<mqtt::will> last_will;
   std::optional<std::string_view> username, password;
@@ -74,8 +74,8 @@ struct pingreq {};
 struct pingresp {};
 struct disconnect {};
 
-using packet = std::variant<connect, connack, publish, puback, pubrec, pubrel, pubcomp, subscribe, suback, unsubscribe,
-                            unsuback, pingreq, pingresp, disconnect>;
+using packet = std::variant<connect, connack, publish, puback, pubrec, pubrel, pubcomp, subscribe,
+                            suback, unsubscribe, unsuback, pingreq, pingresp, disconnect>;
 
 struct decoded {
   packet what;

@@ -23,11 +23,13 @@ thread_local char scratch[read_step];
 
 }  // namespace
 
-connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes, connection_permit permit)
+connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+                       connection_permit permit)
     : with_{std::move(with)},
       stream_{std::move(bytes)},
       permit_{std::move(permit)},
-      engine_{{with_->limits.max_packet_bytes, with_->limits.max_subscriptions, with_->limits.max_queued}},
+      engine_{{with_->limits.max_packet_bytes, with_->limits.max_subscriptions,
+               with_->limits.max_queued}},
       opened_{with_->now()} {
   with_->half_open.fetch_add(1);
 }
@@ -54,8 +56,8 @@ void connection::wait() {
 }
 
 bool connection::busy() const {
-  return login_number_ != 0 || open_.size() >= with_->limits.max_unsettled || stream_->pending() > max_pending_out / 2 ||
-         (link_ && link_->must_wait());
+  return login_number_ != 0 || open_.size() >= with_->limits.max_unsettled ||
+         stream_->pending() > max_pending_out / 2 || (link_ && link_->must_wait());
 }
 
 void connection::on_readable() {
@@ -111,21 +113,26 @@ void connection::log_in(const connect& c) {
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed) {
     engine_.refuse(connack_code(parsed.error()));
-    log::warn("mqtt.connection", "login refused", {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
+    log::warn("mqtt.connection", "login refused",
+              {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
     return end(parsed.error().reason);
   }
   who_ = std::move(*parsed);
-  const auto unsupported = who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
+  const auto unsupported =
+      who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
   if (unsupported) {
     engine_.refuse(5);
     return end("login_form_not_supported");
   }
-  link_ = link::open(with_->link,
-                     [stream = stream_](std::function<void()> f) { boost::asio::post(stream->executor(), std::move(f)); },
-                     [weak = weak_from_this()] {
-                       if (const auto self = weak.lock())
-                         self->on_inbox();
-                     });
+  link_ = link::open(
+      with_->link,
+      [stream = stream_](std::function<void()> f) {
+        boost::asio::post(stream->executor(), std::move(f));
+      },
+      [weak = weak_from_this()] {
+        if (const auto self = weak.lock())
+          self->on_inbox();
+      });
   login_number_ = ++numbers_;
   auto how = model::device::connect{};
   how.proof = who_.proof;
@@ -144,13 +151,16 @@ void connection::settle_login(actors::settled& one) {
   if (!one.what) {
     engine_.refuse(connack_code(one.what.error()));
     log::warn("mqtt.connection", "login refused",
-              {{"address", stream_->peer()}, {"product", who_.device.product_key}, {"device", who_.device.device_key},
+              {{"address", stream_->peer()},
+               {"product", who_.device.product_key},
+               {"device", who_.device.device_key},
                {"reason", one.what.error().reason}});
     return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
   }
   engine_.grant(with_->now());
   who_.proof = {};
-  log::debug("mqtt.connection", "open", {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
+  log::debug("mqtt.connection", "open",
+             {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
   consume({});  // what came behind the CONNECT
 }
 
@@ -166,7 +176,10 @@ void connection::take_message(const message& m) {
     return ask(m, topic, std::move(asked));
   }
   if (!topic.own || topic.what == operation::unknown) {
-    auto asked = request{{}, failure{errc::forbidden, "topic_forbidden", "publish to a topic without permission"}, {}};
+    auto asked = request{
+        {},
+        failure{errc::forbidden, "topic_forbidden", "publish to a topic without permission"},
+        {}};
     if (auto json = model::parse_json(m.packet.payload); json && json->is_object())
       if (const auto* id = json->find("id"))
         asked.id = id->is_string() ? id->as_string() : model::to_json(*id);
@@ -181,25 +194,33 @@ void connection::take_message(const message& m) {
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
   asks_.push_back({number, std::move(*asked.what)});
-  open_.push_back({number, m.ticket, topic.what,
-                   topic.what == operation::command_reply ? std::string{} : std::string{m.packet.topic} + "_reply",
+  open_.push_back({number,
+                   m.ticket,
+                   topic.what,
+                   topic.what == operation::command_reply ? std::string{}
+                                                          : std::string{m.packet.topic} + "_reply",
                    {std::move(asked.id), failure{errc::internal, ""}, std::move(asked.ids)},
-                   std::min(m.packet.level, qos::at_least_once), with_->now()});
+                   std::min(m.packet.level, qos::at_least_once),
+                   with_->now()});
 }
 
-void connection::refuse(const message& m, const classified& topic, const request& asked, const failure& why) {
+void connection::refuse(const message& m, const classified& topic, const request& asked,
+                        const failure& why) {
   with_->messages(name_of(topic.what), why.reason).add();
-  log::debug("mqtt.connection", "message refused", {{"device", who_.device.device_key}, {"reason", why.reason}, {"detail", why.detail}});
+  log::debug("mqtt.connection", "message refused",
+             {{"device", who_.device.device_key}, {"reason", why.reason}, {"detail", why.detail}});
   if (topic.wants_reply)
-    reply(std::string{m.packet.topic} + "_reply", asked.id, result_code(why, format_code(topic.what)), {}, why.detail,
+    reply(std::string{m.packet.topic} + "_reply", asked.id,
+          result_code(why, format_code(topic.what)), {}, why.detail,
           std::min(m.packet.level, qos::at_least_once));
   engine_.settle(m.ticket);
 }
 
-void connection::reply(std::string_view topic, std::string_view id, int code, const model::value& data, std::string_view text,
-                       qos level) {
+void connection::reply(std::string_view topic, std::string_view id, int code,
+                       const model::value& data, std::string_view text, qos level) {
   if (!engine_.send(topic, write_reply(id, code, data, text), level))
-    engine_.send(topic, write_reply(id, code, data, text), qos::at_most_once);  // it acknowledges nothing
+    engine_.send(topic, write_reply(id, code, data, text),
+                 qos::at_most_once);  // it acknowledges nothing
 }
 
 void connection::on_inbox() {
@@ -227,8 +248,9 @@ void connection::on_inbox() {
 void connection::settle(actors::settled& one) {
   if (open_.empty() || one.number < open_.front().number)
     return;
-  const auto place = std::lower_bound(open_.begin(), open_.end(), one.number,
-                                      [](const open_request& r, std::uint64_t n) { return r.number < n; });
+  const auto place =
+      std::lower_bound(open_.begin(), open_.end(), one.number,
+                       [](const open_request& r, std::uint64_t n) { return r.number < n; });
   if (place == open_.end() || place->number != one.number || place->settled)
     return;
   auto& r = *place;
@@ -248,12 +270,14 @@ void connection::settle(actors::settled& one) {
     engine_.settle(r.ticket);
   } else {
     const auto& why = one.what.error();
-    with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason).add();
+    with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason)
+        .add();
     auto text = why.detail;
     for (const auto& p : why.problems)
       text += "; " + p.where + ": " + p.detail;
     if (!r.topic.empty())
-      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, text.substr(0, 1024), r.reply_level);
+      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, text.substr(0, 1024),
+            r.reply_level);
     if (is_ours(why)) {
       flush();
       return end("not_kept");  // no acknowledgement: the client sends it again
@@ -273,12 +297,16 @@ void connection::deliver(const model::downlink& d) {
     held_.push_back({std::move(what), with_->now()});
     return;
   }
-  with_->messages("command", engine_.send(what.topic, what.payload, qos::at_least_once) ? "sent" : "queue_full").add();
+  with_
+      ->messages("command",
+                 engine_.send(what.topic, what.payload, qos::at_least_once) ? "sent" : "queue_full")
+      .add();
 }
 
 void connection::release_held() {
   const auto now = with_->now();
-  while (!held_.empty() && (engine_.listens_to(held_.front().what.topic) || now - held_.front().since >= hold_time)) {
+  while (!held_.empty() &&
+         (engine_.listens_to(held_.front().what.topic) || now - held_.front().since >= hold_time)) {
     engine_.send(held_.front().what.topic, held_.front().what.payload, qos::at_least_once);
     with_->messages("command", "sent").add();
     held_.pop_front();

@@ -34,7 +34,8 @@ struct shared {
 /// All members run on the thread of its stream.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes, connection_permit permit);
+  connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+             connection_permit permit);
   ~connection();
 
   void start();
@@ -67,8 +68,10 @@ class connection : public std::enable_shared_from_this<connection> {
   void log_in(const connect& c);
   void take_message(const message& m);
   void ask(const message& m, const classified& topic, request asked);
-  void refuse(const message& m, const classified& topic, const request& asked, const model::failure& why);
-  void reply(std::string_view topic, std::string_view id, int code, const model::value& data, std::string_view text, qos level);
+  void refuse(const message& m, const classified& topic, const request& asked,
+              const model::failure& why);
+  void reply(std::string_view topic, std::string_view id, int code, const model::value& data,
+             std::string_view text, qos level);
   void on_inbox();
   void settle(actors::settled& one);
   void settle_login(actors::settled& one);

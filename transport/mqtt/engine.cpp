@@ -40,7 +40,8 @@ std::optional<action> engine::take(const packet& p, std::string_view&, std::size
       return message{*m, 0};
     if (m->level == qos::exactly_once && !received_.insert(m->packet_id).second) {
       // A repetition: it was taken already. If its PUBREC is still due it will come.
-      const auto due = std::any_of(incoming_.begin(), incoming_.end(), [&](const incoming& i) { return i.packet_id == m->packet_id; });
+      const auto due = std::any_of(incoming_.begin(), incoming_.end(),
+                                   [&](const incoming& i) { return i.packet_id == m->packet_id; });
       if (!due)
         encode(pubrec{m->packet_id}, out_);
       return std::nullopt;
@@ -96,7 +97,9 @@ void engine::grant(model::timestamp now) {
   encode(connack{false, 0}, out_);
 }
 
-void engine::refuse(std::uint8_t code) { encode(connack{false, code}, out_); }
+void engine::refuse(std::uint8_t code) {
+  encode(connack{false, code}, out_);
+}
 
 void engine::settle(std::uint64_t ticket) {
   if (incoming_.empty() || ticket < incoming_.front().ticket)
@@ -121,7 +124,8 @@ void engine::flush_settled() {
 }
 
 bool engine::send(std::string_view topic, std::string_view payload, qos level) {
-  auto p = publish{.topic = topic, .payload = payload, .level = std::min(level, qos::at_least_once)};
+  auto p =
+      publish{.topic = topic, .payload = payload, .level = std::min(level, qos::at_least_once)};
   if (p.level == qos::at_least_once) {
     if (sent_.size() >= limits_.max_queued)
       return false;
@@ -136,7 +140,8 @@ bool engine::send(std::string_view topic, std::string_view payload, qos level) {
 }
 
 bool engine::listens_to(std::string_view topic) const {
-  return std::any_of(filters_.begin(), filters_.end(), [&](const auto& f) { return filter_matches(f.first, topic); });
+  return std::any_of(filters_.begin(), filters_.end(),
+                     [&](const auto& f) { return filter_matches(f.first, topic); });
 }
 
 bool engine::listens_to_commands() const {
@@ -146,7 +151,8 @@ bool engine::listens_to_commands() const {
 }
 
 std::optional<over> engine::tick(model::timestamp now) const {
-  if (granted_ && keep_alive_ != 0 && now - last_seen_ > std::chrono::milliseconds{1500} * keep_alive_)
+  if (granted_ && keep_alive_ != 0 &&
+      now - last_seen_ > std::chrono::milliseconds{1500} * keep_alive_)
     return over{"keep_alive"};
   return std::nullopt;
 }

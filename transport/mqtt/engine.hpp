@@ -45,7 +45,8 @@ class engine {
  public:
   explicit engine(engine_limits limits) : limits_{limits} {}
 
-  /// Takes packets from the front of `in` until there is something to do; nothing: needs more bytes.
+  /// Takes packets from the front of `in` until there is something to do; nothing: needs more
+  /// bytes.
   std::optional<action> step(std::string_view& in, model::timestamp now);
   /// What is to be sent.
   std::string& out() { return out_; }
@@ -85,9 +86,9 @@ class engine {
   model::timestamp last_seen_{};
   std::uint64_t tickets_ = 0;
   std::deque<incoming> incoming_;
-  std::set<std::uint16_t> received_;           // QoS 2: PUBREC sent or due, PUBREL not seen
+  std::set<std::uint16_t> received_;  // QoS 2: PUBREC sent or due, PUBREL not seen
   std::map<std::string, qos, std::less<>> filters_;
-  std::set<std::uint16_t> sent_;               // own QoS 1 messages that are not acknowledged
+  std::set<std::uint16_t> sent_;  // own QoS 1 messages that are not acknowledged
   std::uint16_t last_id_ = 0;
   std::string out_;
 };

@@ -11,10 +11,13 @@ namespace orrery::transport::mqtt {
 constexpr std::uint8_t connack_code(const model::failure& why) {
   using model::errc;
   switch (why.code) {
-    case errc::invalid_argument: return 2;
+    case errc::invalid_argument:
+      return 2;
     case errc::not_found:
-    case errc::unauthenticated: return 4;
-    case errc::forbidden: return 5;
+    case errc::unauthenticated:
+      return 4;
+    case errc::forbidden:
+      return 5;
     case errc::too_large:
     case errc::already_exists:
     case errc::conflict:
@@ -23,7 +26,8 @@ constexpr std::uint8_t connack_code(const model::failure& why) {
     case errc::timeout:
     case errc::wrong_node:
     case errc::corrupted:
-    case errc::internal: return 3;
+    case errc::internal:
+      return 3;
   }
   return 3;
 }
@@ -33,16 +37,19 @@ constexpr int result_code(const model::failure& why, int format) {
   using model::errc;
   switch (why.code) {
     case errc::invalid_argument:
-      return why.reason == "model_validate_failed" || why.reason == "element_unknown" || why.reason == "access_denied" ||
-                     why.reason == "required_missing"
+      return why.reason == "model_validate_failed" || why.reason == "element_unknown" ||
+                     why.reason == "access_denied" || why.reason == "required_missing"
                  ? 1204
              : why.reason == "payload_invalid" ? 1220
              : why.reason == "payload_empty"   ? 1251
              : why.reason == "tag_invalid"     ? 1200
                                                : format;
-    case errc::too_large: return why.reason == "message_too_large" ? 1008 : format;
-    case errc::forbidden: return 1009;
-    case errc::not_found: return why.reason == "element_unknown" ? 1204 : 705;
+    case errc::too_large:
+      return why.reason == "message_too_large" ? 1008 : format;
+    case errc::forbidden:
+      return 1009;
+    case errc::not_found:
+      return why.reason == "element_unknown" ? 1204 : 705;
     case errc::already_exists:
     case errc::conflict:
     case errc::unauthenticated:
@@ -51,7 +58,8 @@ constexpr int result_code(const model::failure& why, int format) {
     case errc::timeout:
     case errc::wrong_node:
     case errc::corrupted:
-    case errc::internal: return 1000;
+    case errc::internal:
+      return 1000;
   }
   return 1000;
 }
@@ -60,8 +68,8 @@ constexpr int result_code(const model::failure& why, int format) {
 /// acknowledged.
 constexpr bool is_ours(const model::failure& why) {
   using model::errc;
-  return why.code == errc::unavailable || why.code == errc::timeout || why.code == errc::wrong_node ||
-         why.code == errc::corrupted || why.code == errc::internal;
+  return why.code == errc::unavailable || why.code == errc::timeout ||
+         why.code == errc::wrong_node || why.code == errc::corrupted || why.code == errc::internal;
 }
 
 }  // namespace orrery::transport::mqtt

@@ -55,7 +55,8 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   with.login_timeout = p.ports.login_timeout;
   with.max_half_open = p.ports.max_half_open;
   // Series are looked up once per thread and pair: the registry's map is not for the hot path.
-  with.messages = [m = p.metrics](std::string_view operation, std::string_view result) -> observe::counter& {
+  with.messages = [m = p.metrics](std::string_view operation,
+                                  std::string_view result) -> observe::counter& {
     thread_local std::map<std::pair<std::string_view, std::string_view>, observe::counter*> known;
     auto& slot = known[{operation, result}];  // both are static texts
     if (!slot)
@@ -64,7 +65,8 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     return *slot;
   };
   with.closes = [m = p.metrics](std::string_view reason) -> observe::counter& {
-    return m->count("orrery_mqtt_closed_total", "Connections that ended", {{"reason", std::string{reason}}});
+    return m->count("orrery_mqtt_closed_total", "Connections that ended",
+                    {{"reason", std::string{reason}}});
   };
   for (std::size_t i = 0; i < io.size(); ++i) {
     auto& context = io.context(i);
@@ -72,8 +74,10 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     impl_->lanes[&context] = l;
     asio::post(context, [l] { l->tick(l); });
   }
-  const auto take = [shared = impl_->with, lanes = impl_->lanes](std::shared_ptr<net::stream> bytes, connection_permit permit) {
-    auto& l = *lanes.at(&static_cast<asio::io_context&>(bytes->executor().target<asio::io_context::executor_type>()->context()));
+  const auto take = [shared = impl_->with, lanes = impl_->lanes](std::shared_ptr<net::stream> bytes,
+                                                                 connection_permit permit) {
+    auto& l = *lanes.at(&static_cast<asio::io_context&>(
+        bytes->executor().target<asio::io_context::executor_type>()->context()));
     if (l.stopping)
       return;
     const auto c = std::make_shared<connection>(shared, std::move(bytes), std::move(permit));
@@ -85,17 +89,23 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     impl_->plain = std::make_unique<tcp_listener>(io, p.ports.mqtt, most, nullptr, take);
   if (p.ports.mqtts.enabled)
     impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls.get(), take);
-  p.metrics->gauge("orrery_mqtt_connections", "Open connections", [this] { return static_cast<double>(connections()); });
+  p.metrics->gauge("orrery_mqtt_connections", "Open connections",
+                   [this] { return static_cast<double>(connections()); });
   p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
                    [w = impl_->with] { return static_cast<double>(w->half_open.load()); });
 }
 
 listener::~listener() = default;
 
-std::uint16_t listener::port() const { return impl_->plain ? impl_->plain->port() : 0; }
-std::uint16_t listener::tls_port() const { return impl_->secure ? impl_->secure->port() : 0; }
+std::uint16_t listener::port() const {
+  return impl_->plain ? impl_->plain->port() : 0;
+}
+std::uint16_t listener::tls_port() const {
+  return impl_->secure ? impl_->secure->port() : 0;
+}
 std::size_t listener::connections() const {
-  return (impl_->plain ? impl_->plain->connections() : 0) + (impl_->secure ? impl_->secure->connections() : 0);
+  return (impl_->plain ? impl_->plain->connections() : 0) +
+         (impl_->secure ? impl_->secure->connections() : 0);
 }
 
 void listener::stop() {

@@ -20,7 +20,8 @@ std::string_view trim(std::string_view s) {
 
 std::string lower(std::string_view s) {
   auto out = std::string{s};
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
 }
 
@@ -39,14 +40,20 @@ void for_each_pair(std::string_view list, F each) {
 
 compression compression_of(std::string_view name) {
   const auto n = lower(name);
-  return n == "gzip" ? compression::gzip : n == "lz4" ? compression::lz4 : n == "lzo" ? compression::lzo : compression::none;
+  return n == "gzip"  ? compression::gzip
+         : n == "lz4" ? compression::lz4
+         : n == "lzo" ? compression::lzo
+                      : compression::none;
 }
 
 }  // namespace
 
-model::result<login> parse_login(std::string_view client_id, const std::optional<std::string_view>& username,
+model::result<login> parse_login(std::string_view client_id,
+                                 const std::optional<std::string_view>& username,
                                  const std::optional<std::string_view>& password) {
-  const auto bad_id = [](const char* detail) { return failure{errc::invalid_argument, "client_id_invalid", detail}; };
+  const auto bad_id = [](const char* detail) {
+    return failure{errc::invalid_argument, "client_id_invalid", detail};
+  };
   if (client_id.empty() || client_id.size() > max_client_id)
     return bad_id("a client id has 1 to 1024 bytes");
   if (client_id.back() != '|')
@@ -58,7 +65,8 @@ model::result<login> parse_login(std::string_view client_id, const std::optional
   const auto id = body.substr(0, bar);
 
   auto out = login{};
-  auto mode = std::optional<std::string>{}, method = std::optional<std::string>{}, stamp = std::optional<std::string>{};
+  auto mode = std::optional<std::string>{}, method = std::optional<std::string>{},
+       stamp = std::optional<std::string>{};
   for_each_pair(body.substr(bar + 1), [&](const std::string& key, std::string_view v) {
     if (key == "securemode")
       mode = std::string{v};
@@ -78,22 +86,25 @@ model::result<login> parse_login(std::string_view client_id, const std::optional
 
   const auto known = model::parse_sign_method(*method);
   if (!known)
-    return failure{errc::unauthenticated, "sign_method_unknown", "signmethod is sha256, sha1 or md5"};
+    return failure{errc::unauthenticated, "sign_method_unknown",
+                   "signmethod is sha256, sha1 or md5"};
   if (*mode != "2" && *mode != "3" && *mode != "4")
     return failure{errc::unauthenticated, "secure_mode_unknown", "securemode is 2, 3 or 4"};
   out.mode = static_cast<secure_mode>((*mode)[0] - '0');
-  out.proof = {std::string{id}, std::move(*stamp), *known, std::string{password.value_or(std::string_view{})}};
+  out.proof = {std::string{id}, std::move(*stamp), *known,
+               std::string{password.value_or(std::string_view{})}};
   out.addresses_itself_by_product = id == out.device.product_key + "." + out.device.device_key;
   if (id.back() == '}')
     if (const auto open = id.rfind('{'); open != std::string_view::npos)
-      for_each_pair(id.substr(open + 1, id.size() - open - 2), [&](const std::string& key, std::string_view v) {
-        if (key == "compress")
-          out.payloads = compression_of(v);
-        else if (key == "ip")
-          out.sdk_address = v;
-        else if (key == "version")
-          out.sdk_version = v;
-      });
+      for_each_pair(id.substr(open + 1, id.size() - open - 2),
+                    [&](const std::string& key, std::string_view v) {
+                      if (key == "compress")
+                        out.payloads = compression_of(v);
+                      else if (key == "ip")
+                        out.sdk_address = v;
+                      else if (key == "version")
+                        out.sdk_version = v;
+                    });
   return out;
 }
 

@@ -19,14 +19,16 @@ struct login {
   model::login_proof proof;
   secure_mode mode = secure_mode::device_secret;
   compression payloads = compression::none;
-  bool addresses_itself_by_product = false;  // "pk.dk": needs time before commands (see docs/protocol)
-  std::string sdk_address, sdk_version;      // diagnostics of the client, empty if not given
+  bool addresses_itself_by_product =
+      false;                             // "pk.dk": needs time before commands (see docs/protocol)
+  std::string sdk_address, sdk_version;  // diagnostics of the client, empty if not given
 };
 
-/// client id:  id "|" key=value *("," key=value) "|"; username: deviceKey "&" productKey (last "&");
-/// password: hex digest. Fails: `invalid_argument`, reason "client_id_invalid" (CONNACK 2) or
+/// client id:  id "|" key=value *("," key=value) "|"; username: deviceKey "&" productKey (last
+/// "&"); password: hex digest. Fails: `invalid_argument`, reason "client_id_invalid" (CONNACK 2) or
 /// `unauthenticated` with reason "username_invalid", "sign_method_unknown", "secure_mode_unknown".
-model::result<login> parse_login(std::string_view client_id, const std::optional<std::string_view>& username,
+model::result<login> parse_login(std::string_view client_id,
+                                 const std::optional<std::string_view>& username,
                                  const std::optional<std::string_view>& password);
 
 }  // namespace orrery::transport::mqtt

@@ -35,9 +35,13 @@ constexpr row table[] = {
     {"thing/tsltemplate/get", operation::model_get, 1200},
 };
 
-failure bad_format(std::string detail) { return {errc::invalid_argument, "format_error", std::move(detail)}; }
+failure bad_format(std::string detail) {
+  return {errc::invalid_argument, "format_error", std::move(detail)};
+}
 
-bool truth(const value* v) { return v && ((v->is_bool() && v->as_bool()) || (v->is_string() && v->as_string() == "true")); }
+bool truth(const value* v) {
+  return v && ((v->is_bool() && v->as_bool()) || (v->is_string() && v->as_string() == "true"));
+}
 
 /// A text or a number as text; nothing for anything else.
 std::optional<std::string> as_text(const value& v) {
@@ -64,8 +68,8 @@ model::result<device::posted_sample> read_sample(const value& params) {
   return out;
 }
 
-model::result<device::order> read_points(const value& params, const value& all, bool backfill, bool batch,
-                                         const model::device_name& self) {
+model::result<device::order> read_points(const value& params, const value& all, bool backfill,
+                                         bool batch, const model::device_name& self) {
   auto report = device::report_points{};
   report.backfill = backfill;
   if (!batch) {
@@ -81,7 +85,8 @@ model::result<device::order> read_points(const value& params, const value& all, 
   for (const auto& entry : params.as_array()) {
     const auto key = [&](const char* name, const std::string& own) {
       const auto* v = entry.find(name);
-      return !v || v->is_null() || (v->is_string() && (v->as_string().empty() || v->as_string() == own));
+      return !v || v->is_null() ||
+             (v->is_string() && (v->as_string().empty() || v->as_string() == own));
     };
     if (!key("productKey", self.product_key) || !key("deviceKey", self.device_key))
       return failure{errc::forbidden, "sub_device", "that device is no sub-device of this one"};
@@ -131,13 +136,15 @@ model::result<device::order> read_tags(const value& params) {
     const auto* v = entry.find("tagValue");
     auto text = v ? as_text(*v) : std::nullopt;
     if (!key || !key->is_string() || !text)
-      return failure{errc::invalid_argument, "tag_invalid", "params: every entry has a tagKey and a tagValue"};
+      return failure{errc::invalid_argument, "tag_invalid",
+                     "params: every entry has a tagKey and a tagValue"};
     change.changes[key->as_string()] = std::move(*text);
   }
   return device::order{std::move(change)};
 }
 
-value text_map(const std::map<std::string, std::string>& tags, const std::vector<std::string>& ids) {
+value text_map(const std::map<std::string, std::string>& tags,
+               const std::vector<std::string>& ids) {
   auto out = object{};
   for (const auto& [key, text] : tags)
     if (ids.empty() || std::find(ids.begin(), ids.end(), key) != ids.end())
@@ -148,25 +155,41 @@ value text_map(const std::map<std::string, std::string>& tags, const std::vector
 std::string_view type_name(const model::type_spec& t) {
   using enum model::data_type;
   switch (t.type) {
-    case boolean: return "BOOL";
-    case int32: return "INT";
-    case int64: return "LONG";
-    case float32: return "FLOAT";
-    case float64: return "DOUBLE";
-    case string: return "STRING";
-    case date: return "DATE";
-    case instant: return "TIMESTAMP";
-    case enumeration: return "ENUM";
-    case list: return "ARRAY";
-    case structure: return "STRUCT";
-    case dictionary: return "MAP";
-    case file: return "FILE";
+    case boolean:
+      return "BOOL";
+    case int32:
+      return "INT";
+    case int64:
+      return "LONG";
+    case float32:
+      return "FLOAT";
+    case float64:
+      return "DOUBLE";
+    case string:
+      return "STRING";
+    case date:
+      return "DATE";
+    case instant:
+      return "TIMESTAMP";
+    case enumeration:
+      return "ENUM";
+    case list:
+      return "ARRAY";
+    case structure:
+      return "STRUCT";
+    case dictionary:
+      return "MAP";
+    case file:
+      return "FILE";
   }
   return "STRING";
 }
 
 object describe_element(const model::element& e) {
-  return {{"identifier", value{e.id}}, {"name", value{e.name}}, {"dataType", value{type_name(e.type)}}, {"unit", value{e.unit}}};
+  return {{"identifier", value{e.id}},
+          {"name", value{e.name}},
+          {"dataType", value{type_name(e.type)}},
+          {"unit", value{e.unit}}};
 }
 value describe_parameters(const std::vector<model::parameter_spec>& all) {
   auto out = model::array{};
@@ -179,20 +202,34 @@ value describe_parameters(const std::vector<model::parameter_spec>& all) {
 
 std::string_view name_of(operation o) {
   switch (o) {
-    case operation::points_post: return "points_post";
-    case operation::points_post_batch: return "points_post_batch";
-    case operation::points_resume: return "points_resume";
-    case operation::points_resume_batch: return "points_resume_batch";
-    case operation::event_post: return "event_post";
-    case operation::attribute_update: return "attribute_update";
-    case operation::attribute_query: return "attribute_query";
-    case operation::attribute_delete: return "attribute_delete";
-    case operation::tag_update: return "tag_update";
-    case operation::tag_query: return "tag_query";
-    case operation::tag_delete: return "tag_delete";
-    case operation::model_get: return "model_get";
-    case operation::command_reply: return "command_reply";
-    case operation::unknown: return "unknown";
+    case operation::points_post:
+      return "points_post";
+    case operation::points_post_batch:
+      return "points_post_batch";
+    case operation::points_resume:
+      return "points_resume";
+    case operation::points_resume_batch:
+      return "points_resume_batch";
+    case operation::event_post:
+      return "event_post";
+    case operation::attribute_update:
+      return "attribute_update";
+    case operation::attribute_query:
+      return "attribute_query";
+    case operation::attribute_delete:
+      return "attribute_delete";
+    case operation::tag_update:
+      return "tag_update";
+    case operation::tag_query:
+      return "tag_query";
+    case operation::tag_delete:
+      return "tag_delete";
+    case operation::model_get:
+      return "model_get";
+    case operation::command_reply:
+      return "command_reply";
+    case operation::unknown:
+      return "unknown";
   }
   return "unknown";
 }
@@ -207,8 +244,8 @@ int format_code(operation o) {
 classified classify(std::string_view topic, const model::device_name& device) {
   auto out = classified{};
   const auto level = [&topic](std::string_view wanted) {
-    if (!topic.starts_with('/') || topic.substr(1, wanted.size()) != wanted || topic.size() <= wanted.size() + 1 ||
-        topic[wanted.size() + 1] != '/')
+    if (!topic.starts_with('/') || topic.substr(1, wanted.size()) != wanted ||
+        topic.size() <= wanted.size() + 1 || topic[wanted.size() + 1] != '/')
       return false;
     topic.remove_prefix(wanted.size() + 1);
     return true;
@@ -238,8 +275,10 @@ classified classify(std::string_view topic, const model::device_name& device) {
   return out;
 }
 
-request read_request(const classified& topic, std::string_view payload, const model::device_name& self) {
-  auto out = request{{}, failure{errc::invalid_argument, "payload_empty", "the payload is empty"}, {}};
+request read_request(const classified& topic, std::string_view payload,
+                     const model::device_name& self) {
+  auto out =
+      request{{}, failure{errc::invalid_argument, "payload_empty", "the payload is empty"}, {}};
   if (payload.empty())
     return out;
   if (payload.size() > max_payload) {
@@ -248,7 +287,8 @@ request read_request(const classified& topic, std::string_view payload, const mo
   }
   auto json = model::parse_json(payload, {.max_bytes = max_payload});
   if (!json || !json->is_object()) {
-    out.what = failure{errc::invalid_argument, "payload_invalid", json ? "expected a JSON object" : json.error().detail};
+    out.what = failure{errc::invalid_argument, "payload_invalid",
+                       json ? "expected a JSON object" : json.error().detail};
     return out;
   }
   if (const auto* id = json->find("id"))
@@ -263,15 +303,19 @@ request read_request(const classified& topic, std::string_view payload, const mo
       break;
     case operation::points_post_batch:
     case operation::points_resume_batch:
-      out.what = read_points(params, *json, topic.what == operation::points_resume_batch, true, self);
+      out.what =
+          read_points(params, *json, topic.what == operation::points_resume_batch, true, self);
       break;
-    case operation::event_post: out.what = read_event(params, topic.element); break;
+    case operation::event_post:
+      out.what = read_event(params, topic.element);
+      break;
     case operation::attribute_update: {
       const auto* attributes = params.find("attributes");
       if (!attributes || !attributes->is_object() || attributes->as_object().size() > max_changes)
         out.what = bad_format("attributes: expected an object of at most 200 members");
       else
-        out.what = device::order{device::change_attributes{attributes->as_object(), model::thing_model::side::device}};
+        out.what = device::order{
+            device::change_attributes{attributes->as_object(), model::thing_model::side::device}};
       break;
     }
     case operation::attribute_query:
@@ -297,7 +341,9 @@ request read_request(const classified& topic, std::string_view payload, const mo
       out.what = device::order{std::move(change)};
       break;
     }
-    case operation::tag_update: out.what = read_tags(params); break;
+    case operation::tag_update:
+      out.what = read_tags(params);
+      break;
     case operation::tag_delete: {
       auto ids = read_ids(params, "tags");
       if (!ids) {
@@ -310,9 +356,13 @@ request read_request(const classified& topic, std::string_view payload, const mo
       out.what = device::order{std::move(change)};
       break;
     }
-    case operation::model_get: out.what = device::order{device::read_device{}}; break;
+    case operation::model_get:
+      out.what = device::order{device::read_device{}};
+      break;
     case operation::command_reply:
-    case operation::unknown: out.what = failure{errc::forbidden, "topic_forbidden", "no request has that topic"}; break;
+    case operation::unknown:
+      out.what = failure{errc::forbidden, "topic_forbidden", "no request has that topic"};
+      break;
   }
   return out;
 }
@@ -325,7 +375,8 @@ model::result<device::complete_command> read_command_reply(std::string_view payl
   auto out = device::complete_command{};
   out.downlink_id = id ? as_text(*id).value_or("") : "";
   if (out.downlink_id.empty())
-    return failure{errc::invalid_argument, "reply_without_id", "an answer to a command has the command's id"};
+    return failure{errc::invalid_argument, "reply_without_id",
+                   "an answer to a command has the command's id"};
   out.code = 500;  // what cannot be read is no success
   if (const auto* code = json->find("code")) {
     if (code->is_int() && code->as_int() >= 0 && code->as_int() <= INT32_MAX)
@@ -341,7 +392,8 @@ model::result<device::complete_command> read_command_reply(std::string_view payl
   return out;
 }
 
-std::string write_reply(std::string_view id, int code, const value& data, std::string_view message) {
+std::string write_reply(std::string_view id, int code, const value& data,
+                        std::string_view message) {
   auto out = std::string{"{\"id\":"};
   model::write_json_string(id, out);
   out += ",\"code\":";
@@ -359,7 +411,8 @@ std::string write_reply(std::string_view id, int code, const value& data, std::s
   return out;
 }
 
-value reply_data(operation o, const request& asked, const device::reply& answer, const model::thing_model* m) {
+value reply_data(operation o, const request& asked, const device::reply& answer,
+                 const model::thing_model* m) {
   const auto* snapshot = std::get_if<device::device_snapshot>(&answer);
   if (o == operation::model_get)
     return m ? describe(*m) : value{object{}};
@@ -377,14 +430,16 @@ value reply_data(operation o, const request& asked, const device::reply& answer,
 outgoing write_downlink(const model::downlink& d) {
   const auto* call = std::get_if<model::service_call>(&d.what);
   const auto name = call ? call->service : std::string{"measurepoint.set"};
-  auto out = outgoing{"/sys/" + d.target.product_key + '/' + d.target.device_key + "/thing/service/" +
-                          (call ? call->service : std::string{"measurepoint/set"}),
-                      "{\"id\":"};
+  auto out =
+      outgoing{"/sys/" + d.target.product_key + '/' + d.target.device_key + "/thing/service/" +
+                   (call ? call->service : std::string{"measurepoint/set"}),
+               "{\"id\":"};
   model::write_json_string(d.id, out.payload);
   out.payload += ",\"version\":\"1.0\",\"method\":";
   model::write_json_string("thing.service." + name, out.payload);
   out.payload += ",\"params\":";
-  model::write_json(value{call ? call->input : std::get<model::points_write>(d.what).values}, out.payload);
+  model::write_json(value{call ? call->input : std::get<model::points_write>(d.what).values},
+                    out.payload);
   out.payload += '}';
   return out;
 }
@@ -399,12 +454,18 @@ value describe(const model::thing_model& m) {
     points.emplace_back(p.id, value{std::move(e)});
   }
   for (const auto& e : m.events())
-    events.emplace_back(e.id, value{object{{"identifier", value{e.id}}, {"name", value{e.name}}, {"outputData", describe_parameters(e.output)}}});
+    events.emplace_back(e.id, value{object{{"identifier", value{e.id}},
+                                           {"name", value{e.name}},
+                                           {"outputData", describe_parameters(e.output)}}});
   for (const auto& s : m.services())
-    services.emplace_back(s.id, value{object{{"identifier", value{s.id}}, {"name", value{s.name}},
-                                             {"inputData", describe_parameters(s.input)}, {"outputData", describe_parameters(s.output)}}});
-  return value{object{{"tslAttributeMap", value{std::move(attributes)}}, {"tslMeasurepointMap", value{std::move(points)}},
-                      {"tslEventMap", value{std::move(events)}}, {"tslServiceMap", value{std::move(services)}}}};
+    services.emplace_back(s.id, value{object{{"identifier", value{s.id}},
+                                             {"name", value{s.name}},
+                                             {"inputData", describe_parameters(s.input)},
+                                             {"outputData", describe_parameters(s.output)}}});
+  return value{object{{"tslAttributeMap", value{std::move(attributes)}},
+                      {"tslMeasurepointMap", value{std::move(points)}},
+                      {"tslEventMap", value{std::move(events)}},
+                      {"tslServiceMap", value{std::move(services)}}}};
 }
 
 }  // namespace orrery::transport::mqtt

@@ -12,8 +12,20 @@ namespace orrery::transport::mqtt {
 
 /// What a publish of a device is, by its topic.
 enum class operation : unsigned char {
-  points_post, points_post_batch, points_resume, points_resume_batch, event_post, attribute_update, attribute_query,
-  attribute_delete, tag_update, tag_query, tag_delete, model_get, command_reply, unknown,
+  points_post,
+  points_post_batch,
+  points_resume,
+  points_resume_batch,
+  event_post,
+  attribute_update,
+  attribute_query,
+  attribute_delete,
+  tag_update,
+  tag_query,
+  tag_delete,
+  model_get,
+  command_reply,
+  unknown,
 };
 
 /// Short name for metrics ("points_post").
@@ -30,13 +42,14 @@ classified classify(std::string_view topic, const model::device_name& device);
 
 /// A request as read from its payload.
 struct request {
-  std::string id;                           // "" if it could not be read
-  model::result<model::device::order> what; // or why not
-  std::vector<std::string> ids;             // attributes or tags asked for; empty: all
+  std::string id;                            // "" if it could not be read
+  model::result<model::device::order> what;  // or why not
+  std::vector<std::string> ids;              // attributes or tags asked for; empty: all
 };
 /// Reads the JSON payload of a request that is not `command_reply`. Sub-devices are not served yet:
 /// a batch entry of another device is `forbidden`.
-request read_request(const classified& topic, std::string_view payload, const model::device_name& device);
+request read_request(const classified& topic, std::string_view payload,
+                     const model::device_name& device);
 /// The result code of malformed parameters of that request.
 int format_code(operation o);
 
@@ -44,9 +57,11 @@ int format_code(operation o);
 model::result<model::device::complete_command> read_command_reply(std::string_view payload);
 
 /// {"id":..,"code":..,"data":..[,"message":..]}, compact.
-std::string write_reply(std::string_view id, int code, const model::value& data, std::string_view message);
+std::string write_reply(std::string_view id, int code, const model::value& data,
+                        std::string_view message);
 /// The data of a successful reply.
-model::value reply_data(operation o, const request& asked, const model::device::reply& answer, const model::thing_model* model);
+model::value reply_data(operation o, const request& asked, const model::device::reply& answer,
+                        const model::thing_model* model);
 
 struct outgoing {
   std::string topic, payload;
