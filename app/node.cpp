@@ -114,7 +114,7 @@ log::level level_of(const std::string& name) {
 }
 
 std::vector<std::string> host_names() {
-  auto names = std::vector<std::string>{"localhost", "127.0.0.1", "::1"};
+  auto names = std::vector<std::string>{};
   char name[256] = {};
   if (gethostname(name, sizeof name - 1) == 0 && *name != '\0')
     names.emplace_back(name);

@@ -10,12 +10,12 @@ using asio::ip::tcp;
 using error_code = boost::system::error_code;
 
 struct tcp_listener::impl : std::enable_shared_from_this<impl> {
-  impl(net::io_threads& threads, std::size_t most, SSL_CTX* context, on_stream f)
+  impl(net::io_threads& threads, std::size_t most, net::tls_context context, on_stream f)
       : io{threads},
         acceptor{threads.context(0)},
         timer{threads.context(0)},
         max_connections{most},
-        tls{context},
+        tls{std::move(context)},
         then{std::move(f)} {}
 
   void accept() {
@@ -49,7 +49,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
                                     [counter = open](void*) { counter->fetch_sub(1); }};
     asio::post(lane, [self = shared_from_this(), permit = std::move(permit),
                       held = std::make_shared<tcp::socket>(std::move(socket))]() mutable {
-      self->then(net::stream::accept(std::move(*held), self->tls), std::move(permit));
+      self->then(net::stream::accept(std::move(*held), self->tls.get()), std::move(permit));
     });
   }
 
@@ -57,7 +57,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
   tcp::acceptor acceptor;
   asio::steady_timer timer;
   std::size_t max_connections;
-  SSL_CTX* tls;
+  net::tls_context tls;
   on_stream then;
   std::uint16_t port = 0;
   std::shared_ptr<std::atomic<std::size_t>> open = std::make_shared<std::atomic<std::size_t>>(0);
@@ -65,7 +65,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
 };
 
 tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where,
-                           std::size_t max_connections, SSL_CTX* tls, on_stream then)
+                           std::size_t max_connections, net::tls_context tls, on_stream then)
     : impl_{std::make_shared<impl>(io, max_connections, tls, std::move(then))} {
   try {
     const auto endpoint = tcp::endpoint{asio::ip::make_address(where.host), where.port};

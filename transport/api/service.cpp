@@ -267,7 +267,7 @@ service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
         std::make_unique<http_server>(io, settings.listeners.api, most, nullptr, limits, handle);
   if (settings.listeners.apis.enabled)
     impl_->secure =
-        std::make_unique<http_server>(io, settings.listeners.apis, most, tls.get(), limits, handle);
+        std::make_unique<http_server>(io, settings.listeners.apis, most, tls, limits, handle);
   if (settings.listeners.admin.enabled)
     impl_->admin = std::make_unique<http_server>(
         io, settings.listeners.admin, 100, nullptr, limits,

@@ -88,7 +88,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   if (p.ports.mqtt.enabled)
     impl_->plain = std::make_unique<tcp_listener>(io, p.ports.mqtt, most, nullptr, take);
   if (p.ports.mqtts.enabled)
-    impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls.get(), take);
+    impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls, take);
   p.metrics->gauge("orrery_mqtt_connections", "Open connections",
                    [this] { return static_cast<double>(connections()); });
   p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
