@@ -1,0 +1,256 @@
+#include "app/cli/session.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+
+#include <sys/stat.h>
+#include <yaml-cpp/yaml.h>
+
+namespace orrery::app::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string environment(const char* name) {
+  const auto* text = std::getenv(name);
+  return text ? text : "";
+}
+
+fs::path profile_path(const std::string& profile) {
+  const auto base = environment("XDG_CONFIG_HOME");
+  return (base.empty() ? fs::path{environment("HOME")} / ".config" : fs::path{base}) / "orrery" / (profile + ".json");
+}
+
+std::string explain(int status, const std::string& body) {
+  const auto problem = json::parse(body, nullptr, false);
+  if (!problem.is_object())
+    return "the server answered " + std::to_string(status);
+  auto text = problem.value("detail", problem.value("title", "")) + " (" + problem.value("code", "") + ", " +
+              std::to_string(status) + ")";
+  for (const auto& e : problem.value("errors", json::array()))
+    text += "\n  " + e.value("pointer", "") + ": " + e.value("detail", "");
+  if (status == 401)
+    text += "\n  log in with `orrery login`, or give --api-key";
+  return text;
+}
+
+std::string text_of(const json& v) {
+  if (v.is_null())
+    return "-";
+  return v.is_string() ? v.get<std::string>() : v.dump();
+}
+
+YAML::Node to_yaml(const json& v) {
+  auto node = YAML::Node{};
+  if (v.is_object()) {
+    node = YAML::Node{YAML::NodeType::Map};
+    for (const auto& [name, member] : v.items())
+      node[name] = to_yaml(member);
+  } else if (v.is_array()) {
+    node = YAML::Node{YAML::NodeType::Sequence};
+    for (const auto& item : v)
+      node.push_back(to_yaml(item));
+  } else if (v.is_string()) {
+    node = v.get<std::string>();
+  } else if (!v.is_null()) {
+    node = v.dump();
+  }
+  return node;
+}
+
+/// Characters of UTF-8 text, for the width of columns.
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string encoded(const std::string& text) {
+  constexpr auto digits = "0123456789ABCDEF";
+  auto out = std::string{};
+  for (const auto c : text)
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '~')
+      out += c;
+    else
+      (out += '%') += std::string{digits[static_cast<unsigned char>(c) >> 4], digits[static_cast<unsigned char>(c) & 15]};
+  return out;
+}
+
+std::string device_path(const std::string& device) {
+  const auto slash = device.find('/');
+  return slash == std::string::npos
+             ? "~/devices/" + encoded(device)
+             : "~/products/" + encoded(device.substr(0, slash)) + "/devices/" + encoded(device.substr(slash + 1));
+}
+
+json read_json(const std::string& text) {
+  auto content = text;
+  if (text.starts_with('@')) {
+    auto in = std::ifstream{text.substr(1)};
+    if (!in)
+      throw refused{text.substr(1) + " cannot be read"};
+    content = {std::istreambuf_iterator<char>{in}, {}};
+  }
+  auto v = json::parse(content, nullptr, false);
+  if (v.is_discarded())
+    throw refused{"that is not JSON: " + text.substr(0, 80)};
+  return v;
+}
+
+net::http_client& session::client() {
+  load_profile();
+  if (!client_)
+    client_ = std::make_unique<net::http_client>(server, ca_file);
+  return *client_;
+}
+
+void session::load_profile() {
+  if (std::exchange(loaded_, true))
+    return;
+  if (api_key.empty())
+    api_key = environment("ORRERY_API_KEY");
+  if (api_key.empty())
+    if (auto in = std::ifstream{profile_path(profile)})
+      kept_ = json::parse(in, nullptr, false);
+  if (server.empty())
+    server = environment("ORRERY_SERVER");
+  if (server.empty() && kept_.is_object())
+    server = kept_.value("server", "");
+  if (server.empty())
+    server = "http://127.0.0.1:8090";
+  if (ca_file.empty() && kept_.is_object())
+    ca_file = kept_.value("ca", "");
+}
+
+void session::save_profile(const json& tokens) const {
+  const auto path = profile_path(profile);
+  fs::create_directories(path.parent_path());
+  const auto old = umask(077);
+  {
+    auto out = std::ofstream{path};
+    out << json{{"server", server}, {"ca", ca_file}, {"access", tokens.at("access")}, {"refresh", tokens.at("refresh")}}.dump(2);
+  }
+  umask(old);
+}
+
+std::string session::credential() {
+  load_profile();
+  if (!api_key.empty())
+    return api_key;
+  return kept_.is_object() ? kept_.value("access", "") : "";
+}
+
+bool session::refresh() {
+  if (!api_key.empty() || !kept_.is_object() || !kept_.contains("refresh"))
+    return false;
+  const auto reply = client().request("POST", "/api/v1/auth/token", {{"Content-Type", "application/json"}},
+                                      json{{"refresh", kept_.at("refresh")}}.dump());
+  if (reply.status != 200)
+    return false;
+  kept_ = json::parse(reply.body);
+  save_profile(kept_);
+  return true;
+}
+
+json session::request(const std::string& method, std::string path, const json& body, net::http_client::headers more) {
+  if (path.starts_with('~'))
+    path = "/orgs/-" + path.substr(1);
+  path = "/api/v1" + path;
+  if (!body.is_null())
+    more.emplace_back("Content-Type", "application/json");
+  const auto send = [&] {
+    auto headers = more;
+    if (const auto text = credential(); !text.empty())
+      headers.emplace_back("Authorization", "Bearer " + text);
+    return client().request(method, path, headers, body.is_null() ? "" : body.dump());
+  };
+  auto reply = send();
+  if (reply.status == 401 && refresh())
+    reply = send();
+  if (reply.status >= 300)
+    throw refused{explain(reply.status, reply.body)};
+  auto value = reply.body.empty() ? json{} : json::parse(reply.body);
+  if (value.is_object())
+    for (const auto& [name, text] : reply.headers)
+      if (name == "etag")
+        value["etag"] = text;
+  return value;
+}
+
+json session::list(const std::string& path, std::size_t most) {
+  auto all = json::array();
+  auto cursor = std::string{};
+  do {
+    const auto mark = path.find('?') == std::string::npos ? "?" : "&";
+    const auto page = request("GET", path + (cursor.empty() ? "" : mark + ("cursor=" + encoded(cursor))));
+    for (const auto& item : page.at("items")) {
+      if (all.size() == most)
+        return all;
+      all.push_back(item);
+    }
+    cursor = page.value("nextCursor", "");
+  } while (!cursor.empty());
+  return all;
+}
+
+void session::watch(const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
+  client().watch("/api/v1/stream", {{"Authorization", "Bearer " + credential()}}, "orrery.v1.json", first, on_text);
+}
+
+void session::say(const std::string& text) const {
+  if (output == "table")
+    std::cout << text << '\n';
+}
+
+void session::show(const json& value, const std::vector<column>& columns) const {
+  if (output == "json") {
+    std::cout << value.dump(2) << '\n';
+    return;
+  }
+  if (output == "yaml") {
+    std::cout << to_yaml(value) << '\n';
+    return;
+  }
+  if (!value.is_array()) {
+    for (const auto& [name, member] : value.items())
+      std::cout << std::left << std::setw(18) << name << text_of(member) << '\n';
+    return;
+  }
+  auto rows = std::vector<std::vector<std::string>>{{}};
+  for (const auto& c : columns)
+    rows[0].push_back(c.title);
+  for (const auto& item : value) {
+    auto& row = rows.emplace_back();
+    for (const auto& c : columns) {
+      const auto at = json::json_pointer{c.pointer};
+      row.push_back(item.contains(at) ? text_of(item.at(at)) : "-");
+    }
+  }
+  auto widths = std::vector<std::size_t>(columns.size());
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], width_of(row[i]));
+  for (const auto& row : rows) {
+    auto line = std::string{};
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line += row[i] + std::string(i + 1 < row.size() ? widths[i] - width_of(row[i]) + 2 : 0, ' ');
+    std::cout << line << '\n';
+  }
+}
+
+void session::login(const std::string& user, const std::string& password) {
+  load_profile();
+  const auto reply = client().request("POST", "/api/v1/auth/login", {{"Content-Type", "application/json"}},
+                                      json{{"user", user}, {"password", password}}.dump());
+  if (reply.status != 200)
+    throw refused{explain(reply.status, reply.body)};
+  kept_ = json::parse(reply.body);
+  save_profile(kept_);
+}
+
+}  // namespace orrery::app::cli

@@ -1,0 +1,73 @@
+// What every command of `orrery` has: a server, a credential, a way to show results.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "net/http_client.hpp"
+
+namespace orrery::app::cli {
+
+using json = nlohmann::ordered_json;
+
+/// The server refused: the text is for the person.
+class refused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// One column of a table: its title and the JSON pointer of its values.
+struct column {
+  std::string title, pointer;
+};
+
+class session {
+ public:
+  // Bound to the global options.
+  std::string server, api_key, profile = "default", output = "table", ca_file;
+
+  /// Sends a request of the API ("~" is the organisation) and gives the reply's body.
+  /// Throws refused, net::not_reached.
+  json request(const std::string& method, std::string path, const json& body = nullptr,
+               net::http_client::headers more = {});
+  /// All items of a list, page by page, at most `most`.
+  json list(const std::string& path, std::size_t most);
+  void watch(const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text);
+
+  /// Shows a list or one object in the wanted form.
+  void show(const json& value, const std::vector<column>& columns) const;
+  void say(const std::string& text) const;  // only with --output table
+
+  /// Logs in and keeps the tokens in the profile.
+  void login(const std::string& user, const std::string& password);
+
+ private:
+  net::http_client& client();
+  void load_profile();
+  void save_profile(const json& tokens) const;
+  bool refresh();
+  std::string credential();
+
+  std::unique_ptr<net::http_client> client_;
+  json kept_;
+  bool loaded_ = false;
+};
+
+/// The path of a device given as assetId or PRODUCT/DEVICE.
+std::string device_path(const std::string& device);
+/// Percent-encodes one path segment or query value.
+std::string encoded(const std::string& text);
+/// JSON given on the command line or, after @, in a file. Throws refused.
+json read_json(const std::string& text);
+
+// Each adds its commands.
+void add_management(CLI::App& to, session& s);
+void add_data(CLI::App& to, session& s);
+void add_simulate(CLI::App& to, session& s);
+
+}  // namespace orrery::app::cli

@@ -1,0 +1,207 @@
+#include "net/http_client.hpp"
+
+#include <algorithm>
+#include <variant>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+#include <sys/socket.h>
+
+namespace orrery::net {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace websocket = beast::websocket;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto patience_seconds = 75;  // longer than any call of the API waits
+constexpr auto agent = "orrery/" ORRERY_VERSION;
+constexpr std::size_t max_reply_bytes = 256u * 1024 * 1024;
+
+using plain = tcp::socket;
+using secure = beast::ssl_stream<tcp::socket>;
+
+std::string lower(beast::string_view text) {
+  auto out = std::string{text};
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+}  // namespace
+
+struct http_client::impl {
+  bool tls = false;
+  std::string host, port, ca_file;
+  asio::io_context io{1};
+  asio::ssl::context context{asio::ssl::context::tls_client};
+  std::unique_ptr<plain> socket;
+  std::unique_ptr<secure> tls_socket;
+  beast::flat_buffer buffer;
+
+  void connect(tcp::socket& s) {
+    auto resolver = tcp::resolver{io};
+    asio::connect(s, resolver.resolve(host, port));
+    s.set_option(tcp::no_delay{true});
+    const auto limit = timeval{.tv_sec = patience_seconds, .tv_usec = 0};
+    ::setsockopt(s.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(s.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
+  void prepare_tls() {
+    context.set_verify_mode(asio::ssl::verify_peer);
+    if (ca_file.empty())
+      context.set_default_verify_paths();
+    else
+      context.load_verify_file(ca_file);
+  }
+  template <class Stream>
+  void handshake(Stream& s) {
+    SSL_set_tlsext_host_name(s.native_handle(), host.c_str());
+    s.set_verify_callback(asio::ssl::host_name_verification{host});
+    s.handshake(asio::ssl::stream_base::client);
+  }
+
+  bool open() const { return socket || tls_socket; }
+  void reset() {
+    socket.reset();
+    tls_socket.reset();
+    buffer.clear();
+  }
+  void dial() {
+    if (tls) {
+      prepare_tls();
+      tls_socket = std::make_unique<secure>(io, context);
+      connect(tls_socket->next_layer());
+      handshake(*tls_socket);
+    } else {
+      socket = std::make_unique<plain>(io);
+      connect(*socket);
+    }
+  }
+
+  template <class Stream>
+  http_reply exchange(Stream& s, http::request<http::string_body>& request) {
+    http::write(s, request);
+    auto parser = http::response_parser<http::string_body>{};
+    parser.body_limit(max_reply_bytes);
+    parser.skip(request.method() == http::verb::head);
+    http::read(s, buffer, parser);
+    auto message = parser.release();
+    auto reply = http_reply{.status = static_cast<int>(message.result_int()), .headers = {}, .body = std::move(message.body())};
+    for (const auto& field : message)
+      reply.headers.emplace_back(lower(field.name_string()), std::string{field.value()});
+    if (!message.keep_alive())
+      reset();
+    return reply;
+  }
+
+  template <class Socket>
+  void watch(websocket::stream<Socket>& ws, std::string_view target, const headers& more, std::string_view sub_protocol,
+             const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
+    ws.set_option(websocket::stream_base::decorator([&](websocket::request_type& r) {
+      for (const auto& [name, value] : more)
+        r.set(name, value);
+      r.set(http::field::user_agent, agent);
+      r.set(http::field::sec_websocket_protocol, beast::string_view{sub_protocol.data(), sub_protocol.size()});
+    }));
+    auto answer = websocket::response_type{};
+    auto failed = boost::system::error_code{};
+    ws.handshake(answer, host + ":" + port, std::string{target}, failed);
+    if (failed)
+      throw not_reached{"the stream was refused: " + (answer.result_int() != 0 ? std::to_string(answer.result_int()) + " " + answer.body()
+                                                                              : failed.message())};
+    for (const auto& text : first)
+      ws.write(asio::buffer(text));
+    auto message = beast::flat_buffer{};
+    for (;;) {
+      message.clear();
+      ws.read(message, failed);
+      if (failed == websocket::error::closed)
+        return;
+      if (failed)
+        throw not_reached{"the stream broke: " + failed.message()};
+      if (!on_text({static_cast<const char*>(message.data().data()), message.data().size()})) {
+        ws.close(websocket::close_code::normal, failed);
+        return;
+      }
+    }
+  }
+};
+
+http_client::http_client(const std::string& url, std::string ca_file) : impl_{std::make_unique<impl>()} {
+  auto rest = std::string_view{url};
+  if (rest.starts_with("https://"))
+    impl_->tls = true;
+  else if (!rest.starts_with("http://"))
+    throw std::invalid_argument{url + ": expected http://host:port or https://host:port"};
+  rest.remove_prefix(impl_->tls ? 8 : 7);
+  rest = rest.substr(0, rest.find('/'));
+  const auto colon = rest.rfind(':');
+  impl_->host = std::string{rest.substr(0, colon)};
+  impl_->port = colon == std::string_view::npos ? (impl_->tls ? "443" : "80") : std::string{rest.substr(colon + 1)};
+  if (impl_->host.empty())
+    throw std::invalid_argument{url + ": names no host"};
+  impl_->ca_file = std::move(ca_file);
+}
+
+http_client::~http_client() = default;
+
+const std::string& http_client::host() const { return impl_->host; }
+
+http_reply http_client::request(std::string_view method, std::string_view target, const headers& more, std::string_view body) {
+  auto& c = *impl_;
+  auto request = http::request<http::string_body>{http::string_to_verb({method.data(), method.size()}),
+                                                  {target.data(), target.size()}, 11};
+  request.set(http::field::host, c.host + ":" + c.port);
+  request.set(http::field::user_agent, agent);
+  for (const auto& [name, value] : more)
+    request.set(name, value);
+  request.body() = std::string{body};
+  request.prepare_payload();
+  try {
+    for (const auto kept = c.open();;) {
+      try {
+        if (!c.open())
+          c.dial();
+        return c.tls ? c.exchange(*c.tls_socket, request) : c.exchange(*c.socket, request);
+      } catch (const boost::system::system_error&) {
+        c.reset();
+        if (!kept || request.method() == http::verb::post)
+          throw;
+      }
+    }
+  } catch (const boost::system::system_error& e) {
+    throw not_reached{"cannot reach " + c.host + ":" + c.port + ": " + e.code().message()};
+  }
+}
+
+void http_client::watch(std::string_view target, const headers& more, std::string_view sub_protocol,
+                        const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
+  auto& c = *impl_;
+  try {
+    if (c.tls) {
+      c.prepare_tls();
+      auto ws = websocket::stream<secure>{c.io, c.context};
+      c.connect(ws.next_layer().next_layer());
+      c.handshake(ws.next_layer());
+      c.watch(ws, target, more, sub_protocol, first, on_text);
+    } else {
+      auto ws = websocket::stream<plain>{c.io};
+      c.connect(ws.next_layer());
+      c.watch(ws, target, more, sub_protocol, first, on_text);
+    }
+  } catch (const boost::system::system_error& e) {
+    throw not_reached{"cannot reach " + c.host + ":" + c.port + ": " + e.code().message()};
+  }
+}
+
+}  // namespace orrery::net
