@@ -93,18 +93,18 @@ std::uint8_t byte_reader::u8() {
 }
 
 std::uint16_t byte_reader::u16() {
-  const auto high = u8();
-  return static_cast<std::uint16_t>(high << 8 | u8());
+  const auto high = u8(), low = u8();
+  return ok_ ? static_cast<std::uint16_t>(high << 8 | low) : std::uint16_t{0};
 }
 
 std::uint32_t byte_reader::u32() {
-  const auto high = u16();
-  return static_cast<std::uint32_t>(high) << 16 | u16();
+  const auto high = u16(), low = u16();
+  return ok_ ? static_cast<std::uint32_t>(high) << 16 | low : 0;
 }
 
 std::uint64_t byte_reader::u64() {
-  const auto high = u32();
-  return static_cast<std::uint64_t>(high) << 32 | u32();
+  const auto high = u32(), low = u32();
+  return ok_ ? static_cast<std::uint64_t>(high) << 32 | low : 0;
 }
 
 std::uint64_t byte_reader::varint() {

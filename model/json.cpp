@@ -102,8 +102,8 @@ result<value> parse_json(std::string_view text, const json_limits& limits) {
   if (buffer.size() < text.size() + simdjson::SIMDJSON_PADDING)
     buffer.resize(text.size() + simdjson::SIMDJSON_PADDING);
   std::memcpy(buffer.data(), text.data(), text.size());
-  if (parser.max_depth() != limits.max_depth || parser.capacity() < text.size())
-    if (parser.allocate(std::max<std::size_t>(text.size(), 4096), limits.max_depth) !=
+  if (parser.max_depth() != limits.max_depth + 1 || parser.capacity() < text.size())
+    if (parser.allocate(std::max<std::size_t>(text.size(), 4096), limits.max_depth + 1) !=
         simdjson::SUCCESS)
       return failure{errc::unavailable, "no memory to parse JSON"};
   auto root = dom::element{};

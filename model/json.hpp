@@ -16,7 +16,7 @@ struct json_limits {
 };
 
 /// Parses one JSON text (RFC 8259): UTF-8 is checked, NaN and trailing text are refused, integers
-/// beyond 64 bits become doubles, of equal member names the last one counts. Any thread.
+/// beyond 63 bits become doubles, beyond 64 bits are refused, of equal member names the last one counts. Any thread.
 /// Fails: `invalid_argument` (not JSON), `too_large` (a limit, named in the detail).
 result<value> parse_json(std::string_view text, const json_limits& limits = {});
 

@@ -161,7 +161,7 @@ class thing_model {
   /// At registration: required ones present, defaults filled in.
   result<object> complete_attributes(object posted) const;
 
-  /// Event output parameters; unknown event: reason "element_unknown".
+  /// Event output parameters; an unknown event is a problem "element_unknown".
   result<object> check_event(std::string_view event_id, const object& output,
                              validation mode) const;
   /// Service input, always strict; defaults filled in.
