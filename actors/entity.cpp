@@ -18,6 +18,7 @@ struct entity_state {
   model::entity_id id;
   typename Kind::state what;
   Kind kind;
+  std::uint64_t generation = 0;  // of the shard when it was woken
   std::uint64_t revision = 0;
   std::uint64_t saved_revision = 0;  // telemetry up to here is in the store
   std::shared_ptr<std::atomic<std::uint32_t>> in_flight =
@@ -36,7 +37,8 @@ decision_inputs inputs_of(const model::entity_id& id, const entity_context& ctx)
           *ctx.keys,
           *ctx.store,
           ctx.max_queued_commands,
-          ctx.max_login_failures};
+          ctx.max_login_failures,
+          ctx.shard_count};
 }
 
 template <class Kind>
@@ -140,18 +142,19 @@ void identify(entity_state<Kind>& self) {
           device_identity{self.id, self.what.name, self.what.organisation});
 }
 
-entry blank_entry(const entity_context& ctx, const model::entity_id& id) {
+template <class Kind>
+entry blank_entry(const entity_state<Kind>& self) {
   auto e = entry{};
-  e.shard = id.shard;
-  e.generation = ctx.shard->generation.load(std::memory_order_relaxed);
-  e.entity = id;
+  e.shard = self.id.shard;
+  e.generation = self.generation;
+  e.entity = self.id;
   return e;
 }
 
 /// Decides one question and makes its entry. Later questions are decided on top of it at once.
 template <class Kind>
 entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked) {
-  auto e = blank_entry(ctx, self.id);
+  auto e = blank_entry(self);
   e.to = std::move(asked.from);
   e.number = asked.number;
   if (self.damage) {
@@ -206,11 +209,15 @@ entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked
 
 /// The entry that makes everything unsaved durable; none if there is nothing to save.
 template <class Kind>
-std::optional<entry> checkpoint_entry(entity_state<Kind>& self, const entity_context& ctx) {
+std::optional<entry> checkpoint_entry(entity_state<Kind>& self) {
   if constexpr (std::is_same_v<Kind, device_kind>) {
     if (self.what.telemetry.unsaved.empty() || self.damage)
       return std::nullopt;
-    auto e = blank_entry(ctx, self.id);
+    if (!self.what.exists) {  // deleted: its rows are gone and must not come back
+      self.what.telemetry = {};
+      return std::nullopt;
+    }
+    auto e = blank_entry(self);
     e.rows = checkpoint_rows(self.id, self.what, self.revision);
     self.saved_revision = self.revision;
     self.what.telemetry.unsaved.clear();
@@ -240,8 +247,10 @@ bool is_full(const entity_state<Kind>& self, const entity_context& ctx) {
 
 template <class Kind>
 entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
-                                   std::shared_ptr<const entity_context> ctx, tail unsaved) {
+                                   std::shared_ptr<const entity_context> ctx,
+                                   std::uint64_t generation, tail unsaved) {
   self->state.id = id;
+  self->state.generation = generation;
   if (auto ok = recover<Kind>(self->state, *ctx, unsaved); !ok) {
     observe::log::error("entity", "not_loaded",
                         {{"entity", model::to_string(id)}, {"detail", ok.error().detail}});
@@ -255,15 +264,14 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
             for (auto& one : asked.asks)
               batch.entries.push_back(answer_one(self->state, *ctx, one));
             if (is_full(self->state, *ctx))
-              if (auto e = checkpoint_entry(self->state, *ctx))
+              if (auto e = checkpoint_entry(self->state))
                 batch.entries.push_back(std::move(*e));
             send(self->state, *ctx, std::move(batch));
           },
           [self, ctx](const checkpoint_order& order) {
-            auto e = checkpoint_entry(self->state, *ctx);
+            auto e = checkpoint_entry(self->state);
             if (!e)
-              e = blank_entry(*ctx,
-                              self->state.id);  // nothing to save: the answer still goes in order
+              e = blank_entry(self->state);  // nothing to save: the answer still goes in order
             e->to = caf::actor_cast<settler>(ctx->host);
             e->number = order.number;
             auto batch = entry_batch{};
@@ -272,14 +280,12 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
           },
           [self, ctx](rest_order) {
             // Rest only when nothing is in flight and everything is in the store.
-            if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
-              self->send(ctx->host, rest_answer{self->state.id, false});
-              return;
-            }
-            if (auto e = checkpoint_entry(self->state, *ctx)) {
+            if (auto e = checkpoint_entry(self->state)) {
               auto batch = entry_batch{};
               batch.entries.push_back(std::move(*e));
               send(self->state, *ctx, std::move(batch));
+            }
+            if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
               self->send(ctx->host, rest_answer{self->state.id, false});
               return;
             }
@@ -292,20 +298,26 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
 }  // namespace
 
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
-                          std::shared_ptr<const entity_context> context, tail unsaved) {
+                          std::shared_ptr<const entity_context> context, std::uint64_t generation,
+                          tail unsaved) {
   switch (kind) {
     case model::entity_kind::device:
-      return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
+      return system.spawn(entity<device_kind>, id, std::move(context), generation,
+                          std::move(unsaved));
     case model::entity_kind::product:
-      return system.spawn(entity<product_kind>, id, std::move(context), std::move(unsaved));
+      return system.spawn(entity<product_kind>, id, std::move(context), generation,
+                          std::move(unsaved));
     case model::entity_kind::blueprint:
-      return system.spawn(entity<blueprint_kind>, id, std::move(context), std::move(unsaved));
+      return system.spawn(entity<blueprint_kind>, id, std::move(context), generation,
+                          std::move(unsaved));
     case model::entity_kind::organisation:
-      return system.spawn(entity<organisation_kind>, id, std::move(context), std::move(unsaved));
+      return system.spawn(entity<organisation_kind>, id, std::move(context), generation,
+                          std::move(unsaved));
     case model::entity_kind::asset:
-      return system.spawn(entity<asset_kind>, id, std::move(context), std::move(unsaved));
+      return system.spawn(entity<asset_kind>, id, std::move(context), generation,
+                          std::move(unsaved));
   }
-  return system.spawn(entity<device_kind>, id, std::move(context), std::move(unsaved));
+  return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved));
 }
 
 }  // namespace orrery::actors

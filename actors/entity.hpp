@@ -31,6 +31,7 @@ struct entity_context {
   std::shared_ptr<const std::atomic<bool>> feed_wanted;
   std::size_t max_queued_commands = 50;
   std::size_t max_login_failures = 5;
+  std::uint16_t shard_count = 64;
   std::size_t unsaved_points_max = 4096;  // then a checkpoint of this entity alone
 };
 
@@ -43,7 +44,10 @@ using tail = std::vector<tail_record>;
 
 /// Wakes an entity: loads its rows, replays `unsaved` on top and takes questions. If its rows do
 /// not decode it answers every question with that failure (`corrupted`) until it is told to rest.
+/// `generation`: of the shard, as its host knows it. After a lost write the writer refuses what was
+/// decided under an older one, also by an entity that has not been told yet.
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
-                          std::shared_ptr<const entity_context> context, tail unsaved);
+                          std::shared_ptr<const entity_context> context, std::uint64_t generation,
+                          tail unsaved);
 
 }  // namespace orrery::actors

@@ -1,6 +1,7 @@
 #include "actors/journal.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <caf/all.hpp>
 
@@ -10,6 +11,9 @@ namespace orrery::actors {
 namespace {
 
 constexpr std::uint64_t first_epoch = 1;
+constexpr auto repair_interval = std::chrono::seconds{1};
+using repair_atom = caf::atom_constant<caf::atom("repair")>;
+using writer_actor = journal_actor::extend<caf::reacts_to<repair_atom>>;
 
 /// What the writer knows of a shard beside the shared figures.
 struct shard_position {
@@ -44,19 +48,39 @@ class writer {
     const auto bytes = std::exchange(group_bytes_, 0);
     group_.reserve(group.size());
     refuse_lost(group);
-    auto ok = broken_ ? repair() : model::status{};
-    if (ok)
-      ok = write(group);
+    const auto ok = broken_ ? *broken_ : write(group);
     if (ok) {
       settle(group);
     } else {
       parts_.figures->failed_groups.fetch_add(1, std::memory_order_relaxed);
-      observe::log::error("journal", "write_failed",
-                          {{"detail", ok.error().detail}, {"records", group.size()}});
-      broken_ = true;
       lose(group, ok.error());
+      if (!broken_) {
+        observe::log::error("journal", "write_failed",
+                            {{"detail", ok.error().detail}, {"records", group.size()}});
+        broken_ = ok;
+        repair();
+      }
     }
     parts_.figures->queued_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  bool broken() const { return broken_.has_value(); }
+
+  /// After a failed write the database is opened again, and then all that was decided on top of
+  /// the lost records is loaded anew. Until that works nothing is taken.
+  void repair() {
+    if (!broken_)
+      return;
+    if (const auto ok = parts_.store->reopen(); !ok) {
+      if (ok.error().detail != broken_->error().detail)
+        observe::log::error("journal", "store_not_reopened", {{"detail", ok.error().detail}});
+      broken_ = ok;
+      return;
+    }
+    positions_.clear();
+    broken_.reset();
+    observe::log::warn("journal", "store_reopened", {{"shards_reloaded", lost_.size()}});
+    for (const auto shard : std::exchange(lost_, {}))
+      parts_.on_write_lost({shard, parts_.shards->at(shard)->generation.load()});
   }
 
   void note_checkpoint(const checkpoint_note& note) {
@@ -118,15 +142,6 @@ class writer {
     e.effects.clear();
     e.feed.what.reset();
     e.catalogue.reset();
-  }
-
-  model::status repair() {
-    if (auto ok = parts_.store->reopen(); !ok)
-      return ok;
-    positions_.clear();
-    broken_ = false;
-    observe::log::info("journal", "store_reopened", {});
-    return {};
   }
 
   model::status write(std::vector<entry>& group) {
@@ -205,17 +220,19 @@ class writer {
     answer_all(group);
   }
 
+  /// Nothing of the group is known to be kept. Shards whose entities are ahead of the journal by it
+  /// begin a new generation: what they decide until they are loaded again is refused.
   void lose(std::vector<entry>& group, const model::failure& why) {
-    auto lost = std::vector<model::shard_id>{};
+    auto ahead = std::set<model::shard_id>{};
     for (auto& e : group) {
-      if (std::find(lost.begin(), lost.end(), e.shard) == lost.end())
-        lost.push_back(e.shard);
+      if (e.record || !e.rows.empty())
+        ahead.insert(e.shard);
       e.reply = model::failure{model::errc::unavailable, why.reason, why.detail};
       drop_effects(e);
     }
-    for (const auto shard : lost)
-      if (const auto status = parts_.shards->find(shard); status != parts_.shards->end())
-        parts_.on_write_lost({shard, status->second->generation.fetch_add(1) + 1});
+    for (const auto shard : ahead)
+      parts_.shards->at(shard)->generation.fetch_add(1);
+    lost_.merge(ahead);
     answer_all(group);
   }
 
@@ -236,7 +253,8 @@ class writer {
   journal_parts parts_;
   std::vector<entry> group_;
   std::size_t group_bytes_ = 0;
-  bool broken_ = false;
+  std::optional<model::status> broken_;  // why the store takes nothing
+  std::set<model::shard_id> lost_;       // to be loaded again once it does
   std::unordered_map<model::shard_id, shard_position> positions_;
   std::vector<storage::frame> frames_;  // reused: its strings and vectors keep their memory
   std::unordered_map<model::shard_id, std::size_t> frame_of_;
@@ -263,23 +281,39 @@ void send_entries(const journal_actor& writer, journal_figures& figures, entry_b
   caf::anon_send(writer, std::move(batch));
 }
 
-journal_actor::behavior_type journal(journal_actor::pointer self, journal_parts parts) {
-  auto state = std::make_shared<writer>(std::move(parts));
-  return {[self, state](entry_batch& batch) {
-            // The flush note waits behind all that is in the mailbox by now: the group grows with
-            // the load and nobody waits for a timer.
-            if (state->collect(batch))
-              self->send(self, flush_atom::value);
-            if (state->full())
-              state->commit();
-          },
-          [state](flush_atom) { state->commit(); },
-          [state](const checkpoint_note& note) {
-            state->commit();
-            state->note_checkpoint(note);
-          },
-          [](const shard_reopened&) {},
-          [state](const trim_order& order) { state->trim(order.shard); }};
+journal_actor spawn_journal(caf::actor_system& system, journal_parts parts, bool detached) {
+  const auto behavior = [](writer_actor::pointer self,
+                           journal_parts given) -> writer_actor::behavior_type {
+    auto state = std::make_shared<writer>(std::move(given));
+    const auto commit = [self, state] {
+      const auto was_broken = state->broken();
+      state->commit();
+      if (state->broken() && !was_broken)
+        self->delayed_send(self, repair_interval, repair_atom::value);
+    };
+    return {[self, state, commit](entry_batch& batch) {
+              // The flush note waits behind all that is in the mailbox by now: the group grows with
+              // the load and nobody waits for a timer.
+              if (state->collect(batch))
+                self->send(self, flush_atom::value);
+              if (state->full())
+                commit();
+            },
+            [commit](flush_atom) { commit(); },
+            [state, commit](const checkpoint_note& note) {
+              commit();
+              state->note_checkpoint(note);
+            },
+            [state](const trim_order& order) { state->trim(order.shard); },
+            [self, state](repair_atom) {
+              state->repair();
+              if (state->broken())
+                self->delayed_send(self, repair_interval, repair_atom::value);
+            }};
+  };
+  return detached ? caf::actor_cast<journal_actor>(
+                        system.spawn<caf::detached>(behavior, std::move(parts)))
+                  : caf::actor_cast<journal_actor>(system.spawn(behavior, std::move(parts)));
 }
 
 }  // namespace orrery::actors

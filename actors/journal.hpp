@@ -51,8 +51,9 @@ struct journal_parts {
 /// them off. Above `storage.queue_max_bytes` sessions stop reading their sockets.
 std::size_t cost_of(const entry& e);
 
-/// Spawned detached: it blocks in the store. In tests, on the scheduler.
-journal_actor::behavior_type journal(journal_actor::pointer self, journal_parts parts);
+/// `detached`: on a thread of its own, since it blocks in the store. Tests have it on the
+/// scheduler.
+journal_actor spawn_journal(caf::actor_system& system, journal_parts parts, bool detached = true);
 
 /// Adds the entries' cost to the figures and sends them.
 void send_entries(const journal_actor& writer, journal_figures& figures, entry_batch batch);

@@ -39,15 +39,14 @@ const device::command_record* find_command(const device::state& s, const model::
   return nullptr;
 }
 
-/// How many entities an index shows under a value, up to `most`, over all shards of the store that
-/// may hold them.
-std::size_t count_index(const storage::entity_store& store, std::string_view name,
-                        std::string_view value, std::size_t most) {
+/// How many entities an index shows under a value, up to `most`, over all shards.
+std::size_t count_index(const decision_inputs& in, std::string_view name, std::string_view value,
+                        std::size_t most) {
   auto found = std::size_t{0};
-  for (auto shard = 0u; shard < 64 && found < most; ++shard)
-    (void)store.scan(family::index,
-                     keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {},
-                     false, [&](auto, auto) { return ++found < most; });
+  for (auto shard = 0u; shard < in.shard_count && found < most; ++shard)
+    (void)in.store.scan(family::index,
+                        keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {},
+                        false, [&](auto, auto) { return ++found < most; });
   return found;
 }
 
@@ -158,7 +157,7 @@ model::result<product::decision> product_kind::decide(const state& s, const comm
                                                       const decision_inputs& in) {
   auto around = product::surroundings{.self = in.self, .now = in.now};
   if (std::holds_alternative<product::remove_product>(c.what))
-    around.devices = count_index(in.store, "product", s.product_key, 1);
+    around.devices = count_index(in, "product", s.product_key, 1);
   return product::decide(s, c, around);
 }
 

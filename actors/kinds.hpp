@@ -24,6 +24,7 @@ struct decision_inputs {
   const storage::entity_store& store;
   std::size_t max_queued_commands;
   std::size_t max_login_failures;
+  std::uint16_t shard_count;
 };
 
 namespace device = model::device;

@@ -148,11 +148,6 @@ struct checkpoint_note {
   std::uint64_t generation;
   std::uint64_t offset;
 };
-/// The shard's entities were reloaded: entries of this generation are taken again.
-struct shard_reopened {
-  model::shard_id shard;
-  std::uint64_t generation;
-};
 struct trim_order {
   model::shard_id shard;
 };
@@ -212,7 +207,6 @@ struct session_closed {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::ask_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::entry_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_note)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::shard_reopened)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::trim_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::write_lost)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_order)
@@ -231,8 +225,7 @@ namespace orrery::actors {
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 
 using journal_actor = caf::typed_actor<caf::reacts_to<entry_batch>, caf::reacts_to<flush_atom>,
-                                       caf::reacts_to<checkpoint_note>,
-                                       caf::reacts_to<shard_reopened>, caf::reacts_to<trim_order>>;
+                                       caf::reacts_to<checkpoint_note>, caf::reacts_to<trim_order>>;
 using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<checkpoint_order>,
                                       caf::reacts_to<rest_order>, caf::reacts_to<write_lost>>;
 using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,

@@ -257,21 +257,20 @@ struct node::impl {
     caf_settings.set("scheduler.policy", caf::atom("sharing"));
     caf_settings.set("scheduler.max-threads", static_cast<std::size_t>(settings.threads.actors));
     system = std::make_unique<caf::actor_system>(caf_settings);
-    journal = system->spawn<caf::detached>(
-        actors::journal,
-        actors::journal_parts{.store = store,
-                              .effects = effects,
-                              .shards = shards,
-                              .figures = figures,
-                              .options = {.sync = settings.storage.durability == "sync",
-                                          .group_max_bytes = 4 * 1024 * 1024,
-                                          .retention = settings.storage.journal_retention,
-                                          .now = clock_now},
-                              .on_write_lost = [e = effects](actors::write_lost lost) {
-                                if (const auto host = e->hosts.find(lost.shard);
-                                    host != e->hosts.end())
-                                  caf::anon_send(host->second, lost);
-                              }});
+    journal = actors::spawn_journal(
+        *system, actors::journal_parts{.store = store,
+                                       .effects = effects,
+                                       .shards = shards,
+                                       .figures = figures,
+                                       .options = {.sync = settings.storage.durability == "sync",
+                                                   .group_max_bytes = 4 * 1024 * 1024,
+                                                   .retention = settings.storage.journal_retention,
+                                                   .now = clock_now},
+                                       .on_write_lost = [e = effects](actors::write_lost lost) {
+                                         if (const auto host = e->hosts.find(lost.shard);
+                                             host != e->hosts.end())
+                                           caf::anon_send(host->second, lost);
+                                       }});
     ask = std::make_shared<actors::caller>(*system, router, incarnation, settings.api.ask_timeout);
     effects->set_caller(ask);
     open_shards();
@@ -298,6 +297,7 @@ struct node::impl {
                                             .feed_wanted = feed->wanted(),
                                             .max_queued_commands = settings.commands.max_queued,
                                             .max_login_failures = settings.api.max_login_failures,
+                                            .shard_count = shard_count(),
                                             .unsaved_points_max = 4096};
       auto host = cluster::spawn_shard_host(
           *system, {.shard = shard,

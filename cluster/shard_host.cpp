@@ -24,6 +24,7 @@ struct slot {
   model::entity_kind kind = model::entity_kind::device;
   model::timestamp last_asked;
   bool resting = false;     // told to rest, has not answered
+  std::uint64_t round = 0;  // checkpoint ordered after that: lost if it rests
   bool dirty = false;       // holds telemetry that is not in the store
   std::deque<ask> waiting;  // came while it was going to rest
 };
@@ -43,6 +44,7 @@ struct host_state {
   std::unordered_map<model::device_name, model::entity_id>
       names;  // of awake devices, and of those being registered
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
+  std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   checkpoint_round round;
   std::uint64_t rounds = 0;
   std::uint64_t round_tail_bytes = 0;
@@ -68,7 +70,8 @@ slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
     s.dirty = !unsaved.empty();
     s.kind = kind;
     s.last_asked = state.context->now();
-    s.actor = actors::spawn_entity(self->system(), kind, id, state.context, std::move(unsaved));
+    s.actor = actors::spawn_entity(self->system(), kind, id, state.context, state.generation,
+                                   std::move(unsaved));
     state.parts.awake->fetch_add(1, std::memory_order_relaxed);
   }
   return s;
@@ -293,6 +296,7 @@ void begin_checkpoint(pointer self) {
   for (auto& [id, s] : state.slots)
     if (s.dirty) {
       s.dirty = false;
+      s.round = s.resting ? state.round.number : 0;
       ++state.round.open;
       self->send(s.actor, actors::checkpoint_order{state.round.number});
     }
@@ -314,9 +318,16 @@ void end_checkpoint(pointer self) {
   state.round = {};
 }
 
+/// One of those that a round waits for is done.
+void count_down(pointer self) {
+  if (--self->state.round.open == 0)
+    end_checkpoint(self);
+}
+
 /// Everything decided on top of a lost write goes; what was committed comes back from the store.
 void reload(pointer self, const actors::write_lost& lost) {
   auto& state = self->state;
+  state.generation = lost.generation;
   auto waiting = std::vector<ask>{};
   for (auto& [id, s] : state.slots) {
     self->send(s.actor, lost);
@@ -340,6 +351,7 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
   auto context = state.parts.context;
   context.host = self;
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
+  state.generation = state.context->shard->generation.load(std::memory_order_acquire);
   state.last_checkpoint = state.last_trim = state.context->now();
   auto ok = open_shard(self);
   if (ok)
@@ -353,8 +365,7 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
             for (const auto& item : batch.items)
               if (round.number != 0 && item.number == round.number) {
                 round.failed = round.failed || !item.what;
-                if (--round.open == 0)
-                  end_checkpoint(self);
+                count_down(self);
               }
           },
           [self](ask_batch& batch) { ask_batch_here(self, batch); },
@@ -365,10 +376,12 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
               return;
             found->second.resting = false;
             auto waiting = std::exchange(found->second.waiting, {});
-            if (rest.rested)
+            const auto round = std::exchange(found->second.round, 0);
+            if (rest.rested) {  // else `dirty` stays: the next checkpoint asks it again
               forget(self, rest.id);
-            else
-              found->second.dirty = false;  // it has just written what it held
+              if (round != 0 && round == self->state.round.number)
+                count_down(self);  // it had nothing unsaved, and the order finds nobody
+            }
             auto batch = ask_batch{.shard = self->state.parts.shard, .asks = {}};
             std::move(waiting.begin(), waiting.end(), std::back_inserter(batch.asks));
             if (!batch.asks.empty())

@@ -16,8 +16,9 @@ struct json_limits {
 };
 
 /// Parses one JSON text (RFC 8259): UTF-8 is checked, NaN and trailing text are refused, integers
-/// beyond 63 bits become doubles, beyond 64 bits are refused, of equal member names the last one counts. Any thread.
-/// Fails: `invalid_argument` (not JSON), `too_large` (a limit, named in the detail).
+/// beyond 63 bits become doubles, beyond 64 bits are refused, of equal member names the last one
+/// counts. Any thread. Fails: `invalid_argument` (not JSON), `too_large` (a limit, named in the
+/// detail).
 result<value> parse_json(std::string_view text, const json_limits& limits = {});
 
 /// Compact JSON: no blank anywhere, shortest text of a double that reads back equal (an integral

@@ -1,6 +1,7 @@
 #include "net/http_client.hpp"
 
 #include <algorithm>
+#include <sys/socket.h>
 #include <variant>
 
 #include <boost/asio/connect.hpp>
@@ -12,7 +13,6 @@
 #include <boost/beast/ssl.hpp>
 #include <boost/beast/websocket.hpp>
 #include <boost/beast/websocket/ssl.hpp>
-#include <sys/socket.h>
 
 namespace orrery::net {
 
@@ -33,7 +33,8 @@ using secure = beast::ssl_stream<tcp::socket>;
 
 std::string lower(beast::string_view text) {
   auto out = std::string{text};
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -96,7 +97,9 @@ struct http_client::impl {
     parser.skip(request.method() == http::verb::head);
     http::read(s, buffer, parser);
     auto message = parser.release();
-    auto reply = http_reply{.status = static_cast<int>(message.result_int()), .headers = {}, .body = std::move(message.body())};
+    auto reply = http_reply{.status = static_cast<int>(message.result_int()),
+                            .headers = {},
+                            .body = std::move(message.body())};
     for (const auto& field : message)
       reply.headers.emplace_back(lower(field.name_string()), std::string{field.value()});
     if (!message.keep_alive())
@@ -105,20 +108,24 @@ struct http_client::impl {
   }
 
   template <class Socket>
-  void watch(websocket::stream<Socket>& ws, std::string_view target, const headers& more, std::string_view sub_protocol,
-             const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
+  void watch(websocket::stream<Socket>& ws, std::string_view target, const headers& more,
+             std::string_view sub_protocol, const std::vector<std::string>& first,
+             const std::function<bool(std::string_view)>& on_text) {
     ws.set_option(websocket::stream_base::decorator([&](websocket::request_type& r) {
       for (const auto& [name, value] : more)
         r.set(name, value);
       r.set(http::field::user_agent, agent);
-      r.set(http::field::sec_websocket_protocol, beast::string_view{sub_protocol.data(), sub_protocol.size()});
+      r.set(http::field::sec_websocket_protocol,
+            beast::string_view{sub_protocol.data(), sub_protocol.size()});
     }));
     auto answer = websocket::response_type{};
     auto failed = boost::system::error_code{};
     ws.handshake(answer, host + ":" + port, std::string{target}, failed);
     if (failed)
-      throw not_reached{"the stream was refused: " + (answer.result_int() != 0 ? std::to_string(answer.result_int()) + " " + answer.body()
-                                                                              : failed.message())};
+      throw not_reached{"the stream was refused: " +
+                        (answer.result_int() != 0
+                             ? std::to_string(answer.result_int()) + " " + answer.body()
+                             : failed.message())};
     for (const auto& text : first)
       ws.write(asio::buffer(text));
     auto message = beast::flat_buffer{};
@@ -137,7 +144,8 @@ struct http_client::impl {
   }
 };
 
-http_client::http_client(const std::string& url, std::string ca_file) : impl_{std::make_unique<impl>()} {
+http_client::http_client(const std::string& url, std::string ca_file)
+    : impl_{std::make_unique<impl>()} {
   auto rest = std::string_view{url};
   if (rest.starts_with("https://"))
     impl_->tls = true;
@@ -147,7 +155,8 @@ http_client::http_client(const std::string& url, std::string ca_file) : impl_{st
   rest = rest.substr(0, rest.find('/'));
   const auto colon = rest.rfind(':');
   impl_->host = std::string{rest.substr(0, colon)};
-  impl_->port = colon == std::string_view::npos ? (impl_->tls ? "443" : "80") : std::string{rest.substr(colon + 1)};
+  impl_->port = colon == std::string_view::npos ? (impl_->tls ? "443" : "80")
+                                                : std::string{rest.substr(colon + 1)};
   if (impl_->host.empty())
     throw std::invalid_argument{url + ": names no host"};
   impl_->ca_file = std::move(ca_file);
@@ -155,12 +164,15 @@ http_client::http_client(const std::string& url, std::string ca_file) : impl_{st
 
 http_client::~http_client() = default;
 
-const std::string& http_client::host() const { return impl_->host; }
+const std::string& http_client::host() const {
+  return impl_->host;
+}
 
-http_reply http_client::request(std::string_view method, std::string_view target, const headers& more, std::string_view body) {
+http_reply http_client::request(std::string_view method, std::string_view target,
+                                const headers& more, std::string_view body) {
   auto& c = *impl_;
-  auto request = http::request<http::string_body>{http::string_to_verb({method.data(), method.size()}),
-                                                  {target.data(), target.size()}, 11};
+  auto request = http::request<http::string_body>{
+      http::string_to_verb({method.data(), method.size()}), {target.data(), target.size()}, 11};
   request.set(http::field::host, c.host + ":" + c.port);
   request.set(http::field::user_agent, agent);
   for (const auto& [name, value] : more)
@@ -185,7 +197,8 @@ http_reply http_client::request(std::string_view method, std::string_view target
 }
 
 void http_client::watch(std::string_view target, const headers& more, std::string_view sub_protocol,
-                        const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
+                        const std::vector<std::string>& first,
+                        const std::function<bool(std::string_view)>& on_text) {
   auto& c = *impl_;
   try {
     if (c.tls) {

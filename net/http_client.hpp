@@ -29,19 +29,21 @@ class http_client {
  public:
   using headers = std::vector<std::pair<std::string, std::string>>;
 
-  /// `url`: http://host[:port] or https://host[:port]; `ca_file`: empty for the system's authorities.
-  /// Throws std::invalid_argument for another form.
+  /// `url`: http://host[:port] or https://host[:port]; `ca_file`: empty for the system's
+  /// authorities. Throws std::invalid_argument for another form.
   explicit http_client(const std::string& url, std::string ca_file = {});
   ~http_client();
 
   /// Sends one request and reads its reply; tries once more if a kept connection was closed
   /// meanwhile. Throws not_reached.
-  http_reply request(std::string_view method, std::string_view target, const headers& more = {}, std::string_view body = {});
+  http_reply request(std::string_view method, std::string_view target, const headers& more = {},
+                     std::string_view body = {});
 
-  /// Opens a WebSocket, sends `first`, and hands every text to `on_text` until it gives false or the
-  /// server closes. Throws not_reached.
+  /// Opens a WebSocket, sends `first`, and hands every text to `on_text` until it gives false or
+  /// the server closes. Throws not_reached.
   void watch(std::string_view target, const headers& more, std::string_view sub_protocol,
-             const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text);
+             const std::vector<std::string>& first,
+             const std::function<bool(std::string_view)>& on_text);
 
   const std::string& host() const;
 

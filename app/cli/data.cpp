@@ -11,7 +11,8 @@ template <class T>
 std::shared_ptr<T> make() {
   return std::make_shared<T>();
 }
-CLI::App* command(CLI::App& to, const std::string& name, const std::string& about, const std::string& example) {
+CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
+                  const std::string& example) {
   return to.add_subcommand(name, about)->footer("Example: orrery " + example);
 }
 CLI::App* group(CLI::App& to, const std::string& name, const std::string& about) {
@@ -22,24 +23,29 @@ CLI::App* group(CLI::App& to, const std::string& name, const std::string& about)
 
 void add_points(CLI::App& to, session& s) {
   auto* g = group(to, "points", "Values of measure points");
-  auto device = make<std::string>(), point = make<std::string>(), from = make<std::string>(), end = make<std::string>();
+  auto device = make<std::string>(), point = make<std::string>(), from = make<std::string>(),
+       end = make<std::string>();
   auto most = make<std::size_t>();
   *most = 1000;
   auto* latest = command(*g, "latest", "Newest values", "points latest demo-inverter/inv-01");
   latest->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   latest->callback([&s, device] {
-    s.show(s.list(device_path(*device) + "/points/latest", 100'000),
-           {{"POINT", "/point"}, {"VALUE", "/value"}, {"QUALITY", "/quality"}, {"TIME", "/time"}, {"AGE ms", "/ageMs"}});
+    s.show(s.list(device_path(*device) + "/points/latest", 100'000), {{"POINT", "/point"},
+                                                                      {"VALUE", "/value"},
+                                                                      {"QUALITY", "/quality"},
+                                                                      {"TIME", "/time"},
+                                                                      {"AGE ms", "/ageMs"}});
   });
-  auto* history = command(*g, "history", "Samples of a point", "points history demo-inverter/inv-01 power --from 2026-01-31T00:00:00Z");
+  auto* history = command(*g, "history", "Samples of a point",
+                          "points history demo-inverter/inv-01 power --from 2026-01-31T00:00:00Z");
   history->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   history->add_option("point", *point)->required();
   history->add_option("--from", *from, "RFC 3339 or epoch ms; a day ago if not given");
   history->add_option("--to", *end, "now if not given");
   history->add_option("--limit", *most, "at most that many")->capture_default_str();
   history->callback([&s, device, point, from, end, most] {
-    auto path = device_path(*device) + "/points/" + encoded(*point) + "/history?limit=" +
-                std::to_string(std::min<std::size_t>(*most, 10'000));
+    auto path = device_path(*device) + "/points/" + encoded(*point) +
+                "/history?limit=" + std::to_string(std::min<std::size_t>(*most, 10'000));
     if (!from->empty())
       path += "&from=" + encoded(*from);
     if (!end->empty())
@@ -57,7 +63,9 @@ void add_events(CLI::App& to, session& s) {
   list->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   list->add_option("--limit", *most)->capture_default_str();
   list->callback([&s, device, most] {
-    s.show(s.list(device_path(*device) + "/events?limit=" + std::to_string(std::min<std::size_t>(*most, 500)), *most),
+    s.show(s.list(device_path(*device) +
+                      "/events?limit=" + std::to_string(std::min<std::size_t>(*most, 500)),
+                  *most),
            {{"TIME", "/time"}, {"EVENT", "/eventId"}, {"LEVEL", "/level"}, {"OUTPUT", "/output"}});
   });
 }
@@ -68,11 +76,14 @@ void add_commands(CLI::App& to, session& s) {
   auto timeout = make<int>(), ttl = make<int>();
   auto wait = make<bool>();
   *timeout = 30;
-  const auto columns = std::vector<column>{{"ID", "/id"},       {"TYPE", "/type"},         {"ELEMENT", "/element"},
-                                           {"STATE", "/state"}, {"CREATED", "/createdAt"}, {"OUTPUT", "/output"}};
+  const auto columns =
+      std::vector<column>{{"ID", "/id"},       {"TYPE", "/type"},         {"ELEMENT", "/element"},
+                          {"STATE", "/state"}, {"CREATED", "/createdAt"}, {"OUTPUT", "/output"}};
   const auto options = [=](CLI::App* c) {
-    c->add_option("--timeout", *timeout, "seconds the device has for its answer")->capture_default_str();
-    c->add_option("--pending", *ttl, "seconds the command may wait for an offline device; it is queued then");
+    c->add_option("--timeout", *timeout, "seconds the device has for its answer")
+        ->capture_default_str();
+    c->add_option("--pending", *ttl,
+                  "seconds the command may wait for an offline device; it is queued then");
     c->add_flag("--wait", *wait, "wait also if it may be queued");
   };
   const auto fill = [=](json body) {
@@ -82,14 +93,17 @@ void add_commands(CLI::App& to, session& s) {
       body["mode"] = "wait";
     return body;
   };
-  auto* invoke = command(*g, "invoke", "Call a service", R"(command invoke demo-inverter/inv-01 reboot '{"delay":5}')");
+  auto* invoke = command(*g, "invoke", "Call a service",
+                         R"(command invoke demo-inverter/inv-01 reboot '{"delay":5}')");
   invoke->add_option("device", *device)->required();
   invoke->add_option("service", *element)->required();
   invoke->add_option("input", *input, "JSON or @file");
   options(invoke);
   invoke->callback([&s, device, element, input, fill] {
     const auto body = fill({{"input", input->empty() ? json::object() : read_json(*input)}});
-    s.show(s.request("POST", device_path(*device) + "/services/" + encoded(*element) + ":invoke", body), {});
+    s.show(s.request("POST", device_path(*device) + "/services/" + encoded(*element) + ":invoke",
+                     body),
+           {});
   });
   auto* set = command(*g, "set", "Write a point", "command set demo-inverter/inv-01 setpoint 42");
   set->add_option("device", *device)->required();
@@ -97,17 +111,23 @@ void add_commands(CLI::App& to, session& s) {
   set->add_option("value", *input, "JSON")->required();
   options(set);
   set->callback([&s, device, element, input, fill] {
-    s.show(s.request("POST", device_path(*device) + "/points/" + encoded(*element) + ":set", fill({{"value", read_json(*input)}})), {});
+    s.show(s.request("POST", device_path(*device) + "/points/" + encoded(*element) + ":set",
+                     fill({{"value", read_json(*input)}})),
+           {});
   });
-  auto* list = command(*g, "list", "Commands of a device, newest first", "command list demo-inverter/inv-01");
+  auto* list = command(*g, "list", "Commands of a device, newest first",
+                       "command list demo-inverter/inv-01");
   list->add_option("device", *device)->required();
-  list->callback([&s, device, columns] { s.show(s.list(device_path(*device) + "/commands", 1000), columns); });
+  list->callback(
+      [&s, device, columns] { s.show(s.list(device_path(*device) + "/commands", 1000), columns); });
   auto* get = command(*g, "get", "Show a command", "command get ID");
   get->add_option("id", *element)->required();
   get->callback([&s, element] { s.show(s.request("GET", "~/commands/" + encoded(*element)), {}); });
   auto* cancel = command(*g, "cancel", "Cancel a command that waits", "command cancel ID");
   cancel->add_option("id", *element)->required();
-  cancel->callback([&s, element] { s.show(s.request("POST", "~/commands/" + encoded(*element) + ":cancel", json::object()), {}); });
+  cancel->callback([&s, element] {
+    s.show(s.request("POST", "~/commands/" + encoded(*element) + ":cancel", json::object()), {});
+  });
 }
 
 void show_item(const session& s, const json& item) {
@@ -124,16 +144,18 @@ void show_item(const session& s, const json& item) {
       text += (text.empty() ? "" : "  ") + point + "=" + v.at("value").dump();
   else
     text = rest.dump();
-  std::cout << item.at("t").dump() << "  " << item.at("pk").get<std::string>() << "/" << item.at("dk").get<std::string>() << "  " << text
-            << std::endl;
+  std::cout << item.at("t").dump() << "  " << item.at("pk").get<std::string>() << "/"
+            << item.at("dk").get<std::string>() << "  " << text << std::endl;
 }
 
 void add_watch(CLI::App& to, session& s) {
-  auto* watch = command(to, "watch", "Print a live subscription until Ctrl-C", "watch --product demo-inverter --point power");
-  auto kinds = make<std::vector<std::string>>(), products = make<std::vector<std::string>>(), points = make<std::vector<std::string>>(),
-       assets = make<std::vector<std::string>>();
+  auto* watch = command(to, "watch", "Print a live subscription until Ctrl-C",
+                        "watch --product demo-inverter --point power");
+  auto kinds = make<std::vector<std::string>>(), products = make<std::vector<std::string>>(),
+       points = make<std::vector<std::string>>(), assets = make<std::vector<std::string>>();
   auto most = make<std::uint64_t>();
-  watch->add_option("--kind", *kinds, "points, events, presence, lifecycle, commands; points if not given");
+  watch->add_option("--kind", *kinds,
+                    "points, events, presence, lifecycle, commands; points if not given");
   watch->add_option("--product", *products);
   watch->add_option("--device", *assets, "assetId");
   watch->add_option("--point", *points);
@@ -142,12 +164,15 @@ void add_watch(CLI::App& to, session& s) {
     if (kinds->empty())
       kinds->push_back("points");
     auto filter = json::object();
-    for (const auto& [name, values] : {std::pair{"products", products}, {"assets", assets}, {"points", points}})
+    for (const auto& [name, values] :
+         {std::pair{"products", products}, {"assets", assets}, {"points", points}})
       if (!values->empty())
         filter[name] = *values;
     auto first = std::vector<std::string>{};
     for (const auto& kind : *kinds)
-      first.push_back(json{{"op", "sub"}, {"id", kind}, {"sid", kind}, {"kind", kind}, {"filter", filter}}.dump());
+      first.push_back(
+          json{{"op", "sub"}, {"id", kind}, {"sid", kind}, {"kind", kind}, {"filter", filter}}
+              .dump());
     auto seen = std::uint64_t{0};
     s.watch(first, [&](std::string_view text) {
       const auto message = json::parse(text);
@@ -173,11 +198,14 @@ void add_data(CLI::App& to, session& s) {
   add_events(to, s);
   add_commands(to, s);
   add_watch(to, s);
-  auto* stats = command(to, "stats", "How many devices are in which state", "stats --product demo-inverter");
+  auto* stats =
+      command(to, "stats", "How many devices are in which state", "stats --product demo-inverter");
   auto product = make<std::string>();
   stats->add_option("--product", *product);
   stats->callback([&s, product] {
-    s.show(s.request("GET", "~/stats/devices" + (product->empty() ? "" : "?productKey=" + encoded(*product))), {});
+    s.show(s.request("GET", "~/stats/devices" +
+                                (product->empty() ? "" : "?productKey=" + encoded(*product))),
+           {});
   });
 }
 

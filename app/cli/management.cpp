@@ -1,6 +1,5 @@
 // login, org, user, key, model, product, device.
 #include <iostream>
-
 #include <termios.h>
 #include <unistd.h>
 
@@ -34,7 +33,8 @@ std::string ask_password() {
   return password;
 }
 
-CLI::App* command(CLI::App& to, const std::string& name, const std::string& about, const std::string& example) {
+CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
+                  const std::string& example) {
   return to.add_subcommand(name, about)->footer("Example: orrery " + example);
 }
 CLI::App* group(CLI::App& to, const std::string& name, const std::string& about) {
@@ -44,11 +44,13 @@ CLI::App* group(CLI::App& to, const std::string& name, const std::string& about)
 }
 
 void add_people(CLI::App& to, session& s) {
-  auto* login = command(to, "login", "Log in and keep the tokens in the profile", "--server http://127.0.0.1:8090 login --user admin");
+  auto* login = command(to, "login", "Log in and keep the tokens in the profile",
+                        "--server http://127.0.0.1:8090 login --user admin");
   auto user = make<std::string>(), file = make<std::string>();
   *user = "admin";
   login->add_option("--user", *user, "login name")->capture_default_str();
-  login->add_option("--password-file", *file, "reads the password from there; else ORRERY_PASSWORD, else it is asked for");
+  login->add_option("--password-file", *file,
+                    "reads the password from there; else ORRERY_PASSWORD, else it is asked for");
   login->callback([&s, user, file] {
     auto password = std::string{};
     if (file->empty()) {
@@ -63,12 +65,18 @@ void add_people(CLI::App& to, session& s) {
   });
 
   auto* org = group(to, "org", "The organisation");
-  command(*org, "get", "Show it", "org get")->callback([&s] { s.show(s.request("GET", "/orgs/-"), {}); });
+  command(*org, "get", "Show it", "org get")->callback([&s] {
+    s.show(s.request("GET", "/orgs/-"), {});
+  });
 
   auto* users = group(to, "user", "People");
-  const auto columns = std::vector<column>{{"LOGIN", "/login"}, {"NAME", "/name"}, {"ROLES", "/roles"}, {"LOCKED", "/locked"}};
-  command(*users, "list", "List people", "user list")->callback([&s, columns] { s.show(s.list("~/users", 10'000), columns); });
-  auto* add = command(*users, "add", "Add a person; the password is asked for", "user add eve --role viewer");
+  const auto columns = std::vector<column>{
+      {"LOGIN", "/login"}, {"NAME", "/name"}, {"ROLES", "/roles"}, {"LOCKED", "/locked"}};
+  command(*users, "list", "List people", "user list")->callback([&s, columns] {
+    s.show(s.list("~/users", 10'000), columns);
+  });
+  auto* add = command(*users, "add", "Add a person; the password is asked for",
+                      "user add eve --role viewer");
   auto who = make<std::string>();
   auto roles = make<std::vector<std::string>>();
   add->add_option("login", *who)->required();
@@ -93,10 +101,13 @@ void add_people(CLI::App& to, session& s) {
   auto* list = command(*keys, "list", "List keys", "key list billing");
   list->add_option("app", *app)->required();
   list->callback([&s, app] {
-    s.show(s.list("~/apps/" + encoded(*app) + "/keys", 10'000),
-           {{"ID", "/id"}, {"PERMISSIONS", "/permissions"}, {"CREATED", "/createdAt"}, {"EXPIRES", "/expires"}});
+    s.show(s.list("~/apps/" + encoded(*app) + "/keys", 10'000), {{"ID", "/id"},
+                                                                 {"PERMISSIONS", "/permissions"},
+                                                                 {"CREATED", "/createdAt"},
+                                                                 {"EXPIRES", "/expires"}});
   });
-  auto* create = command(*keys, "create", "Make a key; it is shown once", "key create billing --permission data:read");
+  auto* create = command(*keys, "create", "Make a key; it is shown once",
+                         "key create billing --permission data:read");
   create->add_option("app", *app)->required();
   create->add_option("--permission", *permissions, "such as data:read, device:*");
   create->add_option("--role", *key_roles, "admin, operator or viewer");
@@ -123,12 +134,14 @@ void add_models(CLI::App& to, session& s) {
   auto force = make<bool>();
   const auto path = [id](const std::string& rest) { return "~/models/" + encoded(*id) + rest; };
   command(*g, "list", "List models", "model list")->callback([&s] {
-    s.show(s.list("~/models", 100'000), {{"ID", "/id"}, {"NAME", "/name"}, {"REVISION", "/revision"}, {"DRAFT", "/hasDraft"}});
+    s.show(s.list("~/models", 100'000),
+           {{"ID", "/id"}, {"NAME", "/name"}, {"REVISION", "/revision"}, {"DRAFT", "/hasDraft"}});
   });
   auto* get = command(*g, "get", "Show a model", "model get Inverter --output yaml");
   get->add_option("model", *id)->required();
   get->callback([&s, path] { s.show(s.request("GET", path("")), {}); });
-  auto* create = command(*g, "create", "Make a model from a tm/1 document", "model create @inverter.json");
+  auto* create =
+      command(*g, "create", "Make a model from a tm/1 document", "model create @inverter.json");
   create->add_option("document", *file, "JSON, or @file")->required();
   create->callback([&s, file] {
     const auto made = s.request("POST", "~/models", read_json(*file));
@@ -141,10 +154,13 @@ void add_models(CLI::App& to, session& s) {
     const auto etag = s.request("GET", path("")).value("etag", "*");
     s.show(s.request("PUT", path("/draft"), read_json(*file), {{"If-Match", etag}}), {});
   });
-  auto* check = command(*g, "check", "What is wrong with the draft, and what it changes", "model check Inverter");
+  auto* check = command(*g, "check", "What is wrong with the draft, and what it changes",
+                        "model check Inverter");
   check->add_option("model", *id)->required();
-  check->callback([&s, path] { s.show(s.request("POST", path("/draft:check"), json::object()), {}); });
-  auto* publish = command(*g, "publish", "Publish the draft", "model publish Inverter --note 'two more points'");
+  check->callback(
+      [&s, path] { s.show(s.request("POST", path("/draft:check"), json::object()), {}); });
+  auto* publish = command(*g, "publish", "Publish the draft",
+                          "model publish Inverter --note 'two more points'");
   publish->add_option("model", *id)->required();
   publish->add_option("--note", *note);
   publish->add_flag("--force", *force, "also if it breaks devices in use");
@@ -152,7 +168,8 @@ void add_models(CLI::App& to, session& s) {
     const auto made = s.request("POST", path(":publish"), {{"note", *note}, {"force", *force}});
     s.show(made, {});
   });
-  auto* remove = command(*g, "delete", "Delete a model that no product uses", "model delete Inverter");
+  auto* remove =
+      command(*g, "delete", "Delete a model that no product uses", "model delete Inverter");
   remove->add_option("model", *id)->required();
   remove->callback([&s, path] {
     s.request("DELETE", path(""));
@@ -162,16 +179,21 @@ void add_models(CLI::App& to, session& s) {
 
 void add_products(CLI::App& to, session& s) {
   auto* g = group(to, "product", "Products");
-  auto key = make<std::string>(), name = make<std::string>(), model = make<std::string>(), more = make<std::string>();
+  auto key = make<std::string>(), name = make<std::string>(), model = make<std::string>(),
+       more = make<std::string>();
   const auto path = [key](const std::string& rest) { return "~/products/" + encoded(*key) + rest; };
   command(*g, "list", "List products", "product list")->callback([&s] {
-    s.show(s.list("~/products", 100'000),
-           {{"KEY", "/productKey"}, {"NAME", "/name"}, {"MODEL", "/modelId"}, {"REVISION", "/modelRevision"}, {"AUTH", "/auth"}});
+    s.show(s.list("~/products", 100'000), {{"KEY", "/productKey"},
+                                           {"NAME", "/name"},
+                                           {"MODEL", "/modelId"},
+                                           {"REVISION", "/modelRevision"},
+                                           {"AUTH", "/auth"}});
   });
   auto* get = command(*g, "get", "Show a product", "product get demo-inverter");
   get->add_option("product", *key)->required();
   get->callback([&s, path] { s.show(s.request("GET", path("")), {}); });
-  auto* create = command(*g, "create", "Make a product; its secret is shown once", "product create --name Meter --model Meter");
+  auto* create = command(*g, "create", "Make a product; its secret is shown once",
+                         "product create --name Meter --model Meter");
   create->add_option("--name", *name)->required();
   create->add_option("--model", *model)->required();
   create->add_option("--key", *key, "made by the server if not given");
@@ -184,17 +206,21 @@ void add_products(CLI::App& to, session& s) {
       body["productKey"] = *key;
     s.show(s.request("POST", "~/products", body), {});
   });
-  auto* update = command(*g, "update", "Change fields", R"(product update demo-inverter '{"validation":"lenient"}')");
+  auto* update = command(*g, "update", "Change fields",
+                         R"(product update demo-inverter '{"validation":"lenient"}')");
   update->add_option("product", *key)->required();
   update->add_option("changes", *more, "JSON or @file")->required();
   update->callback([&s, path, more] {
     const auto etag = s.request("GET", path("")).value("etag", "*");
     s.show(s.request("PATCH", path(""), read_json(*more), {{"If-Match", etag}}), {});
   });
-  auto* reset = command(*g, "reset-secret", "A new product secret, shown once", "product reset-secret demo-inverter");
+  auto* reset = command(*g, "reset-secret", "A new product secret, shown once",
+                        "product reset-secret demo-inverter");
   reset->add_option("product", *key)->required();
-  reset->callback([&s, path] { s.show(s.request("POST", path(":resetSecret"), json::object()), {}); });
-  auto* remove = command(*g, "delete", "Delete a product without devices", "product delete demo-inverter");
+  reset->callback(
+      [&s, path] { s.show(s.request("POST", path(":resetSecret"), json::object()), {}); });
+  auto* remove =
+      command(*g, "delete", "Delete a product without devices", "product delete demo-inverter");
   remove->add_option("product", *key)->required();
   remove->callback([&s, path] {
     s.request("DELETE", path(""));
@@ -204,29 +230,37 @@ void add_products(CLI::App& to, session& s) {
 
 void add_devices(CLI::App& to, session& s) {
   auto* g = group(to, "device", "Devices, given as PRODUCT/DEVICE or assetId");
-  auto device = make<std::string>(), product = make<std::string>(), status = make<std::string>(), text = make<std::string>(),
-       more = make<std::string>(), reason = make<std::string>();
+  auto device = make<std::string>(), product = make<std::string>(), status = make<std::string>(),
+       text = make<std::string>(), more = make<std::string>(), reason = make<std::string>();
   auto most = make<std::size_t>();
   auto overlap = make<int>();
   *most = 100;
-  auto* list = command(*g, "list", "List devices", "device list --product demo-inverter --status online");
+  auto* list =
+      command(*g, "list", "List devices", "device list --product demo-inverter --status online");
   list->add_option("--product", *product);
   list->add_option("--status", *status, "online, offline, inactive or disabled");
   list->add_option("--search", *text, "part of the key or name");
   list->add_option("--limit", *most, "at most that many")->capture_default_str();
   list->callback([&s, product, status, text, most] {
     auto path = "~/devices?limit=" + std::to_string(std::min<std::size_t>(*most, 500));
-    for (const auto& [name, v] : {std::pair{"productKey", *product}, {"status", *status}, {"q", *text}})
+    for (const auto& [name, v] :
+         {std::pair{"productKey", *product}, {"status", *status}, {"q", *text}})
       if (!v.empty())
         path += std::string{"&"} + name + "=" + encoded(v);
-    s.show(s.list(path, *most), {{"PRODUCT", "/productKey"}, {"DEVICE", "/deviceKey"}, {"NAME", "/name"}, {"STATUS", "/status"},
-                                 {"LAST DATA", "/lastDataAt"}, {"ASSET ID", "/assetId"}});
+    s.show(s.list(path, *most), {{"PRODUCT", "/productKey"},
+                                 {"DEVICE", "/deviceKey"},
+                                 {"NAME", "/name"},
+                                 {"STATUS", "/status"},
+                                 {"LAST DATA", "/lastDataAt"},
+                                 {"ASSET ID", "/assetId"}});
   });
-  const auto simple = [&](const char* name, const char* about, const char* method, const char* rest) {
+  const auto simple = [&](const char* name, const char* about, const char* method,
+                          const char* rest) {
     auto* c = command(*g, name, about, std::string{"device "} + name + " demo-inverter/inv-01");
     c->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
     c->callback([&s, device, method, rest] {
-      const auto got = s.request(method, device_path(*device) + rest, std::string{method} == "POST" ? json::object() : json{});
+      const auto got = s.request(method, device_path(*device) + rest,
+                                 std::string{method} == "POST" ? json::object() : json{});
       if (got.is_null())
         s.say("done");
       else
@@ -239,7 +273,8 @@ void add_devices(CLI::App& to, session& s) {
   simple("tags", "Its tags", "GET", "/tags");
   simple("enable", "Let it log in again", "POST", ":enable");
   simple("delete", "Delete it", "DELETE", "");
-  auto* create = command(*g, "create", "Register a device; its secret is shown once", "device create demo-inverter/inv-99 --name 'Roof 9'");
+  auto* create = command(*g, "create", "Register a device; its secret is shown once",
+                         "device create demo-inverter/inv-99 --name 'Roof 9'");
   create->add_option("device", *device, "PRODUCT/DEVICE")->required();
   create->add_option("--name", *text);
   create->add_option("--set", *more, "other fields as JSON or @file");
@@ -254,17 +289,22 @@ void add_devices(CLI::App& to, session& s) {
       body["name"] = *text;
     s.show(s.request("POST", "~/devices", body), {});
   });
-  auto* update = command(*g, "update", "Change fields", R"(device update demo-inverter/inv-01 '{"tags":{"site":"B"}}')");
+  auto* update = command(*g, "update", "Change fields",
+                         R"(device update demo-inverter/inv-01 '{"tags":{"site":"B"}}')");
   update->add_option("device", *device)->required();
   update->add_option("changes", *more, "JSON or @file")->required();
-  update->callback([&s, device, more] { s.show(s.request("PATCH", device_path(*device), read_json(*more)), {}); });
-  auto* disable = command(*g, "disable", "Log it out and keep it out", "device disable demo-inverter/inv-01 --reason stolen");
+  update->callback([&s, device, more] {
+    s.show(s.request("PATCH", device_path(*device), read_json(*more)), {});
+  });
+  auto* disable = command(*g, "disable", "Log it out and keep it out",
+                          "device disable demo-inverter/inv-01 --reason stolen");
   disable->add_option("device", *device)->required();
   disable->add_option("--reason", *reason);
   disable->callback([&s, device, reason] {
     s.show(s.request("POST", device_path(*device) + ":disable", {{"reason", *reason}}), {});
   });
-  auto* reset = command(*g, "reset-secret", "A new secret, shown once", "device reset-secret demo-inverter/inv-01 --overlap 3600");
+  auto* reset = command(*g, "reset-secret", "A new secret, shown once",
+                        "device reset-secret demo-inverter/inv-01 --overlap 3600");
   reset->add_option("device", *device)->required();
   reset->add_option("--overlap", *overlap, "seconds that the old one stays valid");
   reset->callback([&s, device, overlap] {

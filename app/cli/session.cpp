@@ -6,8 +6,8 @@
 #include <iomanip>
 #include <iostream>
 #include <sstream>
-
 #include <sys/stat.h>
+
 #include <yaml-cpp/yaml.h>
 
 namespace orrery::app::cli {
@@ -23,15 +23,16 @@ std::string environment(const char* name) {
 
 fs::path profile_path(const std::string& profile) {
   const auto base = environment("XDG_CONFIG_HOME");
-  return (base.empty() ? fs::path{environment("HOME")} / ".config" : fs::path{base}) / "orrery" / (profile + ".json");
+  return (base.empty() ? fs::path{environment("HOME")} / ".config" : fs::path{base}) / "orrery" /
+         (profile + ".json");
 }
 
 std::string explain(int status, const std::string& body) {
   const auto problem = json::parse(body, nullptr, false);
   if (!problem.is_object())
     return "the server answered " + std::to_string(status);
-  auto text = problem.value("detail", problem.value("title", "")) + " (" + problem.value("code", "") + ", " +
-              std::to_string(status) + ")";
+  auto text = problem.value("detail", problem.value("title", "")) + " (" +
+              problem.value("code", "") + ", " + std::to_string(status) + ")";
   for (const auto& e : problem.value("errors", json::array()))
     text += "\n  " + e.value("pointer", "") + ": " + e.value("detail", "");
   if (status == 401)
@@ -65,7 +66,8 @@ YAML::Node to_yaml(const json& v) {
 
 /// Characters of UTF-8 text, for the width of columns.
 std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -74,18 +76,20 @@ std::string encoded(const std::string& text) {
   constexpr auto digits = "0123456789ABCDEF";
   auto out = std::string{};
   for (const auto c : text)
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' || c == '~')
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.' ||
+        c == '~')
       out += c;
     else
-      (out += '%') += std::string{digits[static_cast<unsigned char>(c) >> 4], digits[static_cast<unsigned char>(c) & 15]};
+      (out += '%') += std::string{digits[static_cast<unsigned char>(c) >> 4],
+                                  digits[static_cast<unsigned char>(c) & 15]};
   return out;
 }
 
 std::string device_path(const std::string& device) {
   const auto slash = device.find('/');
-  return slash == std::string::npos
-             ? "~/devices/" + encoded(device)
-             : "~/products/" + encoded(device.substr(0, slash)) + "/devices/" + encoded(device.substr(slash + 1));
+  return slash == std::string::npos ? "~/devices/" + encoded(device)
+                                    : "~/products/" + encoded(device.substr(0, slash)) +
+                                          "/devices/" + encoded(device.substr(slash + 1));
 }
 
 json read_json(const std::string& text) {
@@ -133,7 +137,11 @@ void session::save_profile(const json& tokens) const {
   const auto old = umask(077);
   {
     auto out = std::ofstream{path};
-    out << json{{"server", server}, {"ca", ca_file}, {"access", tokens.at("access")}, {"refresh", tokens.at("refresh")}}.dump(2);
+    out << json{{"server", server},
+                {"ca", ca_file},
+                {"access", tokens.at("access")},
+                {"refresh", tokens.at("refresh")}}
+               .dump(2);
   }
   umask(old);
 }
@@ -148,8 +156,9 @@ std::string session::credential() {
 bool session::refresh() {
   if (!api_key.empty() || !kept_.is_object() || !kept_.contains("refresh"))
     return false;
-  const auto reply = client().request("POST", "/api/v1/auth/token", {{"Content-Type", "application/json"}},
-                                      json{{"refresh", kept_.at("refresh")}}.dump());
+  const auto reply =
+      client().request("POST", "/api/v1/auth/token", {{"Content-Type", "application/json"}},
+                       json{{"refresh", kept_.at("refresh")}}.dump());
   if (reply.status != 200)
     return false;
   kept_ = json::parse(reply.body);
@@ -157,7 +166,8 @@ bool session::refresh() {
   return true;
 }
 
-json session::request(const std::string& method, std::string path, const json& body, net::http_client::headers more) {
+json session::request(const std::string& method, std::string path, const json& body,
+                      net::http_client::headers more) {
   if (path.starts_with('~'))
     path = "/orgs/-" + path.substr(1);
   path = "/api/v1" + path;
@@ -187,7 +197,8 @@ json session::list(const std::string& path, std::size_t most) {
   auto cursor = std::string{};
   do {
     const auto mark = path.find('?') == std::string::npos ? "?" : "&";
-    const auto page = request("GET", path + (cursor.empty() ? "" : mark + ("cursor=" + encoded(cursor))));
+    const auto page =
+        request("GET", path + (cursor.empty() ? "" : mark + ("cursor=" + encoded(cursor))));
     for (const auto& item : page.at("items")) {
       if (all.size() == most)
         return all;
@@ -198,8 +209,10 @@ json session::list(const std::string& path, std::size_t most) {
   return all;
 }
 
-void session::watch(const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text) {
-  client().watch("/api/v1/stream", {{"Authorization", "Bearer " + credential()}}, "orrery.v1.json", first, on_text);
+void session::watch(const std::vector<std::string>& first,
+                    const std::function<bool(std::string_view)>& on_text) {
+  client().watch("/api/v1/stream", {{"Authorization", "Bearer " + credential()}}, "orrery.v1.json",
+                 first, on_text);
 }
 
 void session::say(const std::string& text) const {
@@ -245,8 +258,9 @@ void session::show(const json& value, const std::vector<column>& columns) const 
 
 void session::login(const std::string& user, const std::string& password) {
   load_profile();
-  const auto reply = client().request("POST", "/api/v1/auth/login", {{"Content-Type", "application/json"}},
-                                      json{{"user", user}, {"password", password}}.dump());
+  const auto reply =
+      client().request("POST", "/api/v1/auth/login", {{"Content-Type", "application/json"}},
+                       json{{"user", user}, {"password", password}}.dump());
   if (reply.status != 200)
     throw refused{explain(reply.status, reply.body)};
   kept_ = json::parse(reply.body);

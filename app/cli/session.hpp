@@ -37,7 +37,8 @@ class session {
                net::http_client::headers more = {});
   /// All items of a list, page by page, at most `most`.
   json list(const std::string& path, std::size_t most);
-  void watch(const std::vector<std::string>& first, const std::function<bool(std::string_view)>& on_text);
+  void watch(const std::vector<std::string>& first,
+             const std::function<bool(std::string_view)>& on_text);
 
   /// Shows a list or one object in the wanted form.
   void show(const json& value, const std::vector<column>& columns) const;

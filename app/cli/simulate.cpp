@@ -41,7 +41,8 @@ json value_for(const json& point, double seconds, std::mt19937& random) {
   const auto& type = point.at("type");
   const auto t = type.value("t", "double");
   const auto low = type.value("min", 0.0), high = type.value("max", low + 100.0);
-  const auto swing = 0.5 + 0.4 * std::sin(seconds / 30) + 0.1 * std::uniform_real_distribution<>{-1, 1}(random);
+  const auto swing =
+      0.5 + 0.4 * std::sin(seconds / 30) + 0.1 * std::uniform_real_distribution<>{-1, 1}(random);
   if (t == "bool")
     return random() % 2 == 0;
   if (t == "enum") {
@@ -56,14 +57,25 @@ json value_for(const json& point, double seconds, std::mt19937& random) {
   if (t == "int" || t == "long")
     return static_cast<std::int64_t>(low + swing * (high - low));
   if (t == "float" || t == "double")
-    return point.value("signal", "") == "PI" ? seconds : std::round((low + swing * (high - low)) * 1000) / 1000;
+    return point.value("signal", "") == "PI"
+               ? seconds
+               : std::round((low + swing * (high - low)) * 1000) / 1000;
   return nullptr;
 }
 
 class device : public std::enable_shared_from_this<device> {
  public:
-  device(asio::io_context& io, const options& o, const json& points, figures& f, std::string key, std::string secret, unsigned seed)
-      : io_{io}, o_{o}, points_{points}, f_{f}, key_{std::move(key)}, secret_{std::move(secret)}, socket_{io}, timer_{io}, random_{seed} {}
+  device(asio::io_context& io, const options& o, const json& points, figures& f, std::string key,
+         std::string secret, unsigned seed)
+      : io_{io},
+        o_{o},
+        points_{points},
+        f_{f},
+        key_{std::move(key)},
+        secret_{std::move(secret)},
+        socket_{io},
+        timer_{io},
+        random_{seed} {}
 
   void start(std::chrono::milliseconds after) {
     timer_.expires_after(after);
@@ -97,10 +109,12 @@ class device : public std::enable_shared_from_this<device> {
   }
 
   void log_in() {
-    const auto timestamp = std::to_string(
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    const auto timestamp = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                              std::chrono::system_clock::now().time_since_epoch())
+                                              .count());
     const auto name = model::device_name{o_.product, key_};
-    const auto digest = model::sign_login(name, key_, timestamp, model::sign_method::sha256, secret_);
+    const auto digest =
+        model::sign_login(name, key_, timestamp, model::sign_method::sha256, secret_);
     const auto client_id = key_ + "|securemode=2,signmethod=sha256,timestamp=" + timestamp + "|";
     const auto user = key_ + "&" + o_.product;
     auto c = mqtt::connect{};
@@ -120,32 +134,34 @@ class device : public std::enable_shared_from_this<device> {
       write();
   }
   void write() {
-    asio::async_write(socket_, asio::buffer(*out_.front()), [self = shared_from_this()](error_code e, std::size_t) {
-      if (e)
-        return;
-      self->out_.pop_front();
-      if (!self->out_.empty())
-        self->write();
-    });
+    asio::async_write(socket_, asio::buffer(*out_.front()),
+                      [self = shared_from_this()](error_code e, std::size_t) {
+                        if (e)
+                          return;
+                        self->out_.pop_front();
+                        if (!self->out_.empty())
+                          self->write();
+                      });
   }
   void read() {
-    socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](error_code e, std::size_t n) {
-      if (e)
-        return self->lose();
-      self->in_.append(self->buffer_.data(), n);
-      auto view = std::string_view{self->in_};
-      while (!view.empty()) {
-        const auto got = mqtt::decode(view, 1024 * 1024);
-        if (!got)
-          return self->lose();
-        if (!*got)
-          break;
-        self->take((*got)->what);
-        view.remove_prefix((*got)->size);
-      }
-      self->in_ = std::string{view};
-      self->read();
-    });
+    socket_.async_read_some(asio::buffer(buffer_),
+                            [self = shared_from_this()](error_code e, std::size_t n) {
+                              if (e)
+                                return self->lose();
+                              self->in_.append(self->buffer_.data(), n);
+                              auto view = std::string_view{self->in_};
+                              while (!view.empty()) {
+                                const auto got = mqtt::decode(view, 1024 * 1024);
+                                if (!got)
+                                  return self->lose();
+                                if (!*got)
+                                  break;
+                                self->take((*got)->what);
+                                view.remove_prefix((*got)->size);
+                              }
+                              self->in_ = std::string{view};
+                              self->read();
+                            });
   }
 
   void take(const mqtt::packet& p) {
@@ -177,7 +193,10 @@ class device : public std::enable_shared_from_this<device> {
       return;
     const auto topic = std::string{m.topic} + "_reply";
     const auto text = json{{"id", asked.at("id")}, {"code", 200}, {"data", json::object()}}.dump();
-    send(mqtt::publish{.topic = topic, .payload = text, .level = mqtt::qos::at_least_once, .packet_id = next_id()});
+    send(mqtt::publish{.topic = topic,
+                       .payload = text,
+                       .level = mqtt::qos::at_least_once,
+                       .packet_id = next_id()});
   }
 
   std::uint16_t next_id() {
@@ -196,15 +215,21 @@ class device : public std::enable_shared_from_this<device> {
       if (auto v = value_for(p, seconds, random_); !v.is_null())
         values[p.at("id").get<std::string>()] = std::move(v);
     const auto topic = "/sys/" + o_.product + "/" + key_ + "/thing/measurepoint/post";
-    const auto text = json{{"id", std::to_string(f_.sent)},
-                           {"version", "1.0"},
-                           {"method", "thing.measurepoint.post"},
-                           {"params", {{"measurepoints", std::move(values)},
-                                       {"time", std::chrono::duration_cast<std::chrono::milliseconds>(now).count()}}}}
-                          .dump();
-    send(mqtt::publish{.topic = topic, .payload = text, .level = mqtt::qos::at_least_once, .packet_id = next_id()});
+    const auto text =
+        json{{"id", std::to_string(f_.sent)},
+             {"version", "1.0"},
+             {"method", "thing.measurepoint.post"},
+             {"params",
+              {{"measurepoints", std::move(values)},
+               {"time", std::chrono::duration_cast<std::chrono::milliseconds>(now).count()}}}}
+            .dump();
+    send(mqtt::publish{.topic = topic,
+                       .payload = text,
+                       .level = mqtt::qos::at_least_once,
+                       .packet_id = next_id()});
     ++f_.sent;
-    timer_.expires_after(std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>{1 / o_.rate}));
+    timer_.expires_after(
+        std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>{1 / o_.rate}));
     timer_.async_wait([self = shared_from_this()](error_code e) {
       if (!e)
         self->post();
@@ -279,7 +304,9 @@ void simulate(session& s, const options& o) {
   auto all = std::vector<std::shared_ptr<device>>{};
   const auto spread = 1000.0 / std::min(o.rate, 100.0);
   for (int i = 0; i < o.devices; ++i) {
-    all.push_back(std::make_shared<device>(io, o, points, f, key_of(o, i + 1), secrets[static_cast<std::size_t>(i)], static_cast<unsigned>(i)));
+    all.push_back(std::make_shared<device>(io, o, points, f, key_of(o, i + 1),
+                                           secrets[static_cast<std::size_t>(i)],
+                                           static_cast<unsigned>(i)));
     all.back()->start(std::chrono::milliseconds{static_cast<int>(spread * i / o.devices)});
   }
   const auto begun = clock::now();
@@ -296,15 +323,17 @@ void simulate(session& s, const options& o) {
       stop();
   });
   const auto report = [&] {
-    std::cerr << std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun).count() << " s: " << f.connected << " connected, "
-              << f.sent << " sent, " << f.acknowledged << " acknowledged, " << f.refused << " refused, " << f.lost << " connections lost\n";
+    std::cerr << std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun).count()
+              << " s: " << f.connected << " connected, " << f.sent << " sent, " << f.acknowledged
+              << " acknowledged, " << f.refused << " refused, " << f.lost << " connections lost\n";
   };
   std::function<void()> tick = [&] {
     ticker.expires_after(std::chrono::seconds{1});
     ticker.async_wait([&](error_code e) {
       if (e)
         return;
-      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun).count();
+      const auto seconds =
+          std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun).count();
       if (seconds % 5 == 0)
         report();
       if (o.seconds > 0 && seconds >= o.seconds && f.acknowledged == f.sent)
@@ -317,7 +346,12 @@ void simulate(session& s, const options& o) {
   tick();
   io.run();
   report();
-  s.show({{"connected", f.connected}, {"sent", f.sent}, {"acknowledged", f.acknowledged}, {"refused", f.refused}, {"lost", f.lost}}, {});
+  s.show({{"connected", f.connected},
+          {"sent", f.sent},
+          {"acknowledged", f.acknowledged},
+          {"refused", f.refused},
+          {"lost", f.lost}},
+         {});
   if (f.refused > 0)
     throw refused{std::to_string(f.refused) + " logins were refused"};
 }
@@ -325,13 +359,17 @@ void simulate(session& s, const options& o) {
 }  // namespace
 
 void add_simulate(CLI::App& to, session& s) {
-  auto* c = to.add_subcommand("simulate", "Run devices that post changing values; registers them first")
-                ->footer("Example: orrery simulate --product demo-inverter --devices 200 --rate 0.2 --seconds 60");
+  auto* c =
+      to.add_subcommand("simulate", "Run devices that post changing values; registers them first")
+          ->footer(
+              "Example: orrery simulate --product demo-inverter --devices 200 --rate 0.2 --seconds "
+              "60");
   const auto o = std::make_shared<options>();
   c->add_option("--product", o->product)->required();
   c->add_option("--devices", o->devices)->capture_default_str();
   c->add_option("--rate", o->rate, "posts per second of each device")->capture_default_str();
-  c->add_option("--seconds", o->seconds, "end after that time; 0: until Ctrl-C")->capture_default_str();
+  c->add_option("--seconds", o->seconds, "end after that time; 0: until Ctrl-C")
+      ->capture_default_str();
   c->add_option("--host", o->host, "address of the MQTT port")->capture_default_str();
   c->add_option("--port", o->port, "MQTT port")->capture_default_str();
   c->add_option("--prefix", o->prefix, "of the device keys")->capture_default_str();

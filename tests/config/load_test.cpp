@@ -24,9 +24,13 @@ std::string wrong(const sources& from) {
 }
 
 TEST(Load, LaterSourcesWin) {
-  const auto file = file_with("node:\n  name: file\nstorage:\n  durability: os\n  checkpoint_bytes: 8MiB\nlisteners:\n  mqtt:\n    port: 1\n");
+  const auto file = file_with(
+      "node:\n  name: file\nstorage:\n  durability: os\n  checkpoint_bytes: 8MiB\nlisteners:\n  "
+      "mqtt:\n    port: 1\n");
   const auto s = load({.file = file,
-                       .environment = {{"ORRERY_NODE__NAME", "environment"}, {"ORRERY_LISTENERS__MQTT__PORT", "2"}, {"HOME", "/"}},
+                       .environment = {{"ORRERY_NODE__NAME", "environment"},
+                                       {"ORRERY_LISTENERS__MQTT__PORT", "2"},
+                                       {"HOME", "/"}},
                        .set = {"listeners.mqtt.port=3"}});
   EXPECT_EQ(s.node.name, "environment");
   EXPECT_EQ(s.storage.durability, "os");
@@ -35,14 +39,19 @@ TEST(Load, LaterSourcesWin) {
 }
 
 TEST(Load, ReadsUnits) {
-  const auto s = load({.file = {}, .environment = {}, .set = {"storage.journal_retention=2h", "api.ask_timeout=1500ms", "storage.queue_max_bytes=2GiB"}});
+  const auto s = load({.file = {},
+                       .environment = {},
+                       .set = {"storage.journal_retention=2h", "api.ask_timeout=1500ms",
+                               "storage.queue_max_bytes=2GiB"}});
   EXPECT_EQ(s.storage.journal_retention, std::chrono::hours{2});
   EXPECT_EQ(s.api.ask_timeout, milliseconds{1500});
   EXPECT_EQ(s.storage.queue_max_bytes, 2ull << 30);
 }
 
 TEST(Load, TellsAllFaultsWithTheirPlaceAndAHint) {
-  const auto text = wrong({.file = file_with("node:\n  nane: x\nstorage:\n  durability: maybe\n"), .environment = {}, .set = {"listeners.mqtt.port=70000", "x"}});
+  const auto text = wrong({.file = file_with("node:\n  nane: x\nstorage:\n  durability: maybe\n"),
+                           .environment = {},
+                           .set = {"listeners.mqtt.port=70000", "x"}});
   EXPECT_THAT(text, testing::HasSubstr("orrery-settings.yaml:2"));
   EXPECT_THAT(text, testing::HasSubstr("did you mean node.name"));
   EXPECT_THAT(text, testing::HasSubstr("expected one of sync, os"));
@@ -53,11 +62,15 @@ TEST(Load, TellsAllFaultsWithTheirPlaceAndAHint) {
 TEST(Load, TellsWhatIsNoYaml) {
   EXPECT_NE(wrong({.file = file_with("node: [\n"), .environment = {}, .set = {}}), "");
   EXPECT_NE(wrong({.file = "/nowhere/orrery.yaml", .environment = {}, .set = {}}), "");
-  EXPECT_NE(wrong({.file = file_with("node:\n  name: [1, 2]\n"), .environment = {}, .set = {}}), "");
+  EXPECT_NE(wrong({.file = file_with("node:\n  name: [1, 2]\n"), .environment = {}, .set = {}}),
+            "");
 }
 
 TEST(Load, TellsContradictions) {
-  EXPECT_NE(wrong({.file = {}, .environment = {}, .set = {"listeners.api.enabled=false", "listeners.apis.enabled=false"}}), "");
+  EXPECT_NE(wrong({.file = {},
+                   .environment = {},
+                   .set = {"listeners.api.enabled=false", "listeners.apis.enabled=false"}}),
+            "");
 }
 
 TEST(Print, GivesWhatLoadReads) {
@@ -69,7 +82,8 @@ TEST(Print, GivesWhatLoadReads) {
 TEST(Print, TheShippedFileIsTheDefaults) {
   auto in = std::ifstream{std::string{ORRERY_SOURCE} + "/config/orrery.yaml"};
   const auto shipped = std::string{std::istreambuf_iterator<char>{in}, {}};
-  EXPECT_EQ(shipped.substr(shipped.find("node:")), print(settings{})) << "write it anew: orreryd --print-config";
+  EXPECT_EQ(shipped.substr(shipped.find("node:")), print(settings{}))
+      << "write it anew: orreryd --print-config";
 }
 
 }  // namespace

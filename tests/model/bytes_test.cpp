@@ -17,7 +17,8 @@ TEST(Bytes, RoundTrip) {
   w.u64(std::numeric_limits<std::uint64_t>::max());
   for (const auto v : {0ull, 127ull, 128ull, 300ull, ~0ull})
     w.varint(v);
-  for (const auto v : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+  for (const auto v : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(),
+                       std::numeric_limits<std::int64_t>::max()})
     w.svarint(v);
   w.f64(-0.1);
   w.text("text\0with nul");
@@ -32,7 +33,8 @@ TEST(Bytes, RoundTrip) {
   EXPECT_EQ(r.u64(), std::numeric_limits<std::uint64_t>::max());
   for (const auto v : {0ull, 127ull, 128ull, 300ull, ~0ull})
     EXPECT_EQ(r.varint(), v);
-  for (const auto v : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+  for (const auto v : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(),
+                       std::numeric_limits<std::int64_t>::max()})
     EXPECT_EQ(r.svarint(), v);
   EXPECT_EQ(r.f64(), -0.1);
   EXPECT_EQ(r.text(), "text\0with nul");

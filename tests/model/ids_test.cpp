@@ -6,7 +6,8 @@ namespace orrery::model {
 namespace {
 
 TEST(EntityId, RoundTripsAsText) {
-  const auto id = make_entity_id(32767, from_ms(1'700'000'000'000), {1, 2, 3, 4, 5, 6, 7, 8, 9, 255});
+  const auto id =
+      make_entity_id(32767, from_ms(1'700'000'000'000), {1, 2, 3, 4, 5, 6, 7, 8, 9, 255});
   const auto text = to_string(id);
   EXPECT_EQ(text.size(), entity_id_text_size);
   EXPECT_EQ(parse_entity_id(text), id);
@@ -17,7 +18,8 @@ TEST(EntityId, RoundTripsAsText) {
 }
 
 TEST(EntityId, TextSortsByShardThenTime) {
-  const auto a = make_entity_id(1, from_ms(1000), {255}), b = make_entity_id(1, from_ms(1001), {}), c = make_entity_id(2, from_ms(0), {});
+  const auto a = make_entity_id(1, from_ms(1000), {255}), b = make_entity_id(1, from_ms(1001), {}),
+             c = make_entity_id(2, from_ms(0), {});
   EXPECT_LT(to_string(a), to_string(b));
   EXPECT_LT(to_string(b), to_string(c));
 }

@@ -14,8 +14,9 @@ std::string again(std::string_view text) {
 }
 
 TEST(Json, RoundTripsWhatItReads) {
-  for (const auto* text : {"null", "true", "[]", "{}", R"({"a":[1,-2,3.5,"x",null,{"b":false}]})", R"("\u0001\"\\\n")", "9223372036854775807",
-                           "-9223372036854775808", "0.1", "1e300", "5e-324", R"("ö€😀")"})
+  for (const auto* text :
+       {"null", "true", "[]", "{}", R"({"a":[1,-2,3.5,"x",null,{"b":false}]})", R"("\u0001\"\\\n")",
+        "9223372036854775807", "-9223372036854775808", "0.1", "1e300", "5e-324", R"("ö€😀")"})
     EXPECT_EQ(again(text), again(again(text))) << text;
   EXPECT_EQ(again("  [ 1 , 2 ]\n"), "[1,2]");
   EXPECT_EQ(again("1.0"), "1.0");
@@ -36,8 +37,9 @@ TEST(Json, TheLastOfEqualNamesCounts) {
 }
 
 TEST(Json, RefusesWhatIsNone) {
-  for (const std::string text : {"", " ", "{", "[1,]", "{'a':1}", "nul", "NaN", "1 2", "[1]x", "\"\xff\"", "\"\xc3\"", "\"a", "01", "+1",
-                                 "\"\x01\"", "{\"a\"}", "[1 2]"}) {
+  for (const std::string text :
+       {"", " ", "{", "[1,]", "{'a':1}", "nul", "NaN", "1 2", "[1]x", "\"\xff\"", "\"\xc3\"", "\"a",
+        "01", "+1", "\"\x01\"", "{\"a\"}", "[1 2]"}) {
     const auto v = parse_json(text);
     ASSERT_FALSE(v) << text;
     EXPECT_EQ(v.error().code, errc::invalid_argument) << text;
@@ -58,7 +60,8 @@ TEST(Json, WritesNoNumberThatIsNone) {
 }
 
 TEST(Json, EveryTruncationIsRefusedOrEqual) {
-  const auto whole = std::string{R"({"id":"1","params":{"measurepoints":{"a":1.5,"b":[true,"é"]},"time":1700000000000}})"};
+  const auto whole = std::string{
+      R"({"id":"1","params":{"measurepoints":{"a":1.5,"b":[true,"é"]},"time":1700000000000}})"};
   for (std::size_t n = 0; n < whole.size(); ++n)
     EXPECT_FALSE(parse_json(std::string_view{whole}.substr(0, n))) << n;
 }

@@ -81,13 +81,15 @@ TEST(ThingModel, TellsAllFaultsOfADocument) {
   auto where = std::vector<std::string>{};
   for (const auto& p : m.error().problems)
     where.push_back(p.where);
-  for (const auto* expected : {"/format", "/id", "/colour", "/measurePoints/0/type/t", "/measurePoints/1/id", "/measurePoints/1/type/min"})
+  for (const auto* expected : {"/format", "/id", "/colour", "/measurePoints/0/type/t",
+                               "/measurePoints/1/id", "/measurePoints/1/type/min"})
     EXPECT_NE(std::find(where.begin(), where.end(), expected), where.end()) << expected;
 }
 
 TEST(CheckPoints, TakesWhatFits) {
   const auto checked = pump().check_points(
-      posted(R"({"flow": 3, "count": 7, "big": 9007199254740993, "on": true, "mode": 1, "label": "abc", "phases": [1,2.5], "place": {"x": 1},
+      posted(
+          R"({"flow": 3, "count": 7, "big": 9007199254740993, "on": true, "mode": 1, "label": "abc", "phases": [1,2.5], "place": {"x": 1},
                  "energy": {"value": 5.5, "quality": 3}})"),
       validation::strict);
   ASSERT_TRUE(checked) << checked.error().detail;
@@ -122,10 +124,12 @@ TEST(CheckPoints, NamesEachBadPointAndWhatWasExpected) {
 }
 
 TEST(CheckPoints, StrictRefusesAllLenientDropsTheBad) {
-  const auto strict = pump().check_points(posted(R"({"flow": 1, "count": "x"})"), validation::strict);
+  const auto strict =
+      pump().check_points(posted(R"({"flow": 1, "count": "x"})"), validation::strict);
   ASSERT_FALSE(strict);
   EXPECT_EQ(strict.error().reason, "model_validate_failed");
-  const auto lenient = pump().check_points(posted(R"({"flow": 1, "count": "x"})"), validation::lenient);
+  const auto lenient =
+      pump().check_points(posted(R"({"flow": 1, "count": "x"})"), validation::lenient);
   ASSERT_TRUE(lenient);
   EXPECT_EQ(lenient->taken.size(), 1u);
   EXPECT_EQ(lenient->dropped.size(), 1u);
@@ -170,7 +174,8 @@ TEST(Writes, OnlyToWritablePoints) {
 TEST(Events, OutputIsChecked) {
   EXPECT_TRUE(pump().check_event("leak", {{"rate", 1.0}}, validation::strict));
   EXPECT_FALSE(pump().check_event("leak", {{"rate", "x"}}, validation::strict));
-  EXPECT_EQ(pump().check_event("fire", {}, validation::strict).error().problems.front().code, "element_unknown");
+  EXPECT_EQ(pump().check_event("fire", {}, validation::strict).error().problems.front().code,
+            "element_unknown");
 }
 
 TEST(Time, IsBroughtToMilliseconds) {

@@ -18,10 +18,12 @@ TEST(Metrics, WriteTheExpositionFormat) {
   h.observe(5);
   m.gauges("orrery_db_", [] { return std::vector<std::pair<std::string, double>>{{"size", 7}}; });
   const auto text = m.text();
-  for (const auto* line : {"# TYPE orrery_things_total counter\n", "orrery_things_total{kind=\"a\"} 4\n", "orrery_things_total{kind=\"b\"} 1\n",
-                           "# TYPE orrery_level gauge\n", "orrery_level 2.5\n", "orrery_time_seconds_bucket{le=\"0.1\"} 1\n",
-                           "orrery_time_seconds_bucket{le=\"1\"} 2\n", "orrery_time_seconds_bucket{le=\"+Inf\"} 3\n",
-                           "orrery_time_seconds_count 3\n", "orrery_db_size 7\n"})
+  for (const auto* line :
+       {"# TYPE orrery_things_total counter\n", "orrery_things_total{kind=\"a\"} 4\n",
+        "orrery_things_total{kind=\"b\"} 1\n", "# TYPE orrery_level gauge\n", "orrery_level 2.5\n",
+        "orrery_time_seconds_bucket{le=\"0.1\"} 1\n", "orrery_time_seconds_bucket{le=\"1\"} 2\n",
+        "orrery_time_seconds_bucket{le=\"+Inf\"} 3\n", "orrery_time_seconds_count 3\n",
+        "orrery_db_size 7\n"})
     EXPECT_THAT(text, testing::HasSubstr(line));
 }
 

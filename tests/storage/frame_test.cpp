@@ -8,7 +8,8 @@ namespace {
 frame example() {
   auto f = frame{.shard = 3, .epoch = 2, .first_offset = 10, .records = {}, .rows = {}};
   for (int i = 0; i < 3; ++i)
-    f.records.push_back({model::make_entity_id(3, model::from_ms(i), {}), model::entity_kind::device, static_cast<std::uint64_t>(i),
+    f.records.push_back({model::make_entity_id(3, model::from_ms(i), {}),
+                         model::entity_kind::device, static_cast<std::uint64_t>(i),
                          model::from_ms(1000 + i), "events " + std::to_string(i)});
   return f;
 }

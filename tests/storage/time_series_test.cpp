@@ -15,7 +15,8 @@ const auto begin = from_ms(1'700'000'000'000);
 
 TEST(Segment, KeepsEveryValueExactly) {
   auto all = std::vector<sample>{};
-  const auto doubles = std::vector<double>{0, -0.0, 0.1, 1e300, 5e-324, -1.5, 12345.678, std::numeric_limits<double>::infinity(), 3};
+  const auto doubles = std::vector<double>{
+      0, -0.0, 0.1, 1e300, 5e-324, -1.5, 12345.678, std::numeric_limits<double>::infinity(), 3};
   for (std::size_t i = 0; i < doubles.size(); ++i)
     all.push_back({begin + std::chrono::milliseconds{static_cast<int>(i * i)},
                    {{"d", doubles[i], static_cast<std::int8_t>(i % 2 == 0 ? -1 : 3)},
@@ -34,9 +35,10 @@ TEST(Segment, KeepsEveryValueExactly) {
 }
 
 TEST(Segment, SortsByTimeAndTheLastOfEqualOnesWins) {
-  const auto bytes = encode_segment(std::vector<sample>{{begin + std::chrono::seconds{2}, {{"p", 1.0, -1}}},
-                                                        {begin, {{"p", 2.0, -1}}},
-                                                        {begin, {{"p", 3.0, -1}, {"q", 4, -1}}}});
+  const auto bytes =
+      encode_segment(std::vector<sample>{{begin + std::chrono::seconds{2}, {{"p", 1.0, -1}}},
+                                         {begin, {{"p", 2.0, -1}}},
+                                         {begin, {{"p", 3.0, -1}, {"q", 4, -1}}}});
   const auto got = decode_segment(bytes);
   ASSERT_TRUE(got);
   ASSERT_EQ(got->size(), 2u);
@@ -46,7 +48,9 @@ TEST(Segment, SortsByTimeAndTheLastOfEqualOnesWins) {
 }
 
 TEST(Segment, OneColumnAlone) {
-  const auto bytes = encode_segment(std::vector<sample>{{begin, {{"p", 1.0, -1}, {"q", 2.0, -1}}}, {begin + std::chrono::seconds{1}, {{"q", 3.0, -1}}}});
+  const auto bytes =
+      encode_segment(std::vector<sample>{{begin, {{"p", 1.0, -1}, {"q", 2.0, -1}}},
+                                         {begin + std::chrono::seconds{1}, {{"q", 3.0, -1}}}});
   const auto got = decode_segment(bytes, "q");
   ASSERT_TRUE(got);
   auto values = std::vector<double>{};
@@ -72,15 +76,25 @@ TEST(Segment, RandomSamplesRoundTrip) {
         if (random() % 3 != 0) {
           auto v = model::value{};
           switch (random() % 5) {
-            case 0: v = static_cast<double>(random()) / 1000; break;
-            case 1: v = static_cast<std::int64_t>(random()) - (1 << 30); break;
-            case 2: v = std::to_string(random() % 4); break;
-            case 3: v = random() % 2 == 0; break;
-            default: v = std::bit_cast<double>(std::uint64_t{random()} << 32 | random());
+            case 0:
+              v = static_cast<double>(random()) / 1000;
+              break;
+            case 1:
+              v = static_cast<std::int64_t>(random()) - (1 << 30);
+              break;
+            case 2:
+              v = std::to_string(random() % 4);
+              break;
+            case 3:
+              v = random() % 2 == 0;
+              break;
+            default:
+              v = std::bit_cast<double>(std::uint64_t{random()} << 32 | random());
           }
           if (v.is_double() && std::isnan(v.as_double()))
             v = 0.0;
-          s.points.push_back({id, v, static_cast<std::int8_t>(static_cast<int>(random() % 11) - 1)});
+          s.points.push_back(
+              {id, v, static_cast<std::int8_t>(static_cast<int>(random() % 11) - 1)});
         }
       if (!s.points.empty())
         all.push_back(std::move(s));
@@ -97,7 +111,8 @@ TEST(Segment, RegularTelemetryTakesFewBytes) {
   auto random = std::mt19937{3};
   for (int i = 0; i < 3600; ++i) {
     level += (static_cast<int>(random() % 21) - 10) / 100.0;
-    all.push_back({begin + std::chrono::seconds{i}, {{"power", std::round(level * 100) / 100, -1}}});
+    all.push_back(
+        {begin + std::chrono::seconds{i}, {{"power", std::round(level * 100) / 100, -1}}});
   }
   const auto bytes = encode_segment(all).size();
   EXPECT_LT(static_cast<double>(bytes) / 3600, 2.0) << bytes;

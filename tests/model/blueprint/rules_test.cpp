@@ -9,10 +9,12 @@ namespace {
 const auto now = from_ms(1'700'000'000'000);
 
 value document(const std::string& points) {
-  return *parse_json(R"({"format": "tm/1", "id": "m", "name": "m", "measurePoints": [)" + points + "]}");
+  return *parse_json(R"({"format": "tm/1", "id": "m", "name": "m", "measurePoints": [)" + points +
+                     "]}");
 }
 const auto with_p = document(R"({"id": "p", "type": {"t": "int"}})");
-const auto with_p_and_q = document(R"({"id": "p", "type": {"t": "int"}}, {"id": "q", "type": {"t": "int"}})");
+const auto with_p_and_q =
+    document(R"({"id": "p", "type": {"t": "int"}}, {"id": "q", "type": {"t": "int"}})");
 const auto p_as_text = document(R"({"id": "p", "type": {"t": "string"}})");
 
 result<state> tell(state s, order what, std::size_t products = 0) {
@@ -25,7 +27,9 @@ result<state> tell(state s, order what, std::size_t products = 0) {
   }
   return s;
 }
-state made(const value& v) { return *tell({}, create_blueprint{"org", "m", v}); }
+state made(const value& v) {
+  return *tell({}, create_blueprint{"org", "m", v});
+}
 
 TEST(Blueprint, APublishedRevisionNeverChanges) {
   auto s = made(with_p);
@@ -57,7 +61,8 @@ TEST(Blueprint, BreakingDevicesInUseNeedsForce) {
   EXPECT_EQ(tell(s, publish{"", false}, 1).error().reason, "breaking_change");
   EXPECT_TRUE(tell(s, publish{"", false}, 0));
   EXPECT_TRUE(tell(s, publish{"", true}, 1));
-  const auto before = *thing_model::compile(with_p), after = *thing_model::compile(p_as_text), wider = *thing_model::compile(with_p_and_q);
+  const auto before = *thing_model::compile(with_p), after = *thing_model::compile(p_as_text),
+             wider = *thing_model::compile(with_p_and_q);
   EXPECT_TRUE(compare(before, wider).empty());
   ASSERT_EQ(compare(before, after).size(), 1u);
   EXPECT_EQ(compare(before, after)[0].weight, change_class::breaking);

@@ -51,7 +51,8 @@ class Device : public testing::Test {
   }
   connect proof(std::uint64_t number, const std::string& secret = "secret") {
     auto c = connect{};
-    c.proof = {"dk", "1", sign_method::sha256, sign_login(name, "dk", "1", sign_method::sha256, secret)};
+    c.proof = {"dk", "1", sign_method::sha256,
+               sign_login(name, "dk", "1", sign_method::sha256, secret)};
     c.session = {7, number, 0};
     return c;
   }
@@ -359,7 +360,8 @@ TEST_F(Device, StateSurvivesItsBytes) {
 TEST_F(Device, NoBytesCrashTheDecoder) {
   registered();
   auto e = points_accepted{{{now, {{"p", 1.5, 2}, {"q", "text", -1}}}}, false, now};
-  const auto good = encode_events({e, connected{{1, 2, 3}, protocol::mqtt, "127.0.0.1", true, true, now}});
+  const auto good =
+      encode_events({e, connected{{1, 2, 3}, protocol::mqtt, "127.0.0.1", true, true, now}});
   for (std::size_t at = 0; at < good.size(); ++at)
     for (const auto byte : {0, 1, 127, 128, 200, 255}) {
       auto bad = good;

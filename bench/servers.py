@@ -1,0 +1,150 @@
+"""The servers under test, each on one core, and the load on the other."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = ROOT / "build/release/bin"
+SERVER_CORE, LOAD_CORE = 0, 1
+TICKS = os.sysconf("SC_CLK_TCK")
+DEVICES = 19_000
+
+MODEL = {
+    "format": "tm/1", "id": "bench", "name": {"default": "Bench"}, "validate": "strict",
+    "measurePoints": [{"id": f"p{i}", "name": {"default": f"Point {i}"}, "signal": "AI",
+                       "type": {"t": "double", "min": -1e9, "max": 1e9}} for i in range(1, 11)],
+}
+
+
+class Server:
+    """A process on the server's core, with its CPU time and memory."""
+    process = None
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="orrery-bench-"))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def spawn(self, command):
+        out = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE)] + [str(c) for c in command], stdout=out, stderr=out)
+
+    def cpu_seconds(self):
+        """User and system time of the process, by /proc."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_kib(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                return int(line.split()[1])
+        raise RuntimeError("no Rss")
+
+
+class Mosquitto(Server):
+    """Debian's mosquitto with no subscriber: the peer that every figure is a ratio to."""
+    name, plain = "mosquitto", True
+
+    def start(self):
+        self.port = 18_830 + os.getpid() % 1000
+        settings = self.folder / "mosquitto.conf"
+        settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+                            "set_tcp_nodelay true\nmax_inflight_messages 0\nlog_type error\n")
+        self.spawn(["mosquitto", "-c", settings])
+        self.devices = self.folder / "devices"
+        self.devices.write_text("".join(f"bench d{i:05} none\n" for i in range(DEVICES)))
+        time.sleep(1)
+
+
+class Orrery(Server):
+    """A node with DEVICES registered devices of one product."""
+    plain = False
+
+    def __init__(self, durability, *settings):
+        super().__init__()
+        self.durability, self.settings = durability, settings
+        self.name = f"orrery {durability}"
+
+    def start(self):
+        ready = self.folder / "ready.json"
+        sets = [s for n in ("mqtt", "mqtts", "api", "apis", "admin") for s in ("--set", f"listeners.{n}.port=0")]
+        sets += [s for one in (f"storage.durability={self.durability}", "listeners.max_connections=19900", "log.level=warn",
+                               *self.settings) for s in ("--set", one)]
+        self.spawn([BIN / "orreryd", "--data", self.folder / "data", "--ready-file", ready] + sets)
+        until = time.monotonic() + 30
+        while not ready.exists():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((self.folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+        ports = json.loads(ready.read_text())["ports"]
+        self.port, self.admin = ports["mqtt"], ports["admin"]
+        self.api = f"http://127.0.0.1:{ports['api']}/api/v1"
+        password = (self.folder / "data/admin-password").read_text().strip()
+        self.token = self.call("POST", "/auth/login", {"user": "admin", "password": password})["access"]
+        self.register()
+
+    def call(self, method, path, body=None, headers=()):
+        request = urllib.request.Request(self.api + path, method=method, data=json.dumps(body or {}).encode(),
+                                         headers={"Content-Type": "application/json", **dict(headers)})
+        if hasattr(self, "token"):
+            request.add_header("Authorization", f"Bearer {self.token}")
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            self.etag = reply.headers.get("ETag")
+            return json.loads(reply.read() or b"{}")
+
+    def register(self):
+        self.call("POST", "/orgs/-/models", MODEL)
+        self.call("POST", "/orgs/-/models/bench:publish", {}, {"If-Match": self.etag} if self.etag else {})
+        product = self.call("POST", "/orgs/-/products", {"name": "bench", "modelId": "bench"})["productKey"]
+        self.devices = self.folder / "devices"
+        with open(self.devices, "w") as out:
+            for first in range(0, DEVICES, 1000):
+                items = [{"productKey": product, "deviceKey": f"d{i:05}"} for i in range(first, min(first + 1000, DEVICES))]
+                for one in self.call("POST", "/orgs/-/devices:batch", {"items": items})["results"]:
+                    made = one.get("device", one)
+                    out.write(f"{product} {made['deviceKey']} {made['deviceSecret']}\n")
+
+    def metrics(self):
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10).read().decode()
+        return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))}
+
+
+def load(server, **options):
+    """Runs orrery-load; gives its figures and the server's CPU seconds while it measured."""
+    words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+    command = ["taskset", "-c", str(LOAD_CORE), str(BIN / "orrery-load"), "--port", str(server.port), "--devices",
+               str(server.devices)] + words + (["--plain"] if server.plain else [])
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cpu = {}
+    for line in process.stderr:
+        if line.startswith("measur"):
+            cpu[line.strip()] = server.cpu_seconds()
+        else:
+            print(line, end="")
+    out = process.stdout.read()
+    if process.wait() != 0:
+        raise RuntimeError(f"the load on {server.name} failed: {out}")
+    figures = json.loads(out)
+    figures["cpu_seconds"] = cpu["measured"] - cpu["measuring"]
+    figures["cpu_per_million"] = figures["cpu_seconds"] / max(figures["acknowledged"], 1) * 1e6
+    return figures
+
+
+def table(head, rows):
+    """Prints columns, the first to the left, all others to the right."""
+    cells = [head] + [[c if isinstance(c, str) else f"{c:,.2f}" if isinstance(c, float) and c < 100 else f"{c:,.0f}" for c in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    for row in cells:
+        print("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
