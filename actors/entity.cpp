@@ -143,40 +143,38 @@ void identify(entity_state<Kind>& self) {
 }
 
 template <class Kind>
-entry blank_entry(const entity_state<Kind>& self) {
-  auto e = entry{};
+void begin(entry& e, const entity_state<Kind>& self) {
   e.shard = self.id.shard;
   e.generation = self.generation;
   e.entity = self.id;
-  return e;
 }
 
-/// Decides one question and makes its entry. Later questions are decided on top of it at once.
+/// Decides one question and fills in its entry. Later questions are decided on top of it at once.
 template <class Kind>
-entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked) {
-  auto e = blank_entry(self);
+void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked, entry& e) {
+  begin(e, self);
   e.to = std::move(asked.from);
   e.number = asked.number;
   if (self.damage) {
     e.reply = *self.damage;
-    return e;
+    return;
   }
   const auto* command = std::get_if<typename Kind::command>(&asked.what);
   if (!command) {
     e.reply = model::failure{model::errc::internal,
                              "a command of another kind reached " + model::to_string(self.id)};
-    return e;
+    return;
   }
   if (command->expected_revision && *command->expected_revision != self.revision) {
     e.reply = model::failure{model::errc::conflict, "etag_mismatch",
                              "it is at revision " + std::to_string(self.revision) + " now"};
-    return e;
+    return;
   }
   const auto in = inputs_of(self.id, ctx);
   auto decided = self.kind.decide(self.what, *command, in);
   if (!decided) {
     e.reply = std::move(decided.error());
-    return e;
+    return;
   }
   if (!decided->events.empty()) {
     const auto deadline = next_deadline(self.what);
@@ -204,27 +202,26 @@ entry answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked
           catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
   }
   e.reply = outcome{std::move(decided->answer), self.revision};
-  return e;
 }
 
-/// The entry that makes everything unsaved durable; none if there is nothing to save.
+/// Fills in the entry that makes everything unsaved durable. False: there is nothing to save.
 template <class Kind>
-std::optional<entry> checkpoint_entry(entity_state<Kind>& self) {
+bool save_unsaved(entity_state<Kind>& self, entry& e) {
+  begin(e, self);
   if constexpr (std::is_same_v<Kind, device_kind>) {
     if (self.what.telemetry.unsaved.empty() || self.damage)
-      return std::nullopt;
+      return false;
     if (!self.what.exists) {  // deleted: its rows are gone and must not come back
       self.what.telemetry = {};
-      return std::nullopt;
+      return false;
     }
-    auto e = blank_entry(self);
     e.rows = checkpoint_rows(self.id, self.what, self.revision);
     self.saved_revision = self.revision;
     self.what.telemetry.unsaved.clear();
     self.what.telemetry.unsaved_points = 0;
-    return e;
+    return true;
   } else {
-    return std::nullopt;
+    return false;
   }
 }
 
@@ -258,41 +255,37 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
   }
   unsaved.clear();
   identify(self->state);
-  return {[self, ctx](ask_batch& asked) {
-            auto batch = entry_batch{};
-            batch.entries.reserve(asked.asks.size());
-            for (auto& one : asked.asks)
-              batch.entries.push_back(answer_one(self->state, *ctx, one));
-            if (is_full(self->state, *ctx))
-              if (auto e = checkpoint_entry(self->state))
-                batch.entries.push_back(std::move(*e));
-            send(self->state, *ctx, std::move(batch));
-          },
-          [self, ctx](const checkpoint_order& order) {
-            auto e = checkpoint_entry(self->state);
-            if (!e)
-              e = blank_entry(self->state);  // nothing to save: the answer still goes in order
-            e->to = caf::actor_cast<settler>(ctx->host);
-            e->number = order.number;
-            auto batch = entry_batch{};
-            batch.entries.push_back(std::move(*e));
-            send(self->state, *ctx, std::move(batch));
-          },
-          [self, ctx](rest_order) {
-            // Rest only when nothing is in flight and everything is in the store.
-            if (auto e = checkpoint_entry(self->state)) {
-              auto batch = entry_batch{};
-              batch.entries.push_back(std::move(*e));
-              send(self->state, *ctx, std::move(batch));
-            }
-            if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
-              self->send(ctx->host, rest_answer{self->state.id, false});
-              return;
-            }
-            self->send(ctx->host, rest_answer{self->state.id, true});
-            self->quit();
-          },
-          [self](const write_lost&) { self->quit(); }};
+  return {
+      [self, ctx](ask_batch& asked) {
+        auto batch = entry_batch{};
+        batch.entries.reserve(asked.asks.size());
+        for (auto& one : asked.asks)
+          answer_one(self->state, *ctx, one, batch.entries.emplace_back());
+        if (is_full(self->state, *ctx) && !save_unsaved(self->state, batch.entries.emplace_back()))
+          batch.entries.pop_back();
+        send(self->state, *ctx, std::move(batch));
+      },
+      [self, ctx](const checkpoint_order& order) {
+        auto batch = entry_batch{};
+        auto& e = batch.entries.emplace_back();
+        save_unsaved(self->state, e);  // nothing to save: the answer still goes in order
+        e.to = caf::actor_cast<settler>(ctx->host);
+        e.number = order.number;
+        send(self->state, *ctx, std::move(batch));
+      },
+      [self, ctx](rest_order) {
+        // Rest only when nothing is in flight and everything is in the store.
+        auto batch = entry_batch{};
+        if (save_unsaved(self->state, batch.entries.emplace_back()))
+          send(self->state, *ctx, std::move(batch));
+        if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
+          self->send(ctx->host, rest_answer{self->state.id, false});
+          return;
+        }
+        self->send(ctx->host, rest_answer{self->state.id, true});
+        self->quit();
+      },
+      [self](const write_lost&) { self->quit(); }};
 }
 
 }  // namespace

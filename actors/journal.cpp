@@ -31,10 +31,10 @@ class writer {
   /// Takes entries into the open group. True if the group was empty before.
   bool collect(entry_batch& batch) {
     const auto was_empty = group_.empty();
-    for (auto& e : batch.entries) {
+    for (const auto& e : batch.entries)
       group_bytes_ += cost_of(e);
-      group_.push_back(std::move(e));
-    }
+    group_records_ += batch.entries.size();
+    group_.push_back(std::move(batch));
     return was_empty;
   }
   bool full() const { return group_bytes_ >= parts_.options.group_max_bytes; }
@@ -46,7 +46,9 @@ class writer {
       return;
     auto group = std::exchange(group_, {});
     const auto bytes = std::exchange(group_bytes_, 0);
+    const auto entries = std::exchange(group_records_, 0);
     group_.reserve(group.size());
+    frames_used_ = 0;
     refuse_lost(group);
     const auto ok = broken_ ? *broken_ : write(group);
     if (ok) {
@@ -56,7 +58,7 @@ class writer {
       lose(group, ok.error());
       if (!broken_) {
         observe::log::error("journal", "write_failed",
-                            {{"detail", ok.error().detail}, {"records", group.size()}});
+                            {{"detail", ok.error().detail}, {"records", entries}});
         broken_ = ok;
         repair();
       }
@@ -110,6 +112,14 @@ class writer {
   }
 
  private:
+  using group_of = std::vector<entry_batch>;  // as they came: entries are large, and stay in place
+  template <class Visit>
+  static void each(group_of& group, Visit visit) {
+    for (auto& batch : group)
+      for (auto& e : batch.entries)
+        visit(e);
+  }
+
   shard_position* position_of(model::shard_id shard) {
     auto& position = positions_[shard];
     if (!position.known) {
@@ -125,15 +135,15 @@ class writer {
   }
 
   /// Entries decided on top of a write whose fate is unknown are answered `unavailable`.
-  void refuse_lost(std::vector<entry>& group) {
-    for (auto& e : group) {
+  void refuse_lost(group_of& group) {
+    each(group, [&](entry& e) {
       const auto status = parts_.shards->find(e.shard);
       if (status == parts_.shards->end() || e.generation != status->second->generation.load()) {
         e.reply = model::failure{model::errc::unavailable, "write_lost",
                                  "an earlier write failed; ask again"};
         drop_effects(e);
       }
-    }
+    });
   }
 
   static void drop_effects(entry& e) {
@@ -144,17 +154,19 @@ class writer {
     e.catalogue.reset();
   }
 
-  model::status write(std::vector<entry>& group) {
-    auto used = std::size_t{0};
+  model::status write(group_of& group) {
+    auto& used = frames_used_;
     auto records = std::size_t{0};
     frame_of_.clear();
-    for (auto& e : group) {
+    auto unreadable = false;
+    each(group, [&](entry& e) {
       if (!e.record && e.rows.empty())
-        continue;
+        return;
       auto* position = position_of(e.shard);
-      if (!position)
-        return model::failure{model::errc::unavailable, "storage_failed",
-                              "the shard's position cannot be read"};
+      if (!position) {
+        unreadable = true;
+        return;
+      }
       const auto [place, is_new] = frame_of_.try_emplace(e.shard, used);
       if (is_new) {
         if (frames_.size() == used)
@@ -177,7 +189,10 @@ class writer {
       }
       std::move(e.rows.begin(), e.rows.end(), std::back_inserter(frame.rows));
       e.rows.clear();
-    }
+    });
+    if (unreadable)
+      return model::failure{model::errc::unavailable, "storage_failed",
+                            "the position of a shard cannot be read"};
     if (used == 0)
       return {};
     const auto begin = std::chrono::steady_clock::now();
@@ -201,9 +216,9 @@ class writer {
     return {};
   }
 
-  void settle(std::vector<entry>& group) {
+  void settle(group_of& group) {
     auto feed = std::vector<published>{};
-    for (auto& e : group) {
+    each(group, [&](entry& e) {
       if (e.catalogue)
         parts_.effects->change_catalogue(*e.catalogue);
       for (const auto& effect : e.effects)
@@ -214,7 +229,7 @@ class writer {
         e.reply->shard = e.shard;
         e.reply->offset = e.feed.offset;
       }
-    }
+    });
     if (!feed.empty())
       parts_.effects->publish(std::move(feed));
     answer_all(group);
@@ -222,14 +237,16 @@ class writer {
 
   /// Nothing of the group is known to be kept. Shards whose entities are ahead of the journal by it
   /// begin a new generation: what they decide until they are loaded again is refused.
-  void lose(std::vector<entry>& group, const model::failure& why) {
+  void lose(group_of& group, const model::failure& why) {
     auto ahead = std::set<model::shard_id>{};
-    for (auto& e : group) {
+    for (const auto& frame : std::span{frames_}.first(frames_used_))  // a write took them
+      ahead.insert(frame.shard);
+    each(group, [&](entry& e) {
       if (e.record || !e.rows.empty())
         ahead.insert(e.shard);
       e.reply = model::failure{model::errc::unavailable, why.reason, why.detail};
       drop_effects(e);
-    }
+    });
     for (const auto shard : ahead)
       parts_.shards->at(shard)->generation.fetch_add(1);
     lost_.merge(ahead);
@@ -237,25 +254,26 @@ class writer {
   }
 
   /// One message for each asker, its answers in order.
-  void answer_all(std::vector<entry>& group) {
+  void answer_all(group_of& group) {
     answers_.clear();
-    for (auto& e : group) {
+    each(group, [&](entry& e) {
       if (e.to && e.number != 0)
         answers_[e.to].items.push_back({e.number, std::move(e.reply)});
       if (e.in_flight)
         e.in_flight->fetch_sub(1, std::memory_order_release);
-    }
+    });
     for (auto& [asker, batch] : answers_)
       caf::anon_send(asker, std::move(batch));
     answers_.clear();
   }
 
   journal_parts parts_;
-  std::vector<entry> group_;
-  std::size_t group_bytes_ = 0;
+  group_of group_;
+  std::size_t group_bytes_ = 0, group_records_ = 0;
   std::optional<model::status> broken_;  // why the store takes nothing
   std::set<model::shard_id> lost_;       // to be loaded again once it does
   std::unordered_map<model::shard_id, shard_position> positions_;
+  std::size_t frames_used_ = 0;         // of the group being written
   std::vector<storage::frame> frames_;  // reused: its strings and vectors keep their memory
   std::unordered_map<model::shard_id, std::size_t> frame_of_;
   struct actor_hash {

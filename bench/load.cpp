@@ -6,24 +6,23 @@
 //   paced         --rate R [--window W]    R posts a second over all connections
 //   idle          --hold                   connect, say so, wait for the end of standard input
 #include <algorithm>
+#include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <fcntl.h>
 #include <fstream>
 #include <iostream>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <string>
+#include <string_view>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -184,9 +183,8 @@ class load {
         "\"p50_us\":%llu,\"p99_us\":%llu}\n",
         peers_.size(), o_.window, seconds, static_cast<unsigned long long>(totals_.acknowledged),
         static_cast<unsigned long long>(totals_.replies),
-        static_cast<unsigned long long>(totals_.refused),
-        static_cast<unsigned long long>(skipped_), dead_,
-        static_cast<double>(totals_.acknowledged) / seconds,
+        static_cast<unsigned long long>(totals_.refused), static_cast<unsigned long long>(skipped_),
+        dead_, static_cast<double>(totals_.acknowledged) / seconds,
         static_cast<unsigned long long>(totals_.latency.quantile(0.5)),
         static_cast<unsigned long long>(totals_.latency.quantile(0.99)));
   }

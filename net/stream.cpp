@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -18,49 +20,77 @@ void stream::ssl_free::operator()(void* ssl) const {
 }
 
 std::shared_ptr<stream> stream::accept(asio::ip::tcp::socket socket, SSL_CTX* tls) {
-  return std::shared_ptr<stream>{new stream{std::move(socket), tls}};
+  auto ignored = error_code{};
+  socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
+  socket.non_blocking(true, ignored);
+  auto peer = std::string{};
+  if (const auto from = socket.remote_endpoint(ignored); !ignored)
+    peer = from.address().to_string();
+  auto& context =
+      static_cast<asio::io_context&>(asio::query(socket.get_executor(), asio::execution::context));
+  auto made =
+      std::shared_ptr<stream>{new stream{context, socket.release(ignored), std::move(peer)}};
+  made->open(tls);
+  return made;
 }
 
-stream::stream(asio::ip::tcp::socket socket, SSL_CTX* tls) : socket_{std::move(socket)} {
-  auto ignored = error_code{};
-  socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
-  socket_.non_blocking(true, ignored);
-  if (const auto from = socket_.remote_endpoint(ignored); !ignored)
-    peer_ = from.address().to_string();
+stream::stream(asio::io_context& context, int socket, std::string peer)
+    : context_{context}, socket_{socket}, peer_{std::move(peer)} {}
+
+void stream::open(SSL_CTX* tls) {
+  watch_ = poller::of(context_).add(socket_, *this);
+  if (watch_ == 0)
+    return close();
   if (tls) {
     auto* ssl = SSL_new(tls);
     ssl_.reset(ssl);
-    if (ssl) {
-      SSL_set_fd(ssl, static_cast<int>(socket_.native_handle()));
-      SSL_set_accept_state(ssl);
-    } else {
-      close();
-    }
+    if (!ssl)
+      return close();
+    SSL_set_fd(ssl, socket_);
+    SSL_set_accept_state(ssl);
   }
 }
 
-stream::~stream() = default;
+stream::~stream() {
+  close();
+}
+
+void stream::on_ready(bool readable, bool writable, bool over) {
+  const auto self = shared_from_this();
+  over_ = over_ || over;
+  if (readable || (writable && read_wants_write_)) {
+    readable_ = true;
+    call_reader();
+  }
+  if (writable && is_open() && pending() > 0)
+    on_writable();
+}
+
+void stream::call_reader() {
+  if (auto then = std::exchange(reader_, nullptr))
+    then();
+}
 
 void stream::wait_readable(callback then) {
-  if (!is_open() ||
-      (ssl_ && SSL_has_pending(static_cast<SSL*>(ssl_.get())) && !read_wants_write_)) {
-    asio::post(executor(), std::move(then));
-    return;
-  }
-  socket_.async_wait(
-      read_wants_write_ ? asio::socket_base::wait_write : asio::socket_base::wait_read,
-      [then = std::move(then), self = shared_from_this()](error_code) { then(); });
+  reader_ = std::move(then);
+  if (!is_open() || readable_)
+    asio::post(context_, [self = shared_from_this()] { self->call_reader(); });
 }
 
 read_result stream::read(char* into, std::size_t size) {
   if (!is_open() || dead_)
     return {0, true};
   if (!ssl_) {
-    const auto n = ::recv(socket_.native_handle(), into, size, 0);
-    if (n > 0)
+    const auto n = ::recv(socket_, into, size, 0);
+    if (n > 0) {
+      // Less than asked for: the socket is empty, and the next byte makes an edge.
+      readable_ = over_ || static_cast<std::size_t>(n) == size;
       return {static_cast<std::size_t>(n), false};
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+      readable_ = errno == EINTR;
       return {};
+    }
     return {0, true};
   }
   auto* ssl = static_cast<SSL*>(ssl_.get());
@@ -72,9 +102,13 @@ read_result stream::read(char* into, std::size_t size) {
     return {n, false};
   switch (SSL_get_error(ssl, ok)) {
     case SSL_ERROR_WANT_READ:
+      if (over_)
+        return {0, true};  // the peer went in the middle of a record
+      readable_ = false;
       return {};
     case SSL_ERROR_WANT_WRITE:
       read_wants_write_ = true;
+      readable_ = false;
       return {};
     default:
       ERR_clear_error();
@@ -84,7 +118,7 @@ read_result stream::read(char* into, std::size_t size) {
 
 std::size_t stream::send_some(const char* data, std::size_t size, bool& dead) {
   if (!ssl_) {
-    const auto n = ::send(socket_.native_handle(), data, size, MSG_NOSIGNAL);
+    const auto n = ::send(socket_, data, size, MSG_NOSIGNAL);
     if (n >= 0)
       return static_cast<std::size_t>(n);
     dead = !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
@@ -111,21 +145,7 @@ void stream::write(std::string_view bytes) {
     if (bytes.empty() || dead_)
       return;
   }
-  out_.append(bytes);
-  flush();
-}
-
-void stream::flush() {
-  if (writing_ || !is_open())
-    return;
-  writing_ = true;
-  socket_.async_wait(asio::socket_base::wait_write, [self = shared_from_this()](error_code e) {
-    self->writing_ = false;
-    if (!e)
-      self->on_writable();
-    else if (auto told = std::exchange(self->drained_, nullptr))
-      told();
-  });
+  out_.append(bytes);  // an edge comes when the socket takes more
 }
 
 void stream::on_writable() {
@@ -140,7 +160,7 @@ void stream::on_writable() {
       out_.erase(0, out_begin_);
       out_begin_ = 0;
     }
-    return flush();
+    return;
   }
   out_ = {};
   out_begin_ = 0;
@@ -152,7 +172,7 @@ void stream::on_writable() {
 
 void stream::wait_drained(callback then) {
   if (pending() == 0 || !is_open() || dead_)
-    asio::post(executor(), std::move(then));
+    asio::post(context_, std::move(then));
   else
     drained_ = std::move(then);
 }
@@ -161,7 +181,7 @@ void stream::finish() {
   if (pending() == 0 || dead_)
     return close();
   finishing_ = true;
-  auto timer = std::make_shared<asio::steady_timer>(executor(), std::chrono::seconds{1});
+  auto timer = std::make_shared<asio::steady_timer>(context_, std::chrono::seconds{1});
   timer->async_wait([self = shared_from_this(), timer](error_code) { self->close(); });
 }
 
@@ -173,9 +193,12 @@ void stream::close() {
     SSL_shutdown(static_cast<SSL*>(ssl_.get()));
     ERR_clear_error();
   }
-  auto ignored = error_code{};
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  poller::of(context_).remove(watch_);
+  ::shutdown(socket_, SHUT_RDWR);
+  ::close(std::exchange(socket_, -1));
+  for (auto* waiting : {&reader_, &drained_})
+    if (auto then = std::exchange(*waiting, nullptr))
+      asio::post(context_, std::move(then));
 }
 
 }  // namespace orrery::net

@@ -9,6 +9,8 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "net/poller.hpp"
+
 using SSL_CTX = struct ssl_ctx_st;
 
 namespace orrery::net {
@@ -20,7 +22,7 @@ struct read_result {
 };
 
 /// All members are called on the thread of the socket's context, which also runs the callbacks.
-class stream : public std::enable_shared_from_this<stream> {
+class stream final : public std::enable_shared_from_this<stream>, private poller::watched {
  public:
   using callback = std::function<void()>;
 
@@ -46,28 +48,34 @@ class stream : public std::enable_shared_from_this<stream> {
   void finish();
   /// Closes now. A waiting callback runs once more and finds `closed`.
   void close();
-  bool is_open() const { return socket_.is_open(); }
+  bool is_open() const { return socket_ >= 0; }
 
   const std::string& peer() const { return peer_; }  // address without port
   bool secure() const { return ssl_ != nullptr; }
-  boost::asio::ip::tcp::socket::executor_type executor() { return socket_.get_executor(); }
+  boost::asio::io_context& context() { return context_; }
+  boost::asio::io_context::executor_type executor() { return context_.get_executor(); }
 
  private:
-  stream(boost::asio::ip::tcp::socket socket, SSL_CTX* tls);
-  void flush();
+  stream(boost::asio::io_context& context, int socket, std::string peer);
+  void open(SSL_CTX* tls);
+  void on_ready(bool readable, bool writable, bool over) override;
   void on_writable();
+  void call_reader();
   std::size_t send_some(const char* data, std::size_t size, bool& dead);
 
   struct ssl_free {
     void operator()(void* ssl) const;
   };
-  boost::asio::ip::tcp::socket socket_;
+  boost::asio::io_context& context_;
+  int socket_;
+  std::uint64_t watch_ = 0;
   std::unique_ptr<void, ssl_free> ssl_;
   std::string peer_;
   std::string out_;
   std::size_t out_begin_ = 0;
-  callback drained_;
-  bool writing_ = false;  // a wait for write readiness is under way
+  callback reader_, drained_;
+  bool readable_ = false;  // the socket may have more; edges come only after it had nothing
+  bool over_ = false;      // the peer has ended: no more edges
   bool finishing_ = false;
   bool dead_ = false;
   bool read_wants_write_ = false;

@@ -4,14 +4,15 @@
 
 namespace orrery::transport {
 
-std::shared_ptr<link> link::open(const link_parts& parts, post run, std::function<void()> wake) {
-  auto made = std::shared_ptr<link>{new link{parts, std::move(run), std::move(wake)}};
+std::shared_ptr<link> link::open(const link_parts& parts, net::wake_list& wakes,
+                                 std::function<void()> wake) {
+  auto made = std::shared_ptr<link>{new link{parts, wakes, std::move(wake)}};
   made->session_ = actors::spawn_session(*parts.system, parts.session, made);
   return made;
 }
 
-link::link(const link_parts& parts, post run, std::function<void()> wake)
-    : run_{std::move(run)},
+link::link(const link_parts& parts, net::wake_list& wakes, std::function<void()> wake)
+    : wakes_{wakes},
       wake_{std::move(wake)},
       journal_{parts.journal},
       journal_queue_max_bytes_{parts.journal_queue_max_bytes} {}
@@ -25,11 +26,7 @@ void link::ask(std::vector<actors::session_ask> questions) {
 }
 
 void link::closed(std::string_view reason) {
-  {
-    const auto hold = std::lock_guard{mutex_};
-    closed_ = true;
-    wake_ = nullptr;  // it holds the connection: let it go
-  }
+  wake_ = nullptr;  // it holds the connection: let it go
   if (session_)
     caf::anon_send(session_, actors::session_closed{reason});
   session_ = nullptr;
@@ -78,19 +75,13 @@ void link::close(std::string_view reason) {
 }
 
 void link::notify(bool was_empty) {
-  if (!was_empty)
-    return;  // somebody has told already
-  run_([self = shared_from_this()] {
-    auto wake = std::function<void()>{};
-    {
-      const auto hold = std::lock_guard{self->mutex_};
-      if (self->closed_)
-        return;
-      wake = self->wake_;
-    }
-    if (wake)
-      wake();
-  });
+  if (was_empty)  // else somebody has told already
+    wakes_.add(shared_from_this());
+}
+
+void link::woken() {
+  if (wake_)
+    wake_();
 }
 
 }  // namespace orrery::transport

@@ -13,6 +13,7 @@
 
 #include "actors/journal.hpp"
 #include "actors/session.hpp"
+#include "net/wake_list.hpp"
 
 namespace orrery::transport {
 
@@ -33,13 +34,13 @@ struct link_inbox {
 
 /// One connection's end of its session. All but the session_port part is called on the connection's
 /// own thread.
-class link final : public actors::session_port, public std::enable_shared_from_this<link> {
+class link final : public actors::session_port,
+                   public net::wakeable,
+                   public std::enable_shared_from_this<link> {
  public:
-  /// Runs a function on the connection's thread, soon; callable from any thread.
-  using post = std::function<void(std::function<void()>)>;
-
-  /// `wake` runs on the connection's thread when the inbox is not empty any more.
-  static std::shared_ptr<link> open(const link_parts& parts, post run, std::function<void()> wake);
+  /// `wake` runs on the connection's thread (that of `wakes`) when the inbox is not empty any more.
+  static std::shared_ptr<link> open(const link_parts& parts, net::wake_list& wakes,
+                                    std::function<void()> wake);
 
   void login(std::uint64_t number, model::device_name who, model::device::connect how);
   void ask(std::vector<actors::session_ask> questions);
@@ -53,20 +54,20 @@ class link final : public actors::session_port, public std::enable_shared_from_t
   void settle(std::vector<actors::settled> answers) override;
   void deliver(model::downlink message) override;
   void close(std::string_view reason) override;
+  void woken() override;
 
  private:
-  link(const link_parts& parts, post run, std::function<void()> wake);
+  link(const link_parts& parts, net::wake_list& wakes, std::function<void()> wake);
   void notify(bool was_empty);
   bool empty() const { return inbox_.answers.empty() && inbox_.downlinks.empty() && !inbox_.close; }
 
-  post run_;
+  net::wake_list& wakes_;
   std::function<void()> wake_;
   std::shared_ptr<const actors::journal_figures> journal_;
   std::size_t journal_queue_max_bytes_;
   actors::session_actor session_;
   std::mutex mutex_;
   link_inbox inbox_;
-  bool closed_ = false;
 };
 
 }  // namespace orrery::transport

@@ -19,7 +19,7 @@ namespace {
 /// net::stream in the shape Beast asks for (AsyncStream).
 class beast_layer {
  public:
-  using executor_type = asio::ip::tcp::socket::executor_type;
+  using executor_type = asio::io_context::executor_type;
   explicit beast_layer(std::shared_ptr<net::stream> s) : bytes{std::move(s)} {}
   executor_type get_executor() { return bytes->executor(); }
 

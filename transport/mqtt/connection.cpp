@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <boost/asio/post.hpp>
-
 #include "model/json.hpp"
 #include "observe/log.hpp"
 #include "transport/mqtt/errors.hpp"
@@ -124,12 +122,8 @@ void connection::log_in(const connect& c) {
     engine_.refuse(5);
     return end("login_form_not_supported");
   }
-  link_ = link::open(
-      with_->link,
-      [stream = stream_](std::function<void()> f) {
-        boost::asio::post(stream->executor(), std::move(f));
-      },
-      [weak = weak_from_this()] {
+  link_ =
+      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
         if (const auto self = weak.lock())
           self->on_inbox();
       });

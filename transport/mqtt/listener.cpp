@@ -76,8 +76,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   }
   const auto take = [shared = impl_->with, lanes = impl_->lanes](std::shared_ptr<net::stream> bytes,
                                                                  connection_permit permit) {
-    auto& l = *lanes.at(&static_cast<asio::io_context&>(
-        bytes->executor().target<asio::io_context::executor_type>()->context()));
+    auto& l = *lanes.at(&bytes->context());
     if (l.stopping)
       return;
     const auto c = std::make_shared<connection>(shared, std::move(bytes), std::move(permit));
