@@ -35,7 +35,7 @@ namespace model = orrery::model;
 
 struct options {
   std::string host = "127.0.0.1", devices;
-  int port = 11883, connections = 0, window = 1, connecting = 200;
+  int port = 11883, connections = 0, window = 1, connecting = 50;
   double seconds = 10, warm_up = 2, rate = 0;
   bool plain = false, hold = false;
 };

@@ -80,7 +80,8 @@ class Orrery(Server):
     def start(self):
         ready = self.folder / "ready.json"
         sets = [s for n in ("mqtt", "mqtts", "api", "apis", "admin") for s in ("--set", f"listeners.{n}.port=0")]
-        sets += [s for one in (f"storage.durability={self.durability}", "listeners.max_connections=19900", "log.level=warn",
+        sets += [s for one in (f"storage.durability={self.durability}", "listeners.max_connections=19900",
+                                       "listeners.login_timeout=60s", "log.level=warn",
                                *self.settings) for s in ("--set", one)]
         self.spawn([BIN / "orreryd", "--data", self.folder / "data", "--ready-file", ready] + sets)
         until = time.monotonic() + 30

@@ -27,6 +27,7 @@ struct downlink {
   std::string id;
   device_name target;
   std::variant<service_call, points_write> what;
+  bool repeated = false;  // the session was resumed and may have had it before
 };
 
 /// Hands a downlink to the session, wherever it is.

@@ -39,7 +39,8 @@ std::uint64_t poller::add(int socket, watched& who) {
   s.who = &who;
   s.socket = socket;
   const auto handle = std::uint64_t{s.generation} << 32 | at;
-  auto e = epoll_event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = handle}};
+  auto e =
+      epoll_event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = handle}};
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &e) != 0) {
     s.who = nullptr;
     free_.push_back(at);

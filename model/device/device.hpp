@@ -53,6 +53,7 @@ struct command_record {
   state_code state = state_code::queued;
   timestamp created_at, sent_at{}, finished_at{};
   std::string downlink_id;  // set when sent
+  bool delivered = false;   // acknowledged by the transport; only kept sessions tell
   waiter_ref waiter;
   int code = 0;  // the device's answer
   value output;
@@ -85,9 +86,12 @@ struct reset_secret {
   sealed_secret secret;
   milliseconds overlap{0};  // the old one stays valid that long
 };
+/// A kept session's filters with the quality of service of each.
+using subscription_map = std::map<std::string, std::uint8_t>;
 struct connect {
   login_proof proof;
-  session_ref session;  // epoch 0: the device gives the next one
+  bool keeps_session = false;  // subscriptions and undelivered messages outlive the connection
+  session_ref session;         // epoch 0: the device gives the next one
   device::protocol protocol = protocol::mqtt;
   std::string address;
   bool secure = false;  // came over TLS
@@ -124,6 +128,14 @@ struct change_tags {
 struct send_command {
   command_record what;  // id, type, element, input, actor, timeout, pending_ttl, waiter
 };
+/// For a session that is kept; nothing takes away.
+struct change_subscriptions {
+  std::map<std::string, std::optional<std::uint8_t>> changes;
+};
+/// The transport has acknowledged that message: a resumed session does not get it again.
+struct note_delivered {
+  std::string downlink_id;
+};
 struct complete_command {
   std::string downlink_id;
   int code = 0;  // 0 and 200 are success
@@ -149,7 +161,7 @@ using order =
     std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
                  connect, disconnect, session_lost, report_points, report_event, change_attributes,
                  change_tags, send_command, complete_command, cancel_commands, time_passed,
-                 read_device, read_latest, read_samples>;
+                 read_device, read_latest, read_samples, change_subscriptions, note_delivered>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -189,6 +201,8 @@ struct connected {
   std::string address;
   bool secure;
   bool first;  // activates the device
+  bool keeps_session;
+  bool resumed;  // what the last session kept goes on
   timestamp at;
 };
 struct disconnected {
@@ -230,11 +244,17 @@ struct command_finished {
 struct late_reply_noted {
   command_record what;
 };
+struct subscriptions_changed {
+  std::map<std::string, std::optional<std::uint8_t>> changes;
+};
+struct command_delivered {
+  entity_id id;
+};
 
-using event =
-    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
-                 command_sent, command_finished, late_reply_noted>;
+using event = std::variant<registered, updated, admin_state_set, removed, secret_set, connected,
+                           disconnected, points_accepted, event_raised, attributes_changed,
+                           tags_changed, command_queued, command_sent, command_finished,
+                           late_reply_noted, subscriptions_changed, command_delivered>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -272,7 +292,9 @@ struct state {
   std::map<std::string, std::string> tags;
   connection_state connection;
   std::uint64_t session_epoch = 0;
-  std::uint64_t downlinks = 0;  // last downlink id given
+  bool keeps_session = false;
+  subscription_map subscriptions;  // of the session that is kept
+  std::uint64_t downlinks = 0;     // last downlink id given
   timestamp last_online{}, last_offline{}, last_data{};
   std::vector<command_record> commands;   // queued or sent, in order; the sent one is first
   std::vector<command_record> timed_out;  // the last few, so that a late reply finds its record
@@ -293,6 +315,8 @@ struct connection_granted {
   entity_id id;
   std::uint64_t epoch;
   std::string organisation;
+  bool resumed = false;
+  subscription_map subscriptions = {};  // of the session that goes on
 };
 struct device_snapshot {
   entity_id id;

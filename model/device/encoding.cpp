@@ -13,8 +13,8 @@ namespace orrery::model::device {
 template <field_of<command_record> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.type, x.element, x.input, x.actor, x.timeout, x.pending_ttl, x.state,
-                  x.created_at, x.sent_at, x.finished_at, x.downlink_id, x.waiter, x.code, x.output,
-                  x.message, x.late_reply);
+                  x.created_at, x.sent_at, x.finished_at, x.downlink_id, x.delivered, x.waiter,
+                  x.code, x.output, x.message, x.late_reply);
 }
 template <field_of<register_device> X>
 auto fields_of(X& x) {
@@ -55,7 +55,8 @@ auto fields_of(X& x) {
 }
 template <field_of<connected> X>
 auto fields_of(X& x) {
-  return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.at);
+  return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.keeps_session, x.resumed,
+                  x.at);
 }
 template <field_of<disconnected> X>
 auto fields_of(X& x) {
@@ -93,13 +94,21 @@ template <field_of<late_reply_noted> X>
 auto fields_of(X& x) {
   return std::tie(x.what);
 }
+template <field_of<subscriptions_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes);
+}
+template <field_of<command_delivered> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
 template <field_of<state> X>
 auto fields_of(X& s) {
   return std::tie(s.exists, s.deleted, s.name, s.organisation, s.display_name, s.description,
                   s.timezone, s.admin, s.admin_reason, s.created_at, s.updated_at, s.activated_at,
                   s.secret, s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
                   s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
-                  s.timed_out);
+                  s.timed_out, s.keeps_session, s.subscriptions);
 }
 
 namespace {

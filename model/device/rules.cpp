@@ -6,7 +6,8 @@
 namespace orrery::model::device {
 namespace {
 
-constexpr std::size_t max_attributes = 200, max_tags = 100, max_timed_out_kept = 8;
+constexpr std::size_t max_attributes = 200, max_tags = 100, max_timed_out_kept = 8,
+                      max_subscriptions = 1024;
 
 template <class... Fs>
 struct overloaded : Fs... {
@@ -176,11 +177,15 @@ result<decision> decide_on(const state& s, const connect& c, const surroundings&
                    label(s) + " connects through its gateway only");
   auto session = c.session;
   session.epoch = s.session_epoch + 1;
-  auto d = decision{{}, connection_granted{around.self, session.epoch, s.organisation}};
+  const auto resumed = c.keeps_session && s.keeps_session;
+  auto granted = connection_granted{around.self, session.epoch, s.organisation, resumed, {}};
+  if (resumed)
+    granted.subscriptions = s.subscriptions;
+  auto d = decision{{}, std::move(granted)};
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
-  d.events.push_back(
-      connected{session, c.protocol, c.address, c.secure, !s.activated_at, around.now});
+  d.events.push_back(connected{session, c.protocol, c.address, c.secure, !s.activated_at,
+                               c.keeps_session, resumed, around.now});
   send_next_after(s, around.now, d.events);
   return d;
 }
@@ -350,6 +355,32 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
   return d;
 }
 
+result<decision> decide_on(const state& s, const change_subscriptions& c, const surroundings&) {
+  auto news = subscriptions_changed{};
+  auto size = s.subscriptions.size();
+  for (const auto& [filter, level] : c.changes) {
+    const auto known = s.subscriptions.find(filter);
+    const auto is_known = known != s.subscriptions.end();
+    if (level ? is_known && known->second == *level : !is_known)
+      continue;
+    size += level && !is_known ? 1 : 0;
+    news.changes.emplace(filter, level);
+  }
+  if (size > max_subscriptions)
+    return refused(errc::too_large, "too_many_subscriptions",
+                   "a session keeps at most " + std::to_string(max_subscriptions) + " filters");
+  if (news.changes.empty() || !s.keeps_session)
+    return decision{};
+  return only(std::move(news));
+}
+
+result<decision> decide_on(const state& s, const note_delivered& n, const surroundings&) {
+  const auto* sent = outstanding(s);
+  if (!sent || sent->downlink_id != n.downlink_id || sent->delivered)
+    return decision{};  // over already
+  return only(command_delivered{sent->id});
+}
+
 result<decision> decide_on(const state& s, const cancel_commands& c, const surroundings& around) {
   auto cancelled = commands_cancelled{};
   auto d = decision{};
@@ -471,6 +502,9 @@ void apply_on(state& s, const secret_set& e) {
 void apply_on(state& s, const connected& e) {
   s.connection = {true, e.session, e.protocol, e.address, e.secure, e.at, {}};
   s.session_epoch = e.session.epoch;
+  s.keeps_session = e.keeps_session;
+  if (!e.resumed)
+    s.subscriptions.clear();
   s.last_online = e.at;
   if (e.first)
     s.activated_at = e.at;
@@ -529,6 +563,20 @@ void apply_on(state& s, const command_finished& e) {
     s.timed_out.erase(s.timed_out.begin());
 }
 
+void apply_on(state& s, const subscriptions_changed& e) {
+  for (const auto& [filter, level] : e.changes)
+    if (level)
+      s.subscriptions[filter] = *level;
+    else
+      s.subscriptions.erase(filter);
+}
+
+void apply_on(state& s, const command_delivered& e) {
+  for (auto& c : s.commands)
+    if (c.id == e.id)
+      c.delivered = true;
+}
+
 void apply_on(state& s, const late_reply_noted& e) {
   for (auto& c : s.timed_out)
     if (c.id == e.what.id)
@@ -585,6 +633,19 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
   t.unsaved.push_back(std::move(batch));
 }
 
+namespace {
+
+effect deliver_to(const state& s, const command_record& c, bool repeated) {
+  auto message = downlink{c.downlink_id, s.name, {}, repeated};
+  if (c.type == command_record::form::service)
+    message.what = service_call{c.element, c.input};
+  else
+    message.what = points_write{c.input};
+  return deliver{s.connection.session, std::move(message)};
+}
+
+}  // namespace
+
 std::vector<effect> effects(const state& s, const event& e) {
   auto out = std::vector<effect>{};
   std::visit(overloaded{
@@ -601,13 +662,12 @@ std::vector<effect> effects(const state& s, const event& e) {
                                                [&](const auto& r) { return r.id == sent.id; });
                    if (c == s.commands.end())
                      return;
-                   auto message = downlink{sent.downlink_id, s.name, {}};
-                   if (c->type == command_record::form::service)
-                     message.what = service_call{c->element, c->input};
-                   else
-                     message.what = points_write{c->input};
-                   out.push_back(deliver{s.connection.session, std::move(message)});
+                   out.push_back(deliver_to(s, *c, false));
                    out.push_back(remind{sent.at + c->timeout});
+                 },
+                 [&](const connected& c) {
+                   if (const auto* sent = outstanding(s); sent && c.resumed && !sent->delivered)
+                     out.push_back(deliver_to(s, *sent, true));
                  },
                  [&](const command_queued& q) {
                    if (q.what.pending_ttl.count() > 0)

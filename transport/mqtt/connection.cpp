@@ -1,6 +1,7 @@
 #include "transport/mqtt/connection.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "model/json.hpp"
 #include "observe/log.hpp"
@@ -101,9 +102,13 @@ void connection::run(action& todo) {
     take_message(*m);
   else if (const auto* c = std::get_if<login_wanted>(&todo))
     log_in(c->packet);
-  else if (std::holds_alternative<subscribed>(todo))
-    release_held();
-  else
+  else if (auto* s = std::get_if<subscribed>(&todo))
+    take_subscriptions(*s);
+  else if (const auto* d = std::get_if<delivered>(&todo)) {
+    if (keeps_session_)
+      ask_quietly(0, operation::delivered,
+                  model::device::note_delivered{std::to_string(d->command)});
+  } else
     end(std::get<over>(todo).reason);
 }
 
@@ -130,6 +135,7 @@ void connection::log_in(const connect& c) {
   login_number_ = ++numbers_;
   auto how = model::device::connect{};
   how.proof = who_.proof;
+  how.keeps_session = keeps_session_ = !c.clean_session;
   how.protocol = model::device::protocol::mqtt;
   how.address = stream_->peer();
   how.secure = stream_->secure();
@@ -151,7 +157,12 @@ void connection::settle_login(actors::settled& one) {
                {"reason", one.what.error().reason}});
     return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
   }
-  engine_.grant(with_->now());
+  auto resumed = std::optional<model::device::subscription_map>{};
+  if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
+    if (auto* granted = std::get_if<model::device::connection_granted>(reply);
+        granted && granted->resumed)
+      resumed = std::move(granted->subscriptions);
+  engine_.grant(with_->now(), std::move(resumed));
   who_.proof = {};
   log::debug("mqtt.connection", "open",
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
@@ -183,6 +194,20 @@ void connection::take_message(const message& m) {
   if (!asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
+}
+
+void connection::take_subscriptions(subscribed& s) {
+  release_held();
+  if (s.ticket != 0)
+    ask_quietly(s.ticket, operation::subscriptions,
+                model::device::change_subscriptions{std::move(s.changes)});
+}
+
+void connection::ask_quietly(std::uint64_t ticket, operation what, model::device::order order) {
+  const auto number = ++numbers_;
+  asks_.push_back({number, std::move(order)});
+  open_.push_back(
+      {number, ticket, what, {}, {{}, failure{errc::internal, ""}, {}}, {}, with_->now()});
 }
 
 void connection::ask(const message& m, const classified& topic, request asked) {
@@ -285,24 +310,25 @@ void connection::settle(actors::settled& one) {
 }
 
 void connection::deliver(const model::downlink& d) {
-  auto what = write_downlink(d);
+  auto command = held_command{write_downlink(d), std::strtoull(d.id.c_str(), nullptr, 10),
+                              d.repeated, with_->now()};
   const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
-  if (needs_filter && !engine_.listens_to(what.topic)) {
-    held_.push_back({std::move(what), with_->now()});
-    return;
-  }
-  with_
-      ->messages("command",
-                 engine_.send(what.topic, what.payload, qos::at_least_once) ? "sent" : "queue_full")
-      .add();
+  if (needs_filter && !engine_.listens_to(command.what.topic))
+    held_.push_back(std::move(command));
+  else
+    send_command(command);
+}
+
+void connection::send_command(const held_command& c) {
+  const auto sent = engine_.send_command(c.what.topic, c.what.payload, c.number, c.again);
+  with_->messages("command", sent ? "sent" : "queue_full").add();
 }
 
 void connection::release_held() {
   const auto now = with_->now();
   while (!held_.empty() &&
          (engine_.listens_to(held_.front().what.topic) || now - held_.front().since >= hold_time)) {
-    engine_.send(held_.front().what.topic, held_.front().what.payload, qos::at_least_once);
-    with_->messages("command", "sent").add();
+    send_command(held_.front());
     held_.pop_front();
   }
 }

@@ -1,7 +1,6 @@
 // One MQTT peer: moves bytes between its stream, the engine, the mapping and the link.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 #include "config/settings.hpp"
 #include "net/stream.hpp"
 #include "observe/metrics.hpp"
+#include "transport/fifo.hpp"
 #include "transport/link.hpp"
 #include "transport/mqtt/engine.hpp"
 #include "transport/mqtt/login.hpp"
@@ -58,6 +58,8 @@ class connection : public std::enable_shared_from_this<connection> {
   };
   struct held_command {
     outgoing what;
+    std::uint64_t number;
+    bool again;
     model::timestamp since;
   };
 
@@ -67,7 +69,10 @@ class connection : public std::enable_shared_from_this<connection> {
   void run(action& todo);
   void log_in(const connect& c);
   void take_message(const message& m);
+  void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
+  /// An order of the connection's own: no reply, at most an acknowledgement.
+  void ask_quietly(std::uint64_t ticket, operation what, model::device::order order);
   void refuse(const message& m, const classified& topic, const request& asked,
               const model::failure& why);
   void reply(std::string_view topic, std::string_view id, int code, const model::value& data,
@@ -76,6 +81,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void settle(actors::settled& one);
   void settle_login(actors::settled& one);
   void deliver(const model::downlink& d);
+  void send_command(const held_command& c);
   void release_held();
   void send_asks();
   void flush();
@@ -90,11 +96,11 @@ class connection : public std::enable_shared_from_this<connection> {
   mqtt::login who_;
   std::uint64_t numbers_ = 0;
   std::uint64_t login_number_ = 0;
-  std::deque<open_request> open_;
+  fifo<open_request> open_;
   std::vector<actors::session_ask> asks_;
-  std::deque<held_command> held_;
+  fifo<held_command> held_;
   model::timestamp opened_;
-  bool half_open_ = true, waiting_ = false, ended_ = false;
+  bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 
 }  // namespace orrery::transport::mqtt

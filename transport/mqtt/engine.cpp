@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace orrery::transport::mqtt {
+namespace {
+
+constexpr std::uint16_t first_command_id = 32'768;
+
+}  // namespace
 
 std::optional<action> engine::step(std::string_view& in, model::timestamp now) {
   while (!in.empty()) {
@@ -13,7 +18,7 @@ std::optional<action> engine::step(std::string_view& in, model::timestamp now) {
       return std::nullopt;
     last_seen_ = now;
     const auto size = (*got)->size;
-    auto todo = take((*got)->what, in, size);
+    auto todo = take((*got)->what);
     in.remove_prefix(size);
     if (todo)
       return todo;
@@ -21,7 +26,7 @@ std::optional<action> engine::step(std::string_view& in, model::timestamp now) {
   return std::nullopt;
 }
 
-std::optional<action> engine::take(const packet& p, std::string_view&, std::size_t) {
+std::optional<action> engine::take(const packet& p) {
   if (const auto* c = std::get_if<connect>(&p)) {
     if (connected_)
       return over{"second_connect"};
@@ -31,55 +36,24 @@ std::optional<action> engine::take(const packet& p, std::string_view&, std::size
       return over{"protocol_level"};
     }
     keep_alive_ = c->keep_alive;
+    keeps_session_ = !c->clean_session;
     return login_wanted{*c};
   }
   if (!granted_)
     return over{"not_connected"};
-  if (const auto* m = std::get_if<publish>(&p)) {
-    if (m->level == qos::at_most_once)
-      return message{*m, 0};
-    if (m->level == qos::exactly_once && !received_.insert(m->packet_id).second) {
-      // A repetition: it was taken already. If its PUBREC is still due it will come.
-      const auto due = std::any_of(incoming_.begin(), incoming_.end(),
-                                   [&](const incoming& i) { return i.packet_id == m->packet_id; });
-      if (!due)
-        encode(pubrec{m->packet_id}, out_);
-      return std::nullopt;
-    }
-    incoming_.push_back({++tickets_, m->packet_id, m->level});
-    return message{*m, tickets_};
-  }
+  if (const auto* m = std::get_if<publish>(&p))
+    return take_publish(*m);
+  if (const auto* ack = std::get_if<puback>(&p))
+    return take_puback(ack->packet_id);
   if (const auto* rel = std::get_if<pubrel>(&p)) {
     received_.erase(rel->packet_id);
     encode(pubcomp{rel->packet_id}, out_);
     return std::nullopt;
   }
-  if (const auto* ack = std::get_if<puback>(&p)) {
-    sent_.erase(ack->packet_id);
-    return std::nullopt;
-  }
-  if (const auto* s = std::get_if<subscribe>(&p)) {
-    auto answer = suback{s->packet_id, {}};
-    for (const auto& f : s->filters) {
-      const auto known = filters_.find(f.text);
-      if (known == filters_.end() && filters_.size() >= limits_.max_subscriptions) {
-        answer.codes.push_back(0x80);
-        continue;
-      }
-      const auto granted = std::min(f.level, qos::at_least_once);
-      filters_.insert_or_assign(std::string{f.text}, granted);
-      answer.codes.push_back(static_cast<std::uint8_t>(granted));
-    }
-    encode(answer, out_);
-    return subscribed{};
-  }
-  if (const auto* u = std::get_if<unsubscribe>(&p)) {
-    for (const auto f : u->filters)
-      if (const auto known = filters_.find(f); known != filters_.end())
-        filters_.erase(known);
-    encode(unsuback{u->packet_id}, out_);
-    return std::nullopt;
-  }
+  if (const auto* s = std::get_if<subscribe>(&p))
+    return take_subscribe(*s);
+  if (const auto* u = std::get_if<unsubscribe>(&p))
+    return take_unsubscribe(*u);
   if (std::holds_alternative<pingreq>(p)) {
     encode(pingresp{}, out_);
     return std::nullopt;
@@ -91,10 +65,83 @@ std::optional<action> engine::take(const packet& p, std::string_view&, std::size
   return over{"unexpected_packet"};
 }
 
-void engine::grant(model::timestamp now) {
+std::optional<action> engine::take_publish(const publish& m) {
+  if (m.level == qos::at_most_once)
+    return message{m, 0};
+  if (m.level == qos::exactly_once && !received_.insert(m.packet_id).second) {
+    // A repetition: it was taken already. If its PUBREC is still due it will come.
+    const auto due = std::any_of(incoming_.begin(), incoming_.end(), [&](const incoming& i) {
+      return i.packet_id == m.packet_id && std::holds_alternative<pubrec>(i.answer);
+    });
+    if (!due)
+      encode(pubrec{m.packet_id}, out_);
+    return std::nullopt;
+  }
+  incoming_.push_back(
+      {++tickets_, m.packet_id,
+       m.level == qos::at_least_once ? packet{puback{m.packet_id}} : packet{pubrec{m.packet_id}}});
+  return message{m, tickets_};
+}
+
+std::optional<action> engine::take_puback(std::uint16_t id) {
+  if (id < first_command_id) {
+    if (const auto reply = std::find(replies_.begin(), replies_.end(), id); reply != replies_.end())
+      replies_.erase(reply);
+    return std::nullopt;
+  }
+  const auto command = commands_.find(id);
+  if (command == commands_.end())
+    return std::nullopt;
+  const auto number = command->second;
+  commands_.erase(command);
+  return delivered{number};
+}
+
+subscribed engine::take_subscribe(const subscribe& s) {
+  auto answer = suback{s.packet_id, {}};
+  auto made = subscribed{};
+  for (const auto& f : s.filters) {
+    const auto known = filters_.find(f.text);
+    if (known == filters_.end() && filters_.size() >= limits_.max_subscriptions) {
+      answer.codes.push_back(0x80);
+      continue;
+    }
+    const auto granted = std::min(f.level, qos::at_least_once);
+    filters_.insert_or_assign(std::string{f.text}, granted);
+    answer.codes.push_back(static_cast<std::uint8_t>(granted));
+    made.changes[std::string{f.text}] = static_cast<std::uint8_t>(granted);
+  }
+  acknowledge(std::move(answer), made);
+  return made;
+}
+
+subscribed engine::take_unsubscribe(const unsubscribe& u) {
+  auto made = subscribed{};
+  for (const auto f : u.filters)
+    if (const auto known = filters_.find(f); known != filters_.end()) {
+      filters_.erase(known);
+      made.changes[std::string{f}] = std::nullopt;
+    }
+  acknowledge(unsuback{u.packet_id}, made);
+  return made;
+}
+
+/// At once, or in its turn when a kept session's change is durable.
+void engine::acknowledge(packet answer, subscribed& changes) {
+  if (!keeps_session_ || changes.changes.empty())
+    return encode(answer, out_);
+  changes.ticket = ++tickets_;
+  incoming_.push_back({tickets_, 0, std::move(answer)});
+}
+
+void engine::grant(model::timestamp now,
+                   std::optional<std::map<std::string, std::uint8_t>> resumed) {
   granted_ = true;
   last_seen_ = now;
-  encode(connack{false, 0}, out_);
+  encode(connack{resumed.has_value(), 0}, out_);
+  if (resumed)
+    for (auto& [filter, level] : *resumed)
+      filters_.insert_or_assign(filter, static_cast<qos>(level));
 }
 
 void engine::refuse(std::uint8_t code) {
@@ -114,11 +161,7 @@ void engine::settle(std::uint64_t ticket) {
 
 void engine::flush_settled() {
   while (!incoming_.empty() && incoming_.front().settled) {
-    const auto& i = incoming_.front();
-    if (i.level == qos::at_least_once)
-      encode(puback{i.packet_id}, out_);
-    else
-      encode(pubrec{i.packet_id}, out_);
+    encode(incoming_.front().answer, out_);
     incoming_.pop_front();
   }
 }
@@ -127,15 +170,32 @@ bool engine::send(std::string_view topic, std::string_view payload, qos level) {
   auto p =
       publish{.topic = topic, .payload = payload, .level = std::min(level, qos::at_least_once)};
   if (p.level == qos::at_least_once) {
-    if (sent_.size() >= limits_.max_queued)
+    if (replies_.size() >= limits_.max_queued)
       return false;
     do
-      ++last_id_;
-    while (last_id_ == 0 || sent_.contains(last_id_));
-    sent_.insert(last_id_);
+      last_id_ = last_id_ + 1 == first_command_id ? 1 : static_cast<std::uint16_t>(last_id_ + 1);
+    while (std::find(replies_.begin(), replies_.end(), last_id_) != replies_.end());
+    replies_.push_back(last_id_);
     p.packet_id = last_id_;
   }
   encode(p, out_);
+  return true;
+}
+
+bool engine::send_command(std::string_view topic, std::string_view payload, std::uint64_t number,
+                          bool again) {
+  if (commands_.size() >= limits_.max_queued)
+    return false;
+  auto id = static_cast<std::uint16_t>(first_command_id + number % first_command_id);
+  while (commands_.contains(id))  // one that was never acknowledged: rare, and any other id will do
+    id = id == 65535 ? first_command_id : static_cast<std::uint16_t>(id + 1);
+  commands_.emplace(id, number);
+  encode(publish{.topic = topic,
+                 .payload = payload,
+                 .level = qos::at_least_once,
+                 .dup = again,
+                 .packet_id = id},
+         out_);
   return true;
 }
 

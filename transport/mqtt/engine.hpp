@@ -1,19 +1,22 @@
 // The server's side of one MQTT 3.1.1 connection without a socket: bytes and ticks in, actions and
 // bytes out. Acknowledgements leave in the order of the messages they are for (4.6).
+//
+// Packet ids of own messages: replies take 1 to 32767 in turn; a command's follows from its number
+// (32768 to 65535), so that it has the same one when a resumed session gets it again (4.4).
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "model/result.hpp"
 #include "model/time.hpp"
+#include "transport/fifo.hpp"
 #include "transport/mqtt/codec.hpp"
 
 namespace orrery::transport::mqtt {
@@ -33,13 +36,21 @@ struct message {
   publish packet;
   std::uint64_t ticket = 0;
 };
-/// New subscriptions were made.
-struct subscribed {};
+/// Subscriptions changed (nothing: taken away). `ticket` not 0: the session is kept, so they are
+/// acknowledged when they are settled.
+struct subscribed {
+  std::uint64_t ticket = 0;
+  std::map<std::string, std::optional<std::uint8_t>> changes;
+};
+/// The client has acknowledged the command with that number.
+struct delivered {
+  std::uint64_t command;
+};
 /// The connection is over; `reason`: static text ("client": a DISCONNECT).
 struct over {
   std::string_view reason;
 };
-using action = std::variant<login_wanted, message, subscribed, over>;
+using action = std::variant<login_wanted, message, subscribed, delivered, over>;
 
 class engine {
  public:
@@ -51,7 +62,9 @@ class engine {
   /// What is to be sent.
   std::string& out() { return out_; }
 
-  void grant(model::timestamp now);
+  /// `resumed`: the filters of the session that goes on; nothing: a new one.
+  void grant(model::timestamp now,
+             std::optional<std::map<std::string, std::uint8_t>> resumed = std::nullopt);
   void refuse(std::uint8_t code);
   bool granted() const { return granted_; }
 
@@ -60,6 +73,9 @@ class engine {
 
   /// Sends a message. False: the client takes none any more (queue full), it is dropped.
   bool send(std::string_view topic, std::string_view payload, qos level);
+  /// Sends a command with QoS 1. `number`: its own, decimal; `again`: with the DUP flag.
+  bool send_command(std::string_view topic, std::string_view payload, std::uint64_t number,
+                    bool again);
   /// True if one of the client's filters matches.
   bool listens_to(std::string_view topic) const;
   /// True if it subscribed to any topic of commands.
@@ -71,25 +87,31 @@ class engine {
   std::size_t unsettled() const { return incoming_.size(); }
 
  private:
-  std::optional<action> take(const packet& p, std::string_view& in, std::size_t size);
+  std::optional<action> take(const packet& p);
+  subscribed take_subscribe(const subscribe& s);
+  subscribed take_unsubscribe(const unsubscribe& u);
+  std::optional<action> take_puback(std::uint16_t id);
+  std::optional<action> take_publish(const publish& m);
+  void acknowledge(packet answer, subscribed& changes);
   void flush_settled();
 
   struct incoming {
     std::uint64_t ticket;
     std::uint16_t packet_id;
-    qos level;
+    packet answer;  // sent when it is settled and its turn comes
     bool settled = false;
   };
   engine_limits limits_;
-  bool connected_ = false, granted_ = false;
+  bool connected_ = false, granted_ = false, keeps_session_ = false;
   std::uint16_t keep_alive_ = 0;
   model::timestamp last_seen_{};
   std::uint64_t tickets_ = 0;
-  std::deque<incoming> incoming_;
+  fifo<incoming> incoming_;
   std::set<std::uint16_t> received_;  // QoS 2: PUBREC sent or due, PUBREL not seen
   std::map<std::string, qos, std::less<>> filters_;
-  std::set<std::uint16_t> sent_;  // own QoS 1 messages that are not acknowledged
-  std::uint16_t last_id_ = 0;
+  fifo<std::uint16_t> replies_;                      // sent with QoS 1 and not acknowledged
+  std::map<std::uint16_t, std::uint64_t> commands_;  // likewise, with their numbers
+  std::uint16_t last_id_ = 0;                        // of a reply
   std::string out_;
 };
 

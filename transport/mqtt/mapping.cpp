@@ -228,6 +228,10 @@ std::string_view name_of(operation o) {
       return "model_get";
     case operation::command_reply:
       return "command_reply";
+    case operation::subscriptions:
+      return "subscriptions";
+    case operation::delivered:
+      return "delivered";
     case operation::unknown:
       return "unknown";
   }
@@ -360,6 +364,8 @@ request read_request(const classified& topic, std::string_view payload,
       out.what = device::order{device::read_device{}};
       break;
     case operation::command_reply:
+    case operation::subscriptions:
+    case operation::delivered:
     case operation::unknown:
       out.what = failure{errc::forbidden, "topic_forbidden", "no request has that topic"};
       break;

@@ -25,6 +25,8 @@ enum class operation : unsigned char {
   tag_delete,
   model_get,
   command_reply,
+  subscriptions,  // of a kept session
+  delivered,      // a command is acknowledged, not yet answered
   unknown,
 };
 

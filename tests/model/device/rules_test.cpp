@@ -360,8 +360,8 @@ TEST_F(Device, StateSurvivesItsBytes) {
 TEST_F(Device, NoBytesCrashTheDecoder) {
   registered();
   auto e = points_accepted{{{now, {{"p", 1.5, 2}, {"q", "text", -1}}}}, false, now};
-  const auto good =
-      encode_events({e, connected{{1, 2, 3}, protocol::mqtt, "127.0.0.1", true, true, now}});
+  const auto good = encode_events(
+      {e, connected{{1, 2, 3}, protocol::mqtt, "127.0.0.1", true, true, false, false, now}});
   for (std::size_t at = 0; at < good.size(); ++at)
     for (const auto byte : {0, 1, 127, 128, 200, 255}) {
       auto bad = good;
