@@ -256,8 +256,10 @@ void connection::on_inbox() {
   }
   if (ended_)
     return;
-  for (const auto& d : inbox.downlinks)
-    deliver(d);
+  std::move(inbox.downlinks.begin(), inbox.downlinks.end(), std::back_inserter(early_));
+  if (engine_.granted())
+    for (const auto& d : std::exchange(early_, {}))
+      deliver(d);
   flush();
   if (inbox.close)
     return end(*inbox.close);

@@ -98,6 +98,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::uint64_t login_number_ = 0;
   fifo<open_request> open_;
   std::vector<actors::session_ask> asks_;
+  std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;
   model::timestamp opened_;
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
