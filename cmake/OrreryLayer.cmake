@@ -2,7 +2,8 @@
 #   A static library orrery_<name> of every .cpp of the folder (default: the name), linked to the
 #   layers below it. `scripts/check_layers` holds the same table for includes.
 # orrery_test(<name> [LAYERS ...] [LIBRARIES ...] [LABELS ...])
-#   One GoogleTest program <name>_test of every *_test.cpp under tests/<folder>.
+#   One GoogleTest program <name>_test of every *_test.cpp under tests/<folder>. The target
+#   tsan_tests builds all with the label tsan.
 include_guard()
 find_package(GTest REQUIRED)
 
@@ -37,4 +38,10 @@ function(orrery_test name)
   target_compile_definitions(${name}_test PRIVATE ORRERY_SOURCE="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name}_test)
   set_tests_properties(${name} PROPERTIES LABELS "unit;${arg_LABELS}" TIMEOUT 600)
+  if("tsan" IN_LIST arg_LABELS)
+    if(NOT TARGET tsan_tests)
+      add_custom_target(tsan_tests)
+    endif()
+    add_dependencies(tsan_tests ${name}_test)
+  endif()
 endfunction()
