@@ -32,7 +32,9 @@ void hints(const std::string& ready_file, const std::string& demo_file) {
       << "  metrics   http://127.0.0.1:" << port("admin") << "/metrics\n"
       << "  login     admin, password in "
       << ready.at("admin").at("passwordFile").get<std::string>() << "\n"
-      << "  API key   in " << demo_file << "\n\nPublish a first message:\n\n"
+      << "  API key   in " << demo_file << "\n"
+      << "  console   there is no web console yet: use the API or build/release/bin/orrery\n"
+      << "\nPublish a first message:\n\n"
       << "  mosquitto_pub -p " << port("mqtt") << " -q 1 -i '" << key
       << "|securemode=2,signmethod=sha256,timestamp=1700000000000|' -u '" << key << "&" << product
       << "' -P " << digest << " -t /sys/" << product << "/" << key
