@@ -17,7 +17,7 @@ DEVICES = 19_000
 MODEL = {
     "format": "tm/1", "id": "bench", "name": {"default": "Bench"}, "validate": "strict",
     "measurePoints": [{"id": f"p{i}", "name": {"default": f"Point {i}"}, "signal": "AI",
-                       "type": {"t": "double", "min": -1e9, "max": 1e9}} for i in range(1, 11)],
+                       "type": {"t": "double", "min": -1e9, "max": 1e9}} for i in range(10)],
 }
 
 
@@ -33,9 +33,12 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self):
         self.process.terminate()
         self.process.wait(20)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def spawn(self, command):
         out = open(self.folder / "log", "ab")
@@ -57,11 +60,16 @@ class Mosquitto(Server):
     """Debian's mosquitto with no subscriber: the peer that every figure is a ratio to."""
     name, plain = "mosquitto", True
 
+    def __init__(self, tls=None):
+        super().__init__()
+        self.tls = tls  # (ca, certificate, key)
+
     def start(self):
-        self.port = 18_830 + os.getpid() % 1000
+        self.port = self.tls_port = 18_830 + os.getpid() % 1000
         settings = self.folder / "mosquitto.conf"
+        tls = "".join(f"{k} {v}\n" for k, v in zip(("cafile", "certfile", "keyfile"), self.tls or ()))
         settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
-                            "set_tcp_nodelay true\nmax_inflight_messages 0\nlog_type error\n")
+                            f"set_tcp_nodelay true\nmax_inflight_messages 0\nlog_type error\nuser root\n{tls}")
         self.spawn(["mosquitto", "-c", settings])
         self.devices = self.folder / "devices"
         self.devices.write_text("".join(f"bench d{i:05} none\n" for i in range(DEVICES)))
@@ -69,32 +77,40 @@ class Mosquitto(Server):
 
 
 class Orrery(Server):
-    """A node with DEVICES registered devices of one product."""
+    """A node with registered devices of one product."""
     plain = False
 
-    def __init__(self, durability, *settings):
+    def __init__(self, durability, *settings, devices=DEVICES):
         super().__init__()
-        self.durability, self.settings = durability, settings
+        self.durability, self.settings, self.count = durability, settings, devices
         self.name = f"orrery {durability}"
 
     def start(self):
+        self.run()
+        self.register()
+
+    def run(self):
+        """Starts the program; gives the seconds until it is ready."""
         ready = self.folder / "ready.json"
+        ready.unlink(missing_ok=True)
         sets = [s for n in ("mqtt", "mqtts", "api", "apis", "admin") for s in ("--set", f"listeners.{n}.port=0")]
         sets += [s for one in (f"storage.durability={self.durability}", "listeners.max_connections=19900",
-                                       "listeners.login_timeout=60s", "log.level=warn",
-                               *self.settings) for s in ("--set", one)]
+                               "listeners.login_timeout=60s", "log.level=warn", *self.settings) for s in ("--set", one)]
+        begin = time.monotonic()
         self.spawn([BIN / "orreryd", "--data", self.folder / "data", "--ready-file", ready] + sets)
-        until = time.monotonic() + 30
         while not ready.exists():
-            if self.process.poll() is not None or time.monotonic() > until:
+            if self.process.poll() is not None or time.monotonic() > begin + 60:
                 raise RuntimeError((self.folder / "log").read_text()[-2000:])
-            time.sleep(0.05)
+            time.sleep(0.01)
+        took = time.monotonic() - begin
         ports = json.loads(ready.read_text())["ports"]
-        self.port, self.admin = ports["mqtt"], ports["admin"]
+        self.port, self.tls_port, self.admin = ports["mqtt"], ports["mqtts"], ports["admin"]
         self.api = f"http://127.0.0.1:{ports['api']}/api/v1"
-        password = (self.folder / "data/admin-password").read_text().strip()
-        self.token = self.call("POST", "/auth/login", {"user": "admin", "password": password})["access"]
-        self.register()
+        return took
+
+    def restart(self):
+        self.stop()
+        return self.run()
 
     def call(self, method, path, body=None, headers=()):
         request = urllib.request.Request(self.api + path, method=method, data=json.dumps(body or {}).encode(),
@@ -106,13 +122,15 @@ class Orrery(Server):
             return json.loads(reply.read() or b"{}")
 
     def register(self):
+        password = (self.folder / "data/admin-password").read_text().strip()
+        self.token = self.call("POST", "/auth/login", {"user": "admin", "password": password})["access"]
         self.call("POST", "/orgs/-/models", MODEL)
         self.call("POST", "/orgs/-/models/bench:publish", {}, {"If-Match": self.etag} if self.etag else {})
         product = self.call("POST", "/orgs/-/products", {"name": "bench", "modelId": "bench"})["productKey"]
         self.devices = self.folder / "devices"
         with open(self.devices, "w") as out:
-            for first in range(0, DEVICES, 1000):
-                items = [{"productKey": product, "deviceKey": f"d{i:05}"} for i in range(first, min(first + 1000, DEVICES))]
+            for first in range(0, self.count, 1000):
+                items = [{"productKey": product, "deviceKey": f"d{i:05}"} for i in range(first, min(first + 1000, self.count))]
                 for one in self.call("POST", "/orgs/-/devices:batch", {"items": items})["results"]:
                     made = one.get("device", one)
                     out.write(f"{product} {made['deviceKey']} {made['deviceSecret']}\n")
