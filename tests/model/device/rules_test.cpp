@@ -159,6 +159,65 @@ TEST_F(Device, ANewSessionTakesOver) {
   EXPECT_EQ(status_of(s), "offline");
 }
 
+TEST_F(Device, AKeptSessionGoesOnWithItsSubscriptions) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = true;
+  ASSERT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+  ASSERT_TRUE(tell(change_subscriptions{{{"a/#", 1}, {"b", 0}}}, s.connection.session));
+  ASSERT_TRUE(tell(change_subscriptions{{{"b", std::nullopt}}}, s.connection.session));
+  ASSERT_TRUE(tell(change_subscriptions{{{"a/#", 1}}}, s.connection.session));
+  EXPECT_TRUE(happened.empty());  // nothing new
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  kept.session.number = 2;
+  const auto again = tell(kept);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(std::get<connection_granted>(*again).resumed);
+  EXPECT_EQ(std::get<connection_granted>(*again).subscriptions, (subscription_map{{"a/#", 1}}));
+  online(3);  // one that keeps nothing ends what was kept
+  kept.session.number = 4;
+  const auto fresh = tell(kept);
+  ASSERT_TRUE(fresh);
+  EXPECT_FALSE(std::get<connection_granted>(*fresh).resumed);
+  EXPECT_TRUE(s.subscriptions.empty());
+}
+
+TEST_F(Device, AResumedSessionGetsWhatItHasNotAcknowledged) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = true;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(send_command{service(milliseconds{60'000})}));
+  ASSERT_EQ(of<deliver>().size(), 1u);
+  const auto first = of<deliver>().front().message;
+  EXPECT_FALSE(first.repeated);
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  kept.session.number = 2;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_EQ(of<deliver>().size(), 1u);
+  EXPECT_EQ(of<deliver>().front().message.id, first.id);
+  EXPECT_TRUE(of<deliver>().front().message.repeated);
+  ASSERT_TRUE(tell(note_delivered{first.id}, s.connection.session));
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  kept.session.number = 3;
+  ASSERT_TRUE(tell(kept));
+  EXPECT_TRUE(of<deliver>().empty());  // it has it, and still may answer
+  EXPECT_TRUE(tell(complete_command{first.id, 200, {}, {}}, s.connection.session));
+}
+
+TEST_F(Device, ASessionKeepsNotMoreThanItsLimit) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = true;
+  ASSERT_TRUE(tell(kept));
+  auto many = change_subscriptions{};
+  for (auto i = 0; i < 1025; ++i)
+    many.changes["t/" + std::to_string(i)] = std::uint8_t{1};
+  const auto refused = tell(many, s.connection.session);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "too_many_subscriptions");
+}
+
 TEST_F(Device, ALostNodeEndsItsSessions) {
   registered();
   online(1);
