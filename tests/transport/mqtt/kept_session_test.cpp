@@ -16,7 +16,10 @@ std::string bytes_of(const packet& p) {
 /// An engine whose client has connected.
 engine connected(bool clean, std::optional<std::map<std::string, std::uint8_t>> resumed = {}) {
   auto e = engine{{}};
-  const auto hello = bytes_of(connect{.clean_session = clean, .client_id = "c"});
+  auto c = connect{};
+  c.clean_session = clean;
+  c.client_id = "c";
+  const auto hello = bytes_of(c);
   auto in = std::string_view{hello};
   EXPECT_TRUE(std::holds_alternative<login_wanted>(*e.step(in, now)));
   e.grant(now, std::move(resumed));
@@ -32,7 +35,7 @@ std::optional<action> tell(engine& e, const packet& p) {
 TEST(KeptSession, ItsSubscriptionIsAcknowledgedWhenItIsSettled) {
   auto e = connected(false);
   e.out().clear();
-  const auto first = tell(e, publish{.topic = "t", .level = qos::at_least_once, .packet_id = 5});
+  const auto first = tell(e, publish{.topic = "t", .payload = {}, .level = qos::at_least_once, .packet_id = 5});
   const auto todo = tell(e, subscribe{7, {{"a/#", qos::exactly_once}}});
   const auto& made = std::get<subscribed>(*todo);
   ASSERT_NE(made.ticket, 0u);
