@@ -14,6 +14,10 @@ auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
                   x.actor);
 }
+template <field_of<login_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.id, x.until);
+}
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name);
@@ -42,14 +46,36 @@ template <field_of<key_removed> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
 }
+template <field_of<session_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<session_ended> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.id);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision);
+  return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
+                  x.sessions);
 }
 
 namespace {
 
 constexpr std::uint8_t version = 1;
+constexpr std::uint8_t state_version = 2;  // 1: without sessions
+
+/// A snapshot of version 1: nobody is logged in.
+bool read_first_version(std::string_view bytes, state& s, std::uint64_t& revision) {
+  auto in = byte_reader{bytes};
+  if (in.u8() != 1)
+    return false;
+  revision = in.varint();
+  auto fields =
+      std::tie(s.exists, s.deleted, s.id, s.name, s.users, s.keys, s.created_at, s.revision);
+  std::apply([&](auto&... field) { (read(in, field), ...); }, fields);
+  return in.ok() && in.at_end();
+}
 
 }  // namespace
 
@@ -62,11 +88,14 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 }
 
 std::string encode_state(const state& s, std::uint64_t revision) {
-  return encode_snapshot(version, s, revision);
+  return encode_snapshot(state_version, s, revision);
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
-  return decode_snapshot(version, bytes, s, "organisation");
+  if (auto revision = std::uint64_t{0}; read_first_version(bytes, s, revision))
+    return revision;
+  s = {};
+  return decode_snapshot(state_version, bytes, s, "organisation");
 }
 
 }  // namespace orrery::model::organisation

@@ -34,6 +34,12 @@ struct api_key {
   std::string actor;
 };
 
+/// One log-in of a person: his tokens count until it ends.
+struct login_session {
+  std::string login, id;
+  timestamp until;
+};
+
 struct create_organisation {
   std::string id, name;
 };
@@ -49,10 +55,20 @@ struct set_password {
 struct remove_user {
   std::string login;
 };
-/// A password was tried: too many bad ones lock the login for a time that doubles.
-struct note_login {
+/// A password was wrong: too many of them lock the login for a time that doubles.
+struct note_bad_login {
   std::string login;
-  bool good;
+};
+/// A password was right. Of too many sessions of one person the oldest ends.
+struct open_session {
+  login_session what;
+};
+/// Tokens were refreshed: the session lasts longer.
+struct keep_session {
+  login_session what;
+};
+struct end_session {
+  std::string login, id;
 };
 struct create_key {
   api_key key;
@@ -63,7 +79,8 @@ struct revoke_key {
 struct read_organisation {};
 
 using order = std::variant<create_organisation, update_organisation, create_user, set_password,
-                           remove_user, note_login, create_key, revoke_key, read_organisation>;
+                           remove_user, note_bad_login, open_session, keep_session, end_session,
+                           create_key, revoke_key, read_organisation>;
 struct command {
   order what;
   std::string actor;
@@ -90,7 +107,15 @@ struct key_set {
 struct key_removed {
   std::string id;
 };
-using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed>;
+/// A session began or lasts longer.
+struct session_set {
+  login_session what;
+};
+struct session_ended {
+  std::string login, id;  // without an id: all of that person
+};
+using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
+                           session_set, session_ended>;
 
 struct state {
   bool exists = false;
@@ -100,9 +125,11 @@ struct state {
   std::vector<api_key> keys;
   timestamp created_at{};
   std::uint64_t revision = 0;
+  std::vector<login_session> sessions;  // oldest first; some may be over
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
+  const login_session* find_session(std::string_view login, std::string_view session_id) const;
 };
 
 struct done {};

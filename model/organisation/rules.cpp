@@ -5,7 +5,7 @@
 namespace orrery::model::organisation {
 namespace {
 
-constexpr std::size_t max_users = 1000, max_keys = 1000;
+constexpr std::size_t max_users = 1000, max_keys = 1000, max_sessions = 100;  // of one person
 constexpr auto first_lock = std::chrono::minutes{15};
 constexpr auto longest_lock = std::chrono::hours{24};
 
@@ -13,12 +13,16 @@ result<decision> refused(errc code, std::string_view reason, std::string detail)
   return failure{code, reason, std::move(detail)};
 }
 
-decision then(const state& s, event e, const surroundings& around) {
+decision then(const state& s, std::vector<event> events, const surroundings& around) {
   auto after = std::make_shared<state>(s);
-  organisation::apply(*after, e);
-  auto d = decision{{}, organisation_snapshot{around.self, std::move(after)}};
-  d.events.push_back(std::move(e));
-  return d;
+  for (const auto& e : events)
+    organisation::apply(*after, e);
+  return {std::move(events), organisation_snapshot{around.self, std::move(after)}};
+}
+decision then(const state& s, event e, const surroundings& around) {
+  auto events = std::vector<event>{};
+  events.push_back(std::move(e));
+  return then(s, std::move(events), around);
 }
 
 result<decision> decide_on(const state& s, const command&, const create_organisation& c,
@@ -59,7 +63,7 @@ result<decision> decide_on(const state& s, const command&, const set_password& p
   who.password_hash = p.password_hash;
   who.failures = 0;
   who.locked_until = {};
-  return then(s, user_set{std::move(who)}, around);
+  return then(s, {user_set{std::move(who)}, session_ended{p.login, {}}}, around);
 }
 
 result<decision> decide_on(const state& s, const command&, const remove_user& r,
@@ -69,24 +73,65 @@ result<decision> decide_on(const state& s, const command&, const remove_user& r,
   return then(s, user_removed{r.login}, around);
 }
 
-result<decision> decide_on(const state& s, const command&, const note_login& n,
+result<decision> decide_on(const state& s, const command&, const note_bad_login& n,
                            const surroundings& around) {
   const auto* found = s.find_user(n.login);
   if (!found)
     return refused(errc::not_found, "user_unknown", "no user " + n.login);
-  if (n.good && found->failures == 0)
-    return decision{};
   auto who = *found;
-  who.failures = n.good ? 0 : who.failures + 1;
-  if (n.good) {
-    who.locked_until = {};
-  } else if (who.failures >= around.max_login_failures) {
+  ++who.failures;
+  if (who.failures >= around.max_login_failures) {
     auto lock = milliseconds{first_lock};
     for (auto i = around.max_login_failures; i < who.failures && lock < longest_lock; ++i)
       lock *= 2;
     who.locked_until = around.now + std::min<milliseconds>(lock, longest_lock);
   }
   return then(s, user_set{std::move(who)}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const open_session& o,
+                           const surroundings& around) {
+  const auto* found = s.find_user(o.what.login);
+  if (!found)
+    return refused(errc::not_found, "user_unknown", "no user " + o.what.login);
+  if (found->locked_until > around.now)
+    return refused(errc::forbidden, "locked", "too many bad passwords for " + o.what.login);
+  auto events = std::vector<event>{};
+  if (found->failures > 0) {
+    auto who = *found;
+    who.failures = 0;
+    who.locked_until = {};
+    events.emplace_back(user_set{std::move(who)});
+  }
+  auto open = std::size_t{0};
+  const login_session* oldest = nullptr;
+  for (const auto& session : s.sessions)
+    if (session.login == o.what.login && session.until > around.now) {
+      ++open;
+      oldest = oldest ? oldest : &session;
+    }
+  if (open >= max_sessions)
+    events.emplace_back(session_ended{oldest->login, oldest->id});
+  for (const auto& session : s.sessions)  // what is over is swept by whoever comes next
+    if (session.until <= around.now)
+      events.emplace_back(session_ended{session.login, session.id});
+  events.emplace_back(session_set{o.what});
+  return then(s, std::move(events), around);
+}
+
+result<decision> decide_on(const state& s, const command&, const keep_session& k,
+                           const surroundings& around) {
+  const auto* found = s.find_session(k.what.login, k.what.id);
+  if (!found || found->until <= around.now)
+    return refused(errc::not_found, "session_unknown", "that session is over");
+  return then(s, session_set{k.what}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const end_session& e,
+                           const surroundings& around) {
+  if (!s.find_session(e.login, e.id))
+    return decision{};  // over already
+  return then(s, session_ended{e.login, e.id}, around);
 }
 
 result<decision> decide_on(const state& s, const command& c, const create_key& k,
@@ -133,8 +178,22 @@ void apply_on(state& s, const user_set& e) {
     }
   s.users.push_back(e.what);
 }
+void apply_on(state& s, const session_set& e) {
+  for (auto& session : s.sessions)
+    if (session.login == e.what.login && session.id == e.what.id) {
+      session = e.what;
+      return;
+    }
+  s.sessions.push_back(e.what);
+}
+void apply_on(state& s, const session_ended& e) {
+  std::erase_if(s.sessions, [&](const login_session& session) {
+    return session.login == e.login && (e.id.empty() || session.id == e.id);
+  });
+}
 void apply_on(state& s, const user_removed& e) {
   std::erase_if(s.users, [&](const user& u) { return u.login == e.login; });
+  apply_on(s, session_ended{e.login, {}});
 }
 void apply_on(state& s, const key_set& e) {
   s.keys.push_back(e.what);
@@ -155,6 +214,14 @@ const api_key* state::find_key(std::string_view key_id) const {
   const auto found =
       std::find_if(keys.begin(), keys.end(), [&](const api_key& k) { return k.id == key_id; });
   return found == keys.end() ? nullptr : &*found;
+}
+
+const login_session* state::find_session(std::string_view login,
+                                         std::string_view session_id) const {
+  const auto found = std::find_if(sessions.begin(), sessions.end(), [&](const login_session& x) {
+    return x.id == session_id && x.login == login;
+  });
+  return found == sessions.end() ? nullptr : &*found;
 }
 
 result<decision> decide(const state& s, const command& c, const surroundings& around) {

@@ -26,18 +26,57 @@ class Organisation : public testing::Test {
   }
   state s;
   timestamp now = from_ms(1'700'000'000'000);
+  static constexpr auto day = std::chrono::hours{24};
 };
 
 TEST_F(Organisation, BadPasswordsLockForATimeThatDoubles) {
-  EXPECT_TRUE(tell(note_login{"eve", false}));
-  EXPECT_TRUE(tell(note_login{"eve", false}));
+  EXPECT_TRUE(tell(note_bad_login{"eve"}));
+  EXPECT_TRUE(tell(note_bad_login{"eve"}));
   EXPECT_EQ(s.find_user("eve")->locked_until, timestamp{});
-  EXPECT_TRUE(tell(note_login{"eve", false}));
+  EXPECT_TRUE(tell(note_bad_login{"eve"}));
   EXPECT_EQ(s.find_user("eve")->locked_until - now, std::chrono::minutes{15});
-  EXPECT_TRUE(tell(note_login{"eve", false}));
+  EXPECT_TRUE(tell(note_bad_login{"eve"}));
   EXPECT_EQ(s.find_user("eve")->locked_until - now, std::chrono::minutes{30});
-  EXPECT_TRUE(tell(note_login{"eve", true}));
+  EXPECT_EQ(tell(open_session{{"eve", "s1", now + day}}).error().reason, "locked");
+  now += std::chrono::minutes{31};
+  EXPECT_TRUE(tell(open_session{{"eve", "s1", now + day}}));
   EXPECT_EQ(s.find_user("eve")->failures, 0u);
+  EXPECT_EQ(tell(note_bad_login{"bob"}).error().reason, "user_unknown");
+}
+
+TEST_F(Organisation, SessionsLastUntilTheyEnd) {
+  ASSERT_TRUE(tell(open_session{{"eve", "s1", now + day}}));
+  ASSERT_TRUE(tell(open_session{{"eve", "s2", now + day}}));
+  EXPECT_EQ(tell(open_session{{"bob", "s3", now + day}}).error().reason, "user_unknown");
+  EXPECT_EQ(s.find_session("bob", "s1"), nullptr);
+  ASSERT_TRUE(tell(keep_session{{"eve", "s1", now + 2 * day}}));
+  EXPECT_EQ(s.find_session("eve", "s1")->until, now + 2 * day);
+  EXPECT_EQ(tell(keep_session{{"eve", "s9", now + day}}).error().reason, "session_unknown");
+  ASSERT_TRUE(tell(end_session{"eve", "s1"}));
+  EXPECT_EQ(s.find_session("eve", "s1"), nullptr);
+  EXPECT_TRUE(tell(end_session{"eve", "s1"})) << "to end it twice is no fault";
+  now += 2 * day;
+  EXPECT_EQ(tell(keep_session{{"eve", "s2", now + day}}).error().reason, "session_unknown");
+  ASSERT_TRUE(tell(open_session{{"eve", "s4", now + day}}));
+  EXPECT_EQ(s.sessions.size(), 1u) << "the next one sweeps what is over";
+}
+
+TEST_F(Organisation, OfTooManySessionsTheOldestEnds) {
+  for (int i = 0; i <= 100; ++i)
+    ASSERT_TRUE(tell(open_session{{"eve", std::to_string(i), now + day}}));
+  EXPECT_EQ(s.sessions.size(), 100u);
+  EXPECT_EQ(s.find_session("eve", "0"), nullptr);
+  EXPECT_NE(s.find_session("eve", "1"), nullptr);
+}
+
+TEST_F(Organisation, ANewPasswordAndARemovalEndAllSessions) {
+  ASSERT_TRUE(tell(open_session{{"eve", "s1", now + day}}));
+  ASSERT_TRUE(tell(open_session{{"eve", "s2", now + day}}));
+  ASSERT_TRUE(tell(set_password{"eve", "hash"}));
+  EXPECT_TRUE(s.sessions.empty());
+  ASSERT_TRUE(tell(open_session{{"eve", "s3", now + day}}));
+  ASSERT_TRUE(tell(remove_user{"eve"}));
+  EXPECT_TRUE(s.sessions.empty());
 }
 
 TEST_F(Organisation, NamesAreTakenOnce) {
@@ -61,10 +100,28 @@ TEST_F(Organisation, KeysComeAndGo) {
 }
 
 TEST_F(Organisation, StateSurvivesItsBytes) {
+  ASSERT_TRUE(tell(open_session{{"eve", "s1", now + day}}));
   const auto bytes = encode_state(s, 5);
   auto again = state{};
   ASSERT_TRUE(decode_state(bytes, again));
   EXPECT_EQ(encode_state(again, 5), bytes);
+}
+
+TEST(OrganisationBytes, TheFirstVersionIsStillRead) {
+  const auto bytes = std::string{
+      "\x01\x05\x01\x00\x03org\x03Org\x01\x03"
+      "eve\x03"
+      "Eve\x01\x06viewer\x04hash\x02\x00\x00\x00\x00\x07",
+      40};
+  auto s = state{};
+  const auto revision = decode_state(bytes, s);
+  ASSERT_TRUE(revision) << revision.error().detail;
+  EXPECT_EQ(*revision, 5u);
+  EXPECT_EQ(s.find_user("eve")->failures, 2u);
+  EXPECT_EQ(s.revision, 7u);
+  EXPECT_TRUE(s.sessions.empty());
+  for (std::size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(decode_state(std::string_view{bytes}.substr(0, n), s));
 }
 
 TEST(Permissions, CoverWhatTheyName) {
