@@ -113,7 +113,8 @@ std::string metrics::text() const {
   }
   for (const auto& [prefix, read] : groups_)
     for (const auto& [name, v] : read()) {
-      out += "# TYPE " + prefix + name + " gauge\n";
+      out += "# HELP " + prefix + name + " Figure " + name + " of its source\n# TYPE " + prefix +
+             name + " gauge\n";
       line(out, prefix + name, {}, number(v));
     }
   return out;

@@ -1,5 +1,6 @@
 #include "transport/http_message.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 namespace orrery::transport {
@@ -52,6 +53,12 @@ const std::string* http_request::parameter(std::string_view name) const {
 }
 
 bool split_target(std::string_view target, http_request& into) {
+  // The absolute form, as proxies send it (RFC 9112, 3.2.2): the path begins after the authority.
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (target.starts_with(scheme)) {
+      target.remove_prefix(scheme.size());
+      target.remove_prefix(std::min(target.find_first_of("/?"), target.size()));
+    }
   const auto mark = target.find('?');
   auto path = target.substr(0, mark);
   if (path.empty() || path.front() != '/')

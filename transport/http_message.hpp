@@ -73,7 +73,8 @@ class responder {
 
 using http_handler = std::function<void(std::shared_ptr<const http_request>, responder)>;
 
-/// The path's segments, decoded; nothing if an escape is wrong or a segment holds a NUL.
+/// Splits a request's target into path and query, decoded. A slash at the end counts for nothing.
+/// False if it has no path, an escape is wrong, or a NUL is in it.
 bool split_target(std::string_view target, http_request& into);
 
 }  // namespace orrery::transport

@@ -25,6 +25,29 @@ struct server_parts {
   http_limits limits;
   http_handler handler;
   std::atomic<bool> stopping{false};
+  std::atomic<std::size_t> held{0};  // bytes of bodies in memory
+};
+
+/// A connection's part of the bodies in memory.
+class held_bytes {
+ public:
+  explicit held_bytes(std::shared_ptr<server_parts> parts) : parts_{std::move(parts)} {}
+  ~held_bytes() { set(0); }
+  held_bytes(const held_bytes&) = delete;
+  held_bytes& operator=(const held_bytes&) = delete;
+  /// False if that is more than all connections together may hold.
+  bool set(std::size_t now) {
+    const auto before = std::exchange(mine_, now);
+    if (now <= before) {
+      parts_->held.fetch_sub(before - now);
+      return true;
+    }
+    return parts_->held.fetch_add(now - before) + (now - before) <= parts_->limits.max_held_bytes;
+  }
+
+ private:
+  std::shared_ptr<server_parts> parts_;
+  std::size_t mine_ = 0;
 };
 
 std::string lower(beast::string_view text) {
@@ -41,7 +64,8 @@ class connection : public std::enable_shared_from_this<connection> {
       : parts_{std::move(parts)},
         bytes_{std::move(bytes)},
         permit_{std::move(permit)},
-        timer_{bytes_->executor()} {}
+        timer_{bytes_->executor()},
+        held_{parts_} {}
 
   void start() {
     begin();
@@ -56,6 +80,7 @@ class connection : public std::enable_shared_from_this<connection> {
     parser_->header_limit(static_cast<std::uint32_t>(parts_->limits.max_header_bytes));
     parser_->body_limit(parts_->limits.max_body_bytes);
     parser_->eager(true);
+    held_.set(0);
     continued_ = started_ = false;
     deadline(parts_->limits.idle_timeout);
   }
@@ -119,6 +144,10 @@ class connection : public std::enable_shared_from_this<connection> {
           refuse(400);
         return false;
       }
+    }
+    if (!held_.set(parser_->get().body().size())) {
+      refuse(503);
+      return false;
     }
     if (parser_->is_header_done() && !parser_->is_done() && !continued_) {
       continued_ = true;
@@ -207,6 +236,7 @@ class connection : public std::enable_shared_from_this<connection> {
     begin();
     if (!in_.empty()) {
       started_ = true;
+      deadline(parts_->limits.request_timeout);
       if (!parse())
         return;
     }
@@ -219,6 +249,30 @@ class connection : public std::enable_shared_from_this<connection> {
                       std::move(response.upgrade));
   }
 
+  /// Code and words for what could not be read.
+  std::pair<std::string, std::string> explain(int status) const {
+    const auto& l = parts_->limits;
+    switch (status) {
+      case 408:
+        return {"request_timeout", "a request must be complete " +
+                                       std::to_string(l.request_timeout.count()) +
+                                       " s after its first byte"};
+      case 413:
+        return {"too_large", "a body has at most " + std::to_string(l.max_body_bytes) + " bytes"};
+      case 431:
+        return {"header_too_large",
+                "a request's head has at most " + std::to_string(l.max_header_bytes) + " bytes"};
+      case 503:
+        return {"unavailable", "too many request bodies are being read: come back later"};
+      case 505:
+        return {"http_version_not_supported", "HTTP/1.1 or HTTP/1.0 is spoken here"};
+      default:
+        return {"malformed",
+                "that is no HTTP request, or has no Host, or a target that cannot be "
+                "decoded"};
+    }
+  }
+
   /// An answer to what could not be read: then the connection ends.
   void refuse(int status) {
     answering_ = refused_ = true;
@@ -226,14 +280,13 @@ class connection : public std::enable_shared_from_this<connection> {
     auto response = http_response{};
     response.status = status;
     response.content_type = "application/problem+json";
-    const auto code = status == 413   ? "too_large"
-                      : status == 431 ? "header_too_large"
-                      : status == 408 ? "request_timeout"
-                      : status == 505 ? "http_version_not_supported"
-                                      : "malformed";
+    const auto [code, detail] = explain(status);
     response.body = R"({"type":"about:blank","title":")" +
                     std::string{http::obsolete_reason(static_cast<http::status>(status))} +
-                    R"(","status":)" + std::to_string(status) + R"(,"code":")" + code + R"("})";
+                    R"(","status":)" + std::to_string(status) + R"(,"code":")" + code +
+                    R"(","detail":")" + detail + R"("})";
+    if (status == 503)
+      response.headers.emplace_back("Retry-After", "1");
     respond(std::move(response));
   }
 
@@ -266,6 +319,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::shared_ptr<net::stream> bytes_;
   connection_permit permit_;
   asio::steady_timer timer_;
+  held_bytes held_;
   std::optional<parser> parser_;
   http::request<http::string_body> request_;
   std::string in_;
@@ -299,6 +353,9 @@ std::uint16_t http_server::port() const {
 }
 std::size_t http_server::connections() const {
   return impl_->port->connections();
+}
+std::uint64_t http_server::refused() const {
+  return impl_->port->refused();
 }
 void http_server::stop() {
   impl_->parts->stopping.store(true);

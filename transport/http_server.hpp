@@ -14,8 +14,9 @@ namespace orrery::transport {
 struct http_limits {
   std::size_t max_header_bytes = 16 * 1024;
   std::size_t max_body_bytes = 8 * 1024 * 1024;
-  std::chrono::seconds request_timeout{30};  // from the first byte to the last of a request
-  std::chrono::seconds idle_timeout{75};     // between requests
+  std::size_t max_held_bytes = 128 * 1024 * 1024;  // bodies of all connections together
+  std::chrono::seconds request_timeout{30};        // from the first byte to the last of a request
+  std::chrono::seconds idle_timeout{75};           // between requests
 };
 
 class http_server {
@@ -27,6 +28,7 @@ class http_server {
 
   std::uint16_t port() const;
   std::size_t connections() const;
+  std::uint64_t refused() const;  // connections beyond the limit
   /// Accepts no more. Connections end with their next answer.
   void stop();
 

@@ -96,6 +96,7 @@ void async_teardown(beast::role_type, beast_layer& layer, Handler&& handler) {
 }
 
 constexpr std::size_t max_text_bytes = 256 * 1024;
+constexpr auto close_patience = std::chrono::seconds{5};
 
 class beast_socket final : public web_socket, public std::enable_shared_from_this<beast_socket> {
  public:
@@ -151,6 +152,12 @@ class beast_socket final : public web_socket, public std::enable_shared_from_thi
         beast::string_view{reason.data(), std::min<std::size_t>(reason.size(), 120)};
     if (queue_.empty())
       send_close();
+    // A peer that takes nothing any more does not keep its socket by that.
+    auto timer = std::make_shared<asio::steady_timer>(stream_.get_executor(), close_patience);
+    timer->async_wait([weak = weak_from_this(), timer](error_code) {
+      if (const auto self = weak.lock())
+        self->over();
+    });
   }
 
   void post(std::function<void()> work) override {

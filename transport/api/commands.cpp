@@ -1,4 +1,6 @@
 // Service calls and point writes, and their log (group I of the API).
+#include <algorithm>
+
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
@@ -16,16 +18,29 @@ bool is_final(state_code s) {
   return s != state_code::queued && s != state_code::sent;
 }
 
-failure timed_out(const std::string& id) {
-  return {errc::timeout, "device_timeout", "the device did not answer in time; command " + id};
-}
+/// How long a call may hold its connection, whatever the command may wait.
+constexpr auto longest_wait = std::chrono::seconds{120};
 
-/// The answer to a waiting call: the command as it ended.
-void answer_final(const exchange_ptr& e, const model::entity_id& id,
-                  const device::command_record& c) {
-  if (c.state == state_code::timed_out)
-    return e->fail(timed_out(to_string(id) + "-" + to_string(c.id)));
-  e->reply(200, show_command(*e, id, c));
+/// The answer to a waiting call: the command as the log has it, ended or (in time or not) not.
+void answer_waiting(const exchange_ptr& e, const model::entity_id& device,
+                    const model::entity_id& command) {
+  e->parts().query->command(
+      device, command,
+      [e, device, command](model::result<std::optional<device::command_record>> found) {
+        if (!found)
+          return e->fail(found.error());
+        if (!*found)
+          return e->fail(
+              {errc::internal, "", "command " + to_string(command) + " is not in the log"});
+        const auto& c = **found;
+        if (c.state == state_code::queued && c.pending_ttl.count() > 0)
+          return e->reply(202, show_command(*e, device, c));
+        if (!is_final(c.state) || c.state == state_code::timed_out)
+          return e->fail({errc::timeout, "device_timeout",
+                          "the device did not answer in time; command " + to_string(device) + "-" +
+                              to_string(command)});
+        e->reply(200, show_command(*e, device, c));
+      });
 }
 
 /// Reads the command's fields; `input` is made by the caller.
@@ -46,21 +61,9 @@ void send(const exchange_ptr& e, form type, std::string element, model::object i
     const auto id = d.id;
     if (wait)
       c.waiter = e->parts().ask->expect_command(
-          c.timeout + c.pending_ttl + std::chrono::seconds{2}, [e, id, command = c.id](bool) {
-            // In time or not: the log says how it stands.
-            e->parts().query->command(
-                id, command,
-                [e, id, command](model::result<std::optional<device::command_record>> found) {
-                  if (!found)
-                    return e->fail(found.error());
-                  if (!*found)
-                    return e->fail({errc::internal, "",
-                                    "command " + to_string(command) + " is not in the log"});
-                  if (!is_final((*found)->state))
-                    return e->fail(timed_out(to_string(id) + "-" + to_string(command)));
-                  answer_final(e, id, **found);
-                });
-          });
+          std::min<model::milliseconds>(c.timeout + c.pending_ttl + std::chrono::seconds{2},
+                                        longest_wait),
+          [e, id, command = c.id](bool) { answer_waiting(e, id, command); });
     const auto waiter = c.waiter;
     e->parts().ask->ask(
         id, device_order(*e, device::send_command{std::move(c)}),
@@ -111,20 +114,19 @@ void set_points(const exchange_ptr& e) {
 
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
-  if (!limit)
-    return e->fail(limit.error());
-  e->with_device([e, limit = *limit](const found_device& d) {
-    e->parts().query->commands(d.id, e->query("cursor"), limit,
+  const auto cursor = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), cursor ? nullptr : &cursor.error()})
+    if (why)
+      return e->fail(*why);
+  e->with_device([e, limit = *limit, cursor = *cursor](const found_device& d) {
+    e->parts().query->commands(d.id, cursor, limit,
                                [e, id = d.id](model::result<actors::command_page> page) {
                                  if (!page)
                                    return e->fail(page.error());
                                  auto items = model::array{};
                                  for (const auto& c : page->commands)
                                    items.push_back(show_command(*e, id, c));
-                                 auto o = model::object{{"items", std::move(items)}};
-                                 if (!page->next.empty())
-                                   o.emplace_back("nextCursor", page->next);
-                                 e->reply(200, std::move(o));
+                                 e->reply_page(std::move(items), page->next);
                                });
   });
 }
@@ -144,41 +146,51 @@ std::optional<model::entity_id> read_id(const exchange_ptr& e) {
   return id;
 }
 
-void get(const exchange_ptr& e) {
+/// Hands on the device and the command of the route's id.
+void with_command(
+    const exchange_ptr& e,
+    std::function<void(const model::entity_id& device, const device::command_record&)> then) {
   const auto command = read_id(e);
   if (!command)
     return;
-  e->with_device([e, command = *command](const found_device& d) {
+  e->with_device([e, command = *command, then = std::move(then)](const found_device& d) {
     e->parts().query->command(
-        d.id, command, [e, id = d.id](model::result<std::optional<device::command_record>> found) {
+        d.id, command,
+        [e, id = d.id, then](model::result<std::optional<device::command_record>> found) {
           if (!found)
             return e->fail(found.error());
           if (!*found)
             return e->fail({errc::not_found, "command_unknown", "no such command"});
-          e->reply(200, show_command(*e, id, **found));
+          then(id, **found);
         });
   });
 }
 
-void cancel_some(const exchange_ptr& e, std::optional<model::entity_id> which) {
-  e->with_device([e, which](const found_device& d) {
-    e->ask(d.id, device_order(*e, device::cancel_commands{which}),
-           [e, id = d.id](const actors::outcome& done) {
-             auto ids = model::array{};
-             for (const auto& c : device_reply<device::commands_cancelled>(done)->ids)
-               ids.emplace_back(to_string(id) + "-" + to_string(c));
-             e->reply(200, model::object{{"cancelled", std::move(ids)}},
-                      exchange::revision_headers(done));
-           });
+void get(const exchange_ptr& e) {
+  with_command(e, [e](const model::entity_id& device, const device::command_record& c) {
+    e->reply_one(show_command(*e, device, c));
   });
 }
 
+void cancel_some(const exchange_ptr& e, const model::entity_id& device,
+                 std::optional<model::entity_id> which) {
+  e->ask(device, device_order(*e, device::cancel_commands{which}),
+         [e, device](const actors::outcome& done) {
+           auto ids = model::array{};
+           for (const auto& c : device_reply<device::commands_cancelled>(done)->ids)
+             ids.emplace_back(to_string(device) + "-" + to_string(c));
+           e->reply(200, model::object{{"cancelled", std::move(ids)}},
+                    exchange::revision_headers(done));
+         });
+}
+
 void cancel(const exchange_ptr& e) {
-  if (const auto command = read_id(e))
-    cancel_some(e, *command);
+  with_command(e, [e](const model::entity_id& device, const device::command_record& c) {
+    cancel_some(e, device, c.id);
+  });
 }
 void cancel_queued(const exchange_ptr& e) {
-  cancel_some(e, std::nullopt);
+  e->with_device([e](const found_device& d) { cancel_some(e, d.id, std::nullopt); });
 }
 
 }  // namespace
@@ -193,9 +205,9 @@ std::vector<route> command_routes() {
       {"POST", "@d/points:set", "device:control", set_points, "setPoints",
        "Write several points in one command", "SetPoints", "Command", 200, ""},
       {"GET", "@d/commands", "device:read", list, "listCommands", "Commands, newest first", "",
-       "CommandList", 200, "limit cursor timeFormat"},
+       "CommandList", 200, "limit cursor"},
       {"GET", "~/commands/{command}", "device:read", get, "getCommand", "A command", "", "Command",
-       200, "timeFormat"},
+       200, ""},
       {"POST", "~/commands/{command}:cancel", "device:control", cancel, "cancelCommand",
        "Cancel a command that waits", "", "Cancelled", 200, ""},
       {"POST", "@d/commands:cancelQueued", "device:control", cancel_queued, "cancelQueued",

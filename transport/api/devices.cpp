@@ -201,11 +201,13 @@ void check_keys(const exchange_ptr& e) {
 
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
-  if (!limit)
-    return e->fail(limit.error());
+  const auto cursor = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), cursor ? nullptr : &cursor.error()})
+    if (why)
+      return e->fail(*why);
   auto q = actors::device_list_question{.organisation = e->who.organisation,
                                         .product_key = e->query("productKey"),
-                                        .cursor = e->query("cursor"),
+                                        .cursor = *cursor,
                                         .limit = *limit,
                                         .keep = {}};
   const auto status = e->query("status"), text = e->query("q");
@@ -225,10 +227,7 @@ void list(const exchange_ptr& e) {
     auto items = model::array{};
     for (const auto& d : page->devices)
       items.push_back(show_device(*e, d.id, *d.what));
-    auto o = model::object{{"items", std::move(items)}};
-    if (!page->next.empty())
-      o.emplace_back("nextCursor", page->next);
-    e->reply(200, std::move(o));
+    e->reply_page(std::move(items), page->next);
   });
 }
 
@@ -239,7 +238,7 @@ void get(const exchange_ptr& e) {
 }
 
 void get_status(const exchange_ptr& e) {
-  e->with_device([e](const found_device& d) { e->reply(200, show_status(*e, d.id, *d.state)); });
+  e->with_device([e](const found_device& d) { e->reply_one(show_status(*e, d.id, *d.state)); });
 }
 
 void many_status(const exchange_ptr& e) {

@@ -12,15 +12,16 @@ void list(const exchange_ptr& e) {
   const auto from = e->time("from", model::timestamp{});
   const auto to = e->time("to", e->parts().now() + std::chrono::hours{24});
   const auto limit = e->limit();
+  const auto cursor = e->cursor();
   for (const auto* why : {from ? nullptr : &from.error(), to ? nullptr : &to.error(),
-                          limit ? nullptr : &limit.error()})
+                          limit ? nullptr : &limit.error(), cursor ? nullptr : &cursor.error()})
     if (why)
       return e->fail(*why);
   auto q = actors::event_list_question{.device = {},
                                        .from = *from,
                                        .to = *to,
                                        .event = e->query("eventId"),
-                                       .cursor = e->query("cursor"),
+                                       .cursor = *cursor,
                                        .limit = *limit};
   e->with_device([e, q = std::move(q)](const found_device& d) mutable {
     q.device = d.id;
@@ -36,10 +37,7 @@ void list(const exchange_ptr& e) {
                                       {"output", raised.output},
                                       {"time", e->show(raised.time)},
                                       {"receivedAt", e->show(raised.received)}});
-      auto o = model::object{{"items", std::move(items)}};
-      if (!page->next.empty())
-        o.emplace_back("nextCursor", page->next);
-      e->reply(200, std::move(o));
+      e->reply_page(std::move(items), page->next);
     });
   });
 }
@@ -69,7 +67,7 @@ void raise(const exchange_ptr& e) {
 std::vector<route> event_routes() {
   return {
       {"GET", "@d/events", "data:read", list, "listEvents", "Events, newest first", "", "EventList",
-       200, "from to eventId limit cursor timeFormat"},
+       200, "from to eventId limit cursor"},
       {"POST", "@d/events", "data:write", raise, "raiseEvent", "Raise an event in a device's name",
        "NewEvent", "", 204, ""},
   };

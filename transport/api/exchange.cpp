@@ -1,8 +1,10 @@
 #include "transport/api/exchange.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "model/json.hpp"
+#include "transport/api/cursor.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/time_text.hpp"
 
@@ -33,6 +35,10 @@ const std::string& exchange::param(std::string_view name) const {
 model::result<model::value> exchange::body() const {
   if (request_->body.empty())
     return model::value{model::object{}};
+  if (const auto coding = request_->header("content-encoding");
+      !coding.empty() && coding != "identity")
+    return failure{errc::invalid_argument, "unsupported_media_type",
+                   "a body with Content-Encoding " + std::string{coding} + " is not understood"};
   const auto type = request_->header("content-type");
   if (!type.empty() && type.find("json") == std::string_view::npos)
     return failure{errc::invalid_argument, "unsupported_media_type",
@@ -41,7 +47,10 @@ model::result<model::value> exchange::body() const {
       request_->body,
       {.max_bytes = parts_->settings.api.max_body_bytes, .max_depth = 32, .max_nodes = 500'000});
   if (!v)
-    return failure{v.error().code, v.error().code == errc::too_large ? "too_large" : "malformed",
+    return failure{v.error().code,
+                   v.error().code == errc::too_large          ? "too_large"
+                   : v.error().code == errc::invalid_argument ? "malformed"
+                                                              : "",
                    v.error().detail};
   return v;
 }
@@ -74,19 +83,63 @@ model::result<model::timestamp> exchange::time(std::string_view name,
                  std::string{name} + ": expected RFC 3339 or epoch ms, got \"" + *text + "\""};
 }
 
-model::result<std::optional<std::uint64_t>> exchange::if_match() const {
+std::string exchange::question() const {
+  auto filter = std::vector<std::string>{};
+  for (const auto& [name, v] : request_->query)
+    if (name != "cursor" && name != "limit" && name != "timeFormat")
+      filter.push_back(name + '=' + v);
+  std::sort(filter.begin(), filter.end());
+  auto text = who.organisation;
+  for (const auto& segment : request_->path)
+    text += '\n' + segment;
+  for (const auto& f : filter)
+    text += '\n' + f;
+  return text;
+}
+
+model::result<std::string> exchange::cursor() const {
+  const auto* text = request_->parameter("cursor");
+  if (!text || text->empty())
+    return std::string{};
+  return read_cursor(*text, question(), parts_->now());
+}
+
+model::result<std::optional<std::uint64_t>> exchange::if_match(bool required) const {
   auto text = request_->header("if-match");
+  if (text.empty() && required)
+    return failure{errc::invalid_argument, "etag_required",
+                   "send If-Match with the ETag of what you have read"};
   if (text.empty() || text == "*")
     return std::optional<std::uint64_t>{};
+  const auto weak = text.starts_with("W/");
+  if (weak)
+    text.remove_prefix(2);
+  if (text.size() < 2 || text.front() != '"' || text.find('"', 1) != text.size() - 1)
+    return failure{errc::invalid_argument, "malformed",
+                   "If-Match: expected one ETag of an earlier reply, in double quotes"};
+  text = text.substr(1, text.size() - 2);
   auto revision = std::uint64_t{0};
-  if (text.size() > 2 && text.front() == '"' && text.back() == '"') {
-    text = text.substr(1, text.size() - 2);
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), revision);
-    if (error == std::errc{} && end == text.data() + text.size())
-      return std::optional{revision};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), revision);
+  if (weak || text.empty() || error != std::errc{} || end != text.data() + text.size())
+    return failure{errc::conflict, "etag_mismatch", "nothing here has that ETag"};
+  return std::optional{revision};
+}
+
+bool exchange::names_etag(std::string_view header, std::string_view etag) {
+  while (!header.empty()) {
+    const auto comma = header.find(',');
+    auto item = header.substr(0, comma);
+    header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
+    while (!item.empty() && item.front() == ' ')
+      item.remove_prefix(1);
+    while (!item.empty() && item.back() == ' ')
+      item.remove_suffix(1);
+    if (item.starts_with("W/"))  // the comparison is the weak one
+      item.remove_prefix(2);
+    if (item == "*" || item == etag)
+      return true;
   }
-  return failure{errc::invalid_argument, "malformed",
-                 "If-Match: expected the ETag of an earlier reply, in double quotes"};
+  return false;
 }
 
 model::value exchange::show(model::timestamp t) const {
@@ -108,15 +161,28 @@ void exchange::reply(int status, model::value body, headers more) {
   auto r = http_response{};
   r.status = status;
   r.headers = std::move(more);
-  if (request_->method == "GET" && status == 200)
+  const auto reads = request_->method == "GET" || request_->method == "HEAD";
+  if (reads && status == 200)
     for (const auto& [name, v] : r.headers)
-      if (name == "ETag" && request_->header("if-none-match") == v) {
+      if (name == "ETag" && names_etag(request_->header("if-none-match"), v)) {
         r.status = 304;
         return send(std::move(r));
       }
   r.content_type = "application/json";
   model::write_json(body, r.body);
   send(std::move(r));
+}
+
+void exchange::reply_one(model::value body) {
+  const auto tag = '"' + model::sha256_hex(model::to_json(body)).substr(0, 16) + '"';
+  reply(200, std::move(body), {{"ETag", tag}});
+}
+
+void exchange::reply_page(model::array items, std::string_view next) {
+  auto o = model::object{{"items", std::move(items)}};
+  if (!next.empty())
+    o.emplace_back("nextCursor", write_cursor(next, question(), parts_->now()));
+  reply(200, std::move(o));
 }
 
 void exchange::reply_empty(int status, headers more) {

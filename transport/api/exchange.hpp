@@ -1,13 +1,12 @@
 // One request on its way through the API: who asks, what was asked, and the one answer.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "actors/caller.hpp"
@@ -34,6 +33,8 @@ struct service_parts {
   std::function<model::timestamp()> now;
   config::settings settings;
   std::uint16_t shard_count = 64;
+  /// Passwords that are being hashed or wait for it.
+  std::shared_ptr<std::atomic<int>> hashing = std::make_shared<std::atomic<int>>(0);
 };
 
 /// Who asks. `actor` names him in records: "user:admin", "key:k3f...".
@@ -41,6 +42,8 @@ struct identity {
   std::string organisation;
   std::string actor;
   std::vector<std::string> permissions;
+  std::optional<model::timestamp> expires;  // of the token or key
+  std::string login, session;               // of a person; empty for a key
   bool may(std::string_view permission) const;
 };
 
@@ -71,15 +74,24 @@ class exchange : public std::enable_shared_from_this<exchange> {
   /// ?limit=, from 1 to `most`.
   model::result<std::size_t> limit(std::size_t otherwise = 50, std::size_t most = 500) const;
   std::string query(std::string_view name) const;
+  /// The place in ?cursor=, "" without one. Fails: "bad_cursor".
+  model::result<std::string> cursor() const;
   /// A time in the query; `otherwise` if it is not there.
   model::result<model::timestamp> time(std::string_view name, model::timestamp otherwise) const;
-  /// The revision in If-Match. Fails: `invalid_argument` for anything but one strong ETag or *.
-  model::result<std::optional<std::uint64_t>> if_match() const;
+  /// The revision in If-Match; nothing for * and without the header. Fails: `invalid_argument` for
+  /// what is no ETag, `conflict` "etag_mismatch" for one that no revision has; "etag_required" if
+  /// it is `required` and not there.
+  model::result<std::optional<std::uint64_t>> if_match(bool required = false) const;
   /// A time in the form that the request asks for: RFC 3339, or ms with ?timeFormat=ms.
   model::value show(model::timestamp t) const;
 
   // The answer: exactly one of these, once.
+  /// A GET whose If-None-Match names the ETag in `more` is answered 304.
   void reply(int status, model::value body, headers more = {});
+  /// One thing without a revision of its own: its ETag is made of the body.
+  void reply_one(model::value body);
+  /// A page of a list; `next`: the place where the next one begins, "" after the last.
+  void reply_page(model::array items, std::string_view next);
   void reply_empty(int status, headers more = {});
   void fail(const model::failure& why);
   void send(http_response response);
@@ -94,6 +106,8 @@ class exchange : public std::enable_shared_from_this<exchange> {
   /// X-Revision of a write.
   static headers revision_headers(const actors::outcome& done);
   static std::string etag(std::uint64_t revision);
+  /// True if an If-None-Match header names that ETag (RFC 9110, 13.1.2).
+  static bool names_etag(std::string_view header, std::string_view etag);
 
   identity who;
   std::vector<std::pair<std::string, std::string>> params;
@@ -102,6 +116,7 @@ class exchange : public std::enable_shared_from_this<exchange> {
   std::function<void(const http_response&)> on_reply;
 
  private:
+  std::string question() const;
   std::shared_ptr<const service_parts> parts_;
   std::shared_ptr<const http_request> request_;
   responder answer_;

@@ -9,6 +9,19 @@ namespace {
 
 constexpr std::string_view wrong_type = "type_mismatch";
 
+/// A member's name as a part of a JSON pointer (RFC 6901, 3).
+std::string escaped(std::string_view name) {
+  auto out = std::string{};
+  for (const auto c : name)
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
+  return out;
+}
+
 }  // namespace
 
 fields::fields(const model::value& from, std::string where)
@@ -67,11 +80,10 @@ std::optional<model::timestamp> fields::time(std::string_view name) {
   const auto* v = take(name);
   if (!v)
     return std::nullopt;
-  if (v->is_int())
-    return model::from_ms(v->as_int());
-  if (v->is_string())
-    if (const auto t = parse_time(v->as_string()))
-      return t;
+  if (const auto t = v->is_int()      ? time_of(v->as_int())
+                     : v->is_string() ? parse_time(v->as_string())
+                                      : std::nullopt)
+    return t;
   note(name, wrong_type, "expected a time: RFC 3339 or epoch ms");
   return std::nullopt;
 }
@@ -139,7 +151,7 @@ std::map<std::string, std::optional<std::string>> fields::text_map(std::string_v
     else if (v.is_null() && removable)
       all[key] = std::nullopt;
     else
-      note(std::string{name} + "/" + key, wrong_type, "expected text");
+      note(std::string{name} + "/" + escaped(key), wrong_type, "expected text");
   return all;
 }
 
@@ -152,7 +164,7 @@ model::status fields::finish() {
   if (from_.is_object())
     for (const auto& [name, v] : from_.as_object())
       if (std::find(asked_.begin(), asked_.end(), name) == asked_.end()) {
-        note(name, "unknown_field", "no such field here");
+        note(escaped(name), "unknown_field", "no such field here");
         reason = "unknown_field";
       }
   if (problems.empty())

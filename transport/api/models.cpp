@@ -26,10 +26,39 @@ std::size_t products_on(const exchange& e, const std::string& id) {
   return n;
 }
 
+/// What work on a model begins with: its draft, else its newest revision.
+model::value newest(const blueprint::state& s) {
+  return s.draft ? *s.draft : s.revisions.empty() ? model::value{} : s.revisions.back().document;
+}
+
+/// RFC 7396: null takes a member away, an object changes the members it names, all else replaces.
+model::value merge_patch(const model::value& target, const model::value& patch) {
+  if (!patch.is_object())
+    return patch;
+  auto merged = target.is_object() ? target.as_object() : model::object{};
+  for (const auto& [name, v] : patch.as_object()) {
+    const auto& key = name;
+    const auto found = std::find_if(merged.begin(), merged.end(),
+                                    [&](const auto& member) { return member.first == key; });
+    if (v.is_null()) {
+      if (found != merged.end())
+        merged.erase(found);
+    } else if (found != merged.end()) {
+      found->second = merge_patch(found->second, v);
+    } else {
+      merged.emplace_back(key, merge_patch({}, v));
+    }
+  }
+  return merged;
+}
+
+model::value published_or_draft(const blueprint::state& s) {
+  return s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document;
+}
+
 model::value summary(const exchange& e, const blueprint::state& s) {
-  const auto& newest =
-      s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document;
-  const auto* name = newest.find("name");
+  const auto shown = published_or_draft(s);
+  const auto* name = shown.find("name");
   auto o = model::object{
       {"id", s.model_id},
       {"name", name ? *name : model::value{s.model_id}},
@@ -57,17 +86,15 @@ exchange::headers headers_of(const actors::outcome& done, const blueprint::state
   return h;
 }
 
-/// Sends an order to the model of the route; `then` gets the state after it.
-void change(const exchange_ptr& e, blueprint::order what, bool needs_match,
+/// Sends an order to the model of the route; `then` gets the state after it. `expected`: the
+/// revision that it is meant for.
+void change(const exchange_ptr& e, blueprint::order what,
+            const model::result<std::optional<std::uint64_t>>& expected,
             std::function<void(const actors::outcome&, const blueprint::state&)> then) {
   if (!find(*e, e->param("model")))
     return e->fail(unknown);
-  const auto expected = e->if_match();
   if (!expected)
     return e->fail(expected.error());
-  if (needs_match && e->request().header("if-match").empty())
-    return e->fail({errc::invalid_argument, "etag_required",
-                    "send If-Match with the ETag of what you have read"});
   const auto id = actors::catalogue_id(model::entity_kind::blueprint,
                                        e->who.organisation + "/" + e->param("model"));
   e->ask(id, blueprint::command{std::move(what), e->who.actor, *expected},
@@ -76,26 +103,23 @@ void change(const exchange_ptr& e, blueprint::order what, bool needs_match,
 
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
-  if (!limit)
-    return e->fail(limit.error());
+  const auto after = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
+    if (why)
+      return e->fail(*why);
   auto all = std::vector<std::shared_ptr<const actors::catalogue_blueprint>>{};
-  const auto after = e->query("cursor");
   for (const auto& [key, b] : e->parts().known->current()->blueprints)
-    if (b->state->organisation == e->who.organisation && b->state->model_id > after)
+    if (b->state->organisation == e->who.organisation && b->state->model_id > *after)
       all.push_back(b);
   std::sort(all.begin(), all.end(),
             [](const auto& a, const auto& b) { return a->state->model_id < b->state->model_id; });
-  auto o = model::object{};
   const auto more = all.size() > *limit;
   if (more)
     all.resize(*limit);
   auto items = model::array{};
   for (const auto& b : all)
     items.push_back(summary(*e, *b->state));
-  o.emplace_back("items", std::move(items));
-  if (more)
-    o.emplace_back("nextCursor", all.back()->state->model_id);
-  e->reply(200, std::move(o));
+  e->reply_page(std::move(items), more ? all.back()->state->model_id : "");
 }
 
 void create(const exchange_ptr& e) {
@@ -135,11 +159,7 @@ void get(const exchange_ptr& e) {
     return e->fail({errc::not_found, "revision_unknown",
                     "model " + s.model_id + " has no revision " + wanted});
   }
-  e->reply(
-      200,
-      show(*e, s,
-           s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document),
-      headers);
+  e->reply(200, show(*e, s, published_or_draft(s)), headers);
 }
 
 void get_draft(const exchange_ptr& e) {
@@ -153,17 +173,50 @@ void get_draft(const exchange_ptr& e) {
            {{"ETag", exchange::etag(b->state->revision)}});
 }
 
+/// The revision that a draft is written on: what If-Match says, or with If-None-Match: * the one
+/// of now, provided that it has no draft.
+model::result<std::optional<std::uint64_t>> draft_base(const exchange& e,
+                                                       const blueprint::state& s) {
+  if (e.request().header("if-none-match") != "*")
+    return e.if_match(true);
+  if (s.draft)
+    return failure{errc::conflict, "etag_mismatch", "model " + s.model_id + " has a draft already"};
+  return std::optional{s.revision};
+}
+
+void save_draft(const exchange_ptr& e, const blueprint::state& before, model::value document) {
+  change(e, blueprint::save_draft{std::move(document)}, draft_base(*e, before),
+         [e](const auto& done, const auto& s) {
+           e->reply(200, show(*e, s, *s.draft), headers_of(done, s));
+         });
+}
+
 void put_draft(const exchange_ptr& e) {
   auto body = e->body();
   if (!body)
     return e->fail(body.error());
-  change(e, blueprint::save_draft{std::move(*body)}, true, [e](const auto& done, const auto& s) {
-    e->reply(200, show(*e, s, *s.draft), headers_of(done, s));
-  });
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  save_draft(e, *b->state, std::move(*body));
+}
+
+/// A merge patch (RFC 7396) on the draft, or on the newest revision if there is none.
+void patch_draft(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  if (!body->is_object())
+    return e->fail({errc::invalid_argument, "malformed", "expected an object of changes"});
+  const auto b = find(*e, e->param("model"));
+  if (!b)
+    return e->fail(unknown);
+  // The patch was made from what the caller has read: If-Match holds it to that.
+  save_draft(e, *b->state, merge_patch(newest(*b->state), *body));
 }
 
 void delete_draft(const exchange_ptr& e) {
-  change(e, blueprint::discard_draft{}, false,
+  change(e, blueprint::discard_draft{}, e->if_match(true),
          [e](const auto& done, const auto& s) { e->reply_empty(204, headers_of(done, s)); });
 }
 
@@ -218,7 +271,7 @@ void publish(const exchange_ptr& e) {
   auto p = blueprint::publish{f.text("note", 2000).value_or(""), f.truth("force").value_or(false)};
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  change(e, std::move(p), false, [e](const auto& done, const auto& s) {
+  change(e, std::move(p), e->if_match(), [e](const auto& done, const auto& s) {
     e->reply(200, show(*e, s, s.revisions.back().document), headers_of(done, s));
   });
 }
@@ -234,10 +287,21 @@ void revisions(const exchange_ptr& e) {
   const auto b = find(*e, e->param("model"));
   if (!b)
     return e->fail(unknown);
+  const auto limit = e->limit();
+  const auto after = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
+    if (why)
+      return e->fail(*why);
   auto items = model::array{};
-  for (const auto& r : b->state->revisions)
+  const auto first = std::strtoull(after->c_str(), nullptr, 10);  // written by the line below
+  for (const auto& r : b->state->revisions) {
+    if (r.number <= first)
+      continue;
+    if (items.size() == *limit)
+      return e->reply_page(std::move(items), std::to_string(r.number - 1));
     items.push_back(show_revision(*e, r));
-  e->reply(200, model::object{{"items", std::move(items)}});
+  }
+  e->reply_page(std::move(items), "");
 }
 
 void deprecate(const exchange_ptr& e) {
@@ -250,17 +314,18 @@ void deprecate(const exchange_ptr& e) {
     f.missing("deprecated");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  change(e, blueprint::set_deprecated{*deprecated}, false, [e](const auto& done, const auto& s) {
-    e->reply(200, summary(*e, s), headers_of(done, s));
-  });
+  change(
+      e, blueprint::set_deprecated{*deprecated}, e->if_match(true),
+      [e](const auto& done, const auto& s) { e->reply(200, summary(*e, s), headers_of(done, s)); });
 }
 
 void remove(const exchange_ptr& e) {
   if (products_on(*e, e->param("model")) > 0)
     return e->fail({errc::conflict, "model_in_use", "products use the model " + e->param("model")});
-  change(e, blueprint::remove_blueprint{}, false, [e](const actors::outcome& done, const auto&) {
-    e->reply_empty(204, exchange::revision_headers(done));
-  });
+  change(e, blueprint::remove_blueprint{}, e->if_match(true),
+         [e](const actors::outcome& done, const auto&) {
+           e->reply_empty(204, exchange::revision_headers(done));
+         });
 }
 
 void add_problems(model::array& out, const std::vector<model::problem>& problems) {
@@ -318,6 +383,9 @@ std::vector<route> model_routes() {
        "Model", 200, ""},
       {"PUT", "~/models/{model}/draft", "model:write", put_draft, "saveDraft", "Replace the draft",
        "ModelDocument", "Model", 200, ""},
+      {"PATCH", "~/models/{model}/draft", "model:write", patch_draft, "changeDraft",
+       "Change the draft by a merge patch; begins with the newest revision if there is none",
+       "DraftPatch", "Model", 200, ""},
       {"DELETE", "~/models/{model}/draft", "model:write", delete_draft, "discardDraft",
        "Discard the draft", "", "", 204, ""},
       {"POST", "~/models/{model}/draft:check", "model:read", check_draft, "checkDraft",
@@ -327,7 +395,7 @@ std::vector<route> model_routes() {
       {"POST", "~/models/{model}:validate", "model:read", validate, "validateValues",
        "Check values against the newest revision", "Validate", "Validation", 200, ""},
       {"GET", "~/models/{model}/revisions", "model:read", revisions, "listRevisions",
-       "Published revisions", "", "Revisions", 200, ""},
+       "Published revisions", "", "Revisions", 200, "limit cursor"},
   };
 }
 

@@ -34,7 +34,23 @@ json parameters_of(const route& r) {
                    {"schema", {{"type", "string"}}}});
     at = end + 1;
   }
+  if (!r.gives.empty())
+    all.push_back({{"name", "timeFormat"},
+                   {"in", "query"},
+                   {"description", "How times are written in the reply"},
+                   {"schema", {{"type", "string"}, {"enum", {"rfc3339", "ms"}}}}});
   return all;
+}
+
+const auto problem = json{{"description", "Why it did not work"},
+                          {"content", content("Problem", "application/problem+json")}};
+
+/// The one call that is no request with a reply: it becomes a WebSocket.
+json stream_operation() {
+  return {{"operationId", "openStream"},
+          {"summary", "Live subscriptions, by WebSocket (sub-protocol orrery.v1.json)"},
+          {"parameters", json::array()},
+          {"responses", {{"101", {{"description", "The socket is open"}}}, {"default", problem}}}};
 }
 
 std::string make() {
@@ -51,10 +67,7 @@ std::string make() {
     auto success = json{{"description", r.summary}};
     if (!r.gives.empty())
       success["content"] = content(r.gives);
-    operation["responses"] = {{std::to_string(r.status), success},
-                              {"default",
-                               {{"description", "Why it did not work"},
-                                {"content", content("Problem", "application/problem+json")}}}};
+    operation["responses"] = {{std::to_string(r.status), success}, {"default", problem}};
     if (r.gives == "Command" && r.method == "POST")
       operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};
     auto method = r.method;
@@ -62,6 +75,7 @@ std::string make() {
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     paths[r.pattern][method] = std::move(operation);
   }
+  paths["/stream"]["get"] = stream_operation();
   return json{{"openapi", "3.1.0"},
               {"info",
                {{"title", "Orrery"},
@@ -72,7 +86,7 @@ std::string make() {
               {"paths", std::move(paths)},
               {"components",
                {{"securitySchemes", {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}}}},
-                {"schemas", json::parse(schemas)}}}}
+                {"schemas", json::parse(schemas())}}}}
       .dump();
 }
 

@@ -1,6 +1,7 @@
 // Logins, users and the keys of applications (group A of the API).
 #include <algorithm>
 
+#include "transport/api/address_range.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/time_text.hpp"
@@ -20,27 +21,37 @@ std::shared_ptr<const actors::catalogue_organisation> organisation_of(const serv
 }
 
 actors::any_command order(const exchange_ptr& e, organisation::order what) {
-  return organisation::command{std::move(what), e->who.actor, {}};
+  return organisation::command{std::move(what), e->who.actor.empty() ? "login" : e->who.actor, {}};
 }
 
 model::value tokens_for(const service_parts& parts, const std::string& org,
-                        const organisation::user& user) {
-  const auto now = parts.now();
-  const auto sign = [&](const char* use, model::milliseconds life) {
-    return parts.tokens->sign(
-        {org, user.login, use, password_mark(user.password_hash), now + life});
+                        const organisation::login_session& session) {
+  const auto sign = [&](const char* use, model::timestamp expires) {
+    return parts.tokens->sign({org, session.login, use, session.id, expires});
   };
-  return model::object{{"access", sign("access", parts.settings.api.access_ttl)},
-                       {"refresh", sign("refresh", parts.settings.api.refresh_ttl)},
-                       {"tokenType", "Bearer"},
-                       {"expiresIn", parts.settings.api.access_ttl.count() / 1000}};
+  const auto access_ends =
+      std::min<model::timestamp>(parts.now() + parts.settings.api.access_ttl, session.until);
+  return model::object{
+      {"access", sign("access", access_ends)},
+      {"refresh", sign("refresh", session.until)},
+      {"tokenType", "Bearer"},
+      {"expiresIn", std::chrono::floor<std::chrono::seconds>(access_ends - parts.now()).count()}};
 }
 
-/// Tells the organisation how a password did. The answer waits for it: a lock counts at once.
-void note(const exchange_ptr& e, const model::entity_id& org, const std::string& login, bool good,
-          std::function<void()> then) {
-  e->ask(org, organisation::command{organisation::note_login{login, good}, "login", {}},
-         [then = std::move(then)](const actors::outcome&) { then(); });
+/// Hashing takes tens of milliseconds: it runs on the query pool, and only so much of it may wait,
+/// so that nobody can stop the reads of others by guessing passwords.
+void on_hashing_thread(const exchange_ptr& e, std::function<void()> work) {
+  constexpr auto most = 16;
+  const auto& open = e->parts().hashing;
+  if (open->fetch_add(1) >= most) {
+    open->fetch_sub(1);
+    return e->fail(
+        {errc::too_many_requests, "rate_limited", "too many passwords are being checked"});
+  }
+  e->parts().query->run([open, work = std::move(work)] {
+    work();
+    open->fetch_sub(1);
+  });
 }
 
 void login(const exchange_ptr& e) {
@@ -57,7 +68,7 @@ void login(const exchange_ptr& e) {
     f.missing("password");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  e->parts().query->run([e, org, login = *user, password = *password] {
+  on_hashing_thread(e, [e, org, login = *user, password = *password] {
     const auto bad = failure{errc::unauthenticated, "bad_credentials", "user or password is wrong"};
     const auto known = organisation_of(e->parts(), org);
     const auto* found = known ? known->state->find_user(login) : nullptr;
@@ -69,12 +80,16 @@ void login(const exchange_ptr& e) {
     const auto good = verify_password(password, found ? found->password_hash : nobody) && found;
     if (!found)
       return e->fail(bad);
-    if (!good)
-      return note(e, known->id, login, false, [e, bad] { e->fail(bad); });
-    if (found->failures > 0)
-      return note(e, known->id, login, true,
-                  [e, org, user = *found] { e->reply(200, tokens_for(e->parts(), org, user)); });
-    e->reply(200, tokens_for(e->parts(), org, *found));
+    if (!good)  // The answer waits for the note: a lock counts at once.
+      return e->parts().ask->ask(
+          known->id, order(e, organisation::note_bad_login{login}),
+          [e, bad](const actors::answer& noted) { e->fail(noted ? bad : noted.error()); });
+    const auto session = organisation::login_session{
+        login, model::random_text(16), e->parts().now() + e->parts().settings.api.refresh_ttl};
+    e->ask(known->id, order(e, organisation::open_session{session}),
+           [e, org, session](const actors::outcome&) {
+             e->reply(200, tokens_for(e->parts(), org, session));
+           });
   });
 }
 
@@ -92,13 +107,23 @@ void refresh(const exchange_ptr& e) {
   const auto claims = e->parts().tokens->read(*token);
   const auto bad = failure{errc::unauthenticated, "bad_credentials",
                            "the refresh token is not valid: log in again"};
-  if (!claims || claims->use != "refresh" || claims->expires <= e->parts().now())
+  const auto now = e->parts().now();
+  if (!claims || claims->use != "refresh" || claims->expires <= now)
     return e->fail(bad);
   const auto org = organisation_of(e->parts(), claims->organisation);
-  const auto* user = org ? org->state->find_user(claims->login) : nullptr;
-  if (!user || password_mark(user->password_hash) != claims->password)
+  const auto* session = org ? org->state->find_session(claims->login, claims->session) : nullptr;
+  if (!session || session->until <= now)
     return e->fail(bad);
-  e->reply(200, tokens_for(e->parts(), claims->organisation, *user));
+  auto longer = *session;
+  const auto life = e->parts().settings.api.refresh_ttl;
+  // Half its life is left: nothing is written for it.
+  if (session->until - now > life / 2)
+    return e->reply(200, tokens_for(e->parts(), claims->organisation, longer));
+  longer.until = now + life;
+  e->ask(org->id, order(e, organisation::keep_session{longer}),
+         [e, name = claims->organisation, longer](const actors::outcome&) {
+           e->reply(200, tokens_for(e->parts(), name, longer));
+         });
 }
 
 void me(const exchange_ptr& e) {
@@ -141,22 +166,53 @@ void get_organisation(const exchange_ptr& e) {
   const auto org = organisation_of(e->parts(), e->who.organisation);
   if (!org)
     return e->fail({errc::not_found, "org_unknown", "no such organisation"});
-  e->reply(200,
-           model::object{{"id", org->state->id},
-                         {"name", org->state->name},
-                         {"createdAt", e->show(org->state->created_at)}},
-           {{"ETag", exchange::etag(org->state->revision)}});
+  e->reply_one(model::object{{"id", org->state->id},
+                             {"name", org->state->name},
+                             {"createdAt", e->show(org->state->created_at)}});
+}
+
+/// A page of what is in memory: `all` in order, `key_of` the text that they are ordered by.
+template <class T>
+void page(const exchange_ptr& e, std::vector<const T*> all, std::string T::*key,
+          model::value (*show)(const exchange&, const T&)) {
+  const auto limit = e->limit();
+  const auto after = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
+    if (why)
+      return e->fail(*why);
+  std::sort(all.begin(), all.end(), [&](const T* a, const T* b) { return a->*key < b->*key; });
+  auto items = model::array{};
+  auto last = std::string{};
+  for (const auto* one : all) {
+    if (one->*key <= *after)
+      continue;
+    if (items.size() == *limit)
+      return e->reply_page(std::move(items), last);
+    items.push_back(show(*e, *one));
+    last = one->*key;
+  }
+  e->reply_page(std::move(items), "");
 }
 
 void list_users(const exchange_ptr& e) {
-  auto items = model::array{};
-  if (const auto org = organisation_of(e->parts(), e->who.organisation))
-    for (const auto& u : org->state->users)
-      items.push_back(show_user(*e, u));
-  e->reply(200, model::object{{"items", std::move(items)}});
+  auto all = std::vector<const organisation::user*>{};
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  for (const auto& u : org->state->users)
+    all.push_back(&u);
+  page(e, std::move(all), &organisation::user::login, show_user);
 }
 
-/// Whom a new permission would put above its giver.
+const auto user_unknown = failure{errc::not_found, "user_unknown", "no such user"};
+
+void get_user(const exchange_ptr& e) {
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  const auto* found = org->state->find_user(e->param("login"));
+  if (!found)
+    return e->fail(user_unknown);
+  e->reply_one(show_user(*e, *found));
+}
+
+/// Why the caller may not give these: nobody gives what he does not have.
 std::optional<failure> beyond(const exchange& e, const std::vector<std::string>& permissions) {
   for (const auto& p : permissions)
     if (!e.who.may(p))
@@ -190,10 +246,11 @@ void create_user(const exchange_ptr& e) {
     if (const auto why = beyond(*e, organisation::permissions_of(r)))
       return e->fail(*why);
   const auto org = organisation_of(e->parts(), e->who.organisation);
-  e->parts().query->run([e, org, user = std::move(user), password = *password]() mutable {
-    user.password_hash = hash_password(password);
-    e->ask(org->id, order(e, organisation::create_user{user}),
-           [e, login = user.login](const actors::outcome& done) {
+  on_hashing_thread(e, [e, org, user, password = *password] {
+    auto made = user;
+    made.password_hash = hash_password(password);
+    e->ask(org->id, order(e, organisation::create_user{made}),
+           [e, login = made.login](const actors::outcome& done) {
              const auto* reply = std::get_if<organisation::reply>(&done.answer);
              const auto& state = *std::get<organisation::organisation_snapshot>(*reply).what;
              e->reply(201, show_user(*e, *state.find_user(login)),
@@ -202,10 +259,24 @@ void create_user(const exchange_ptr& e) {
   });
 }
 
+/// Why the caller may not touch that person: he would take over rights that he does not have.
+std::optional<failure> above(const exchange& e, const organisation::state& org,
+                             const std::string& login) {
+  const auto* found = org.find_user(login);
+  if (!found)
+    return user_unknown;
+  for (const auto& r : found->roles)
+    if (beyond(e, organisation::permissions_of(r)))
+      return failure{errc::forbidden, "forbidden", login + " may do more than you"};
+  return std::nullopt;
+}
+
 void remove_user(const exchange_ptr& e) {
-  if (e->who.actor == "user:" + e->param("login"))
-    return e->fail({errc::conflict, "state_conflict", "nobody can delete himself"});
   const auto org = organisation_of(e->parts(), e->who.organisation);
+  if (const auto why = above(*e, *org->state, e->param("login")))
+    return e->fail(*why);
+  if (e->who.login == e->param("login"))
+    return e->fail({errc::conflict, "state_conflict", "nobody can delete himself"});
   e->ask(
       org->id, order(e, organisation::remove_user{e->param("login")}),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
@@ -224,13 +295,27 @@ void set_password(const exchange_ptr& e) {
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   const auto org = organisation_of(e->parts(), e->who.organisation);
-  e->parts().query->run([e, org, password = *password] {
+  if (const auto why = above(*e, *org->state, e->param("login")))
+    return e->fail(*why);
+  on_hashing_thread(e, [e, org, password = *password] {
     e->ask(org->id,
            order(e, organisation::set_password{e->param("login"), hash_password(password)}),
            [e](const actors::outcome& done) {
              e->reply_empty(204, exchange::revision_headers(done));
            });
   });
+}
+
+bool is_permission(const std::string& text) {
+  const auto is_word = [](std::string_view w) {
+    return !w.empty() && w.size() <= 32 &&
+           w.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
+  };
+  const auto colon = text.find(':');
+  if (colon == std::string::npos)
+    return text == "*";
+  const auto action = std::string_view{text}.substr(colon + 1);
+  return is_word(std::string_view{text}.substr(0, colon)) && (action == "*" || is_word(action));
 }
 
 void create_key(const exchange_ptr& e) {
@@ -253,6 +338,14 @@ void create_key(const exchange_ptr& e) {
     f.note("app", "invalid", "an application's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
   if (key.permissions.empty())
     f.note("permissions", "required_missing", "give permissions or roles");
+  for (std::size_t i = 0; i < key.permissions.size(); ++i)
+    if (!is_permission(key.permissions[i]))
+      f.note("permissions/" + std::to_string(i), "invalid",
+             "a permission is area:action, area:* or *");
+  for (std::size_t i = 0; i < key.ip_allow.size(); ++i)
+    if (!is_address_range(key.ip_allow[i]))
+      f.note("ipAllow/" + std::to_string(i), "invalid",
+             "expected an address or a network such as 10.0.0.0/8");
   if (key.expires && *key.expires <= e->parts().now())
     f.note("expires", "out_of_range", "is over already");
   if (auto ok = f.finish(); !ok)
@@ -275,12 +368,12 @@ void create_key(const exchange_ptr& e) {
 }
 
 void list_keys(const exchange_ptr& e) {
-  auto items = model::array{};
-  if (const auto org = organisation_of(e->parts(), e->who.organisation))
-    for (const auto& k : org->state->keys)
-      if (k.name == e->param("app"))
-        items.push_back(show_key(*e, k));
-  e->reply(200, model::object{{"items", std::move(items)}});
+  auto all = std::vector<const organisation::api_key*>{};
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  for (const auto& k : org->state->keys)
+    if (k.name == e->param("app"))
+      all.push_back(&k);
+  page(e, std::move(all), &organisation::api_key::id, show_key);
 }
 
 void revoke_key(const exchange_ptr& e) {
@@ -294,7 +387,12 @@ void revoke_key(const exchange_ptr& e) {
 }
 
 void logout(const exchange_ptr& e) {
-  e->reply_empty(204);
+  if (e->who.session.empty())
+    return e->fail({errc::conflict, "state_conflict",
+                    "an API key has no log-in to end: revoke the key instead"});
+  const auto org = organisation_of(e->parts(), e->who.organisation);
+  e->ask(org->id, order(e, organisation::end_session{e->who.login, e->who.session}),
+         [e](const actors::outcome&) { e->reply_empty(204); });
 }
 
 }  // namespace
@@ -306,13 +404,14 @@ std::vector<route> people_routes() {
       {"POST", "/auth/token", "", refresh, "refreshToken", "New tokens for a refresh token",
        "Refresh", "Tokens", 200, ""},
       {"POST", "/auth/logout", "any", logout, "logout",
-       "End the use of a token on the client's side", "", "", 204, ""},
+       "End the log-in: its access and refresh tokens count no more", "", "", 204, ""},
       {"GET", "/auth/me", "any", me, "whoAmI", "Who asks, and what he may do", "", "Identity", 200,
        ""},
       {"GET", "/orgs/{org}", "any", get_organisation, "getOrganisation", "The organisation", "",
        "Organisation", 200, ""},
       {"GET", "~/users", "iam:user", list_users, "listUsers", "People of the organisation", "",
-       "Users", 200, ""},
+       "Users", 200, "limit cursor"},
+      {"GET", "~/users/{login}", "iam:user", get_user, "getUser", "A person", "", "User", 200, ""},
       {"POST", "~/users", "iam:user", create_user, "createUser", "Add a person", "NewUser", "User",
        201, ""},
       {"DELETE", "~/users/{login}", "iam:user", remove_user, "deleteUser", "Remove a person", "",
@@ -320,7 +419,7 @@ std::vector<route> people_routes() {
       {"POST", "~/users/{login}:resetPassword", "iam:user", set_password, "resetPassword",
        "Set a password; tokens given for the old one end", "NewPassword", "", 204, ""},
       {"GET", "~/apps/{app}/keys", "iam:app", list_keys, "listKeys", "Keys of an application", "",
-       "Keys", 200, ""},
+       "Keys", 200, "limit cursor"},
       {"POST", "~/apps/{app}/keys", "iam:app", create_key, "createKey",
        "Make a key for an application; its secret is shown once", "NewKey", "CreatedKey", 201, ""},
       {"DELETE", "~/apps/{app}/keys/{key}", "iam:app", revoke_key, "revokeKey", "Revoke a key", "",

@@ -1,10 +1,10 @@
 // Measure points: newest values, history, and writes by applications (group G of the API).
 #include <algorithm>
-#include <charconv>
 
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
+#include "transport/api/time_text.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -124,13 +124,15 @@ model::result<actors::history_question> read_question(const exchange& e) {
   if (!order.empty() && order != "asc" && order != "desc")
     return failure{errc::invalid_argument, "malformed", "order: expected asc or desc"};
   q.newest_first = order == "desc";
-  if (const auto cursor = e.query("cursor"); !cursor.empty()) {
-    auto ms = std::int64_t{0};
-    const auto [end, error] = std::from_chars(cursor.data(), cursor.data() + cursor.size(), ms, 16);
-    if (error != std::errc{} || end != cursor.data() + cursor.size())
+  const auto cursor = e.cursor();
+  if (!cursor)
+    return cursor.error();
+  if (!cursor->empty()) {
+    const auto next = parse_time(*cursor);
+    if (!next)
       return failure{errc::invalid_argument, "bad_cursor",
                      "that cursor is none of ours: begin without one"};
-    (q.newest_first ? q.to : q.from) = model::from_ms(ms);
+    (q.newest_first ? q.to : q.from) = *next;
   }
   return q;
 }
@@ -138,28 +140,23 @@ model::result<actors::history_question> read_question(const exchange& e) {
 void answer_history(const exchange_ptr& e, actors::history_question q, bool with_point) {
   e->with_device([e, q = std::move(q), with_point](const found_device& d) mutable {
     q.device = d.id;
-    e->parts().query->history(std::move(q), [e,
-                                             with_point](model::result<actors::history_page> page) {
-      if (!page)
-        return e->fail(page.error());
-      auto items = model::array{};
-      items.reserve(page->rows.size());
-      for (const auto& r : page->rows) {
-        auto o = model::object{{"time", e->show(r.time)}, {"value", r.point.v}};
-        if (with_point)
-          o.insert(o.begin(), {"point", r.point.id});
-        if (r.point.quality >= 0)
-          o.emplace_back("quality", int{r.point.quality});
-        items.emplace_back(std::move(o));
-      }
-      auto o = model::object{{"items", std::move(items)}};
-      if (page->next) {
-        char text[24];
-        const auto end = std::to_chars(text, text + sizeof text, model::to_ms(*page->next), 16).ptr;
-        o.emplace_back("nextCursor", std::string{text, end});
-      }
-      e->reply(200, std::move(o));
-    });
+    e->parts().query->history(
+        std::move(q), [e, with_point](model::result<actors::history_page> page) {
+          if (!page)
+            return e->fail(page.error());
+          auto items = model::array{};
+          items.reserve(page->rows.size());
+          for (const auto& r : page->rows) {
+            auto o = model::object{{"time", e->show(r.time)}, {"value", r.point.v}};
+            if (with_point)
+              o.insert(o.begin(), {"point", r.point.id});
+            if (r.point.quality >= 0)
+              o.emplace_back("quality", int{r.point.quality});
+            items.emplace_back(std::move(o));
+          }
+          e->reply_page(std::move(items),
+                        page->next ? std::to_string(model::to_ms(*page->next)) : std::string{});
+        });
   });
 }
 
@@ -225,15 +222,14 @@ void ingest(const exchange_ptr& e) {
 std::vector<route> point_routes() {
   return {
       {"GET", "@d/points/latest", "data:read", latest, "getLatest", "Newest values", "",
-       "LatestList", 200, "ids timeFormat"},
+       "LatestList", 200, "ids"},
       {"POST", "~/points/latest", "data:read", many_latest, "getLatestOfMany",
-       "Newest values of up to 1,000 devices", "LatestQuestion", "LatestOfMany", 200, "timeFormat"},
+       "Newest values of up to 1,000 devices", "LatestQuestion", "LatestOfMany", 200, ""},
       {"GET", "@d/points/history", "data:read", history_of_many, "getHistoryOfPoints",
        "Samples of several points", "", "HistoryOfPoints", 200,
-       "points from to limit order cursor timeFormat"},
+       "points from to limit order cursor"},
       {"GET", "@d/points/{point}/history", "data:read", history, "getHistory",
-       "Samples of a point, as they came", "", "History", 200,
-       "from to limit order cursor timeFormat"},
+       "Samples of a point, as they came", "", "History", 200, "from to limit order cursor"},
       {"POST", "@d/points", "data:write", ingest, "ingestPoints", "Add samples for a device",
        "Samples", "Ingested", 200, ""},
   };

@@ -19,6 +19,8 @@ int status_of(const model::failure& f) {
     return 406;
   if (f.reason == "unsupported_media_type")
     return 415;
+  if (f.reason == "upgrade_required")
+    return 426;
   switch (f.code) {
     case errc::invalid_argument:
       // 400: it cannot be read; 422: it was read and cannot be done.
@@ -85,6 +87,8 @@ std::string_view title_of(int status) {
       return "The request cannot be done";
     case 423:
       return "Locked";
+    case 426:
+      return "Another protocol is needed";
     case 428:
       return "If-Match is required";
     case 429:
@@ -103,10 +107,13 @@ std::string_view title_of(int status) {
 model::value problem_object(const model::failure& f, std::string_view instance,
                             std::string_view request_id) {
   const auto status = status_of(f);
-  auto o =
-      model::object{{"type", "about:blank"},  {"title", title_of(status)}, {"status", status},
-                    {"code", code_of(f)},     {"detail", f.detail},        {"instance", instance},
-                    {"requestId", request_id}};
+  auto o = model::object{{"type", "urn:orrery:error:" + std::string{code_of(f)}},
+                         {"title", title_of(status)},
+                         {"status", status},
+                         {"code", code_of(f)},
+                         {"detail", f.detail},
+                         {"instance", instance},
+                         {"requestId", request_id}};
   if (!f.problems.empty()) {
     auto errors = model::array{};
     for (const auto& p : f.problems)

@@ -102,13 +102,14 @@ exchange::headers headers_of(const actors::outcome& done, const product::state& 
 
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
-  if (!limit)
-    return e->fail(limit.error());
-  const auto after = e->query("cursor");
+  const auto after = e->cursor();
+  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
+    if (why)
+      return e->fail(*why);
   const auto model_id = e->query("modelId");
   auto all = std::vector<std::shared_ptr<const actors::catalogue_product>>{};
   for (const auto& [key, p] : e->parts().known->current()->products)
-    if (p->state->organisation == e->who.organisation && key > after &&
+    if (p->state->organisation == e->who.organisation && key > *after &&
         (model_id.empty() || p->state->model == model_id))
       all.push_back(p);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
@@ -120,10 +121,19 @@ void list(const exchange_ptr& e) {
   auto items = model::array{};
   for (const auto& p : all)
     items.push_back(show(*e, *p->state));
-  auto o = model::object{{"items", std::move(items)}};
-  if (more)
-    o.emplace_back("nextCursor", all.back()->state->product_key);
-  e->reply(200, std::move(o));
+  e->reply_page(std::move(items), more ? all.back()->state->product_key : "");
+}
+
+/// Another product of the organisation has that name: people tell products by it.
+bool name_taken(const exchange& e, const std::string& name, const std::string& product_key) {
+  const auto known = e.parts().known->current();
+  return std::any_of(known->products.begin(), known->products.end(), [&](const auto& entry) {
+    const auto& s = *entry.second->state;
+    return s.organisation == e.who.organisation && s.name == name && s.product_key != product_key;
+  });
+}
+failure name_exists(const std::string& name) {
+  return {errc::already_exists, "name_exists", "another product has the name " + name};
 }
 
 void create(const exchange_ptr& e) {
@@ -161,6 +171,8 @@ void create(const exchange_ptr& e) {
   if (c.pinned_revision != 0 && !blueprint->compiled.contains(c.pinned_revision))
     return e->fail({errc::not_found, "revision_unknown",
                     "model " + c.model + " has no revision " + std::to_string(c.pinned_revision)});
+  if (name_taken(*e, c.name, c.product_key))
+    return e->fail(name_exists(c.name));
   const auto secret = model::random_text(32);
   c.secret = e->parts().keys->seal(secret, product::secret_owner(c.product_key));
   const auto id = actors::catalogue_id(model::entity_kind::product, c.product_key);
@@ -185,12 +197,9 @@ void change(const exchange_ptr& e, product::order what, bool needs_match,
   const auto p = e->product(e->param("product"));
   if (!p)
     return e->fail(unknown);
-  const auto expected = e->if_match();
+  const auto expected = e->if_match(needs_match);
   if (!expected)
     return e->fail(expected.error());
-  if (needs_match && e->request().header("if-match").empty())
-    return e->fail({errc::invalid_argument, "etag_required",
-                    "send If-Match with the ETag of what you have read"});
   e->ask(p->id, product::command{std::move(what), e->who.actor, *expected},
          [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
 }
@@ -217,6 +226,8 @@ void update(const exchange_ptr& e) {
   u.tags = f.text_map("tags", true);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  if (u.name && name_taken(*e, *u.name, e->param("product")))
+    return e->fail(name_exists(*u.name));
   if (u.pinned_revision.value_or(0) != 0)
     if (const auto p = e->product(e->param("product"))) {
       const auto* b = e->parts().known->current()->blueprint(e->who.organisation, p->state->model);
@@ -229,7 +240,7 @@ void update(const exchange_ptr& e) {
 }
 
 void remove(const exchange_ptr& e) {
-  change(e, product::remove_product{}, false, [e](const actors::outcome& done, const auto&) {
+  change(e, product::remove_product{}, true, [e](const actors::outcome& done, const auto&) {
     e->reply_empty(204, exchange::revision_headers(done));
   });
 }
@@ -262,7 +273,7 @@ void patch_tags(const exchange_ptr& e) {
   u.tags = f.text_map("tags", true);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  change(e, std::move(u), false, [e](const auto& done, const auto& s) {
+  change(e, std::move(u), true, [e](const auto& done, const auto& s) {
     e->reply(200, *show(*e, s).find("tags"), headers_of(done, s));
   });
 }

@@ -102,9 +102,12 @@ match find_route(std::string_view method, const std::vector<std::string>& path) 
       m.params = std::move(params);
       return m;
     }
+    const auto& allows = c.what->method == "GET" ? std::string{"GET, HEAD"} : c.what->method;
     if (m.allowed.find(c.what->method) == std::string::npos)
-      m.allowed += (m.allowed.empty() ? "" : ", ") + c.what->method;
+      m.allowed += (m.allowed.empty() ? "" : ", ") + allows;
   }
+  if (!m.allowed.empty())
+    m.allowed += ", OPTIONS";
   return m;
 }
 

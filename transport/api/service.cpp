@@ -1,11 +1,13 @@
 #include "transport/api/service.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
 #include <set>
 
-#include "observe/log.hpp"
+#include "transport/api/auth.hpp"
+#include "transport/api/fields.hpp"
 #include "transport/api/idempotency.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/routes.hpp"
@@ -18,9 +20,6 @@ using model::errc;
 using model::failure;
 
 namespace {
-
-const auto not_known =
-    failure{errc::unauthenticated, "unauthenticated", "log in, or send an API key as Bearer token"};
 
 /// Open streams, so that the end of the node ends them.
 struct open_streams {
@@ -64,73 +63,31 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       metrics->distribution("orrery_api_request_seconds", "Time until the answer leaves", bounds)
           .observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
     };
-    if (!m.found) {
-      if (m.allowed.empty())
-        return e->fail({errc::not_found, "not_found", "no such resource"});
-      auto r = to_response({errc::invalid_argument, "method_not_allowed", "here: " + m.allowed},
-                           request->target, e->request_id());
-      r.headers.emplace_back("Allow", m.allowed);
-      return e->send(std::move(r));
-    }
+    if (!m.found)
+      return no_handler(e, m.allowed);
     e->params = std::move(m.params);
     e->at = m.found;
-    if (auto ok = check_query(*m.found, *request); !ok)
+    if (auto ok = check_form(*m.found, *request); !ok)
       return e->fail(ok.error());
     if (!m.found->permission.empty()) {
-      auto who = authenticate(*request);
+      auto who = who_asks(*request);
       if (!who)
         return e->fail(who.error());
       e->who = std::move(*who);
       if (const auto& org = e->param("org");
           !org.empty() && org != "-" && org != e->who.organisation)
         return e->fail({errc::not_found, "not_found", "no such resource"});
-      if (m.found->permission != "any" && !e->who.may(m.found->permission))
+      if (m.found->permission != anyone_known && !e->who.may(m.found->permission))
         return e->fail(
             {errc::forbidden, "forbidden", "needs the permission " + m.found->permission});
     }
+    if (m.found->takes.empty())
+      if (auto ok = check_no_body(*e); !ok)
+        return e->fail(ok.error());
     if (request->method == "POST" && !m.found->permission.empty())
       if (const auto key = request->header("idempotency-key"); !key.empty())
         return once(e, std::string{key});
     m.found->run(e);
-  }
-
-  model::result<identity> authenticate(const http_request& request) const {
-    auto text = request.header("authorization");
-    if (text.size() < 8 || (text.substr(0, 7) != "Bearer " && text.substr(0, 7) != "bearer "))
-      return not_known;
-    text.remove_prefix(7);
-    const auto known = parts_->known->current();
-    const auto now = parts_->now();
-    if (const auto key = read_api_key(text)) {
-      const auto* org = known->organisation(key->organisation);
-      const auto* found = org ? org->state->find_key(key->id) : nullptr;
-      if (!found ||
-          !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key->secret)))
-        return not_known;
-      if (found->expires && *found->expires <= now)
-        return failure{errc::unauthenticated, "token_expired", "the API key has expired"};
-      if (!found->ip_allow.empty() && std::find(found->ip_allow.begin(), found->ip_allow.end(),
-                                                request.peer) == found->ip_allow.end())
-        return failure{errc::forbidden, "forbidden",
-                       "the API key may not be used from this address"};
-      return identity{key->organisation, "key:" + found->id, found->permissions};
-    }
-    const auto claims = parts_->tokens->read(text);
-    if (!claims || claims->use != "access")
-      return not_known;
-    if (claims->expires <= now)
-      return failure{errc::unauthenticated, "token_expired",
-                     "the access token has expired: refresh it"};
-    const auto* org = known->organisation(claims->organisation);
-    const auto* user = org ? org->state->find_user(claims->login) : nullptr;
-    if (!user || password_mark(user->password_hash) != claims->password)
-      return not_known;
-    auto who = identity{claims->organisation, "user:" + claims->login, {}};
-    for (const auto& role : user->roles) {
-      const auto& of_role = model::organisation::permissions_of(role);
-      who.permissions.insert(who.permissions.end(), of_role.begin(), of_role.end());
-    }
-    return who;
   }
 
   void close_streams() { streams_.close_all(); }
@@ -142,20 +99,56 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     return prefix + "-" + std::to_string(number.fetch_add(1) + 1);
   }
 
-  static model::status check_query(const route& r, const http_request& request) {
-    for (const auto& [name, value] : request.query) {
+  model::result<identity> who_asks(const http_request& request) const {
+    return authenticate(*parts_, request.header("authorization"), request.peer);
+  }
+
+  /// `allowed`: the methods that the path has; "" if there is no such path.
+  static void no_handler(const exchange_ptr& e, const std::string& allowed) {
+    if (allowed.empty())
+      return e->fail({errc::not_found, "not_found", "no such resource"});
+    if (e->request().method == "OPTIONS")
+      return e->reply_empty(204, {{"Allow", allowed}});
+    auto r = to_response({errc::invalid_argument, "method_not_allowed", "here: " + allowed},
+                         e->request().target, e->request_id());
+    r.headers.emplace_back("Allow", allowed);
+    e->send(std::move(r));
+  }
+
+  /// Query and Accept: whatever nobody reads is an error, so that typing errors surface.
+  static model::status check_form(const route& r, const http_request& request) {
+    for (const auto& [name, v] : request.query) {
       auto known = false;
       for (std::size_t at = 0; at < r.query.size() && !known;) {
         const auto end = std::min(r.query.find(' ', at), r.query.size());
         known = r.query.compare(at, end - at, name) == 0;
         at = end + 1;
       }
-      if (!known && name != "timeFormat")
+      if (name == "timeFormat") {
+        if (v != "ms" && v != "rfc3339")
+          return failure{errc::invalid_argument, "malformed", "timeFormat: expected ms or rfc3339"};
+      } else if (!known) {
         return failure{
             errc::invalid_argument, "unknown_field",
             "no parameter " + name + " here; there are: " + (r.query.empty() ? "none" : r.query)};
+      }
     }
+    if (const auto accept = request.header("accept");
+        !accept.empty() && accept.find("json") == std::string_view::npos &&
+        accept.find("*/*") == std::string_view::npos &&
+        accept.find("application/*") == std::string_view::npos)
+      return failure{errc::invalid_argument, "not_acceptable",
+                     "there is application/json, not " + std::string{accept}};
     return {};
+  }
+
+  static model::status check_no_body(const exchange& e) {
+    if (e.request().method == "GET" || e.request().method == "HEAD")
+      return {};
+    const auto body = e.body();
+    if (!body)
+      return body.error();
+    return fields{*body}.finish();
   }
 
   void once(const exchange_ptr& e, const std::string& key) {
@@ -188,25 +181,50 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   }
 
   void stream(const exchange_ptr& e) {
-    if (e->request().method != "GET" || !e->request().wants_web_socket)
-      return e->fail({errc::invalid_argument, "malformed",
-                      "the stream is a WebSocket: send an upgrade request"});
-    const auto who = authenticate(e->request());
+    const auto& request = e->request();
+    if (request.method != "GET")
+      return no_handler(e, "GET, OPTIONS");
+    if (!request.query.empty())
+      return e->fail({errc::invalid_argument, "unknown_field", "the stream has no parameters"});
+    if (!request.wants_web_socket) {
+      auto r = to_response({errc::invalid_argument, "upgrade_required",
+                            "the stream is a WebSocket: send an upgrade request"},
+                           request.target, e->request_id());
+      r.headers.emplace_back("Upgrade", "websocket");
+      return e->send(std::move(r));
+    }
+    const auto who = who_asks(request);
     if (!who)
       return e->fail(who.error());
-    const auto offered = e->request().header("sec-websocket-protocol");
-    if (!offered.empty() && offered.find(sub_protocol) == std::string_view::npos)
-      return e->fail(
-          {errc::invalid_argument, "malformed", "the stream's sub-protocol is orrery.v1.json"});
+    const auto offered = request.header("sec-websocket-protocol");
+    if (!offered.empty() && !offers(offered, sub_protocol))
+      return e->fail({errc::invalid_argument, "malformed",
+                      "the stream's sub-protocol is " + std::string{sub_protocol}});
     auto r = http_response{};
     r.sub_protocol = offered.empty() ? "" : sub_protocol;
     r.upgrade = [self = shared_from_this(), who = *who,
-                 request = e->request()](const std::shared_ptr<web_socket>& socket) {
+                 authorization = std::string{request.header("authorization")},
+                 peer = request.peer](const std::shared_ptr<web_socket>& socket) {
       self->streams_.add(socket);
-      serve_stream(socket, self->parts_, who,
-                   [self, request] { return self->authenticate(request).has_value(); });
+      serve_stream(socket, self->parts_, {who, authorization, peer});
     };
     e->send(std::move(r));
+  }
+
+  /// True if a list of sub-protocols (RFC 6455, 4.1) has that name.
+  static bool offers(std::string_view list, std::string_view name) {
+    while (!list.empty()) {
+      const auto comma = std::min(list.find(','), list.size());
+      auto item = list.substr(0, comma);
+      list.remove_prefix(std::min(comma + 1, list.size()));
+      while (!item.empty() && item.front() == ' ')
+        item.remove_prefix(1);
+      while (!item.empty() && item.back() == ' ')
+        item.remove_suffix(1);
+      if (item == name)
+        return true;
+    }
+    return false;
   }
 
   static constexpr auto sub_protocol = "orrery.v1.json";
@@ -268,6 +286,16 @@ service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
   if (settings.listeners.apis.enabled)
     impl_->secure =
         std::make_unique<http_server>(io, settings.listeners.apis, most, tls, limits, handle);
+  const auto sum = [i = impl_.get()](auto of) {
+    auto n = 0.0;
+    for (const auto* server : {i->plain.get(), i->secure.get()})
+      n += server ? static_cast<double>((server->*of)()) : 0;
+    return n;
+  };
+  metrics->gauge("orrery_api_connections", "Open connections, streams included",
+                 [sum] { return sum(&http_server::connections); });
+  metrics->gauge("orrery_api_refused_connections", "Connections closed because of the limit",
+                 [sum] { return sum(&http_server::refused); });
   if (settings.listeners.admin.enabled)
     impl_->admin = std::make_unique<http_server>(
         io, settings.listeners.admin, 100, nullptr, limits,

@@ -7,8 +7,15 @@
 
 namespace orrery::transport::api {
 
-/// Serves one accepted socket until it closes. `still_valid`: the caller's credential still counts.
+/// What the upgrade request proved, and with what, so that it can be looked at again.
+struct stream_credential {
+  identity who;
+  std::string authorization;  // the header's value
+  std::string peer;
+};
+
+/// Serves one accepted socket until it closes, or the credential counts no more.
 void serve_stream(std::shared_ptr<web_socket> socket, std::shared_ptr<const service_parts> parts,
-                  identity who, std::function<bool()> still_valid);
+                  stream_credential credential);
 
 }  // namespace orrery::transport::api

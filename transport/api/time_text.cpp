@@ -7,6 +7,18 @@
 namespace orrery::transport::api {
 namespace {
 
+using namespace std::chrono_literals;
+
+constexpr auto earliest =
+    model::timestamp{std::chrono::sys_days{std::chrono::year{1} / std::chrono::January / 1}};
+constexpr auto latest =
+    model::timestamp{std::chrono::sys_days{std::chrono::year{10000} / std::chrono::January / 1}} -
+    1ms;
+
+std::optional<model::timestamp> in_range(model::timestamp t) {
+  return t >= earliest && t <= latest ? std::optional{t} : std::nullopt;
+}
+
 /// Exactly `count` digits from `at` on; -1 if there are not.
 int digits(std::string_view text, std::size_t at, std::size_t count) {
   if (at + count > text.size())
@@ -22,7 +34,12 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
 
 }  // namespace
 
+std::optional<model::timestamp> time_of(std::int64_t epoch_ms) {
+  return in_range(model::from_ms(epoch_ms));
+}
+
 std::string to_text(model::timestamp t) {
+  t = std::clamp(t, earliest, latest);
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const auto date = std::chrono::year_month_day{day};
   const auto time = std::chrono::hh_mm_ss{t - day};
@@ -40,9 +57,7 @@ std::optional<model::timestamp> parse_time(std::string_view text) {
       text.find_first_not_of("0123456789", text.front() == '-' ? 1 : 0) == std::string_view::npos) {
     auto ms = std::int64_t{0};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
-    return error == std::errc{} && end == text.data() + text.size()
-               ? std::optional{model::from_ms(ms)}
-               : std::nullopt;
+    return error == std::errc{} && end == text.data() + text.size() ? time_of(ms) : std::nullopt;
   }
   const auto year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
   const auto hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
@@ -74,9 +89,9 @@ std::optional<model::timestamp> parse_time(std::string_view text) {
   } else if ((text[at] != 'Z' && text[at] != 'z') || at + 1 != text.size()) {
     return std::nullopt;
   }
-  return model::timestamp{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
-         std::chrono::minutes{minute - offset} + std::chrono::seconds{second} +
-         std::chrono::milliseconds{ms};
+  return in_range(model::timestamp{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
+                  std::chrono::minutes{minute - offset} + std::chrono::seconds{second} +
+                  std::chrono::milliseconds{ms});
 }
 
 }  // namespace orrery::transport::api

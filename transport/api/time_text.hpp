@@ -1,6 +1,7 @@
 // Times as the API writes and reads them: RFC 3339 in UTC with milliseconds; epoch ms are read too.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,9 +10,13 @@
 
 namespace orrery::transport::api {
 
-/// "2026-01-31T12:00:00.000Z".
+/// "2026-01-31T12:00:00.000Z". Years before 1 and after 9999 have no such text: the nearest that
+/// has one is given.
 std::string to_text(model::timestamp t);
-/// RFC 3339 with any offset and up to 9 fraction digits, or epoch ms as digits. Nothing otherwise.
+/// RFC 3339 with any offset, a fraction cut to ms, or epoch ms as digits. Nothing otherwise, and
+/// nothing beyond the years 1 to 9999.
 std::optional<model::timestamp> parse_time(std::string_view text);
+/// The time of epoch ms; nothing beyond the same years.
+std::optional<model::timestamp> time_of(std::int64_t epoch_ms);
 
 }  // namespace orrery::transport::api

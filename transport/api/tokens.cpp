@@ -4,48 +4,16 @@
 #include <vector>
 
 #include <argon2.h>
-#include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "model/json.hpp"
+#include "transport/api/base64url.hpp"
 
 namespace orrery::transport::api {
 namespace {
 
 constexpr std::string_view head = R"({"alg":"HS256","typ":"JWT"})";
-
-/// base64url without padding (RFC 4648, 5).
-std::string encode(std::string_view bytes) {
-  auto out = std::string(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const auto n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                 reinterpret_cast<const unsigned char*>(bytes.data()),
-                                 static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(n));
-  while (!out.empty() && out.back() == '=')
-    out.pop_back();
-  for (auto& c : out)
-    c = c == '+' ? '-' : c == '/' ? '_' : c;
-  return out;
-}
-
-std::optional<std::string> decode(std::string_view text) {
-  if (text.size() > 8192)
-    return std::nullopt;
-  auto padded = std::string{text};
-  for (auto& c : padded)
-    c = c == '-' ? '+' : c == '_' ? '/' : c;
-  const auto padding = (4 - padded.size() % 4) % 4;
-  padded.append(padding, '=');
-  auto out = std::string(padded.size() / 4 * 3, '\0');
-  const auto n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                 reinterpret_cast<const unsigned char*>(padded.data()),
-                                 static_cast<int>(padded.size()));
-  if (n < 0 || padding == 3)
-    return std::nullopt;
-  out.resize(static_cast<std::size_t>(n) - padding);
-  return out;
-}
 
 std::string mac(const std::string& key, std::string_view text) {
   auto out = std::array<unsigned char, 32>{};
@@ -61,23 +29,24 @@ std::string token_signer::sign(const token_claims& c) const {
   const auto body = model::value{model::object{{"org", c.organisation},
                                                {"sub", c.login},
                                                {"use", c.use},
-                                               {"pwd", c.password},
+                                               {"sid", c.session},
                                                {"jti", model::random_text(12)},
                                                {"exp", model::to_ms(c.expires) / 1000}}};
-  auto text = encode(head) + "." + encode(model::to_json(body));
-  text += "." + encode(mac(key_, text));
+  auto text = to_base64url(head) + "." + to_base64url(model::to_json(body));
+  text += "." + to_base64url(mac(key_, text));
   return text;
 }
 
 std::optional<token_claims> token_signer::read(std::string_view token) const {
   const auto last = token.rfind('.');
   const auto first = token.find('.');
-  if (last == std::string_view::npos || first == last || token.substr(0, first) != encode(head))
+  if (last == std::string_view::npos || first == last ||
+      token.substr(0, first) != to_base64url(head))
     return std::nullopt;
-  const auto given = decode(token.substr(last + 1));
+  const auto given = from_base64url(token.substr(last + 1));
   if (!given || !model::equal_in_constant_time(*given, mac(key_, token.substr(0, last))))
     return std::nullopt;
-  const auto body = decode(token.substr(first + 1, last - first - 1));
+  const auto body = from_base64url(token.substr(first + 1, last - first - 1));
   if (!body)
     return std::nullopt;
   const auto claims = model::parse_json(*body);
@@ -90,7 +59,7 @@ std::optional<token_claims> token_signer::read(std::string_view token) const {
   const auto* expires = claims->find("exp");
   if (!expires || !expires->is_int())
     return std::nullopt;
-  return token_claims{text("org"), text("sub"), text("use"), text("pwd"),
+  return token_claims{text("org"), text("sub"), text("use"), text("sid"),
                       model::from_ms(expires->as_int() * 1000)};
 }
 
@@ -128,10 +97,6 @@ std::string hash_password(std::string_view password) {
 bool verify_password(std::string_view password, const std::string& hash) {
   return !hash.empty() &&
          argon2id_verify(hash.c_str(), password.data(), password.size()) == ARGON2_OK;
-}
-
-std::string password_mark(const std::string& hash) {
-  return model::sha256_hex(hash).substr(0, 16);
 }
 
 }  // namespace orrery::transport::api

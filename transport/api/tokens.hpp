@@ -14,8 +14,8 @@ namespace orrery::transport::api {
 struct token_claims {
   std::string organisation;
   std::string login;
-  std::string use;       // "access" or "refresh"
-  std::string password;  // mark of the password it was given for: a new password ends old tokens
+  std::string use;      // "access" or "refresh"
+  std::string session;  // the log-in it belongs to: it ends with that
   model::timestamp expires;
 };
 
@@ -43,7 +43,5 @@ std::optional<api_key_text> read_api_key(std::string_view text);
 /// thread.
 std::string hash_password(std::string_view password);
 bool verify_password(std::string_view password, const std::string& hash);
-/// The mark for token_claims::password.
-std::string password_mark(const std::string& hash);
 
 }  // namespace orrery::transport::api

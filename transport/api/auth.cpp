@@ -1,0 +1,85 @@
+#include "transport/api/auth.hpp"
+
+#include <algorithm>
+
+#include "transport/api/address_range.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+using model::errc;
+using model::failure;
+
+const auto not_known =
+    failure{errc::unauthenticated, "unauthenticated", "log in, or send an API key as Bearer token"};
+
+/// The scheme's name counts in any case (RFC 9110, 11.1).
+bool cut_scheme(std::string_view& text) {
+  constexpr std::string_view scheme = "bearer ";
+  if (text.size() <= scheme.size())
+    return false;
+  for (std::size_t i = 0; i < scheme.size(); ++i)
+    if ((text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]) != scheme[i])
+      return false;
+  text.remove_prefix(scheme.size());
+  return true;
+}
+
+model::result<identity> by_key(const actors::catalogue_snapshot& known, const api_key_text& key,
+                               model::timestamp now, std::string_view peer) {
+  const auto* org = known.organisation(key.organisation);
+  const auto* found = org ? org->state->find_key(key.id) : nullptr;
+  if (!found ||
+      !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key.secret)))
+    return not_known;
+  if (found->expires && *found->expires <= now)
+    return failure{errc::unauthenticated, "token_expired", "the API key has expired"};
+  if (!found->ip_allow.empty() && !in_ranges(found->ip_allow, std::string{peer}))
+    return failure{errc::forbidden, "forbidden", "the API key may not be used from this address"};
+  return identity{.organisation = key.organisation,
+                  .actor = "key:" + found->id,
+                  .permissions = found->permissions,
+                  .expires = found->expires,
+                  .login = {},
+                  .session = {}};
+}
+
+model::result<identity> by_token(const actors::catalogue_snapshot& known,
+                                 const token_claims& claims, model::timestamp now) {
+  if (claims.expires <= now)
+    return failure{errc::unauthenticated, "token_expired",
+                   "the access token has expired: refresh it"};
+  const auto* org = known.organisation(claims.organisation);
+  const auto* user = org ? org->state->find_user(claims.login) : nullptr;
+  const auto* session = user ? org->state->find_session(claims.login, claims.session) : nullptr;
+  if (!session || session->until <= now)
+    return failure{errc::unauthenticated, "unauthenticated", "that log-in has ended: log in again"};
+  auto who = identity{.organisation = claims.organisation,
+                      .actor = "user:" + claims.login,
+                      .permissions = {},
+                      .expires = claims.expires,
+                      .login = claims.login,
+                      .session = claims.session};
+  for (const auto& role : user->roles) {
+    const auto& of_role = model::organisation::permissions_of(role);
+    who.permissions.insert(who.permissions.end(), of_role.begin(), of_role.end());
+  }
+  return who;
+}
+
+}  // namespace
+
+model::result<identity> authenticate(const service_parts& parts, std::string_view authorization,
+                                     std::string_view peer) {
+  if (!cut_scheme(authorization))
+    return not_known;
+  const auto known = parts.known->current();
+  if (const auto key = read_api_key(authorization))
+    return by_key(*known, *key, parts.now(), peer);
+  const auto claims = parts.tokens->read(authorization);
+  if (!claims || claims->use != "access")
+    return not_known;
+  return by_token(*known, *claims, parts.now());
+}
+
+}  // namespace orrery::transport::api

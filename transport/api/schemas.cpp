@@ -1,0 +1,372 @@
+#include "transport/api/schemas.hpp"
+
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace orrery::transport::api {
+namespace {
+
+using nlohmann::json;
+
+// ---- words
+// ---------------------------------------------------------------------------------------
+
+struct field {
+  std::string name;  // with a '?' at its end: may be missing
+  json schema;
+};
+
+json of_type(const char* type) {
+  return {{"type", type}};
+}
+const auto text = of_type("string");
+const auto integer = of_type("integer");
+const auto truth = of_type("boolean");
+const auto any_object = of_type("object");
+const auto anything = json::object();
+const auto time = json{{"type", {"string", "integer"}},
+                       {"description", "RFC 3339, or epoch ms with timeFormat=ms"}};
+
+json text_of(std::size_t least) {
+  return {{"type", "string"}, {"minLength", least}};
+}
+json number(int least, int most) {
+  return {{"type", "integer"}, {"minimum", least}, {"maximum", most}};
+}
+json word(std::vector<std::string> words) {
+  return {{"type", "string"}, {"enum", std::move(words)}};
+}
+json ref(const char* name) {
+  return {{"$ref", std::string{"#/components/schemas/"} + name}};
+}
+json list(json item, std::size_t most = 0) {
+  auto s = json{{"type", "array"}, {"items", std::move(item)}};
+  if (most > 0)
+    s["maxItems"] = most;
+  return s;
+}
+json map_of(json member) {
+  return {{"type", "object"}, {"additionalProperties", std::move(member)}};
+}
+json either(json a, json b) {
+  return {{"anyOf", {std::move(a), std::move(b)}}};
+}
+
+json object(const std::vector<field>& fields) {
+  auto properties = json::object(), required = json::array();
+  for (const auto& f : fields) {
+    auto name = f.name;
+    if (name.back() == '?')
+      name.pop_back();
+    else
+      required.push_back(name);
+    properties[name] = f.schema;
+  }
+  return {{"type", "object"},
+          {"properties", std::move(properties)},
+          {"required", std::move(required)},
+          {"additionalProperties", false}};
+}
+json page_of(const char* item) {
+  return object({{"items", list(ref(item))}, {"nextCursor?", text}});
+}
+
+std::vector<field> with(std::vector<field> fields, const std::vector<field>& more) {
+  fields.insert(fields.end(), more.begin(), more.end());
+  return fields;
+}
+
+// ---- what several schemas share
+// ------------------------------------------------------------------
+
+const auto node_type = word({"device", "gateway"});
+const auto access_mode = word({"direct", "viaGateway", "both"});
+const auto data_format = word({"json", "raw"});
+const auto auth_mode = word({"secret", "certificate", "both"});
+const auto sign_methods = list(word({"sha256", "sha1", "md5"}));
+const auto validation_mode =
+    either(word({"strict", "lenient", "mark", "off"}), of_type("null"));
+const auto model_revision =
+    either(word({"latest"}), {{"type", "integer"}, {"minimum", 1}});
+const auto status = word({"inactive", "online", "offline", "disabled"});
+
+const auto key_fields = std::vector<field>{
+    {"id", text},          {"app", text},        {"permissions", list(text)}, {"ipAllow", list(text)},
+    {"createdAt", time},   {"createdBy", text},  {"expires?", time}};
+const auto model_fields = std::vector<field>{{"id", text},
+                                             {"name", {{"type", {"string", "object"}}}},
+                                             {"revision", integer},
+                                             {"hasDraft", truth},
+                                             {"deprecated", truth},
+                                             {"createdAt", time},
+                                             {"updatedAt", time}};
+const auto product_fields = std::vector<field>{{"productKey", text},
+                                               {"name", text},
+                                               {"description", text},
+                                               {"modelId", text},
+                                               {"modelRevision", model_revision},
+                                               {"nodeType", node_type},
+                                               {"access", access_mode},
+                                               {"dataFormat", data_format},
+                                               {"auth", auth_mode},
+                                               {"dynamicActivation", truth},
+                                               {"signMethods", sign_methods},
+                                               {"validation", validation_mode},
+                                               {"tags", ref("Tags")},
+                                               {"createdAt", time},
+                                               {"updatedAt", time}};
+const auto device_fields = std::vector<field>{{"assetId", text},
+                                              {"productKey", text},
+                                              {"deviceKey", text},
+                                              {"name", text},
+                                              {"description", text},
+                                              {"timezone", text},
+                                              {"status", status},
+                                              {"enabled", truth},
+                                              {"adminReason?", text},
+                                              {"connection", ref("Connection")},
+                                              {"attributes", ref("Values")},
+                                              {"tags", ref("Tags")},
+                                              {"createdAt", time},
+                                              {"updatedAt", time},
+                                              {"activatedAt?", time},
+                                              {"lastOnlineAt?", time},
+                                              {"lastOfflineAt?", time},
+                                              {"lastDataAt?", time}};
+const auto latest_fields = std::vector<field>{
+    {"point", text}, {"value", anything}, {"time", time}, {"serverTime", time},
+    {"ageMs", integer}, {"quality?", integer}};
+const auto sample_fields =
+    std::vector<field>{{"time", time}, {"value", anything}, {"quality?", integer}};
+/// How a command is sent, beside what it is.
+const auto sending = std::vector<field>{{"timeout?", number(1, 60)},
+                                        {"pendingTtl?", number(0, 172'800)},
+                                        {"mode?", word({"wait", "async"})}};
+
+// ---- by group of the API
+// -------------------------------------------------------------------------
+
+json shared() {
+  return {{"Any", any_object},
+          {"Values", {{"type", "object"}, {"description", "Values by id"}}},
+          {"Tags", map_of(text)},
+          {"TagChanges", map_of({{"type", {"string", "null"}}})},
+          {"Finding", object({{"pointer", text}, {"code", text}, {"detail", text}})},
+          {"Problem", object({{"type", text},
+                              {"title", text},
+                              {"status", integer},
+                              {"code", text},
+                              {"detail", text},
+                              {"instance?", text},
+                              {"requestId?", text},
+                              {"errors?", list(ref("Finding"))}})},
+          {"Version", object({{"name", text}, {"version", text}})}};
+}
+
+json people() {
+  return {
+      {"Login", object({{"user", text}, {"password", text}, {"organisation?", text}})},
+      {"Refresh", object({{"grant?", word({"refresh"})}, {"refresh", text}})},
+      {"Tokens", object({{"access", text},
+                         {"refresh", text},
+                         {"tokenType", word({"Bearer"})},
+                         {"expiresIn", integer}})},
+      {"Identity",
+       object({{"organisation", text}, {"actor", text}, {"permissions", list(text)}})},
+      {"Organisation", object({{"id", text}, {"name", text}, {"createdAt", time}})},
+      {"User", object({{"login", text},
+                       {"name", text},
+                       {"roles", list(text)},
+                       {"locked", truth},
+                       {"createdAt", time}})},
+      {"Users", page_of("User")},
+      {"NewUser", object({{"login", text},
+                          {"name?", text},
+                          {"roles?", list(word({"admin", "operator", "viewer"}))},
+                          {"password", text_of(10)}})},
+      {"NewPassword", object({{"password", text_of(10)}})},
+      {"Key", object(key_fields)},
+      {"Keys", page_of("Key")},
+      {"CreatedKey", object(with(key_fields, {{"secret", text}, {"apiKey", text}}))},
+      {"NewKey", object({{"permissions?", list(text)},
+                         {"roles?", list(text)},
+                         {"expires?", time},
+                         {"ipAllow?", list(text)}})}};
+}
+
+json models() {
+  return {
+      {"ModelDocument", {{"type", "object"}, {"description", "A tm/1 thing model"}}},
+      {"DraftPatch",
+       {{"type", "object"}, {"description", "A merge patch (RFC 7396) on a tm/1 thing model"}}},
+      {"ModelSummary", object(model_fields)},
+      {"ModelList", page_of("ModelSummary")},
+      {"Model", object(with(model_fields, {{"document", ref("ModelDocument")}}))},
+      {"ModelChange", object({{"deprecated", truth}})},
+      {"Publish", object({{"note?", text}, {"force?", truth}})},
+      {"DraftCheck",
+       object({{"valid", truth},
+               {"class", word({"compatible", "risky", "breaking"})},
+               {"products", integer},
+               {"findings", list(object({{"pointer", text},
+                                         {"code", text},
+                                         {"detail", text},
+                                         {"class", text}}))}})},
+      {"Validate", object({{"points?", any_object}, {"attributes?", any_object}})},
+      {"Validation", object({{"valid", truth}, {"problems", list(ref("Finding"))}})},
+      {"Revision", object({{"revision", integer},
+                           {"note", text},
+                           {"publishedAt", time},
+                           {"publishedBy", text}})},
+      {"Revisions", page_of("Revision")}};
+}
+
+json products() {
+  return {{"Product", object(product_fields)},
+          {"ProductList", page_of("Product")},
+          {"CreatedProduct", object(with(product_fields, {{"productSecret", text}}))},
+          {"NewProduct", object({{"productKey?", text},
+                                 {"name", text},
+                                 {"description?", text},
+                                 {"modelId", text},
+                                 {"modelRevision?", model_revision},
+                                 {"nodeType?", node_type},
+                                 {"access?", access_mode},
+                                 {"dataFormat?", data_format},
+                                 {"auth?", auth_mode},
+                                 {"dynamicActivation?", truth},
+                                 {"signMethods?", sign_methods},
+                                 {"validation?", validation_mode},
+                                 {"tags?", ref("Tags")}})},
+          {"ProductChange", object({{"name?", text},
+                                    {"description?", text},
+                                    {"modelRevision?", model_revision},
+                                    {"access?", access_mode},
+                                    {"auth?", auth_mode},
+                                    {"dynamicActivation?", truth},
+                                    {"signMethods?", sign_methods},
+                                    {"validation?", validation_mode},
+                                    {"tags?", ref("TagChanges")}})},
+          {"ProductSecret", object({{"productKey", text}, {"productSecret", text}})}};
+}
+
+json devices() {
+  return {{"Connection", object({{"online", truth},
+                                 {"protocol?", word({"mqtt", "http", "coap"})},
+                                 {"address?", text},
+                                 {"secure?", truth},
+                                 {"since?", time},
+                                 {"reason?", text}})},
+          {"Device", object(device_fields)},
+          {"DeviceList", page_of("Device")},
+          {"CreatedDevice", object(with(device_fields, {{"deviceSecret", text}}))},
+          {"NewDevice", object({{"productKey", text},
+                                {"deviceKey?", text},
+                                {"deviceSecret?", text_of(8)},
+                                {"name?", text},
+                                {"description?", text},
+                                {"timezone?", text},
+                                {"attributes?", any_object},
+                                {"tags?", ref("Tags")}})},
+          {"NewDevices", object({{"items", list(ref("NewDevice"), 1000)}})},
+          {"BatchResult", object({{"results", list(object({{"index", integer},
+                                                           {"status", integer},
+                                                           {"id?", text},
+                                                           {"device?", ref("CreatedDevice")},
+                                                           {"error?", ref("Problem")}}))},
+                                  {"ok", integer},
+                                  {"failed", integer}})},
+          {"KeysQuestion", object({{"productKey", text}, {"keys", list(text, 1000)}})},
+          {"KeysAnswer", object({{"free", list(text)},
+                                 {"existing", list(text)},
+                                 {"invalid", list(text)}})},
+          {"Ids", object({{"ids", list(text, 1000)}})},
+          {"Status", object({{"assetId", text},
+                             {"productKey", text},
+                             {"deviceKey", text},
+                             {"status", status},
+                             {"connection", ref("Connection")},
+                             {"lastDataAt?", time}})},
+          {"StatusList", page_of("Status")},
+          {"DeviceChange", object({{"name?", text},
+                                   {"description?", text},
+                                   {"timezone?", text},
+                                   {"attributes?", any_object},
+                                   {"tags?", ref("TagChanges")}})},
+          {"Reason", object({{"reason?", text}})},
+          {"Overlap", object({{"overlap?", number(0, 2'592'000)}})},
+          {"DeviceSecret", object({{"assetId", text},
+                                   {"productKey", text},
+                                   {"deviceKey", text},
+                                   {"deviceSecret", text}})},
+          {"DeviceCounts", object({{"total", integer},
+                                   {"online", integer},
+                                   {"offline", integer},
+                                   {"inactive", integer},
+                                   {"disabled", integer}})}};
+}
+
+json data() {
+  return {{"Latest", object(latest_fields)},
+          {"LatestList", page_of("Latest")},
+          {"LatestQuestion", object({{"ids", list(text, 1000)}, {"points?", list(text, 1000)}})},
+          {"LatestOfDevice", object(with({{"assetId", text}}, latest_fields))},
+          {"LatestOfMany", page_of("LatestOfDevice")},
+          {"Sample", object(sample_fields)},
+          {"History", page_of("Sample")},
+          {"PointSample", object(with({{"point", text}}, sample_fields))},
+          {"HistoryOfPoints", page_of("PointSample")},
+          {"Samples",
+           object({{"mode?", word({"online", "backfill"})},
+                   {"items", list(object({{"time?", time}, {"points", any_object}}), 1000)}})},
+          {"Ingested", object({{"dropped", list(ref("Finding"))}})},
+          {"Event", object({{"id", text},
+                            {"assetId", text},
+                            {"eventId", text},
+                            {"level", word({"info", "warning", "error"})},
+                            {"output", any_object},
+                            {"time", time},
+                            {"receivedAt", time}})},
+          {"EventList", page_of("Event")},
+          {"NewEvent", object({{"eventId", text}, {"output?", any_object}, {"time?", time}})}};
+}
+
+json commands() {
+  return {
+      {"Invoke", object(with({{"input?", any_object}}, sending))},
+      {"SetPoint", object(with({{"value", anything}}, sending))},
+      {"SetPoints", object(with({{"points", any_object}}, sending))},
+      {"Command",
+       object({{"id", text},
+               {"assetId", text},
+               {"type", word({"service", "points"})},
+               {"element?", text},
+               {"state",
+                word({"queued", "cancelled", "expired", "sent", "succeeded", "failed", "timeout"})},
+               {"input", any_object},
+               {"actor", text},
+               {"timeout", integer},
+               {"pendingTtl", integer},
+               {"createdAt", time},
+               {"sentAt?", time},
+               {"finishedAt?", time},
+               {"code?", integer},
+               {"output?", anything},
+               {"message?", text},
+               {"lateReply?", anything}})},
+      {"CommandList", page_of("Command")},
+      {"Cancelled", object({{"cancelled", list(text)}})}};
+}
+
+}  // namespace
+
+std::string schemas() {
+  auto all = json::object();
+  for (const auto& part :
+       {shared(), people(), models(), products(), devices(), data(), commands()})
+    all.update(part);
+  return all.dump();
+}
+
+}  // namespace orrery::transport::api
