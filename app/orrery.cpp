@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   app.add_option("--server", s.server,
                  "http(s)://host:port; else ORRERY_SERVER, the profile, or http://127.0.0.1:8090");
   app.add_option("--api-key", s.api_key, "else ORRERY_API_KEY, or the login of the profile");
-  app.add_option("--profile", s.profile, "which login to use")->capture_default_str();
+  app.add_option("--profile", s.profile, "which login to use; \"default\" if not given");
   app.add_option("--output", s.output, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}))
       ->capture_default_str();
@@ -66,6 +66,8 @@ int main(int argc, char** argv) {
   cli::add_management(app, s);
   cli::add_data(app, s);
   cli::add_simulate(app, s);
+  cli::add_completion(app);
+  app.footer("Example: orrery --output json device list --product demo-inverter");
   auto ready = std::string{}, demo = std::string{};
   auto* show_hints =
       app.add_subcommand("demo-hints", "First steps with the demo content")->group("");

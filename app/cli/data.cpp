@@ -7,22 +7,8 @@
 namespace orrery::app::cli {
 namespace {
 
-template <class T>
-std::shared_ptr<T> make() {
-  return std::make_shared<T>();
-}
-CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
-                  const std::string& example) {
-  return to.add_subcommand(name, about)->footer("Example: orrery " + example);
-}
-CLI::App* group(CLI::App& to, const std::string& name, const std::string& about) {
-  auto* g = to.add_subcommand(name, about);
-  g->require_subcommand(1);
-  return g;
-}
-
 void add_points(CLI::App& to, session& s) {
-  auto* g = group(to, "points", "Values of measure points");
+  auto* g = group(to, "points", "Values of measure points", "points latest demo-inverter/inv-01");
   auto device = make<std::string>(), point = make<std::string>(), from = make<std::string>(),
        end = make<std::string>();
   auto most = make<std::size_t>();
@@ -43,35 +29,61 @@ void add_points(CLI::App& to, session& s) {
   history->add_option("--from", *from, "RFC 3339 or epoch ms; a day ago if not given");
   history->add_option("--to", *end, "now if not given");
   history->add_option("--limit", *most, "at most that many")->capture_default_str();
-  history->callback([&s, device, point, from, end, most] {
+  auto newest_first = make<bool>();
+  history->add_flag("--newest-first", *newest_first, "the other way round");
+  history->callback([&s, device, point, from, end, most, newest_first] {
     auto path = device_path(*device) + "/points/" + encoded(*point) +
                 "/history?limit=" + std::to_string(std::min<std::size_t>(*most, 10'000));
+    if (*newest_first)
+      path += "&order=desc";
     if (!from->empty())
       path += "&from=" + encoded(*from);
     if (!end->empty())
       path += "&to=" + encoded(*end);
     s.show(s.list(path, *most), {{"TIME", "/time"}, {"VALUE", "/value"}, {"QUALITY", "/quality"}});
   });
+  auto values = make<std::string>(), at = make<std::string>();
+  auto* post = command(*g, "post", "Add values in a device's name",
+                       R"(points post demo-inverter/inv-01 '{"power":4.2}')");
+  post->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
+  post->add_option("values", *values, "JSON: values by point, or @file")->required();
+  post->add_option("--time", *at, "RFC 3339; now if not given");
+  post->callback([&s, device, values, at] {
+    auto sample = json{{"points", read_json(*values)}};
+    if (!at->empty())
+      sample["time"] = *at;
+    const auto done = s.request("POST", device_path(*device) + "/points",
+                                {{"items", json::array({std::move(sample)})}});
+    s.show(done, {});
+  });
 }
 
 void add_events(CLI::App& to, session& s) {
-  auto* g = group(to, "events", "Events that devices raised");
+  auto* g = group(to, "events", "Events that devices raised", "events list demo-inverter/inv-01");
   auto device = make<std::string>();
   auto most = make<std::size_t>();
   *most = 100;
   auto* list = command(*g, "list", "Newest first", "events list demo-inverter/inv-01");
   list->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
-  list->add_option("--limit", *most)->capture_default_str();
-  list->callback([&s, device, most] {
-    s.show(s.list(device_path(*device) +
-                      "/events?limit=" + std::to_string(std::min<std::size_t>(*most, 500)),
-                  *most),
+  auto from = make<std::string>(), end = make<std::string>(), event = make<std::string>();
+  list->add_option("--event", *event, "of that id alone");
+  list->add_option("--from", *from, "RFC 3339 or epoch ms; from the first on if not given");
+  list->add_option("--to", *end, "now if not given");
+  list->add_option("--limit", *most, "at most that many")->capture_default_str();
+  list->callback([&s, device, most, from, end, event] {
+    auto path =
+        device_path(*device) + "/events?limit=" + std::to_string(std::min<std::size_t>(*most, 500));
+    for (const auto& [name, v] : {std::pair{"eventId", *event}, {"from", *from}, {"to", *end}})
+      if (!v.empty())
+        path += std::string{"&"} + name + "=" + encoded(v);
+    s.show(s.list(path, *most),
            {{"TIME", "/time"}, {"EVENT", "/eventId"}, {"LEVEL", "/level"}, {"OUTPUT", "/output"}});
   });
 }
 
 void add_commands(CLI::App& to, session& s) {
-  auto* g = group(to, "command", "Service calls and point writes");
+  auto* g =
+      group(to, "command", "Service calls and point writes", "command list demo-inverter/inv-01");
   auto device = make<std::string>(), element = make<std::string>(), input = make<std::string>();
   auto timeout = make<int>(), ttl = make<int>();
   auto wait = make<bool>();
@@ -95,8 +107,8 @@ void add_commands(CLI::App& to, session& s) {
   };
   auto* invoke = command(*g, "invoke", "Call a service",
                          R"(command invoke demo-inverter/inv-01 reboot '{"delay":5}')");
-  invoke->add_option("device", *device)->required();
-  invoke->add_option("service", *element)->required();
+  invoke->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
+  invoke->add_option("service", *element, "id of the service")->required();
   invoke->add_option("input", *input, "JSON or @file");
   options(invoke);
   invoke->callback([&s, device, element, input, fill] {
@@ -106,7 +118,7 @@ void add_commands(CLI::App& to, session& s) {
            {});
   });
   auto* set = command(*g, "set", "Write a point", "command set demo-inverter/inv-01 setpoint 42");
-  set->add_option("device", *device)->required();
+  set->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   set->add_option("point", *element)->required();
   set->add_option("value", *input, "JSON")->required();
   options(set);
@@ -117,7 +129,7 @@ void add_commands(CLI::App& to, session& s) {
   });
   auto* list = command(*g, "list", "Commands of a device, newest first",
                        "command list demo-inverter/inv-01");
-  list->add_option("device", *device)->required();
+  list->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   list->callback(
       [&s, device, columns] { s.show(s.list(device_path(*device) + "/commands", 1000), columns); });
   auto* get = command(*g, "get", "Show a command", "command get ID");
@@ -131,8 +143,14 @@ void add_commands(CLI::App& to, session& s) {
 }
 
 void show_item(const session& s, const json& item) {
-  if (s.output != "table") {
+  if (s.output == "json") {
     std::cout << item.dump() << std::endl;
+    return;
+  }
+  if (s.output == "yaml") {
+    std::cout << "---\n";
+    s.show(item, {});
+    std::cout << std::flush;
     return;
   }
   auto rest = item;
@@ -157,12 +175,15 @@ void add_watch(CLI::App& to, session& s) {
   watch->add_option("--kind", *kinds,
                     "points, events, presence, lifecycle, commands; points if not given");
   watch->add_option("--product", *products);
-  watch->add_option("--device", *assets, "assetId");
+  watch->add_option("--device", *assets, "PRODUCT/DEVICE or assetId");
   watch->add_option("--point", *points);
   watch->add_option("--count", *most, "end after that many items");
   watch->callback([&s, kinds, products, points, assets, most] {
     if (kinds->empty())
       kinds->push_back("points");
+    for (auto& device : *assets)
+      if (device.find('/') != std::string::npos)
+        device = s.request("GET", device_path(device)).at("assetId");
     auto filter = json::object();
     for (const auto& [name, values] :
          {std::pair{"products", products}, {"assets", assets}, {"points", points}})
@@ -178,7 +199,7 @@ void add_watch(CLI::App& to, session& s) {
       const auto message = json::parse(text);
       const auto op = message.value("op", "");
       if (op == "error")
-        throw refused{message.value("detail", "refused")};
+        throw refused{message.value("detail", "refused") + " (" + message.value("code", "") + ")"};
       if (op == "gap")
         std::cerr << "lost " << message.value("count", 0) << " items: this reader is too slow\n";
       for (const auto& item : message.value("items", json::array())) {

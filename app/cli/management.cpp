@@ -8,10 +8,12 @@
 namespace orrery::app::cli {
 namespace {
 
-/// Options of one command line, alive as long as the program.
-template <class T>
-std::shared_ptr<T> make() {
-  return std::make_shared<T>();
+/// Epoch ms as a number, all else as text: the server reads both.
+json time_value(const std::string& text) {
+  if (!text.empty() && text.size() < 18 &&
+      text.find_first_not_of("0123456789") == std::string::npos)
+    return std::stoll(text);
+  return text;
 }
 
 std::string ask_password() {
@@ -31,16 +33,6 @@ std::string ask_password() {
     tcsetattr(STDIN_FILENO, TCSANOW, &before);
   std::cerr << '\n';
   return password;
-}
-
-CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
-                  const std::string& example) {
-  return to.add_subcommand(name, about)->footer("Example: orrery " + example);
-}
-CLI::App* group(CLI::App& to, const std::string& name, const std::string& about) {
-  auto* g = to.add_subcommand(name, about);
-  g->require_subcommand(1);
-  return g;
 }
 
 void add_people(CLI::App& to, session& s) {
@@ -64,12 +56,17 @@ void add_people(CLI::App& to, session& s) {
     s.say("logged in as " + *user + " at " + s.server);
   });
 
-  auto* org = group(to, "org", "The organisation");
+  command(to, "logout", "End the log-in of the profile", "logout")->callback([&s] {
+    s.logout();
+    s.say("logged out");
+  });
+
+  auto* org = group(to, "org", "The organisation", "org get");
   command(*org, "get", "Show it", "org get")->callback([&s] {
     s.show(s.request("GET", "/orgs/-"), {});
   });
 
-  auto* users = group(to, "user", "People");
+  auto* users = group(to, "user", "People", "user list");
   const auto columns = std::vector<column>{
       {"LOGIN", "/login"}, {"NAME", "/name"}, {"ROLES", "/roles"}, {"LOCKED", "/locked"}};
   command(*users, "list", "List people", "user list")->callback([&s, columns] {
@@ -94,9 +91,19 @@ void add_people(CLI::App& to, session& s) {
     s.request("DELETE", "~/users/" + encoded(*gone));
     s.say("deleted");
   });
+  auto* reset =
+      command(*users, "reset-password", "Set a password; it is asked for, and a lock ends",
+              "user reset-password eve");
+  reset->add_option("login", *gone)->required();
+  reset->callback([&s, gone] {
+    s.request("POST", "~/users/" + encoded(*gone) + ":resetPassword",
+              {{"password", ask_password()}});
+    s.say("set; who was logged in with the old one is logged out");
+  });
 
-  auto* keys = group(to, "key", "API keys of applications");
-  auto app = make<std::string>(), id = make<std::string>();
+  auto* keys = group(to, "key", "API keys of applications", "key list billing");
+  auto app = make<std::string>(), id = make<std::string>(), expires = make<std::string>();
+  auto addresses = make<std::vector<std::string>>();
   auto permissions = make<std::vector<std::string>>(), key_roles = make<std::vector<std::string>>();
   auto* list = command(*keys, "list", "List keys", "key list billing");
   list->add_option("app", *app)->required();
@@ -107,12 +114,19 @@ void add_people(CLI::App& to, session& s) {
                                                                  {"EXPIRES", "/expires"}});
   });
   auto* create = command(*keys, "create", "Make a key; it is shown once",
-                         "key create billing --permission data:read");
+                         "key create billing --permission data:read --ip 10.0.0.0/8");
   create->add_option("app", *app)->required();
   create->add_option("--permission", *permissions, "such as data:read, device:*");
   create->add_option("--role", *key_roles, "admin, operator or viewer");
-  create->callback([&s, app, permissions, key_roles] {
+  create->add_option("--expires", *expires, "RFC 3339 or epoch ms; never if not given");
+  create->add_option("--ip", *addresses,
+                     "address or network it may be used from; any if not given");
+  create->callback([&s, app, permissions, key_roles, expires, addresses] {
     auto body = json::object();
+    if (!expires->empty())
+      body["expires"] = time_value(*expires);
+    if (!addresses->empty())
+      body["ipAllow"] = *addresses;
     if (!permissions->empty())
       body["permissions"] = *permissions;
     if (!key_roles->empty())
@@ -129,7 +143,7 @@ void add_people(CLI::App& to, session& s) {
 }
 
 void add_models(CLI::App& to, session& s) {
-  auto* g = group(to, "model", "Thing models");
+  auto* g = group(to, "model", "Thing models", "model list");
   auto id = make<std::string>(), file = make<std::string>(), note = make<std::string>();
   auto force = make<bool>();
   const auto path = [id](const std::string& rest) { return "~/models/" + encoded(*id) + rest; };
@@ -151,7 +165,7 @@ void add_models(CLI::App& to, session& s) {
   draft->add_option("model", *id)->required();
   draft->add_option("document", *file, "JSON, or @file")->required();
   draft->callback([&s, path, file] {
-    const auto etag = s.request("GET", path("")).value("etag", "*");
+    const auto etag = s.etag_of(path(""));
     s.show(s.request("PUT", path("/draft"), read_json(*file), {{"If-Match", etag}}), {});
   });
   auto* check = command(*g, "check", "What is wrong with the draft, and what it changes",
@@ -172,13 +186,13 @@ void add_models(CLI::App& to, session& s) {
       command(*g, "delete", "Delete a model that no product uses", "model delete Inverter");
   remove->add_option("model", *id)->required();
   remove->callback([&s, path] {
-    s.request("DELETE", path(""));
+    s.request("DELETE", path(""), nullptr, {{"If-Match", s.etag_of(path(""))}});
     s.say("deleted");
   });
 }
 
 void add_products(CLI::App& to, session& s) {
-  auto* g = group(to, "product", "Products");
+  auto* g = group(to, "product", "Products", "product get demo-inverter");
   auto key = make<std::string>(), name = make<std::string>(), model = make<std::string>(),
        more = make<std::string>();
   const auto path = [key](const std::string& rest) { return "~/products/" + encoded(*key) + rest; };
@@ -211,7 +225,7 @@ void add_products(CLI::App& to, session& s) {
   update->add_option("product", *key)->required();
   update->add_option("changes", *more, "JSON or @file")->required();
   update->callback([&s, path, more] {
-    const auto etag = s.request("GET", path("")).value("etag", "*");
+    const auto etag = s.etag_of(path(""));
     s.show(s.request("PATCH", path(""), read_json(*more), {{"If-Match", etag}}), {});
   });
   auto* reset = command(*g, "reset-secret", "A new product secret, shown once",
@@ -223,13 +237,14 @@ void add_products(CLI::App& to, session& s) {
       command(*g, "delete", "Delete a product without devices", "product delete demo-inverter");
   remove->add_option("product", *key)->required();
   remove->callback([&s, path] {
-    s.request("DELETE", path(""));
+    s.request("DELETE", path(""), nullptr, {{"If-Match", s.etag_of(path(""))}});
     s.say("deleted");
   });
 }
 
 void add_devices(CLI::App& to, session& s) {
-  auto* g = group(to, "device", "Devices, given as PRODUCT/DEVICE or assetId");
+  auto* g = group(to, "device", "Devices, given as PRODUCT/DEVICE or assetId",
+                  "device get demo-inverter/inv-01");
   auto device = make<std::string>(), product = make<std::string>(), status = make<std::string>(),
        text = make<std::string>(), more = make<std::string>(), reason = make<std::string>();
   auto most = make<std::size_t>();
@@ -275,16 +290,16 @@ void add_devices(CLI::App& to, session& s) {
   simple("delete", "Delete it", "DELETE", "");
   auto* create = command(*g, "create", "Register a device; its secret is shown once",
                          "device create demo-inverter/inv-99 --name 'Roof 9'");
-  create->add_option("device", *device, "PRODUCT/DEVICE")->required();
-  create->add_option("--name", *text);
+  create->add_option("device", *device, "PRODUCT/DEVICE, or PRODUCT for a key made by the server")
+      ->required();
+  create->add_option("--name", *text, "for people");
   create->add_option("--set", *more, "other fields as JSON or @file");
   create->callback([&s, device, text, more] {
     const auto slash = device->find('/');
-    if (slash == std::string::npos)
-      throw refused{"give the device as PRODUCT/DEVICE"};
     auto body = more->empty() ? json::object() : read_json(*more);
     body["productKey"] = device->substr(0, slash);
-    body["deviceKey"] = device->substr(slash + 1);
+    if (slash != std::string::npos)
+      body["deviceKey"] = device->substr(slash + 1);
     if (!text->empty())
       body["name"] = *text;
     s.show(s.request("POST", "~/devices", body), {});

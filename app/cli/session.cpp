@@ -1,5 +1,6 @@
 #include "app/cli/session.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -46,22 +47,27 @@ std::string text_of(const json& v) {
   return v.is_string() ? v.get<std::string>() : v.dump();
 }
 
-YAML::Node to_yaml(const json& v) {
-  auto node = YAML::Node{};
+/// YAML in which every text reads back as a text, and every number as a number.
+void write_yaml(YAML::Emitter& out, const json& v) {
   if (v.is_object()) {
-    node = YAML::Node{YAML::NodeType::Map};
-    for (const auto& [name, member] : v.items())
-      node[name] = to_yaml(member);
+    out << YAML::BeginMap;
+    for (const auto& [name, member] : v.items()) {
+      out << YAML::Key << name << YAML::Value;
+      write_yaml(out, member);
+    }
+    out << YAML::EndMap;
   } else if (v.is_array()) {
-    node = YAML::Node{YAML::NodeType::Sequence};
+    out << YAML::BeginSeq;
     for (const auto& item : v)
-      node.push_back(to_yaml(item));
+      write_yaml(out, item);
+    out << YAML::EndSeq;
   } else if (v.is_string()) {
-    node = v.get<std::string>();
-  } else if (!v.is_null()) {
-    node = v.dump();
+    out << YAML::DoubleQuoted << v.get<std::string>();
+  } else if (v.is_null()) {
+    out << YAML::Null;
+  } else {
+    out << v.dump();
   }
-  return node;
 }
 
 /// Characters of UTF-8 text, for the width of columns.
@@ -71,6 +77,17 @@ std::size_t width_of(const std::string& text) {
 }
 
 }  // namespace
+
+CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
+                  const std::string& example) {
+  return to.add_subcommand(name, about)->footer("Example: orrery " + example);
+}
+CLI::App* group(CLI::App& to, const std::string& name, const std::string& about,
+                const std::string& example) {
+  auto* g = command(to, name, about, example);
+  g->require_subcommand(1);
+  return g;
+}
 
 std::string encoded(const std::string& text) {
   constexpr auto digits = "0123456789ABCDEF";
@@ -116,8 +133,13 @@ net::http_client& session::client() {
 void session::load_profile() {
   if (std::exchange(loaded_, true))
     return;
-  if (api_key.empty())
+  // Whoever names a profile means its log-in, whatever the environment says.
+  if (api_key.empty() && profile.empty())
     api_key = environment("ORRERY_API_KEY");
+  if (profile.empty())
+    profile = "default";
+  if (profile.find('/') != std::string::npos)
+    throw refused{"a profile is a name, not a path: " + profile};
   if (api_key.empty())
     if (auto in = std::ifstream{profile_path(profile)})
       kept_ = json::parse(in, nullptr, false);
@@ -131,19 +153,30 @@ void session::load_profile() {
     ca_file = kept_.value("ca", "");
 }
 
-void session::save_profile(const json& tokens) const {
+/// Tokens are for their owner alone, from the first byte on.
+void session::save_profile() const {
   const auto path = profile_path(profile);
-  fs::create_directories(path.parent_path());
+  const auto temporary = path.string() + ".new";
+  auto failed = std::error_code{};
+  fs::create_directories(path.parent_path(), failed);
+  fs::remove(temporary, failed);
   const auto old = umask(077);
   {
-    auto out = std::ofstream{path};
-    out << json{{"server", server},
-                {"ca", ca_file},
-                {"access", tokens.at("access")},
-                {"refresh", tokens.at("refresh")}}
-               .dump(2);
+    auto out = std::ofstream{temporary};
+    out << kept_.dump(2) << '\n';
+    umask(old);
+    if (!out.flush())
+      throw refused{path.string() + " cannot be written: the log-in is not kept"};
   }
-  umask(old);
+  fs::rename(temporary, path);
+}
+
+void session::keep_tokens(const json& tokens) {
+  kept_ = {{"server", server},
+           {"ca", ca_file},
+           {"access", tokens.at("access")},
+           {"refresh", tokens.at("refresh")}};
+  save_profile();
 }
 
 std::string session::credential() {
@@ -161,8 +194,7 @@ bool session::refresh() {
                        json{{"refresh", kept_.at("refresh")}}.dump());
   if (reply.status != 200)
     return false;
-  kept_ = json::parse(reply.body);
-  save_profile(kept_);
+  keep_tokens(json::parse(reply.body));
   return true;
 }
 
@@ -209,10 +241,28 @@ json session::list(const std::string& path, std::size_t most) {
   return all;
 }
 
+std::string session::etag_of(const std::string& path) {
+  return request("GET", path).value("etag", "*");
+}
+
+std::string session::host() {
+  return client().host();
+}
+
 void session::watch(const std::vector<std::string>& first,
                     const std::function<bool(std::string_view)>& on_text) {
-  client().watch("/api/v1/stream", {{"Authorization", "Bearer " + credential()}}, "orrery.v1.json",
-                 first, on_text);
+  request("GET", "/auth/me");  // a token that is over is refreshed here
+  for (auto again = true; again;) {
+    again = false;
+    client().watch("/api/v1/stream", {{"Authorization", "Bearer " + credential()}},
+                   "orrery.v1.json", first, [&](std::string_view text) {
+                     if (text.starts_with(R"({"op":"reauth")") && refresh()) {
+                       again = true;  // on a new socket, with the new token
+                       return false;
+                     }
+                     return on_text(text);
+                   });
+  }
 }
 
 void session::say(const std::string& text) const {
@@ -226,12 +276,18 @@ void session::show(const json& value, const std::vector<column>& columns) const 
     return;
   }
   if (output == "yaml") {
-    std::cout << to_yaml(value) << '\n';
+    auto out = YAML::Emitter{};
+    write_yaml(out, value);
+    std::cout << out.c_str() << '\n';
     return;
   }
   if (!value.is_array()) {
+    auto width = std::size_t{16};
     for (const auto& [name, member] : value.items())
-      std::cout << std::left << std::setw(18) << name << text_of(member) << '\n';
+      width = std::max(width, name.size());
+    for (const auto& [name, member] : value.items())
+      std::cout << std::left << std::setw(static_cast<int>(width) + 2) << name << text_of(member)
+                << '\n';
     return;
   }
   auto rows = std::vector<std::vector<std::string>>{{}};
@@ -263,8 +319,14 @@ void session::login(const std::string& user, const std::string& password) {
                        json{{"user", user}, {"password", password}}.dump());
   if (reply.status != 200)
     throw refused{explain(reply.status, reply.body)};
-  kept_ = json::parse(reply.body);
-  save_profile(kept_);
+  keep_tokens(json::parse(reply.body));
+}
+
+void session::logout() {
+  request("POST", "/auth/logout", json::object());
+  kept_.erase("access");
+  kept_.erase("refresh");
+  save_profile();
 }
 
 }  // namespace orrery::app::cli

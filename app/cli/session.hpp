@@ -1,6 +1,7 @@
 // What every command of `orrery` has: a server, a credential, a way to show results.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -29,7 +30,7 @@ struct column {
 class session {
  public:
   // Bound to the global options.
-  std::string server, api_key, profile = "default", output = "table", ca_file;
+  std::string server, api_key, profile, output = "table", ca_file;
 
   /// Sends a request of the API ("~" is the organisation) and gives the reply's body.
   /// Throws refused, net::not_reached.
@@ -37,8 +38,14 @@ class session {
                net::http_client::headers more = {});
   /// All items of a list, page by page, at most `most`.
   json list(const std::string& path, std::size_t most);
+  /// The ETag of what is at `path`, for If-Match.
+  std::string etag_of(const std::string& path);
+  /// Sends `first` on a stream and hands on every text until `on_text` gives false or the server
+  /// closes. Logs in again by itself when the token is about to end.
   void watch(const std::vector<std::string>& first,
              const std::function<bool(std::string_view)>& on_text);
+  /// The host of the server, for what speaks to another port of it.
+  std::string host();
 
   /// Shows a list or one object in the wanted form.
   void show(const json& value, const std::vector<column>& columns) const;
@@ -46,11 +53,14 @@ class session {
 
   /// Logs in and keeps the tokens in the profile.
   void login(const std::string& user, const std::string& password);
+  /// Ends the log-in of the profile and forgets its tokens.
+  void logout();
 
  private:
   net::http_client& client();
   void load_profile();
-  void save_profile(const json& tokens) const;
+  void save_profile() const;
+  void keep_tokens(const json& tokens);
   bool refresh();
   std::string credential();
 
@@ -58,6 +68,18 @@ class session {
   json kept_;
   bool loaded_ = false;
 };
+
+/// Options of one command line live as long as their commands.
+template <class T>
+std::shared_ptr<T> make(T value = {}) {
+  return std::make_shared<T>(std::move(value));
+}
+/// A command with the example of its help.
+CLI::App* command(CLI::App& to, const std::string& name, const std::string& about,
+                  const std::string& example);
+/// A command that is nothing without one of its own.
+CLI::App* group(CLI::App& to, const std::string& name, const std::string& about,
+                const std::string& example);
 
 /// The path of a device given as assetId or PRODUCT/DEVICE.
 std::string device_path(const std::string& device);
@@ -70,5 +92,7 @@ json read_json(const std::string& text);
 void add_management(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
+/// Last: it describes all that is there.
+void add_completion(CLI::App& to);
 
 }  // namespace orrery::app::cli
