@@ -123,6 +123,7 @@ class Node:
 class Api:
     """Requests to one organisation; each reply is checked against the document of the node."""
     documents = {}
+    seen = set()  # (operation id, status) of all requests of this process
 
     def __init__(self, node, token, org="-"):
         self.base = f"http://127.0.0.1:{node.ports['api']}/api/v1"
@@ -142,11 +143,15 @@ class Api:
             assert reply.status_code < 300, f"{method} {path}: {reply.status_code} {reply.text}"
         else:
             assert reply.status_code == expect, f"{method} {path}: {reply.status_code}, not {expect}: {reply.text}"
-        self.check(method, path, reply)
+        self.check(method, path, reply, options.get("json"))
         return reply
 
-    def check(self, method, path, reply):
+    def check(self, method, path, reply, asked=None):
         operation = self.operation_of(method, path.split("?")[0])
+        if operation:
+            Api.seen.add((operation["operationId"], reply.status_code))
+            if asked is not None and reply.status_code < 300 and "requestBody" in operation:
+                self.validate(operation["requestBody"]["content"]["application/json"]["schema"], asked)
         if operation is None:
             assert reply.status_code in (404, 405), f"{method} {path} is not in the document and gave {reply.status_code}"
             schema = {"$ref": "#/components/schemas/Problem"}
@@ -163,8 +168,10 @@ class Api:
             assert kind in content, f"{method} {path}: {kind} is not described"
             schema = content[kind]["schema"]
         if method != "HEAD":
-            resolved = dict(schema, components=self.document["components"])
-            jsonschema.Draft202012Validator(resolved).validate(reply.json())
+            self.validate(schema, reply.json())
+
+    def validate(self, schema, value):
+        jsonschema.Draft202012Validator(dict(schema, components=self.document["components"])).validate(value)
 
     def operation_of(self, method, path):
         segments = path.strip("/").split("/")

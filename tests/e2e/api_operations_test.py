@@ -1,0 +1,226 @@
+"""Every documented operation is called once with success, and the document is what OpenAPI 3.1 asks for."""
+import re
+import unittest
+
+import jsonschema
+
+from api_kit import model_document, serve
+from orrery import Api, NodeTest
+
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+class Operations(NodeTest):
+    def test_each_is_called(self):
+        self.people()
+        self.models_and_products()
+        self.devices()
+        self.data()
+        self.commands()
+        self.assertEqual(self.api.get("/system/version")["name"], "orrery")
+        self.api.get("/openapi.json")
+        documented = {o["operationId"] for o in self.operations()}
+        called = {name for name, status in Api.seen if status < 300}
+        self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
+
+    def operations(self):
+        return [o for path in self.api.document["paths"].values() for o in path.values()]
+
+    def both(self, device):
+        """The two addresses of a device."""
+        return [f"~/devices/{device['assetId']}", f"~/products/{device['productKey']}/devices/{device['deviceKey']}"]
+
+    def people(self):
+        password = (self.node.data / "admin-password").read_text().strip()
+        tokens = self.api.post("/auth/login", {"user": "admin", "password": password})
+        tokens = self.api.post("/auth/token", {"refresh": tokens["refresh"]})
+        admin = self.node.api(tokens["access"])
+        self.assertEqual(admin.get("/auth/me")["actor"], "user:admin")
+        self.assertEqual(admin.get("/orgs/-")["id"], "default")
+        admin.post("~/users", {"login": "tour", "password": "long enough"})
+        self.assertIn("tour", [u["login"] for u in admin.get("~/users")["items"]])
+        self.assertEqual(admin.get("~/users/tour")["roles"], ["viewer"])
+        admin.post("~/users/tour:resetPassword", {"password": "another one"})
+        admin.request("DELETE", "~/users/tour")
+        key = admin.post("~/apps/tour/keys", {"permissions": ["data:read"]})
+        self.assertEqual([k["id"] for k in admin.get("~/apps/tour/keys")["items"]], [key["id"]])
+        admin.request("DELETE", f"~/apps/tour/keys/{key['id']}")
+        admin.post("/auth/logout")
+
+    def models_and_products(self):
+        api = self.api
+        etag = api.request("POST", "~/models", json=model_document("Tour")).headers["ETag"]
+        self.assertIn("Tour", [m["id"] for m in api.get("~/models")["items"]])
+        self.assertTrue(api.get("~/models/Tour")["hasDraft"])
+        api.get("~/models/Tour/draft")
+        etag = api.request("PUT", "~/models/Tour/draft", json=model_document("Tour"), headers={"If-Match": etag}).headers["ETag"]
+        etag = api.request("PATCH", "~/models/Tour/draft", json={"name": "A tour"}, headers={"If-Match": etag}).headers["ETag"]
+        self.assertTrue(api.post("~/models/Tour/draft:check")["valid"])
+        api.post("~/models/Tour:publish", {"note": "first"})
+        self.assertEqual(api.get("~/models/Tour/revisions")["items"][0]["note"], "first")
+        self.assertTrue(api.post("~/models/Tour:validate", {"points": {"volts": 230}})["valid"])
+        api.request("PATCH", "~/models/Tour/draft", json={"name": "Again"}, headers={"If-Match": "*"})
+        api.request("DELETE", "~/models/Tour/draft", headers={"If-Match": "*"})
+        api.request("PATCH", "~/models/Tour", json={"deprecated": True}, headers={"If-Match": "*"})
+        product = api.post("~/products", {"name": "Tour", "modelId": "Tour"})["productKey"]
+        self.assertIn(product, [p["productKey"] for p in api.get("~/products")["items"]])
+        api.get(f"~/products/{product}")
+        api.request("PATCH", f"~/products/{product}", json={"description": "x"}, headers={"If-Match": "*"})
+        api.post(f"~/products/{product}:resetSecret")
+        api.request("PATCH", f"~/products/{product}/tags", json={"a": "b"}, headers={"If-Match": "*"})
+        self.assertEqual(api.get(f"~/products/{product}/tags"), {"a": "b"})
+        api.request("DELETE", f"~/products/{product}", headers={"If-Match": "*"})
+        api.request("DELETE", "~/models/Tour", headers={"If-Match": "*"})
+
+    def devices(self):
+        api, product = self.api, self.node.demo["productKey"]
+        api.post("~/devices:batch", {"items": [{"productKey": product, "deviceKey": "tour-1"}]})
+        api.post("~/devices:check", {"productKey": product, "keys": ["tour-1", "tour-2"]})
+        api.get("~/devices")
+        api.get("~/stats/devices")
+        made = [api.post("~/devices", {"productKey": product}) for _ in range(2)]
+        self.assertEqual(len(api.post("~/devices/status", {"ids": [d["assetId"] for d in made]})["items"]), 2)
+        for device, at in zip(made, range(2)):
+            path = self.both(device)[at]
+            api.get(path)
+            api.request("PATCH", path, json={"name": "Tour"})
+            api.get(path + "/status")
+            api.post(path + ":disable", {"reason": "tour"})
+            api.post(path + ":enable")
+            api.post(path + ":resetSecret")
+            api.request("PATCH", path + "/attributes", json={"serial": "A7"})
+            api.get(path + "/attributes")
+            api.request("DELETE", path + "/attributes/serial")
+            api.request("PUT", path + "/tags", json={"a": "b"})
+            api.request("PATCH", path + "/tags", json={"c": "d"})
+            api.get(path + "/tags")
+            api.request("DELETE", path + "/tags/a")
+            api.request("DELETE", path)
+
+    def data(self):
+        made, device = self.new_device()
+        for path in self.both(made):
+            self.api.post(path + "/points", {"items": [{"points": {"power": 1.5}}]})
+            self.api.get(path + "/points/latest")
+            self.api.get(path + "/points/history")
+            self.api.get(path + "/points/power/history")
+            self.api.request("POST", path + "/events", json={"eventId": "overTemperature", "output": {"temp": 90}})
+            self.api.get(path + "/events")
+        self.api.post("~/points/latest", {"ids": [made["assetId"]]})
+        device.close()
+
+    def commands(self):
+        made, device = self.new_device()
+        serve(device)
+        for path in self.both(made):
+            done = self.api.post(path + "/services/reboot:invoke", {"input": {"delay": 1}})
+            self.assertEqual(done["state"], "succeeded")
+            self.api.post(path + "/points/setpoint:set", {"value": 5})
+            self.api.post(path + "/points:set", {"points": {"setpoint": 6}})
+            self.assertEqual(self.api.get(f"~/commands/{done['id']}")["state"], "succeeded")
+            self.assertTrue(self.api.get(path + "/commands")["items"])
+        device.close()
+        for path in self.both(made):
+            waits = self.api.post(path + "/services/reboot:invoke", {"input": {}, "pendingTtl": 60})
+            self.assertEqual(self.api.post(f"~/commands/{waits['id']}:cancel")["cancelled"], [waits["id"]])
+            self.assertEqual(self.api.post(path + "/commands:cancelQueued")["cancelled"], [])
+
+
+class Document(NodeTest):
+    """The rules of OpenAPI 3.1.0, sections 4.8.1 to 4.8.24, as far as the document goes."""
+
+    def setUp(self):
+        self.document = self.api.document
+
+    def only(self, what, allowed, where):
+        self.assertEqual(set(what) - set(allowed), set(), where)
+
+    def test_its_frame(self):
+        d = self.document
+        self.assertRegex(d["openapi"], r"^3\.1\.\d+$")
+        self.only(d, {"openapi", "info", "servers", "paths", "components", "security", "tags"}, "document")
+        self.assertTrue(d["info"]["title"] and d["info"]["version"])
+        self.assertEqual(d["info"]["license"]["identifier"], "Apache-2.0")
+        self.assertEqual(d["servers"], [{"url": "/api/v1"}])
+        for requirement in d["security"]:
+            for name in requirement:
+                self.assertIn(name, d["components"]["securitySchemes"])
+        for name in list(d["components"]["schemas"]) + list(d["components"]["securitySchemes"]):
+            self.assertRegex(name, r"^[a-zA-Z0-9._-]+$")
+
+    def test_its_operations(self):
+        ids = set()
+        templates = set()
+        for path, item in self.document["paths"].items():
+            self.assertTrue(path.startswith("/"), path)
+            self.only(item, METHODS, path)
+            # Paths that differ in the names of their parameters alone would be the same.
+            template = re.sub(r"\{[^}]+\}", "{}", path)
+            self.assertNotIn(template, templates)
+            templates.add(template)
+            for method, operation in item.items():
+                where = f"{method} {path}"
+                self.only(operation, {"operationId", "summary", "description", "parameters", "requestBody", "responses", "security"}, where)
+                self.assertNotIn(operation["operationId"], ids)
+                ids.add(operation["operationId"])
+                self.parameters(path, operation["parameters"], where)
+                if "requestBody" in operation:
+                    self.assertNotIn(method, ("get", "delete"), where)
+                    self.content(operation["requestBody"]["content"], where)
+                self.responses(operation["responses"], where)
+
+    def parameters(self, path, parameters, where):
+        names = [(p["in"], p["name"]) for p in parameters]
+        self.assertEqual(len(names), len(set(names)), where)
+        self.assertEqual({n for place, n in names if place == "path"}, set(re.findall(r"\{([^}]+)\}", path)), where)
+        for p in parameters:
+            self.only(p, {"name", "in", "required", "schema", "description"}, where)
+            self.assertIn(p["in"], ("path", "query"), where)
+            self.assertTrue(p["in"] != "path" or p["required"], where)
+            self.schema(p["schema"], where)
+
+    def responses(self, responses, where):
+        self.assertTrue(responses, where)
+        for status, response in responses.items():
+            self.assertRegex(status, r"^([1-5]\d\d|default)$", where)
+            self.assertTrue(response["description"], where)
+            self.only(response, {"description", "content"}, where)
+            self.content(response.get("content", {}), where)
+        self.assertIn("application/problem+json", responses["default"]["content"], where)
+
+    def content(self, content, where):
+        for kind, media in content.items():
+            self.assertRegex(kind, r"^application/", where)
+            self.only(media, {"schema"}, where)
+            self.schema(media["schema"], where)
+
+    def schema(self, schema, where):
+        jsonschema.Draft202012Validator.check_schema(schema)
+        if "$ref" in schema:
+            head, name = schema["$ref"].rsplit("/", 1)
+            self.assertEqual(head, "#/components/schemas", where)
+            self.assertIn(name, self.document["components"]["schemas"], where)
+
+    def test_its_schemas(self):
+        def references(node):
+            if isinstance(node, dict):
+                for name, value in node.items():
+                    if name == "$ref":
+                        yield value
+                    else:
+                        yield from references(value)
+            elif isinstance(node, list):
+                for value in node:
+                    yield from references(value)
+
+        known = self.document["components"]["schemas"]
+        for name, schema in known.items():
+            jsonschema.Draft202012Validator.check_schema(schema)
+            for required in schema.get("required", []):
+                self.assertIn(required, schema["properties"], name)
+            for reference in references(schema):
+                self.assertIn(reference.removeprefix("#/components/schemas/"), known, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
