@@ -1,7 +1,7 @@
 #include "net/http_client.hpp"
 
 #include <algorithm>
-#include <sys/socket.h>
+#include <poll.h>
 #include <variant>
 
 #include <boost/asio/connect.hpp>
@@ -21,15 +21,73 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 namespace websocket = beast::websocket;
 using asio::ip::tcp;
+using error_code = boost::system::error_code;
 
 namespace {
 
-constexpr auto patience_seconds = 75;  // longer than any call of the API waits
 constexpr auto agent = "orrery/" ORRERY_VERSION;
 constexpr std::size_t max_reply_bytes = 256u * 1024 * 1024;
 
-using plain = tcp::socket;
-using secure = beast::ssl_stream<tcp::socket>;
+/// A socket whose calls give up when nothing moves for a while: Asio's own wait for ever.
+class plain {
+ public:
+  using executor_type = tcp::socket::executor_type;
+  using lowest_layer_type = tcp::socket::lowest_layer_type;
+  plain(asio::io_context& io, std::chrono::milliseconds patience)
+      : socket_{io}, patience_{patience} {}
+
+  executor_type get_executor() { return socket_.get_executor(); }
+  lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
+  tcp::socket& socket() { return socket_; }
+
+  template <class Buffers>
+  std::size_t read_some(const Buffers& into, error_code& failed) {
+    return moves(POLLIN, failed) ? socket_.read_some(into, failed) : 0;
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from, error_code& failed) {
+    return moves(POLLOUT, failed) ? socket_.write_some(from, failed) : 0;
+  }
+  template <class Buffers>
+  std::size_t read_some(const Buffers& into) {
+    return or_throw([&](error_code& failed) { return read_some(into, failed); });
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from) {
+    return or_throw([&](error_code& failed) { return write_some(from, failed); });
+  }
+
+ private:
+  template <class F>
+  static std::size_t or_throw(F call) {
+    auto failed = error_code{};
+    const auto n = call(failed);
+    if (failed)
+      throw boost::system::system_error{failed};
+    return n;
+  }
+  bool moves(short what, error_code& failed) {
+    auto waited = pollfd{socket_.native_handle(), what, 0};
+    auto n = 0;
+    do
+      n = ::poll(&waited, 1, static_cast<int>(patience_.count()));
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+      return true;
+    failed = n == 0 ? error_code{asio::error::timed_out}
+                    : error_code{errno, boost::system::system_category()};
+    return false;
+  }
+
+  tcp::socket socket_;
+  std::chrono::milliseconds patience_;
+};
+using secure = beast::ssl_stream<plain>;
+
+/// How Beast ends a WebSocket on it: the goodbyes are said, there is nothing to wait for.
+void teardown(beast::role_type, plain& s, error_code& failed) {
+  s.socket().close(failed);
+}
 
 std::string lower(beast::string_view text) {
   auto out = std::string{text};
@@ -42,20 +100,18 @@ std::string lower(beast::string_view text) {
 
 struct http_client::impl {
   bool tls = false;
-  std::string host, port, ca_file;
+  std::string host, port, authority, ca_file;
+  std::chrono::milliseconds patience{};
   asio::io_context io{1};
   asio::ssl::context context{asio::ssl::context::tls_client};
   std::unique_ptr<plain> socket;
   std::unique_ptr<secure> tls_socket;
   beast::flat_buffer buffer;
 
-  void connect(tcp::socket& s) {
+  void connect(plain& s) {
     auto resolver = tcp::resolver{io};
-    asio::connect(s, resolver.resolve(host, port));
-    s.set_option(tcp::no_delay{true});
-    const auto limit = timeval{.tv_sec = patience_seconds, .tv_usec = 0};
-    ::setsockopt(s.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    ::setsockopt(s.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    asio::connect(s.socket(), resolver.resolve(host, port));
+    s.socket().set_option(tcp::no_delay{true});
   }
   void prepare_tls() {
     context.set_verify_mode(asio::ssl::verify_peer);
@@ -80,11 +136,11 @@ struct http_client::impl {
   void dial() {
     if (tls) {
       prepare_tls();
-      tls_socket = std::make_unique<secure>(io, context);
+      tls_socket = std::make_unique<secure>(plain{io, patience}, context);
       connect(tls_socket->next_layer());
       handshake(*tls_socket);
     } else {
-      socket = std::make_unique<plain>(io);
+      socket = std::make_unique<plain>(io, patience);
       connect(*socket);
     }
   }
@@ -119,8 +175,8 @@ struct http_client::impl {
             beast::string_view{sub_protocol.data(), sub_protocol.size()});
     }));
     auto answer = websocket::response_type{};
-    auto failed = boost::system::error_code{};
-    ws.handshake(answer, host + ":" + port, std::string{target}, failed);
+    auto failed = error_code{};
+    ws.handshake(answer, authority, std::string{target}, failed);
     if (failed)
       throw not_reached{"the stream was refused: " +
                         (answer.result_int() != 0
@@ -144,7 +200,8 @@ struct http_client::impl {
   }
 };
 
-http_client::http_client(const std::string& url, std::string ca_file)
+http_client::http_client(const std::string& url, std::string ca_file,
+                         std::chrono::milliseconds patience)
     : impl_{std::make_unique<impl>()} {
   auto rest = std::string_view{url};
   if (rest.starts_with("https://"))
@@ -153,13 +210,18 @@ http_client::http_client(const std::string& url, std::string ca_file)
     throw std::invalid_argument{url + ": expected http://host:port or https://host:port"};
   rest.remove_prefix(impl_->tls ? 8 : 7);
   rest = rest.substr(0, rest.find('/'));
-  const auto colon = rest.rfind(':');
-  impl_->host = std::string{rest.substr(0, colon)};
+  // An IPv6 address stands in brackets: its colons are not the port's.
+  const auto bracket = rest.starts_with('[') ? rest.find(']') : std::string_view::npos;
+  const auto colon = rest.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  impl_->host = std::string{bracket == std::string_view::npos ? rest.substr(0, colon)
+                                                              : rest.substr(1, bracket - 1)};
   impl_->port = colon == std::string_view::npos ? (impl_->tls ? "443" : "80")
                                                 : std::string{rest.substr(colon + 1)};
-  if (impl_->host.empty())
+  if (impl_->host.empty() || impl_->host.starts_with('['))
     throw std::invalid_argument{url + ": names no host"};
+  impl_->authority = std::string{rest.substr(0, colon)} + ':' + impl_->port;
   impl_->ca_file = std::move(ca_file);
+  impl_->patience = patience;
 }
 
 http_client::~http_client() = default;
@@ -173,7 +235,7 @@ http_reply http_client::request(std::string_view method, std::string_view target
   auto& c = *impl_;
   auto request = http::request<http::string_body>{
       http::string_to_verb({method.data(), method.size()}), {target.data(), target.size()}, 11};
-  request.set(http::field::host, c.host + ":" + c.port);
+  request.set(http::field::host, c.authority);
   request.set(http::field::user_agent, agent);
   for (const auto& [name, value] : more)
     request.set(name, value);
@@ -192,7 +254,7 @@ http_reply http_client::request(std::string_view method, std::string_view target
       }
     }
   } catch (const boost::system::system_error& e) {
-    throw not_reached{"cannot reach " + c.host + ":" + c.port + ": " + e.code().message()};
+    throw not_reached{"cannot reach " + c.authority + ": " + e.code().message()};
   }
 }
 
@@ -203,17 +265,17 @@ void http_client::watch(std::string_view target, const headers& more, std::strin
   try {
     if (c.tls) {
       c.prepare_tls();
-      auto ws = websocket::stream<secure>{c.io, c.context};
+      auto ws = websocket::stream<secure>{plain{c.io, c.patience}, c.context};
       c.connect(ws.next_layer().next_layer());
       c.handshake(ws.next_layer());
       c.watch(ws, target, more, sub_protocol, first, on_text);
     } else {
-      auto ws = websocket::stream<plain>{c.io};
+      auto ws = websocket::stream<plain>{c.io, c.patience};
       c.connect(ws.next_layer());
       c.watch(ws, target, more, sub_protocol, first, on_text);
     }
   } catch (const boost::system::system_error& e) {
-    throw not_reached{"cannot reach " + c.host + ":" + c.port + ": " + e.code().message()};
+    throw not_reached{"cannot reach " + c.authority + ": " + e.code().message()};
   }
 }
 

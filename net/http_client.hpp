@@ -30,8 +30,10 @@ class http_client {
   using headers = std::vector<std::pair<std::string, std::string>>;
 
   /// `url`: http://host[:port] or https://host[:port]; `ca_file`: empty for the system's
-  /// authorities. Throws std::invalid_argument for another form.
-  explicit http_client(const std::string& url, std::string ca_file = {});
+  /// authorities; `patience`: so long the other side may be silent, more than any call of the API
+  /// waits. Throws std::invalid_argument for another form.
+  explicit http_client(const std::string& url, std::string ca_file = {},
+                       std::chrono::milliseconds patience = std::chrono::seconds{75});
   ~http_client();
 
   /// Sends one request and reads its reply; tries once more if a kept connection was closed

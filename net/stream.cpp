@@ -139,13 +139,16 @@ std::size_t stream::send_some(const char* data, std::size_t size, bool& dead) {
 void stream::write(std::string_view bytes) {
   if (!is_open() || dead_)
     return;
-  if (pending() == 0) {
+  // An edge comes when the socket takes more after it was full: TLS, which sends one record at a
+  // time, must have met that.
+  while (pending() == 0 && !bytes.empty()) {
     const auto sent = send_some(bytes.data(), bytes.size(), dead_);
     bytes.remove_prefix(sent);
-    if (bytes.empty() || dead_)
-      return;
+    if (sent == 0)
+      break;
   }
-  out_.append(bytes);  // an edge comes when the socket takes more
+  if (!dead_)
+    out_.append(bytes);
 }
 
 void stream::on_writable() {

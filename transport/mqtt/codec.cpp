@@ -78,8 +78,9 @@ model::result<packet> decode_connect(reader in) {
   c.protocol_level = in.u8();
   if (!in.ok() || (name != "MQTT" && name != "MQIsdp"))
     return malformed("malformed_connect", "connect: the protocol name is not MQTT");
-  if ((name == "MQTT" && c.protocol_level != 4) || (name == "MQIsdp" && c.protocol_level != 3)) {
-    in.tail();
+  if (c.protocol_level != (name == "MQTT" ? 4 : 3)) {
+    if (c.protocol_level == 3 || c.protocol_level == 4)
+      c.protocol_level = 0;
     return packet{c};  // the level alone decides the answer
   }
   const auto flags = in.u8();

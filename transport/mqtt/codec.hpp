@@ -22,12 +22,14 @@ struct will {
   bool retain = false;
 };
 struct connect {
-  std::uint8_t protocol_level = 4;  // 3: MQIsdp, 4: 3.1.1; others are decoded no further
+  // 3: MQIsdp, 4: 3.1.1; others, and 0 for a level that its name does not have, are decoded no
+  // further
+  std::uint8_t protocol_level = 4;
   bool clean_session = true;
   std::uint16_t keep_alive = 0;  // seconds
   std::string_view client_id;
-  std::optional<mqtt::will> last_will;
-  std::optional<std::string_view> username, password;
+  std::optional<mqtt::will> last_will{};
+  std::optional<std::string_view> username{}, password{};
 };
 struct connack {
   bool session_present = false;

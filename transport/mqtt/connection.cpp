@@ -297,7 +297,7 @@ void connection::settle(actors::settled& one) {
     for (const auto& p : why.problems)
       text += "; " + p.where + ": " + p.detail;
     if (!r.topic.empty())
-      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, text.substr(0, 1024),
+      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, clip(text, 1024),
             r.reply_level);
     if (is_ours(why)) {
       flush();

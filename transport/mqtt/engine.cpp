@@ -6,14 +6,20 @@ namespace orrery::transport::mqtt {
 namespace {
 
 constexpr std::uint16_t first_command_id = 32'768;
+// Who has not proved himself makes nobody keep a large packet for him.
+constexpr std::size_t max_connect_bytes = 32 * 1024;
+constexpr std::size_t max_text_bytes = 65'535;  // 1.5.3
+constexpr std::size_t max_filter_bytes = 1024;  // no topic of a device is nearly that long
 
 }  // namespace
 
 std::optional<action> engine::step(std::string_view& in, model::timestamp now) {
   while (!in.empty()) {
-    auto got = decode(in, limits_.max_packet_bytes);
+    auto got = decode(in, connected_ ? limits_.max_packet_bytes
+                                     : std::min(limits_.max_packet_bytes, max_connect_bytes));
     if (!got)
-      return over{got.error().code == model::errc::too_large ? "packet_too_large" : "malformed"};
+      return over{got.error().code == model::errc::too_large ? "packet_too_large"
+                                                             : got.error().reason};
     if (!*got)
       return std::nullopt;
     last_seen_ = now;
@@ -102,7 +108,8 @@ subscribed engine::take_subscribe(const subscribe& s) {
   auto made = subscribed{};
   for (const auto& f : s.filters) {
     const auto known = filters_.find(f.text);
-    if (known == filters_.end() && filters_.size() >= limits_.max_subscriptions) {
+    if (f.text.size() > max_filter_bytes ||
+        (known == filters_.end() && filters_.size() >= limits_.max_subscriptions)) {
       answer.codes.push_back(0x80);
       continue;
     }
@@ -167,6 +174,8 @@ void engine::flush_settled() {
 }
 
 bool engine::send(std::string_view topic, std::string_view payload, qos level) {
+  if (topic.size() > max_text_bytes)
+    return false;  // the reply to a topic of almost that length
   auto p =
       publish{.topic = topic, .payload = payload, .level = std::min(level, qos::at_least_once)};
   if (p.level == qos::at_least_once) {

@@ -46,7 +46,8 @@ struct subscribed {
 struct delivered {
   std::uint64_t command;
 };
-/// The connection is over; `reason`: static text ("client": a DISCONNECT).
+/// The connection is over; `reason`: static text ("client": a DISCONNECT, "malformed_...": the
+/// codec's).
 struct over {
   std::string_view reason;
 };
@@ -57,7 +58,7 @@ class engine {
   explicit engine(engine_limits limits) : limits_{limits} {}
 
   /// Takes packets from the front of `in` until there is something to do; nothing: needs more
-  /// bytes.
+  /// bytes. Before the CONNECT packets of more than 32 KiB are refused.
   std::optional<action> step(std::string_view& in, model::timestamp now);
   /// What is to be sent.
   std::string& out() { return out_; }
@@ -71,7 +72,8 @@ class engine {
   /// The message of that ticket is committed (or refused for good): acknowledge it in its turn.
   void settle(std::uint64_t ticket);
 
-  /// Sends a message. False: the client takes none any more (queue full), it is dropped.
+  /// Sends a message. False: the client takes none any more (queue full) or the topic does not fit
+  /// into a packet; it is dropped.
   bool send(std::string_view topic, std::string_view payload, qos level);
   /// Sends a command with QoS 1. `number`: its own, decimal; `again`: with the DUP flag.
   bool send_command(std::string_view topic, std::string_view payload, std::uint64_t number,

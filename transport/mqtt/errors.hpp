@@ -47,7 +47,7 @@ constexpr int result_code(const model::failure& why, int format) {
     case errc::too_large:
       return why.reason == "message_too_large" ? 1008 : format;
     case errc::forbidden:
-      return 1009;
+      return why.reason == "sub_device" ? 1212 : 1009;
     case errc::not_found:
       return why.reason == "element_unknown" ? 1204 : 705;
     case errc::already_exists:

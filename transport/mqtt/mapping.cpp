@@ -1,6 +1,7 @@
 #include "transport/mqtt/mapping.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/json.hpp"
 
@@ -83,13 +84,16 @@ model::result<device::order> read_points(const value& params, const value& all, 
     return bad_format("params: expected an array of posts");
   report.skip_invalid = truth(all.find("skipInvalidMeasurepoints"));
   for (const auto& entry : params.as_array()) {
-    const auto key = [&](const char* name, const std::string& own) {
+    for (const auto& [name, own] :
+         {std::pair{"productKey", &self.product_key}, std::pair{"deviceKey", &self.device_key}}) {
       const auto* v = entry.find(name);
-      return !v || v->is_null() ||
-             (v->is_string() && (v->as_string().empty() || v->as_string() == own));
-    };
-    if (!key("productKey", self.product_key) || !key("deviceKey", self.device_key))
-      return failure{errc::forbidden, "sub_device", "that device is no sub-device of this one"};
+      if (!v || v->is_null())
+        continue;
+      if (!v->is_string())
+        return bad_format(std::string{name} + ": expected a text");
+      if (!v->as_string().empty() && v->as_string() != *own)
+        return failure{errc::forbidden, "sub_device", "that device is no sub-device of this one"};
+    }
     auto one = read_sample(entry);
     if (!one)
       return one.error();
@@ -141,6 +145,21 @@ model::result<device::order> read_tags(const value& params) {
     change.changes[key->as_string()] = std::move(*text);
   }
   return device::order{std::move(change)};
+}
+
+/// The code of an answer, however it is written; what cannot be read is no success.
+int read_code(const value* v) {
+  constexpr auto unreadable = 500;
+  if (v && v->is_number()) {
+    const auto number = v->as_double();
+    return number >= 0 && number <= INT32_MAX && number == std::trunc(number)
+               ? static_cast<int>(number)
+               : unreadable;
+  }
+  if (v && v->is_string() && !v->as_string().empty() && v->as_string().size() < 9 &&
+      v->as_string().find_first_not_of("0123456789") == std::string::npos)
+    return std::stoi(v->as_string());
+  return unreadable;
 }
 
 value text_map(const std::map<std::string, std::string>& tags,
@@ -383,18 +402,11 @@ model::result<device::complete_command> read_command_reply(std::string_view payl
   if (out.downlink_id.empty())
     return failure{errc::invalid_argument, "reply_without_id",
                    "an answer to a command has the command's id"};
-  out.code = 500;  // what cannot be read is no success
-  if (const auto* code = json->find("code")) {
-    if (code->is_int() && code->as_int() >= 0 && code->as_int() <= INT32_MAX)
-      out.code = static_cast<int>(code->as_int());
-    else if (code->is_string() && !code->as_string().empty() && code->as_string().size() < 9 &&
-             code->as_string().find_first_not_of("0123456789") == std::string::npos)
-      out.code = std::stoi(code->as_string());
-  }
+  out.code = read_code(json->find("code"));
   if (const auto* data = json->find("data"))
     out.output = *data;
   if (const auto* message = json->find("message"); message && message->is_string())
-    out.message = message->as_string().substr(0, 1024);
+    out.message = clip(message->as_string(), 1024);
   return out;
 }
 
@@ -431,6 +443,14 @@ value reply_data(operation o, const request& asked, const device::reply& answer,
     if (asked.ids.empty() || std::find(asked.ids.begin(), asked.ids.end(), id) != asked.ids.end())
       out.emplace_back(id, v);
   return value{std::move(out)};
+}
+
+std::string_view clip(std::string_view text, std::size_t most) {
+  if (text.size() <= most)
+    return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
+    --most;  // a byte that continues a character
+  return text.substr(0, most);
 }
 
 outgoing write_downlink(const model::downlink& d) {

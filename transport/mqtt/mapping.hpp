@@ -65,6 +65,9 @@ std::string write_reply(std::string_view id, int code, const model::value& data,
 model::value reply_data(operation o, const request& asked, const model::device::reply& answer,
                         const model::thing_model* model);
 
+/// At most `most` bytes of a UTF-8 text, cut between characters.
+std::string_view clip(std::string_view text, std::size_t most);
+
 struct outgoing {
   std::string topic, payload;
 };

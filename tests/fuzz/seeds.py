@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+"""Writes the first inputs of a fuzz target: seeds.py TARGET FOLDER."""
+import json
+import pathlib
+import struct
+import sys
+
+ID = "dk|securemode=2,signmethod=sha256,timestamp=1700000000000|"
+JAVA_ID = "dk{ip=fd00::2%eth0,version=enos-mqtt-2.4.0,compress=GZIP}|securemode=2, signMethod=hmacSha1,timestamp=1.5|"
+
+
+def text(t):
+    raw = t if isinstance(t, bytes) else t.encode()
+    return struct.pack(">H", len(raw)) + raw
+
+
+def packet(first, body):
+    size, head = len(body), bytes([first])
+    while True:
+        size, low = divmod(size, 128)
+        head += bytes([low | (128 if size else 0)])
+        if not size:
+            return head + body
+
+
+def connect(client_id=ID, level=4, name="MQTT", flags=0xc2, rest=None):
+    rest = text("dk&pk") + text("0" * 64) if rest is None else rest
+    return packet(0x10, text(name) + bytes([level, flags]) + struct.pack(">H", 60) + text(client_id) + rest)
+
+
+def publish(topic, payload, qos=1, number=7, more=0):
+    return packet(0x30 | qos << 1 | more, text(topic) + (struct.pack(">H", number) if qos else b"") + payload)
+
+
+def number(first, value=7):
+    return packet(first, struct.pack(">H", value))
+
+
+HOME = "/sys/pk/dk/thing/"
+POST = json.dumps({"id": "1", "params": {"measurepoints": {"d": 1.5}}}).encode()
+
+CODEC = {
+    "conversation": connect() + packet(0x82, struct.pack(">H", 1) + text(HOME + "service/+") + b"\1") + publish(HOME + "measurepoint/post", POST)
+    + publish(HOME + "measurepoint/post", POST, 0) + publish("a", b"", 2, 9) + number(0x62, 9) + packet(0xc0, b"") + packet(0xe0, b""),
+    "java": connect(JAVA_ID),
+    "old": connect(level=3, name="MQIsdp"),
+    "five": connect(level=5),
+    "will": connect(flags=0xf6, rest=text("a/b") + text("gone") + text("dk&pk") + text("x")),
+    "again": connect() + publish("a", b"x", 2, 5) + publish("a", b"x", 2, 5, 8) + number(0x62, 5) + number(0x62, 5),
+    "two": connect() + connect(),
+    "filters": connect() + packet(0x82, struct.pack(">H", 2) + text("#") + b"\2" + text("+/a/#") + b"\0") + packet(0xa2, struct.pack(">H", 3) + text("#")),
+    "answers": b"".join(number(first) for first in (0x40, 0x50, 0x62, 0x70, 0xb0)) + packet(0x20, b"\0\0") + packet(0x90, b"\0\7\1") + packet(0xd0, b""),
+    "long": publish("t", b"x" * 300),
+}
+
+PAYLOADS = {
+    "post": (0, {"id": "1", "version": "1.0", "method": "m", "params": {"measurepoints": {
+        "d": 1.5, "f": "2.5", "i": 3, "q": {"value": 1, "quality": 9}, "s": "x", "b": 1, "t": "2024-01-02T03:04:05Z", "e": "1", "l": [1, "2.5"],
+        "m": {"x": 1}}, "time": 1700000000000}}),
+    "batch": (1, {"id": 2, "skipInvalidMeasurepoints": "true", "params": [
+        {"productKey": "", "deviceKey": "dk", "measurepoints": {"d": 1}, "time": 1.795395424824e+15}, {"measurepoints": {"no": 1}, "time": "1700000000.5"}]}),
+    "resume": (2, {"params": {"measurepoints": {"d": -1}, "time": 0}}),
+    "event": (4, {"id": "3", "params": {"events": {"n": 91.5}, "time": 1}}),
+    "update": (5, {"id": "4", "params": {"attributes": {"a": "x", "b": {"x": 5}, "c": None}}}),
+    "query": (6, {"id": "5", "params": {"attributes": ["a", "b"]}}),
+    "delete": (7, {"id": "6", "params": {"attributes": []}}),
+    "tags": (8, {"id": "7", "params": [{"tagKey": "a/b", "tagValue": 5}, {"tagKey": "c", "tagValue": "d"}]}),
+    "tag_query": (9, {"params": {"tags": ["a"]}}),
+    "model": (11, {"params": {}}),
+    "answer": (12, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+}
+
+TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',
+         "[[[[[]]]]]", '{"a":1,"a":2}', '"1.795395424824e+15"', '{"format":"tm/1","id":"m","name":"m","measurePoints":[{"id":"p","type":{"t":"double"}}]}']
+
+
+def seeds(target):
+    if target == "mqtt_codec_fuzz":
+        return CODEC
+    if target == "mqtt_payload_fuzz":
+        return {name: bytes([topic]) + json.dumps(value).encode() for name, (topic, value) in PAYLOADS.items()}
+    return {str(i): t.encode() for i, t in enumerate(TEXTS)}
+
+
+def main():
+    target, folder = sys.argv[1:]
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in seeds(target).items():
+        (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+#include "transport/mqtt/errors.hpp"
+
+#include <gtest/gtest.h>
+
+namespace orrery::transport::mqtt {
+namespace {
+
+using model::errc;
+using model::failure;
+
+constexpr errc all[] = {errc::invalid_argument, errc::too_large,         errc::not_found,
+                        errc::already_exists,   errc::conflict,          errc::unauthenticated,
+                        errc::forbidden,        errc::too_many_requests, errc::unavailable,
+                        errc::timeout,          errc::wrong_node,        errc::corrupted,
+                        errc::internal};
+
+int code_of(errc code, std::string_view reason = "", int format = 1206) {
+  return result_code({code, reason, ""}, format);
+}
+
+TEST(MqttErrors, ConnackCodesAreThoseOfTheStandard) {
+  EXPECT_EQ(connack_code({errc::invalid_argument, "client_id_invalid", ""}), 2);
+  EXPECT_EQ(connack_code({errc::not_found, "device_unknown", ""}), 4);
+  EXPECT_EQ(connack_code({errc::unauthenticated, "sign_check_failed", ""}), 4);
+  EXPECT_EQ(connack_code({errc::forbidden, "device_disabled", ""}), 5);
+  for (const auto c : {errc::unavailable, errc::timeout, errc::wrong_node, errc::internal})
+    EXPECT_EQ(connack_code({c, ""}), 3);
+  for (const auto c : all) {
+    const auto code = connack_code({c, ""});
+    EXPECT_TRUE(code >= 2 && code <= 5) << model::name_of(c);
+  }
+}
+
+TEST(MqttErrors, BadParametersHaveTheCodeOfTheirRequest) {
+  for (const auto format : {1200, 1206, 1207, 1208, 1209})
+    EXPECT_EQ(code_of(errc::invalid_argument, "format_error", format), format);
+}
+
+TEST(MqttErrors, ResultCodesSayWhatIsWrong) {
+  for (const auto* reason :
+       {"model_validate_failed", "element_unknown", "access_denied", "required_missing"})
+    EXPECT_EQ(code_of(errc::invalid_argument, reason), 1204) << reason;
+  EXPECT_EQ(code_of(errc::not_found, "element_unknown"), 1204);
+  EXPECT_EQ(code_of(errc::invalid_argument, "payload_invalid"), 1220);
+  EXPECT_EQ(code_of(errc::invalid_argument, "payload_empty"), 1251);
+  EXPECT_EQ(code_of(errc::invalid_argument, "tag_invalid"), 1200);
+  EXPECT_EQ(code_of(errc::too_large, "message_too_large"), 1008);
+  EXPECT_EQ(code_of(errc::too_large, "too_many_attributes", 1207), 1207);
+  EXPECT_EQ(code_of(errc::forbidden, "topic_forbidden"), 1009);
+  EXPECT_EQ(code_of(errc::forbidden, "sub_device"), 1212);
+  EXPECT_EQ(code_of(errc::unavailable), 1000);
+}
+
+TEST(MqttErrors, NoFailureLooksLikeASuccess) {
+  for (const auto c : all) {
+    EXPECT_NE(code_of(c), 200) << model::name_of(c);
+    EXPECT_GE(code_of(c), 700) << model::name_of(c);
+  }
+}
+
+TEST(MqttErrors, OnlyOurFailuresAreLeftUnacknowledged) {
+  for (const auto c : all) {
+    const auto ours = c == errc::unavailable || c == errc::timeout || c == errc::wrong_node ||
+                      c == errc::corrupted || c == errc::internal;
+    EXPECT_EQ(is_ours({c, ""}), ours) << model::name_of(c);
+  }
+}
+
+}  // namespace
+}  // namespace orrery::transport::mqtt

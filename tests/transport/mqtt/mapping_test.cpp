@@ -1,0 +1,634 @@
+#include "transport/mqtt/mapping.hpp"
+
+#include <gtest/gtest.h>
+
+#include "model/json.hpp"
+#include "transport/mqtt/codec.hpp"
+#include "transport/mqtt/errors.hpp"
+
+namespace orrery::transport::mqtt {
+namespace {
+
+namespace device = model::device;
+using model::errc;
+using model::object;
+using model::value;
+
+const auto self = model::device_name{"pk", "dk"};
+const auto home = std::string{"/sys/pk/dk/"};
+
+request ask(const std::string& rest, std::string_view payload) {
+  return read_request(classify(home + rest, self), payload, self);
+}
+
+/// The order of a request that must be readable.
+template <class Order>
+Order order(const std::string& rest, std::string_view payload) {
+  auto got = ask(rest, payload);
+  if (!got.what) {
+    ADD_FAILURE() << rest << ' ' << payload << ": " << got.what.error().detail;
+    return {};
+  }
+  auto* o = std::get_if<Order>(&*got.what);
+  if (!o)
+    ADD_FAILURE() << rest << ": another order";
+  return o ? std::move(*o) : Order{};
+}
+
+/// The result code of a request that must be refused, 0 if it is not.
+int code(const std::string& rest, std::string_view payload) {
+  const auto got = ask(rest, payload);
+  return got.what ? 0
+                  : result_code(got.what.error(), format_code(classify(home + rest, self).what));
+}
+
+std::string json(const value& v) {
+  return model::to_json(v);
+}
+std::string json(const object& o) {
+  return model::to_json(value{o});
+}
+
+/// The points of a sample as JSON.
+std::string points(const device::posted_sample& s) {
+  auto out = object{};
+  for (const auto& p : s.points)
+    out.emplace_back(p.id, p.posted);
+  return json(out);
+}
+
+// ---- topics
+
+TEST(MqttTopics, EachHasItsOperation) {
+  struct {
+    const char* rest;
+    operation what;
+    const char* name;
+    int format;
+  } const rows[] = {
+      {"thing/measurepoint/post", operation::points_post, "points_post", 1206},
+      {"thing/measurepoint/post/batch", operation::points_post_batch, "points_post_batch", 1206},
+      {"thing/measurepoint/resume", operation::points_resume, "points_resume", 1206},
+      {"thing/measurepoint/resume/batch", operation::points_resume_batch, "points_resume_batch",
+       1206},
+      {"thing/event/overTemp/post", operation::event_post, "event_post", 1200},
+      {"thing/attribute/update", operation::attribute_update, "attribute_update", 1207},
+      {"thing/attribute/query", operation::attribute_query, "attribute_query", 1208},
+      {"thing/attribute/delete", operation::attribute_delete, "attribute_delete", 1209},
+      {"thing/tag/update", operation::tag_update, "tag_update", 1200},
+      {"thing/tag/query", operation::tag_query, "tag_query", 1200},
+      {"thing/tag/delete", operation::tag_delete, "tag_delete", 1200},
+      {"thing/tsltemplate/get", operation::model_get, "model_get", 1200},
+  };
+  for (const auto& r : rows) {
+    const auto got = classify(home + r.rest, self);
+    EXPECT_EQ(got.what, r.what) << r.rest;
+    EXPECT_TRUE(got.own && got.wants_reply) << r.rest;
+    EXPECT_EQ(name_of(got.what), r.name);
+    EXPECT_EQ(format_code(got.what), r.format) << r.rest;
+  }
+}
+
+TEST(MqttTopics, AnEventIsNamedByItsTopic) {
+  EXPECT_EQ(classify("/sys/pk/dk/thing/event/overTemp/post", self).element, "overTemp");
+  EXPECT_EQ(classify("/sys/pk/dk/thing/event/INV.Over-Temp/post", self).element, "INV.Over-Temp");
+  for (const auto* rest : {"thing/event/post", "thing/event//post", "thing/event/a/b/post",
+                           "thing/event/a", "thing/event/a/post/"})
+    EXPECT_NE(classify(home + rest, self).what, operation::event_post) << rest;
+}
+
+TEST(MqttTopics, AnswersToCommandsAreNotAnswered) {
+  for (const auto* rest :
+       {"thing/service/reboot_reply", "thing/service/INV.Control_reply",
+        "thing/service/measurepoint/set_reply", "thing/service/measurepoint/get_reply"}) {
+    const auto got = classify(home + rest, self);
+    EXPECT_EQ(got.what, operation::command_reply) << rest;
+    EXPECT_TRUE(got.own) << rest;
+    EXPECT_FALSE(got.wants_reply) << rest;
+  }
+}
+
+TEST(MqttTopics, OfOthersAreForeign) {
+  for (const auto* topic :
+       {"/sys/pk/other/thing/measurepoint/post", "/sys/other/dk/thing/measurepoint/post",
+        "/sys/pk/dk2/thing/measurepoint/post", "/sys/pk/d/thing/measurepoint/post",
+        "/sys/pkdk/thing/measurepoint/post", "/ext/session/pk/dk/combine/login", "/other/pk/dk/x",
+        "/sys", "/sys/", "/sys/pk", "/sys/pk/dk", "sys/pk/dk/thing/measurepoint/post",
+        "//sys/pk/dk/thing/measurepoint/post", "general", "/", "$SYS/broker"}) {
+    const auto got = classify(topic, self);
+    EXPECT_FALSE(got.own) << topic;
+    EXPECT_EQ(got.what, operation::unknown) << topic;
+    EXPECT_TRUE(got.wants_reply) << topic;
+  }
+}
+
+TEST(MqttTopics, OfNobodyAreUnknown) {
+  for (const auto* rest : {"", "thing", "thing/measurepoint/post/", "thing/measurepoint", "x/y",
+                           "thing/measurepoint/post/batch/more", "thing/service/reboot",
+                           "thing/attribute/update_reply", "thing/Measurepoint/post"}) {
+    const auto got = classify(home + rest, self);
+    EXPECT_TRUE(got.own) << rest;
+    EXPECT_EQ(got.what, operation::unknown) << rest;
+  }
+}
+
+// ---- the envelope
+
+TEST(MqttRequests, TheIdComesBackAsText) {
+  struct {
+    const char *given, *id;
+  } const rows[] = {
+      {R"("41")", "41"}, {"41", "41"},   {R"("")", ""},        {"null", ""},
+      {"{}", ""},        {"[1]", ""},    {"true", "true"},     {R"("ä \"x\"")", "ä \"x\""},
+      {"-7", "-7"},      {"1.5", "1.5"}, {R"("0041")", "0041"}};
+  for (const auto& r : rows)
+    EXPECT_EQ(
+        ask("thing/tsltemplate/get", std::string{R"({"id":)"} + r.given + R"(,"params":{}})").id,
+        r.id)
+        << r.given;
+  EXPECT_EQ(ask("thing/tsltemplate/get", "{}").id, "");
+  // It is read also where the rest is wrong.
+  EXPECT_EQ(ask("thing/measurepoint/post", R"({"id":"9","params":5})").id, "9");
+}
+
+TEST(MqttRequests, UnknownMembersAndMethodsAreNobodysBusiness) {
+  for (
+      const auto* payload :
+      {R"({"id":"1","version":"1.1","method":"thing.event.%s.postx","params":{"measurepoints":{"p":1}}})",
+       R"({"method":5,"version":null,"sys":{"ack":1},"params":{"measurepoints":{"p":1},"assetId":"x"}})",
+       R"({"params":{"measurepoints":{"p":1}},"files":{}})"})
+    EXPECT_EQ(
+        points(order<device::report_points>("thing/measurepoint/post", payload).samples.at(0)),
+        R"({"p":1})");
+}
+
+TEST(MqttRequests, AnEmptyPayloadIs1251) {
+  for (const auto* rest : {"thing/measurepoint/post", "thing/event/e/post", "thing/tag/query",
+                           "thing/tsltemplate/get"})
+    EXPECT_EQ(code(rest, ""), 1251) << rest;
+}
+
+TEST(MqttRequests, APayloadThatIsNoObjectIs1220) {
+  const auto deep =
+      R"({"id":"1","params":)" + std::string(5'000, '[') + std::string(5'000, ']') + "}";
+  auto many = std::string{R"({"id":"1","params":[0)"};
+  for (auto i = 0; i < 110'000; ++i)
+    many += ",0";
+  many += "]}";
+  for (const auto& payload :
+       {std::string{"x"}, std::string{"{"}, std::string{"[]"}, std::string{"5"},
+        std::string{"null"}, std::string{"\"a\""}, std::string{R"({"id":"1")"},
+        std::string{R"({"id":"1"} x)"}, std::string{R"({"id":NaN})"},
+        std::string{R"({"id":"1","params":{"measurepoints":{"p":Infinity}}})"},
+        std::string{"{\"id\":\"\xff\"}"},
+        std::string{"{\"id\":\"1\",\"params\":{\"measurepoints\":{\"\xed\xa0\x80\":1}}}"},
+        std::string{R"({"id":"1","params":{"measurepoints":{"p":1e999}}})"},
+        std::string{R"({"id":"1","params":{"measurepoints":{"p":18446744073709551616}}})"},
+        std::string(3, '\0'), std::string{"\xef\xbb\xbf{\"params\":"}, deep, many})
+    for (const auto* rest :
+         {"thing/measurepoint/post", "thing/attribute/update", "thing/tsltemplate/get"})
+      EXPECT_EQ(code(rest, payload), 1220) << rest << ' ' << payload.substr(0, 60);
+}
+
+TEST(MqttRequests, APayloadOfHalfAMebibyteIsTakenAndMoreIs1008) {
+  const auto head = std::string{R"({"id":"1","params":{"measurepoints":{"p":")"};
+  const auto tail = std::string{R"("}}})"};
+  const auto of_size = [&](std::size_t n) {
+    return head + std::string(n - head.size() - tail.size(), 'x') + tail;
+  };
+  EXPECT_EQ(code("thing/measurepoint/post", of_size(524'288)), 0);
+  EXPECT_EQ(code("thing/measurepoint/post", of_size(524'289)), 1008);
+}
+
+// ---- points
+
+TEST(MqttPoints, APostHasPointsAndATime) {
+  const auto got = order<device::report_points>(
+      "thing/measurepoint/post",
+      R"({"id":"41","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"voltage":229.7,)"
+      R"("phase":{"value":3,"quality":9},"harmonics":[1.2,0.4],"breaker":{"closed":true}},"time":1700000000123}})");
+  ASSERT_EQ(got.samples.size(), 1u);
+  EXPECT_FALSE(got.backfill);
+  EXPECT_FALSE(got.skip_invalid);
+  EXPECT_EQ(got.samples[0].time, model::from_ms(1'700'000'000'123));
+  // The wrapper of value and quality is the model's to know: a struct looks alike.
+  EXPECT_EQ(points(got.samples[0]),
+            R"({"voltage":229.7,"phase":{"value":3,"quality":9},"harmonics":[1.2,0.4],)"
+            R"("breaker":{"closed":true}})");
+}
+
+TEST(MqttPoints, TimesAreBroughtToMilliseconds) {
+  struct {
+    const char* given;
+    std::int64_t ms;
+  } const rows[] = {{"1700000000123", 1'700'000'000'123},
+                    {"1700000000123.0", 1'700'000'000'123},
+                    {"1.795395424824e+15", 1'795'395'424'824},
+                    {"1795395424824000", 1'795'395'424'824},
+                    {"1700000000.5", 1'700'000'000'500},
+                    {R"("1700000000123")", 1'700'000'000'123},
+                    {R"("1.7e12")", 1'700'000'000'000},
+                    {"0", 0},
+                    {"1", 1},
+                    {"4102444800000", 4'102'444'800'000},
+                    {"-1", -1}};
+  for (const auto& r : rows) {
+    const auto got = order<device::report_points>(
+        "thing/measurepoint/post",
+        std::string{R"({"params":{"measurepoints":{"p":1},"time":)"} + r.given + "}}");
+    ASSERT_EQ(got.samples.size(), 1u);
+    EXPECT_EQ(got.samples[0].time, model::from_ms(r.ms)) << r.given;
+  }
+  for (const auto* none : {R"({"params":{"measurepoints":{"p":1}}})",
+                           R"({"params":{"measurepoints":{"p":1},"time":null}})"})
+    EXPECT_FALSE(order<device::report_points>("thing/measurepoint/post", none).samples.at(0).time);
+  for (const auto* bad :
+       {R"("soon")", R"("")", "true", "[]", "{}", "1e300", R"("NaN")", R"("inf")"})
+    EXPECT_EQ(code("thing/measurepoint/post",
+                   std::string{R"({"params":{"measurepoints":{"p":1},"time":)"} + bad + "}}"),
+              1206)
+        << bad;
+}
+
+TEST(MqttPoints, APostWithoutPointsIs1206) {
+  for (const auto* payload :
+       {R"({"id":"1"})", R"({"params":null})", R"({"params":5})", R"({"params":[]})",
+        R"({"params":"x"})", R"({"params":{}})", R"({"params":{"measurepoints":null}})",
+        R"({"params":{"measurepoints":[]}})", R"({"params":{"measurepoints":5}})",
+        R"({"params":{"measurepoints":{}}})", R"({"params":{"Measurepoints":{"p":1}}})"})
+    for (const auto* rest : {"thing/measurepoint/post", "thing/measurepoint/resume"})
+      EXPECT_EQ(code(rest, payload), 1206) << rest << ' ' << payload;
+}
+
+TEST(MqttPoints, ABatchIsSeveralPosts) {
+  const auto got = order<device::report_points>(
+      "thing/measurepoint/post/batch",
+      R"({"id":"42","params":[{"measurepoints":{"a":1},"time":1700000000000},)"
+      R"({"productKey":"pk","deviceKey":"dk","measurepoints":{"b":{"value":2,"quality":1}}},)"
+      R"({"productKey":"","deviceKey":"","measurepoints":{"c":3},"time":"1700000000001"},)"
+      "\n\t{\"productKey\":null,\"deviceKey\":null,\n\t\"measurepoints\":\t{\"d\":4}}]}");
+  ASSERT_EQ(got.samples.size(), 4u);
+  EXPECT_EQ(points(got.samples[0]), R"({"a":1})");
+  EXPECT_EQ(points(got.samples[1]), R"({"b":{"value":2,"quality":1}})");
+  EXPECT_EQ(points(got.samples[2]), R"({"c":3})");
+  EXPECT_EQ(points(got.samples[3]), R"({"d":4})");
+  EXPECT_EQ(got.samples[0].time, model::from_ms(1'700'000'000'000));
+  EXPECT_FALSE(got.samples[1].time);
+  EXPECT_EQ(got.samples[2].time, model::from_ms(1'700'000'000'001));
+}
+
+TEST(MqttPoints, OnlyTrueSkipsInvalidPoints) {
+  const auto skips = [](const std::string& given) {
+    return order<device::report_points>("thing/measurepoint/post/batch",
+                                        "{" + given + R"("params":[{"measurepoints":{"p":1}}]})")
+        .skip_invalid;
+  };
+  EXPECT_TRUE(skips(R"("skipInvalidMeasurepoints":true,)"));
+  EXPECT_TRUE(skips(R"("skipInvalidMeasurepoints":"true",)"));
+  for (const auto* no :
+       {"", R"("skipInvalidMeasurepoints":false,)", R"("skipInvalidMeasurepoints":"",)",
+        R"("skipInvalidMeasurepoints":"false",)", R"("skipInvalidMeasurepoints":1,)",
+        R"("skipInvalidMeasurepoints":null,)", R"("allowOfflineSubDevice":true,)"})
+    EXPECT_FALSE(skips(no)) << no;
+}
+
+TEST(MqttPoints, ABatchThatIsNoneIs1206) {
+  for (const auto* payload :
+       {R"({"id":"1"})", R"({"params":{}})", R"({"params":[]})",
+        R"({"params":{"measurepoints":{"p":1}}})", R"({"params":[5]})", R"({"params":[null]})",
+        R"({"params":[{"measurepoints":{"p":1}},{}]})", R"({"params":[{"measurepoints":{}}]})",
+        R"({"params":[{"measurepoints":{"p":1},"time":"soon"}]})",
+        R"({"params":[{"productKey":5,"deviceKey":"dk","measurepoints":{"p":1}}]})",
+        R"({"params":[{"productKey":"pk","deviceKey":{},"measurepoints":{"p":1}}]})"})
+    for (const auto* rest : {"thing/measurepoint/post/batch", "thing/measurepoint/resume/batch"})
+      EXPECT_EQ(code(rest, payload), 1206) << rest << ' ' << payload;
+}
+
+TEST(MqttPoints, ABatchForADeviceThatIsNoSubDeviceIs1212) {
+  for (const auto* keys : {R"("productKey":"pk","deviceKey":"other",)",
+                           R"("productKey":"other","deviceKey":"dk",)", R"("deviceKey":"other",)"})
+    EXPECT_EQ(code("thing/measurepoint/post/batch", R"({"params":[{"measurepoints":{"p":1}},{)" +
+                                                        std::string{keys} +
+                                                        R"("measurepoints":{"p":1}}]})"),
+              1212)
+        << keys;
+}
+
+TEST(MqttPoints, WhatIsResumedIsHistory) {
+  EXPECT_TRUE(order<device::report_points>("thing/measurepoint/resume",
+                                           R"({"params":{"measurepoints":{"p":1},"time":5}})")
+                  .backfill);
+  EXPECT_TRUE(order<device::report_points>("thing/measurepoint/resume/batch",
+                                           R"({"params":[{"measurepoints":{"p":1},"time":5}]})")
+                  .backfill);
+}
+
+// ---- events
+
+TEST(MqttEvents, HaveParametersAndATime) {
+  const auto got = order<device::report_event>(
+      "thing/event/overTemp/post",
+      R"({"id":"43","params":{"events":{"celsius":91.5,"sensor":"T2"},"time":1700000000456}})");
+  EXPECT_EQ(got.event, "overTemp");
+  EXPECT_EQ(json(got.output), R"({"celsius":91.5,"sensor":"T2"})");
+  EXPECT_EQ(got.time, model::from_ms(1'700'000'000'456));
+  const auto bare =
+      order<device::report_event>("thing/event/e/post", R"({"params":{"events":{}}})");
+  EXPECT_TRUE(bare.output.empty());
+  EXPECT_FALSE(bare.time);
+}
+
+TEST(MqttEvents, ThatAreNoneAre1200) {
+  for (const auto* payload :
+       {R"({"id":"1"})", R"({"params":[]})", R"({"params":{}})", R"({"params":{"events":[]}})",
+        R"({"params":{"events":"x"}})", R"({"params":{"events":{},"time":"soon"}})"})
+    EXPECT_EQ(code("thing/event/e/post", payload), 1200) << payload;
+}
+
+// ---- attributes
+
+TEST(MqttAttributes, AreUpdatedQueriedAndDeleted) {
+  const auto update = order<device::change_attributes>(
+      "thing/attribute/update",
+      R"({"id":"1","params":{"attributes":{"site":"Hall 3","rated":12.5,"box":{"a":1}}}})");
+  EXPECT_EQ(json(update.changes), R"({"site":"Hall 3","rated":12.5,"box":{"a":1}})");
+  EXPECT_EQ(update.side, model::thing_model::side::device);
+  const auto query =
+      ask("thing/attribute/query", R"({"id":"2","params":{"attributes":["site","rated"]}})");
+  ASSERT_TRUE(query.what);
+  EXPECT_TRUE(std::holds_alternative<device::read_device>(*query.what));
+  EXPECT_EQ(query.ids, (std::vector<std::string>{"site", "rated"}));
+  const auto gone = order<device::change_attributes>("thing/attribute/delete",
+                                                     R"({"params":{"attributes":["site"]}})");
+  EXPECT_EQ(json(gone.changes), R"({"site":null})");
+  EXPECT_EQ(gone.side, model::thing_model::side::device);
+}
+
+TEST(MqttAttributes, AQueryOfNoneAsksForAllAndADeleteOfNoneDeletesNothing) {
+  for (const auto* payload :
+       {R"({"id":"1"})", R"({"params":{}})", R"({"params":null})",
+        R"({"params":{"attributes":[]}})", R"({"params":{"attributes":null}})"}) {
+    const auto query = ask("thing/attribute/query", payload);
+    EXPECT_TRUE(query.what && query.ids.empty()) << payload;
+    EXPECT_TRUE(order<device::change_attributes>("thing/attribute/delete", payload).changes.empty())
+        << payload;
+  }
+}
+
+TEST(MqttAttributes, EachBadFormHasItsCode) {
+  for (const auto* payload : {R"({"id":"1"})", R"({"params":{}})",
+                              R"({"params":{"attributes":[]}})", R"({"params":{"attributes":"x"}})",
+                              R"({"params":[]})", R"({"params":{"attributes":null}})"})
+    EXPECT_EQ(code("thing/attribute/update", payload), 1207) << payload;
+  for (const auto* payload :
+       {R"({"params":{"attributes":{}}})", R"({"params":{"attributes":"x"}})",
+        R"({"params":{"attributes":[1]}})", R"({"params":{"attributes":["a",null]}})"}) {
+    EXPECT_EQ(code("thing/attribute/query", payload), 1208) << payload;
+    EXPECT_EQ(code("thing/attribute/delete", payload), 1209) << payload;
+  }
+}
+
+std::string list_of(std::size_t n) {
+  auto out = std::string{};
+  for (std::size_t i = 0; i < n; ++i)
+    out += (i ? ",\"k" : "\"k") + std::to_string(i) + "\"";
+  return out;
+}
+std::string members_of(std::size_t n) {
+  auto out = std::string{};
+  for (std::size_t i = 0; i < n; ++i)
+    out += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":1";
+  return out;
+}
+
+TEST(MqttAttributes, AtMostTwoHundredAtOnce) {
+  EXPECT_EQ(
+      code("thing/attribute/update", R"({"params":{"attributes":{)" + members_of(200) + "}}}"), 0);
+  EXPECT_EQ(
+      code("thing/attribute/update", R"({"params":{"attributes":{)" + members_of(201) + "}}}"),
+      1207);
+  EXPECT_EQ(code("thing/attribute/query", R"({"params":{"attributes":[)" + list_of(200) + "]}}"),
+            0);
+  EXPECT_EQ(code("thing/attribute/query", R"({"params":{"attributes":[)" + list_of(201) + "]}}"),
+            1208);
+  EXPECT_EQ(code("thing/attribute/delete", R"({"params":{"attributes":[)" + list_of(201) + "]}}"),
+            1209);
+}
+
+// ---- tags
+
+TEST(MqttTags, AreUpdatedQueriedAndDeleted) {
+  const auto update = order<device::change_tags>(
+      "thing/tag/update",
+      R"({"id":"45","params":[{"tagKey":"line","tagValue":"B"},{"tagKey":"n","tagValue":5},)"
+      R"({"tagKey":"b","tagValue":true},{"tagKey":"f","tagValue":1.5}]})");
+  EXPECT_FALSE(update.replace);
+  EXPECT_EQ(update.changes, (std::map<std::string, std::optional<std::string>>{
+                                {"line", "B"}, {"n", "5"}, {"b", "true"}, {"f", "1.5"}}));
+  const auto query = ask("thing/tag/query", R"({"params":{"tags":["line"]}})");
+  ASSERT_TRUE(query.what);
+  EXPECT_TRUE(std::holds_alternative<device::read_device>(*query.what));
+  EXPECT_EQ(query.ids, std::vector<std::string>{"line"});
+  EXPECT_TRUE(ask("thing/tag/query", R"({"id":"1"})").ids.empty());
+  const auto gone =
+      order<device::change_tags>("thing/tag/delete", R"({"params":{"tags":["line","n"]}})");
+  EXPECT_EQ(gone.changes, (std::map<std::string, std::optional<std::string>>{{"line", std::nullopt},
+                                                                             {"n", std::nullopt}}));
+  for (const auto* payload : {R"({"id":"1"})", R"({"params":{"tags":[]}})"})
+    EXPECT_TRUE(order<device::change_tags>("thing/tag/delete", payload).changes.empty()) << payload;
+}
+
+TEST(MqttTags, BadFormsAre1200) {
+  for (const auto* payload : {R"({"id":"1"})", R"({"params":{}})", R"({"params":{"line":"B"}})",
+                              R"({"params":[{"tagKey":"a"}]})", R"({"params":[{"tagValue":"a"}]})",
+                              R"({"params":[{}]})", R"({"params":["a"]})", R"({"params":[null]})",
+                              R"({"params":[{"tagKey":5,"tagValue":"a"}]})",
+                              R"({"params":[{"tagKey":"a","tagValue":null}]})",
+                              R"({"params":[{"tagKey":"a","tagValue":{}}]})",
+                              R"({"params":[{"tagKey":"a","tagValue":"x"},{"tagKey":"b"}]})"})
+    EXPECT_EQ(code("thing/tag/update", payload), 1200) << payload;
+  for (const auto* payload :
+       {R"({"params":{"tags":{}}})", R"({"params":{"tags":[1]}})", R"({"params":{"tags":"a"}})"}) {
+    EXPECT_EQ(code("thing/tag/query", payload), 1200) << payload;
+    EXPECT_EQ(code("thing/tag/delete", payload), 1200) << payload;
+  }
+  auto many = std::string{};
+  for (auto i = 0; i < 201; ++i)
+    many +=
+        std::string{i ? "," : ""} + R"({"tagKey":"k)" + std::to_string(i) + R"(","tagValue":"v"})";
+  EXPECT_EQ(code("thing/tag/update", R"({"params":[)" + many + "]}"), 1200);
+  EXPECT_EQ(code("thing/tag/query", R"({"params":{"tags":[)" + list_of(201) + "]}}"), 1200);
+}
+
+// ---- replies
+
+TEST(MqttReplies, AreCompactAndAlwaysHaveData) {
+  EXPECT_EQ(write_reply("41", 200, {}, ""), R"({"id":"41","code":200,"data":{}})");
+  EXPECT_EQ(write_reply("", 1220, {}, "not JSON"),
+            R"({"id":"","code":1220,"data":{},"message":"not JSON"})");
+  EXPECT_EQ(write_reply("4", 200, object{{"a", 1}, {"b", model::array{1.5, "x", nullptr}}}, ""),
+            R"({"id":"4","code":200,"data":{"a":1,"b":[1.5,"x",null]}})");
+  EXPECT_EQ(write_reply("4", 200, model::array{}, ""), R"({"id":"4","code":200,"data":[]})");
+  EXPECT_EQ(write_reply("a\"\n\\", 1200, {}, "\"x\""),
+            R"({"id":"a\"\n\\","code":1200,"data":{},"message":"\"x\""})");
+}
+
+device::reply snapshot_of_device() {
+  auto state = std::make_shared<device::state>();
+  state->attributes = {{"site", "Hall 3"}, {"rated", 12.5}, {"box", object{{"a", 1}}}};
+  state->tags = {{"line", "B"}, {"owner", "ops"}};
+  return device::device_snapshot{{}, state};
+}
+
+TEST(MqttReplies, AQueryAnswersWhatWasAskedFor) {
+  const auto data = [](const std::string& rest, const std::string& payload) {
+    const auto topic = classify(home + rest, self);
+    return json(reply_data(topic.what, ask(rest, payload), snapshot_of_device(), nullptr));
+  };
+  EXPECT_EQ(data("thing/attribute/query", "{}"), R"({"site":"Hall 3","rated":12.5,"box":{"a":1}})");
+  EXPECT_EQ(data("thing/attribute/query", R"({"params":{"attributes":["rated","none"]}})"),
+            R"({"rated":12.5})");
+  EXPECT_EQ(data("thing/attribute/query", R"({"params":{"attributes":["none"]}})"), "{}");
+  EXPECT_EQ(data("thing/tag/query", "{}"), R"({"line":"B","owner":"ops"})");
+  EXPECT_EQ(data("thing/tag/query", R"({"params":{"tags":["owner"]}})"), R"({"owner":"ops"})");
+}
+
+TEST(MqttReplies, OthersHaveNoData) {
+  const auto asked = ask("thing/attribute/update", R"({"params":{"attributes":{"a":1}}})");
+  EXPECT_EQ(json(reply_data(operation::attribute_update, asked, device::done{}, nullptr)), "{}");
+  EXPECT_EQ(json(reply_data(operation::points_post, asked, device::points_taken{}, nullptr)), "{}");
+  EXPECT_EQ(json(reply_data(operation::model_get, asked, device::done{}, nullptr)), "{}");
+}
+
+TEST(MqttReplies, TheModelHasItsFourMaps) {
+  const auto m =
+      model::thing_model::compile(*model::parse_json(R"({"format": "tm/1", "id": "m", "name": "M",
+      "attributes": [{"id": "site", "name": "Site", "type": {"t": "string"}}],
+      "measurePoints": [{"id": "voltage", "unit": "V", "type": {"t": "float"}},
+                        {"id": "phase", "hasQuality": true, "type": {"t": "int"}},
+                        {"id": "list", "type": {"t": "array", "items": {"t": "double"}}}],
+      "services": [{"id": "multiply", "input": [{"id": "left", "type": {"t": "double"}}],
+                    "output": [{"id": "product", "type": {"t": "double"}}]}],
+      "events": [{"id": "overTemp", "level": "warning", "output": [{"id": "celsius", "type": {"t": "double"}}]}]})"));
+  ASSERT_TRUE(m) << (m.error().problems.empty() ? "" : m.error().problems[0].detail);
+  const auto shown = reply_data(operation::model_get, ask("thing/tsltemplate/get", "{}"),
+                                snapshot_of_device(), &*m);
+  EXPECT_EQ(json(*shown.find("tslAttributeMap")->find("site")->find("dataType")), R"("STRING")");
+  const auto& voltage = *shown.find("tslMeasurepointMap")->find("voltage");
+  EXPECT_EQ(json(*voltage.find("identifier")), R"("voltage")");
+  EXPECT_EQ(json(*voltage.find("dataType")), R"("FLOAT")");
+  EXPECT_EQ(json(*voltage.find("unit")), R"("V")");
+  EXPECT_EQ(json(*voltage.find("hasQuality")), "false");
+  EXPECT_EQ(json(*shown.find("tslMeasurepointMap")->find("phase")->find("hasQuality")), "true");
+  EXPECT_EQ(json(*shown.find("tslMeasurepointMap")->find("list")->find("dataType")), R"("ARRAY")");
+  EXPECT_EQ(json(*shown.find("tslEventMap")
+                      ->find("overTemp")
+                      ->find("outputData")
+                      ->as_array()
+                      .at(0)
+                      .find("identifier")),
+            R"("celsius")");
+  const auto& service = *shown.find("tslServiceMap")->find("multiply");
+  EXPECT_EQ(json(*service.find("inputData")->as_array().at(0).find("identifier")), R"("left")");
+  EXPECT_EQ(json(*service.find("outputData")->as_array().at(0).find("dataType")), R"("DOUBLE")");
+}
+
+// ---- commands
+
+TEST(MqttCommands, GoToTheTopicOfTheirService) {
+  const auto call = write_downlink(
+      {"1700000001002", self, model::service_call{"multiply", {{"left", 2}, {"right", 3}}}});
+  EXPECT_EQ(call.topic, "/sys/pk/dk/thing/service/multiply");
+  EXPECT_EQ(
+      call.payload,
+      R"({"id":"1700000001002","version":"1.0","method":"thing.service.multiply","params":{"left":2,"right":3}})");
+  const auto write =
+      write_downlink({"1700000001001", self, model::points_write{{{"setpoint", 42.5}}}});
+  EXPECT_EQ(write.topic, "/sys/pk/dk/thing/service/measurepoint/set");
+  EXPECT_EQ(
+      write.payload,
+      R"({"id":"1700000001001","version":"1.0","method":"thing.service.measurepoint.set","params":{"setpoint":42.5}})");
+  EXPECT_EQ(write_downlink({"1", self, model::service_call{"INV.Control", {}}}).payload,
+            R"({"id":"1","version":"1.0","method":"thing.service.INV.Control","params":{}})");
+}
+
+TEST(MqttCommands, AnswersCarryIdCodeAndData) {
+  const auto got = read_command_reply(
+      R"({"id":"1700000001002","code":200,"data":{"product":6},"message":"done"})");
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->downlink_id, "1700000001002");
+  EXPECT_EQ(got->code, 200);
+  EXPECT_EQ(json(got->output), R"({"product":6})");
+  EXPECT_EQ(got->message, "done");
+}
+
+TEST(MqttCommands, CodesComeInManyForms) {
+  struct {
+    const char* given;
+    int code;
+  } const rows[] = {{"200", 200},
+                    {R"("200")", 200},
+                    {"0", 0},
+                    {R"("0")", 0},
+                    {R"("1101")", 1101},
+                    {"1102", 1102},
+                    {R"("500")", 500},
+                    {"200.0", 200},
+                    {"100000", 100'000},
+                    {"2e2", 200},
+                    // What cannot be read is no success.
+                    {R"("ok")", 500},
+                    {"null", 500},
+                    {"true", 500},
+                    {"{}", 500},
+                    {"-1", 500},
+                    {R"("")", 500},
+                    {"99999999999", 500},
+                    {R"("99999999999")", 500},
+                    {"200.5", 500},
+                    {"1e300", 500}};
+  for (const auto& r : rows) {
+    const auto got = read_command_reply(std::string{R"({"id":"1","code":)"} + r.given + "}");
+    ASSERT_TRUE(got) << r.given;
+    EXPECT_EQ(got->code, r.code) << r.given;
+  }
+  EXPECT_EQ(read_command_reply(R"({"id":"1"})")->code, 500);
+}
+
+TEST(MqttCommands, DataMayBeAnything) {
+  for (const auto* data : {"null", "{}", R"("")", "[]", "5", R"({"a":[1]})"})
+    EXPECT_EQ(
+        json(read_command_reply(std::string{R"({"id":1,"code":200,"data":)"} + data + "}")->output),
+        data);
+  EXPECT_TRUE(read_command_reply(R"({"id":"1","code":200})")->output.is_null());
+  EXPECT_EQ(read_command_reply(R"({"id":"1","message":{"no":"text"}})")->message, "");
+}
+
+TEST(MqttCommands, ALongMessageIsCutBetweenCharacters) {
+  const auto long_text = [](std::size_t ascii, const char* letter) {
+    auto text = std::string(ascii, 'a');
+    while (text.size() < 2'000)
+      text += letter;
+    return read_command_reply(R"({"id":"1","code":500,"message":")" + text + "\"}")->message;
+  };
+  for (std::size_t ascii = 0; ascii < 4; ++ascii)
+    for (const auto* letter : {"x", "ä", "€", "😀"}) {
+      const auto kept = long_text(ascii, letter);
+      EXPECT_LE(kept.size(), 1'024u);
+      EXPECT_GT(kept.size(), 1'020u);
+      EXPECT_TRUE(is_mqtt_text(kept)) << ascii << letter;
+    }
+}
+
+TEST(MqttCommands, AnAnswerWithoutAnIdAnswersNothing) {
+  for (const auto* payload :
+       {"", "x", "[]", "5", "{}", R"({"id":null,"code":200})", R"({"id":"","code":200})",
+        R"({"id":{},"code":200})", R"({"code":200,"data":{}})", "{\"id\":\"\xff\"}"}) {
+    const auto got = read_command_reply(payload);
+    ASSERT_FALSE(got) << payload;
+    EXPECT_FALSE(is_ours(got.error())) << payload;
+  }
+}
+
+}  // namespace
+}  // namespace orrery::transport::mqtt
