@@ -2,8 +2,8 @@
 
 #include <map>
 
+#include "storage/bucket.hpp"
 #include "storage/keys.hpp"
-#include "storage/time_series.hpp"
 
 namespace orrery::actors {
 
@@ -21,9 +21,10 @@ std::vector<storage::row> checkpoint_rows(const model::entity_id& id, const mode
       buckets[storage::bucket_of(sample.time)].push_back(sample);
   for (const auto& [bucket, samples] : buckets)
     rows.push_back({.family = storage::family::series,
-                    .key = keys::segment(id, bucket, revision),
-                    .value = storage::encode_segment(samples),
-                    .slice_time = bucket});
+                    .key = keys::bucket(id, bucket),
+                    .value = storage::bucket_part(revision, samples),
+                    .slice_time = bucket,
+                    .operation = storage::row_operation::append});
   return rows;
 }
 

@@ -8,8 +8,8 @@
 
 namespace orrery::actors {
 
-/// The rows that make everything unsaved durable in `latest` and `series`: one segment for each
-/// bucket that the samples fall in, numbered by `revision` (of the entity, rising).
+/// The rows that make everything unsaved durable in `latest` and `series`: one part for each bucket
+/// that the samples fall in. `revision`: of the entity, rising.
 std::vector<storage::row> checkpoint_rows(const model::entity_id& id, const model::device::state& s,
                                           std::uint64_t revision);
 

@@ -287,7 +287,7 @@ class writer {
 std::size_t cost_of(const entry& e) {
   auto bytes = sizeof(entry) + (e.record ? e.record->events.size() : 0);
   for (const auto& r : e.rows)
-    bytes += r.key.size() + (r.value ? r.value->size() : 0);
+    bytes += r.key.size() + r.value.size();
   return bytes;
 }
 

@@ -17,7 +17,7 @@ storage::row put(family f, std::string key, std::string value) {
   return {.family = f, .key = std::move(key), .value = std::move(value)};
 }
 storage::row drop(family f, std::string key) {
-  return {.family = f, .key = std::move(key), .value = std::nullopt};
+  return {.family = f, .key = std::move(key), .operation = storage::row_operation::remove};
 }
 
 std::string name_value(const model::device_name& n) {

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <thread>
 
 #include "storage/keys.hpp"
-#include "storage/time_series.hpp"
 
 namespace orrery::actors {
 namespace {
@@ -46,100 +44,6 @@ std::optional<std::string> from_hex(std::string_view text) {
     bytes += static_cast<char>(high << 4 | low);
   }
   return bytes;
-}
-
-bool wanted(const history_question& q, const std::string& point) {
-  return q.points.empty() || std::find(q.points.begin(), q.points.end(), point) != q.points.end();
-}
-
-/// Rows by (time, point): later puts win, so the caller adds the oldest writes first.
-using merged = std::map<std::pair<model::timestamp, std::string>, model::point_value>;
-
-void add(merged& into, const history_question& q, const model::sample& s) {
-  if (s.time < q.from || s.time > q.to)
-    return;
-  for (const auto& p : s.points)
-    if (wanted(q, p.id))
-      into.insert_or_assign({s.time, p.id}, p);
-}
-
-/// Keeps the first `limit` rows in the order asked for, whole times only.
-history_page cut(const merged& all, const history_question& q) {
-  auto page = history_page{};
-  const auto take = [&](auto begin, auto end) {
-    for (auto i = begin; i != end; ++i) {
-      const auto& [key, point] = *i;
-      if (page.rows.size() >= q.limit && page.rows.back().time != key.first) {
-        page.next = key.first;
-        return;
-      }
-      page.rows.push_back({key.first, point});
-    }
-  };
-  if (q.newest_first)
-    take(all.rbegin(), all.rend());
-  else
-    take(all.begin(), all.end());
-  return page;
-}
-
-constexpr auto bucket_length = std::chrono::hours{1};
-
-/// Adds the store's segments that may hold rows of the page; stops early once whole buckets beyond
-/// the limit are complete.
-model::status add_stored(merged& into, const history_question& q,
-                         const storage::entity_store& store) {
-  auto failed = model::status{};
-  auto bucket = std::optional<model::timestamp>{};
-  const auto prefix = keys::segment_prefix(q.device);
-  const auto only =
-      q.points.size() == 1 ? std::optional<std::string_view>{q.points.front()} : std::nullopt;
-  // Newest first a bucket's segments come in falling order: they must not overwrite newer ones.
-  auto ok = store.scan_series(prefix, storage::bucket_of(q.from), q.to, q.newest_first,
-                              [&](std::string_view key, std::string_view bytes) {
-                                const auto start = keys::segment_bucket(key);
-                                if (!start) {
-                                  failed = failure{errc::corrupted, "a series key is damaged"};
-                                  return false;
-                                }
-                                if (*start > q.to || *start + bucket_length <= q.from)
-                                  return true;
-                                if (bucket && *bucket != *start && into.size() > q.limit)
-                                  return false;  // a bucket is over and the page is full
-                                bucket = *start;
-                                auto samples = storage::decode_segment(bytes, only);
-                                if (!samples) {
-                                  failed = samples.error();
-                                  return false;
-                                }
-                                for (const auto& s : *samples) {
-                                  if (s.time < q.from || s.time > q.to)
-                                    continue;
-                                  for (const auto& p : s.points)
-                                    if (wanted(q, p.id)) {
-                                      if (q.newest_first)
-                                        into.try_emplace({s.time, p.id}, p);
-                                      else
-                                        into.insert_or_assign({s.time, p.id}, p);
-                                    }
-                                }
-                                return true;
-                              });
-  return ok ? failed : ok;
-}
-
-using unsaved_batches = std::vector<std::shared_ptr<const model::device::points_accepted>>;
-
-model::result<history_page> merge_history(const history_question& q,
-                                          const storage::entity_store& store,
-                                          const unsaved_batches& unsaved) {
-  auto all = merged{};
-  if (auto ok = add_stored(all, q, store); !ok)
-    return ok.error();
-  for (const auto& batch : unsaved)
-    for (const auto& s : batch->samples)
-      add(all, q, s);
-  return cut(all, q);
 }
 
 model::result<device_page> list_devices(const device_list_question& q,
@@ -206,15 +110,19 @@ model::result<event_page> list_events(const event_list_question& q,
                                       const storage::entity_store& store) {
   auto page = event_page{};
   auto after = std::string{};
+  const auto from = std::max(q.from, store.sample_horizon());
+  auto to = q.to;
   if (!q.cursor.empty()) {
     auto bytes = from_hex(q.cursor);
-    if (!bytes || !bytes->starts_with(keys::event_prefix(q.device)))
+    const auto place = bytes ? keys::parse_series(*bytes) : std::nullopt;
+    if (!place || !bytes->starts_with(keys::event_prefix(q.device)))
       return bad_cursor();
     after = std::move(*bytes);
+    to = std::min(to, place->time);
   }
   auto failed = model::status{};
   auto ok =
-      store.scan_series(keys::event_prefix(q.device), q.from, q.to, true,
+      store.scan_series(keys::event_prefix(q.device), from, to, true,
                         [&](std::string_view key, std::string_view bytes) {
                           if (!after.empty() && key > after)
                             return true;
@@ -225,7 +133,7 @@ model::result<event_page> list_events(const event_list_question& q,
                           }
                           for (const auto& e : *events)
                             if (const auto* raised = std::get_if<model::device::event_raised>(&e)) {
-                              if (raised->time < q.from || raised->time > q.to ||
+                              if (raised->time < from || raised->time > q.to ||
                                   (!q.event.empty() && raised->event != q.event))
                                 continue;
                               if (page.events.size() == q.limit) {

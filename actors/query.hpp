@@ -9,27 +9,11 @@
 #include <vector>
 
 #include "actors/caller.hpp"
+#include "actors/history.hpp"
 #include "actors/messages.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
-
-/// One value of one point.
-struct history_row {
-  model::timestamp time;
-  model::point_value point;
-};
-struct history_page {
-  std::vector<history_row> rows;
-  std::optional<model::timestamp> next;  // where the next page begins; nothing: this was the last
-};
-struct history_question {
-  model::entity_id device;
-  std::vector<std::string> points;  // empty: all
-  model::timestamp from, to;        // both inclusive
-  std::size_t limit = 1000;         // rows; a page never splits a time
-  bool newest_first = false;
-};
 
 struct listed_device {
   model::entity_id id;

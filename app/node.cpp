@@ -38,7 +38,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto stop_patience = std::chrono::seconds{5};
-constexpr auto housekeeping_interval = std::chrono::minutes{10};
+constexpr auto housekeeping_interval = std::chrono::minutes{1};
 
 model::timestamp clock_now() {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
@@ -192,6 +192,7 @@ struct node::impl {
         storage::open_rocks_store({.folder = file("db"),
                                    .write_buffer_bytes = settings.storage.write_buffer_bytes,
                                    .block_cache_bytes = settings.storage.block_cache_bytes,
+                                   .synced = settings.storage.durability == "sync",
                                    .sample_retention = settings.storage.sample_retention},
                                   clock_now());
     if (!made)
@@ -384,7 +385,7 @@ struct node::impl {
                  .metrics = metrics});
   }
 
-  /// Old slices of samples go, the next ones are made.
+  /// Old slices of samples go, the next ones are made; the journal is kept within its size.
   void keep_house() {
     auto hold = std::unique_lock{mutex};
     while (!wake.wait_for(hold, housekeeping_interval, [this] { return stopping; })) {
@@ -392,6 +393,8 @@ struct node::impl {
       const auto now = clock_now();
       if (const auto ok = store->roll_slices(now - settings.storage.sample_retention, now); !ok)
         log::warn("storage", "slices_not_rolled", {{"detail", ok.error().detail}});
+      if (const auto ok = store->limit_journal(settings.storage.journal_max_bytes); !ok)
+        log::warn("storage", "journal_not_limited", {{"detail", ok.error().detail}});
       hold.lock();
     }
   }

@@ -169,6 +169,9 @@ std::vector<key> make_table() {
                ORRERY_AT(storage.durability), {"sync", "os"}),
       time_key("storage.journal_retention", "how long journal records are kept", seconds{1},
                ORRERY_AT(storage.journal_retention)),
+      size_key("storage.journal_max_bytes",
+               "journal on disk; beyond it the oldest records go before their time",
+               64 * 1024 * 1024, ORRERY_AT(storage.journal_max_bytes)),
       time_key("storage.sample_retention", "how long history is kept", std::chrono::hours{1},
                ORRERY_AT(storage.sample_retention)),
       size_key("storage.checkpoint_bytes",
@@ -289,6 +292,10 @@ class loader {
       note("settings",
            "listeners.api or listeners.apis must be enabled: without them nobody can manage the "
            "node");
+    if (made.storage.journal_max_bytes < 2 * made.storage.checkpoint_bytes)
+      note("settings",
+           "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
+           "checkpoint has stored cannot go");
     if (!problems.empty())
       throw bad_settings{problems};
   }

@@ -41,6 +41,7 @@ struct settings {
   struct storage_section {
     std::string durability = "sync";  // sync: fsync per group; os: survives kill -9, not power loss
     milliseconds journal_retention{std::chrono::hours{72}};
+    std::uint64_t journal_max_bytes = 8ull * 1024 * 1024 * 1024;  // beyond it the oldest goes early
     milliseconds sample_retention{std::chrono::hours{24 * 30}};
     std::uint64_t checkpoint_bytes = 32 * 1024 * 1024;  // bounds the replay at start
     milliseconds checkpoint_interval{std::chrono::seconds{30}};

@@ -20,14 +20,19 @@ namespace orrery::storage {
 /// The families a row may name. The names (not the numbers) are on disk and on the wire.
 enum class family : std::uint8_t { state, latest, series, index, meta };
 
-/// One materialised row: written when its record is committed. An empty optional deletes the key.
-/// `key` is the whole key, shard included (made by storage/keys). For `series` the slice is found
-/// from `slice_time`, the start of the sample bucket the row belongs to.
+/// What a row does to its key. `append`: to a bucket of samples (family `series`), which is made if
+/// it is not there; the value is a part made by storage/bucket.
+enum class row_operation : std::uint8_t { put, remove, append };
+
+/// One materialised row: written when its record is committed. `key` is the whole key, shard
+/// included (made by storage/keys). For `series` the slice is found from `slice_time`, the start of
+/// the sample bucket, or the time of the event, the row belongs to.
 struct row {
   storage::family family;
   std::string key;
-  std::optional<std::string> value;
+  std::string value{};  // empty for `remove`
   model::timestamp slice_time{};
+  row_operation operation = row_operation::put;
 };
 
 /// One record of a shard's journal. `events` is opaque here.
@@ -81,11 +86,15 @@ class entity_store {
   [[nodiscard]] virtual model::status scan(family f, std::string_view prefix, std::string_view from,
                                            bool backwards, const visitor& visit) const = 0;
 
-  /// The series rows of one prefix in all slices that overlap [from, to], slices in time order
-  /// (backwards: newest first), keys in order within a slice.
+  /// The series rows of one prefix whose time (of a bucket its start) is in [from, to], in order of
+  /// their keys or backwards. What is older than the retention does not appear.
   [[nodiscard]] virtual model::status scan_series(std::string_view prefix, model::timestamp from,
                                                   model::timestamp to, bool backwards,
                                                   const visitor& visit) const = 0;
+
+  /// Samples and events before this time are older than the retention: readers hide them, also
+  /// where a bucket still holds them.
+  virtual model::timestamp sample_horizon() const = 0;
 
   /// Replays a shard's journal from `from_offset` (inclusive): one call per record, in order.
   /// Fails `corrupted` on a frame whose checksum is wrong, naming shard and offset.
@@ -98,15 +107,21 @@ class entity_store {
   /// Notes that every record up to `offset` is materialised; epoch changes go the same way.
   [[nodiscard]] virtual model::status put_meta(model::shard_id shard, const shard_meta& meta) = 0;
 
-  /// Drops journal frames that end before `offset` and are older than `before`.
+  /// Drops journal frames of a shard that hold nothing behind `offset` and are older than `before`.
   [[nodiscard]] virtual model::status trim_journal(model::shard_id shard, std::uint64_t offset,
                                                    model::timestamp before) = 0;
 
-  /// Drops whole slices of samples that end before `oldest`; makes the next slices ahead of `now`.
+  /// Drops the oldest journal frames of all shards while the journal takes more than `max_bytes`,
+  /// but none that its shard's noted checkpoint is not behind. Any thread.
+  [[nodiscard]] virtual model::status limit_journal(std::uint64_t max_bytes) = 0;
+
+  /// Drops whole slices of samples that end before `oldest`, which is the horizon from now on;
+  /// makes the next slices ahead of `now`.
   [[nodiscard]] virtual model::status roll_slices(model::timestamp oldest,
                                                   model::timestamp now) = 0;
 
-  /// After a failed write: closes the database and opens it again.
+  /// After a failed write: closes the database and opens it again. While the disk is still full it
+  /// fails at once, and what is there can be read meanwhile.
   [[nodiscard]] virtual model::status reopen() = 0;
 
   /// Figures for the metrics page: name without prefix ("memtable_bytes") and value.

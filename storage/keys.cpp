@@ -3,8 +3,8 @@
 namespace orrery::storage::keys {
 namespace {
 
-constexpr char command_tag = 'c', segment_tag = 's', event_tag = 'e';
-constexpr std::size_t ulid_size = 16, shard_size = 2;
+constexpr char command_tag = 'c', bucket_tag = 's', event_tag = 'e';
+constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
   out += static_cast<char>(v >> 8);
@@ -38,10 +38,22 @@ std::string shard_prefix(model::shard_id shard) {
   return key;
 }
 
+std::optional<model::shard_id> shard_of(std::string_view key) {
+  if (key.size() < shard_size)
+    return std::nullopt;
+  return static_cast<model::shard_id>(read_u64(key.substr(0, shard_size)));
+}
+
 std::string journal(model::shard_id shard, std::uint64_t first_offset) {
   auto key = shard_prefix(shard);
   put_u64(key, first_offset);
   return key;
+}
+
+std::optional<std::uint64_t> journal_offset(std::string_view key) {
+  if (key.size() != shard_size + 8)
+    return std::nullopt;
+  return read_u64(key.substr(shard_size));
 }
 
 std::string state_prefix(model::shard_id shard, model::entity_kind kind) {
@@ -73,24 +85,14 @@ std::string latest(const model::entity_id& device) {
   return owned(device);
 }
 
-std::string segment_prefix(const model::entity_id& device) {
+std::string bucket_prefix(const model::entity_id& device) {
   auto key = owned(device);
-  key += segment_tag;
+  key += bucket_tag;
   return key;
 }
 
-std::string segment(const model::entity_id& device, model::timestamp bucket, std::uint64_t number) {
-  auto key = segment_prefix(device);
-  key += ordered(bucket);
-  put_u64(key, number);
-  return key;
-}
-
-std::optional<model::timestamp> segment_bucket(std::string_view key) {
-  constexpr auto at = shard_size + ulid_size + 1;
-  if (key.size() < at + 16)
-    return std::nullopt;
-  return from_ordered(key.substr(at, 8));
+std::string bucket(const model::entity_id& device, model::timestamp start) {
+  return bucket_prefix(device).append(ordered(start));
 }
 
 std::string event_prefix(const model::entity_id& device) {
@@ -104,6 +106,19 @@ std::string event(const model::entity_id& device, model::timestamp time, std::ui
   key += ordered(time);
   put_u64(key, number);
   return key;
+}
+
+std::optional<series_key> parse_series(std::string_view key) {
+  constexpr auto tag_at = shard_size + ulid_size;
+  constexpr auto bucket_size = tag_at + 1 + time_size, event_size = bucket_size + 8;
+  if (key.size() < bucket_size)
+    return std::nullopt;
+  const auto time = from_ordered(key.substr(tag_at + 1, time_size));
+  if (key[tag_at] == bucket_tag && key.size() == bucket_size)
+    return series_key{series_key::content::samples, time};
+  if (key[tag_at] == event_tag && key.size() == event_size)
+    return series_key{series_key::content::event, time};
+  return std::nullopt;
 }
 
 std::string index_prefix(model::shard_id shard, std::string_view name) {
@@ -130,9 +145,7 @@ std::string index(model::shard_id shard, std::string_view name, std::string_view
 std::optional<model::entity_id> entity_of(std::string_view key) {
   if (key.size() < shard_size + ulid_size)
     return std::nullopt;
-  auto id = model::entity_id{
-      .shard = static_cast<model::shard_id>(static_cast<unsigned char>(key[0]) << 8 |
-                                            static_cast<unsigned char>(key[1]))};
+  auto id = model::entity_id{.shard = *shard_of(key)};
   const auto ulid = key.substr(key.size() - ulid_size);
   for (std::size_t i = 0; i < ulid_size; ++i)
     id.ulid[i] = static_cast<std::uint8_t>(ulid[i]);

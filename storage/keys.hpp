@@ -3,12 +3,13 @@
 //   family   key
 //   journal  shard u16 | first offset u64
 //   state    shard u16 | kind u8 | entity ulid 16                       snapshot of the entity
-//   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of a device's
-//   log latest   shard u16 | device ulid 16                                 newest value of every
-//   point series   shard u16 | device ulid 16 | 's' | bucket start ms u64 | segment number u64
-//   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64     one event of the
-//   device index    shard u16 | index name | 0 | value | 0 | entity ulid 16 meta     shard u16 |
-//   name          ("shard", readers); without a shard: "format", "node"
+//   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of its log
+//   latest   shard u16 | device ulid 16                                 newest value of its points
+//   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
+//   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
+//   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
+//   meta     shard u16 | name                                           "shard", readers
+//   meta     0xffff | name                                              of the node: "format"
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,11 @@
 namespace orrery::storage::keys {
 
 std::string shard_prefix(model::shard_id shard);
+/// The shard that a key begins with; nothing if it is too short.
+std::optional<model::shard_id> shard_of(std::string_view key);
 std::string journal(model::shard_id shard, std::uint64_t first_offset);
+/// The first offset in a frame's key; nothing for any other key.
+std::optional<std::uint64_t> journal_offset(std::string_view key);
 
 std::string state(model::entity_kind kind, const model::entity_id& id);
 std::string state_prefix(model::shard_id shard, model::entity_kind kind);
@@ -31,12 +36,18 @@ std::string command_prefix(const model::entity_id& device);
 
 std::string latest(const model::entity_id& device);
 
-std::string segment(const model::entity_id& device, model::timestamp bucket, std::uint64_t number);
-std::string segment_prefix(const model::entity_id& device);
-/// The bucket start in a segment's key; nothing if the key is too short.
-std::optional<model::timestamp> segment_bucket(std::string_view key);
+std::string bucket(const model::entity_id& device, model::timestamp start);
+std::string bucket_prefix(const model::entity_id& device);
 std::string event(const model::entity_id& device, model::timestamp time, std::uint64_t number);
 std::string event_prefix(const model::entity_id& device);
+
+/// What a key of `series` is for, and the start of its bucket or the time of its event. Nothing for
+/// any other key.
+struct series_key {
+  enum class content : std::uint8_t { samples, event } what;
+  model::timestamp time;
+};
+std::optional<series_key> parse_series(std::string_view key);
 
 /// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),

@@ -7,17 +7,17 @@
 #include <shared_mutex>
 
 #include <rocksdb/cache.h>
-#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/options.h>
-#include <rocksdb/slice_transform.h>
-#include <rocksdb/table.h>
-#include <rocksdb/write_buffer_manager.h>
 
 #include "model/bytes.hpp"
 #include "storage/frame.hpp"
+#include "storage/journal_trim.hpp"
 #include "storage/keys.hpp"
+#include "storage/rocks_families.hpp"
+#include "storage/rocks_open.hpp"
+#include "storage/rocks_scan.hpp"
+#include "storage/rocks_status.hpp"
+#include "storage/time_series.hpp"
 
 namespace orrery::storage {
 namespace {
@@ -27,69 +27,45 @@ using model::failure;
 using model::status;
 using model::timestamp;
 
-constexpr std::uint64_t format_version = 1;
-constexpr auto slice_length = std::chrono::hours{24 * 7};
-constexpr std::string_view slice_prefix = "series-";
-constexpr std::string_view far_slice =
-    "series-far";  // times outside the retention and the near future
-const std::vector<std::string> fixed_families = {"default", "journal", "state",
-                                                 "latest",  "index",   "meta"};
+/// Free space that a reopened database needs beside what it holds in memory.
+constexpr std::uintmax_t reopen_reserve_bytes = 16 * 1024 * 1024;
 
-failure to_failure(const rocksdb::Status& s, const std::string& folder) {
-  const auto text = "database in " + folder + ": " + s.ToString();
-  if (s.IsCorruption())
-    return {errc::corrupted, "storage_corrupt",
-            text + "; restore a backup or move the folder away"};
-  if (s.IsNoSpace())
-    return {errc::unavailable, "storage_full", text + "; free some space"};
-  if (s.IsIOError() && text.find("lock") != std::string::npos)
-    return {errc::unavailable, "storage_locked", text + "; another process has it open"};
-  return {errc::unavailable, "storage_failed", text};
-}
-
-timestamp slice_of(timestamp t) {
-  const auto length = std::chrono::duration_cast<model::milliseconds>(slice_length).count();
-  const auto ms = model::to_ms(t);
-  const auto rest = ms % length;
-  return model::from_ms(ms - (rest < 0 ? rest + length : rest));
-}
-
-std::string slice_name(timestamp start) {
-  return std::string{slice_prefix} + std::to_string(model::to_ms(start));
+std::string_view view(const rocksdb::Slice& s) {
+  return {s.data(), s.size()};
 }
 
 class rocks_store final : public entity_store {
  public:
-  explicit rocks_store(rocks_options options) : options_{std::move(options)} {}
+  rocks_store(rocks_options options, timestamp now)
+      : options_{std::move(options)},
+        parts_{.cache = rocksdb::NewLRUCache(options_.block_cache_bytes),
+               .horizon = horizon_,
+               .sample_retention = options_.sample_retention},
+        now_{now} {
+    *horizon_ = model::to_ms(now - options_.sample_retention);
+  }
   ~rocks_store() override { close(); }
 
-  status open(timestamp now) {
+  status open() {
     const auto hold = std::unique_lock{mutex_};
-    now_ = now;
-    return open_locked();
+    return open_held();
   }
 
   status append(std::span<const frame> frames, bool sync) override {
-    {
-      const auto hold = std::shared_lock{mutex_};
-      if (!db_)
-        return closed();
-      auto batch = rocksdb::WriteBatch{};
-      for (const auto& f : frames) {
-        if (!f.records.empty()) {
-          buffer_.clear();
-          encode_frame(f, buffer_);
-          batch.Put(family_handle("journal"), keys::journal(f.shard, f.first_offset), buffer_);
-        }
-        if (auto ok = add_rows(batch, f.rows); !ok)
-          return ok;
+    const auto hold = std::shared_lock{mutex_};
+    if (!db_)
+      return closed();
+    auto batch = rocksdb::WriteBatch{};
+    for (const auto& f : frames) {
+      if (!f.records.empty()) {
+        buffer_.clear();
+        encode_frame(f, buffer_);
+        batch.Put(journal_, keys::journal(f.shard, f.first_offset), buffer_);
       }
-      auto write = rocksdb::WriteOptions{};
-      write.sync = sync;
-      if (const auto s = db_->Write(write, &batch); !s.ok())
-        return to_failure(s, options_.folder);
+      if (auto ok = add_rows(batch, f.rows); !ok)
+        return ok;
     }
-    return {};
+    return write(batch, sync);
   }
 
   status put(std::span<const row> rows, bool sync) override {
@@ -99,11 +75,7 @@ class rocks_store final : public entity_store {
     auto batch = rocksdb::WriteBatch{};
     if (auto ok = add_rows(batch, rows); !ok)
       return ok;
-    auto write = rocksdb::WriteOptions{};
-    write.sync = sync;
-    if (const auto s = db_->Write(write, &batch); !s.ok())
-      return to_failure(s, options_.folder);
-    return {};
+    return write(batch, sync);
   }
 
   model::result<std::optional<std::string>> get(family f, std::string_view key) const override {
@@ -111,12 +83,11 @@ class rocks_store final : public entity_store {
     if (!db_)
       return closed();
     auto value = std::string{};
-    const auto s =
-        db_->Get({}, family_handle(name_of(f)), rocksdb::Slice{key.data(), key.size()}, &value);
+    const auto s = db_->Get({}, handle_of(f), rocksdb::Slice{key.data(), key.size()}, &value);
     if (s.IsNotFound())
       return std::optional<std::string>{};
     if (!s.ok())
-      return to_failure(s, options_.folder);
+      return failed(s).error();
     return std::optional{std::move(value)};
   }
 
@@ -125,7 +96,12 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    return scan_family(family_handle(name_of(f)), prefix, from, backwards, visit).second;
+    auto range = key_range{std::string{prefix}, key_behind(prefix), backwards};
+    if (!from.empty() && backwards)
+      range.end = std::string{from}.append(1, '\0');  // the key behind it
+    else if (!from.empty())
+      range.first = from;
+    return failed(scan_range(*db_, handle_of(f), std::move(range), visit));
   }
 
   status scan_series(std::string_view prefix, timestamp from, timestamp to, bool backwards,
@@ -133,19 +109,20 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    // Slices by their start; what has a time far off stands apart, before all.
-    auto wanted = std::vector<std::string>{std::string{far_slice}};
-    for (const auto& [start, name] : slices_)
+    from = std::max(from, bucket_of(sample_horizon()));
+    auto slices = std::vector<rocksdb::ColumnFamilyHandle*>{};
+    for (const auto& [start, handle] : slices_)
       if (start <= to && from < start + slice_length)
-        wanted.push_back(name);
+        slices.push_back(handle);
     if (backwards)
-      std::reverse(wanted.begin(), wanted.end());
-    for (const auto& name : wanted) {
-      auto [go_on, ok] = scan_family(family_handle(name), prefix, {}, backwards, visit);
-      if (!ok || !go_on)
-        return ok;
-    }
-    return {};
+      std::reverse(slices.begin(), slices.end());
+    const auto at = [&](timestamp t) { return std::string{prefix}.append(keys::ordered(t)); };
+    return failed(
+        scan_slices(*db_, far_, slices, {at(from), key_behind(at(to)), backwards}, visit));
+  }
+
+  timestamp sample_horizon() const override {
+    return model::from_ms(horizon_->load(std::memory_order_relaxed));
   }
 
   status replay(model::shard_id shard, std::uint64_t from_offset,
@@ -153,56 +130,44 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    const auto prefix = keys::shard_prefix(shard);
-    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator({}, family_handle("journal"))};
     // The frame that holds the offset begins at it or before.
+    const auto prefix = keys::shard_prefix(shard);
+    auto read = rocksdb::ReadOptions{};
+    read.fill_cache = false;
+    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator(read, journal_)};
     it->SeekForPrev(keys::journal(shard, from_offset));
     if (!it->Valid() || !it->key().starts_with(prefix))
       it->Seek(keys::journal(shard, from_offset));
     for (; it->Valid() && it->key().starts_with(prefix); it->Next()) {
-      const auto first = first_offset(it->key());
-      auto f = decode_frame(shard, first, {it->value().data(), it->value().size()});
+      auto f = decode(shard, *it);
       if (!f)
         return f.error();
       for (std::size_t i = 0; i < f->records.size(); ++i)
-        if (first + i >= from_offset && !visit(first + i, f->epoch, f->records[i]))
+        if (f->first_offset + i >= from_offset &&
+            !visit(f->first_offset + i, f->epoch, f->records[i]))
           return {};
     }
-    if (!it->status().ok())
-      return to_failure(it->status(), options_.folder);
-    return {};
+    return failed(it->status());
   }
 
   model::result<shard_meta> meta(model::shard_id shard) const override {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    auto found = shard_meta{};
-    auto bytes = std::string{};
-    auto s = db_->Get({}, family_handle("meta"), keys::meta(shard, "shard"), &bytes);
-    if (!s.ok() && !s.IsNotFound())
-      return to_failure(s, options_.folder);
-    if (s.ok()) {
-      auto in = model::byte_reader{bytes};
-      found.epoch = in.varint();
-      found.checkpoint_offset = in.varint();
-      found.next_offset = in.varint();  // as of the checkpoint: the journal may be trimmed up to it
-      if (!in.ok())
-        return failure{errc::corrupted, "storage_corrupt",
-                       "the position of shard " + std::to_string(shard) + " is damaged"};
-    }
+    auto found = noted(shard);
+    if (!found)
+      return found;
     // The journal itself knows how far it goes.
-    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator({}, family_handle("journal"))};
+    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator({}, journal_)};
     it->SeekForPrev(keys::journal(shard, ~std::uint64_t{0}));
     if (it->Valid() && it->key().starts_with(keys::shard_prefix(shard))) {
-      const auto first = first_offset(it->key());
-      auto f = decode_frame(shard, first, {it->value().data(), it->value().size()});
+      auto f = decode(shard, *it);
       if (!f)
         return f.error();
-      found.next_offset = std::max(found.next_offset, first + f->records.size());
+      found->next_offset = std::max(found->next_offset, f->first_offset + f->records.size());
     }
-    if (!it->status().ok())
-      return to_failure(it->status(), options_.folder);
+    if (auto ok = failed(it->status()); !ok)
+      return ok.error();
     return found;
   }
 
@@ -220,25 +185,27 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    const auto prefix = keys::shard_prefix(shard);
-    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator({}, family_handle("journal"))};
-    it->Seek(prefix);
-    auto end = std::optional<std::string>{};
-    for (; it->Valid() && it->key().starts_with(prefix); it->Next()) {
-      const auto newest = frame_time({it->value().data(), it->value().size()});
-      if (end && first_offset(it->key()) > offset + 1)
-        break;
-      end = it->key().ToString();  // exclusive: this frame stays unless a later one goes too
-      if (!newest || *newest >= before || first_offset(it->key()) > offset)
-        break;
-    }
-    if (!it->status().ok())
-      return to_failure(it->status(), options_.folder);
-    if (!end || *end == keys::journal(shard, 0))
+    return failed(trim_by_age(*db_, *journal_, shard, offset, before));
+  }
+
+  status limit_journal(std::uint64_t max_bytes) override {
+    const auto hold = std::shared_lock{mutex_};
+    if (!db_)
+      return closed();
+    auto size = std::uint64_t{0};
+    if (const auto s = journal_bytes(*db_, *journal_, size); !s.ok())
+      return failed(s);
+    if (size <= max_bytes)
       return {};
-    if (const auto s = db_->DeleteRange({}, family_handle("journal"), prefix, *end); !s.ok())
-      return to_failure(s, options_.folder);
-    return {};
+    auto unreadable = status{};
+    const auto s = trim_by_size(*db_, *journal_, size - max_bytes + max_bytes / 16,
+                                [&](model::shard_id shard) {
+                                  const auto found = noted(shard);
+                                  if (!found)
+                                    unreadable = found.error();
+                                  return found ? found->checkpoint_offset : 0;
+                                });
+    return s.ok() ? unreadable : failed(s);
   }
 
   status roll_slices(timestamp oldest, timestamp now) override {
@@ -246,21 +213,33 @@ class rocks_store final : public entity_store {
     if (!db_)
       return closed();
     now_ = now;
-    for (auto i = slices_.begin(); i != slices_.end() && i->first + slice_length <= oldest;) {
-      const auto handle = handles_.find(i->second);
-      if (const auto s = db_->DropColumnFamily(handle->second); !s.ok())
-        return to_failure(s, options_.folder);
-      db_->DestroyColumnFamilyHandle(handle->second);
-      handles_.erase(handle);
-      i = slices_.erase(i);
+    *horizon_ = model::to_ms(oldest);
+    while (!slices_.empty() && slices_.begin()->first + slice_length <= oldest) {
+      const auto first = slices_.begin();
+      if (const auto s = db_->DropColumnFamily(first->second); !s.ok())
+        return failed(s);
+      db_->DestroyColumnFamilyHandle(first->second);
+      slices_.erase(first);
     }
     return make_slices();
   }
 
   status reopen() override {
     const auto hold = std::unique_lock{mutex_};
+    if (db_ && was_full_) {
+      auto error = std::error_code{};
+      auto unwritten = std::uint64_t{0};
+      db_->GetAggregatedIntProperty("rocksdb.cur-size-all-mem-tables", &unwritten);
+      const auto space = std::filesystem::space(options_.folder, error);
+      const auto needed = unwritten + reopen_reserve_bytes;
+      if (!error && space.available < needed)
+        return failure{errc::unavailable, "storage_full",
+                       "database in " + options_.folder + ": the disk is full: free at least " +
+                           std::to_string((needed >> 20) + 1) +
+                           " MiB; nothing acknowledged is lost, and what is there can be read"};
+    }
     close();
-    return open_locked();
+    return open_held();
   }
 
   std::vector<std::pair<std::string, double>> figures() const override {
@@ -281,244 +260,178 @@ class rocks_store final : public entity_store {
     add("write_stopped", "rocksdb.is-write-stopped");
     add("delayed_write_bytes_per_second", "rocksdb.actual-delayed-write-rate");
     add("keys_estimate", "rocksdb.estimate-num-keys");
-    out.emplace_back("block_cache_bytes", static_cast<double>(cache_->GetUsage()));
+    auto journal = std::uint64_t{0};
+    if (journal_bytes(*db_, *journal_, journal).ok())
+      out.emplace_back("journal_bytes", static_cast<double>(journal));
+    out.emplace_back("block_cache_bytes", static_cast<double>(parts_.cache->GetUsage()));
     return out;
   }
 
  private:
-  static std::string_view name_of(family f) {
-    switch (f) {
-      case family::state:
-        return "state";
-      case family::latest:
-        return "latest";
-      case family::series:
-        return far_slice;
-      case family::index:
-        return "index";
-      case family::meta:
-        return "meta";
-    }
-    return "meta";
-  }
-
   failure closed() const {
     return {errc::unavailable, "storage_failed",
-            "database in " + options_.folder + " is closed after a failure"};
+            "database in " + options_.folder + " is closed after a failure, and is being reopened"};
+  }
+  status failed(const rocksdb::Status& s) const {
+    if (s.ok())
+      return {};
+    return to_failure(s, options_.folder);
   }
 
-  static std::uint64_t first_offset(const rocksdb::Slice& key) {
-    auto in = model::byte_reader{{key.data(), key.size()}};
-    in.u16();
-    return in.u64();
+  rocksdb::ColumnFamilyHandle* handle_of(family f) const {
+    switch (f) {
+      case family::state:
+        return state_;
+      case family::latest:
+        return latest_;
+      case family::series:
+        return far_;
+      case family::index:
+        return index_;
+      case family::meta:
+        return meta_;
+    }
+    return meta_;
   }
 
-  rocksdb::ColumnFamilyHandle* family_handle(std::string_view name) const {
-    const auto found = handles_.find(name);
-    return found == handles_.end() ? nullptr : found->second;
-  }
-
-  /// The slice of a time; times far from now share one, so odd clocks make no families.
-  rocksdb::ColumnFamilyHandle* series_handle(timestamp t) const {
-    const auto found = slices_.find(slice_of(t));
-    return family_handle(found == slices_.end() ? far_slice : std::string_view{found->second});
+  status write(rocksdb::WriteBatch& batch, bool sync) {
+    auto options = rocksdb::WriteOptions{};
+    options.sync = sync;
+    const auto ok = failed(db_->Write(options, &batch));
+    was_full_ = !ok && ok.error().reason == "storage_full";
+    return ok;
   }
 
   status add_rows(rocksdb::WriteBatch& batch, std::span<const row> rows) const {
     for (const auto& r : rows) {
-      auto* handle = r.family == family::series ? series_handle(r.slice_time)
-                                                : family_handle(name_of(r.family));
-      const auto s = r.value ? batch.Put(handle, r.key, *r.value) : batch.Delete(handle, r.key);
+      auto* handle = r.family == family::series ? slice_handle(r.slice_time) : handle_of(r.family);
+      auto s = rocksdb::Status{};
+      switch (r.operation) {
+        case row_operation::put:
+          s = batch.Put(handle, r.key, r.value);
+          break;
+        case row_operation::remove:
+          s = batch.Delete(handle, r.key);
+          break;
+        case row_operation::append:
+          if (r.family != family::series)
+            return failure{errc::internal, "only rows of samples can be appended to"};
+          s = batch.Merge(handle, r.key, r.value);
+          break;
+      }
       if (!s.ok())
-        return to_failure(s, options_.folder);
+        return failed(s);
     }
     return {};
   }
 
-  std::pair<bool, status> scan_family(rocksdb::ColumnFamilyHandle* handle, std::string_view prefix,
-                                      std::string_view from, bool backwards,
-                                      const visitor& visit) const {
-    auto read = rocksdb::ReadOptions{};
-    auto past = std::string{prefix};  // the first key after all with the prefix
-    while (!past.empty() && static_cast<unsigned char>(past.back()) == 0xff)
-      past.pop_back();
-    if (!past.empty())
-      past.back() = static_cast<char>(past.back() + 1);
-    const auto upper = rocksdb::Slice{past};
-    if (!past.empty())
-      read.iterate_upper_bound = &upper;
-    const auto matching = rocksdb::Slice{prefix.data(), prefix.size()};
-    auto it = std::unique_ptr<rocksdb::Iterator>{db_->NewIterator(read, handle)};
-    if (backwards) {
-      if (from.empty())
-        it->SeekToLast();
+  /// The slice of a time; times far from now share one, so odd clocks make no families.
+  rocksdb::ColumnFamilyHandle* slice_handle(timestamp t) const {
+    const auto found = slices_.find(slice_of(t));
+    return found == slices_.end() ? far_ : found->second;
+  }
+
+  static model::result<frame> decode(model::shard_id shard, const rocksdb::Iterator& at) {
+    const auto first = keys::journal_offset(view(at.key()));
+    return decode_frame(shard, first.value_or(0), view(at.value()));
+  }
+
+  /// The position of a shard as its last checkpoint noted it.
+  model::result<shard_meta> noted(model::shard_id shard) const {
+    auto found = shard_meta{};
+    auto bytes = std::string{};
+    const auto s = db_->Get({}, meta_, keys::meta(shard, "shard"), &bytes);
+    if (s.IsNotFound())
+      return found;
+    if (!s.ok())
+      return failed(s).error();
+    auto in = model::byte_reader{bytes};
+    found.epoch = in.varint();
+    found.checkpoint_offset = in.varint();
+    found.next_offset = in.varint();  // as of the checkpoint: the journal may be trimmed up to it
+    if (!in.ok())
+      return failure{errc::corrupted, "storage_corrupt",
+                     "the position of shard " + std::to_string(shard) + " is damaged"};
+    return found;
+  }
+
+  status open_held() {
+    auto opened = open_database(options_, parts_);
+    if (!opened)
+      return opened.error();
+    db_ = std::move(opened->db);
+    for (const auto& [name, handle] : opened->families)
+      if (const auto start = slice_start(name))
+        slices_[*start] = handle;
       else
-        it->SeekForPrev({from.data(), from.size()});
-    } else {
-      it->Seek(from.empty() ? matching : rocksdb::Slice{from.data(), from.size()});
-    }
-    for (; it->Valid() && it->key().starts_with(matching); backwards ? it->Prev() : it->Next())
-      if (!visit({it->key().data(), it->key().size()}, {it->value().data(), it->value().size()}))
-        return {false, {}};
-    if (!it->status().ok())
-      return {false, to_failure(it->status(), options_.folder)};
-    return {true, {}};
-  }
-
-  rocksdb::ColumnFamilyOptions family_options(const std::string& name) const {
-    auto o = rocksdb::ColumnFamilyOptions{};
-    auto table = rocksdb::BlockBasedTableOptions{};
-    table.block_cache = cache_;
-    table.cache_index_and_filter_blocks = true;
-    if (name == "state" || name == "latest")
-      table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-    o.write_buffer_size = name == "journal" ? 64 * 1024 * 1024 : 32 * 1024 * 1024;
-    o.compression = rocksdb::kLZ4Compression;
-    o.bottommost_compression = rocksdb::kZSTD;
-    if (name == "journal") {
-      // Written once in order of its keys per shard, read seldom, dropped by range: few levels.
-      o.level0_file_num_compaction_trigger = 8;
-      o.target_file_size_base = 64 * 1024 * 1024;
-    }
-    return o;
-  }
-
-  status open_locked() {
-    auto o = rocksdb::DBOptions{};
-    o.create_if_missing = true;
-    o.create_missing_column_families = true;
-    o.max_background_jobs = options_.background_jobs;
-    o.max_total_wal_size = options_.max_wal_bytes;
-    o.max_open_files = 1000;
-    o.keep_log_file_num = 4;
-    o.info_log_level = rocksdb::WARN_LEVEL;
-    o.bytes_per_sync = 1024 * 1024;
-    o.max_manifest_file_size = 64 * 1024 * 1024;
-    // A record that was cut by a crash ends the log; damage before its end stops the start.
-    o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-    if (!cache_)
-      cache_ = rocksdb::NewLRUCache(options_.block_cache_bytes);
-    o.write_buffer_manager =
-        std::make_shared<rocksdb::WriteBufferManager>(options_.write_buffer_bytes, cache_);
-
-    auto error = std::error_code{};
-    std::filesystem::create_directories(options_.folder, error);
-    if (error)
-      return failure{errc::unavailable, "storage_failed",
-                     "cannot make the folder " + options_.folder + ": " + error.message()};
-    auto names = std::vector<std::string>{};
-    const auto listed = rocksdb::DB::ListColumnFamilies(o, options_.folder, &names);
-    const auto fresh = !listed.ok();
-    if (fresh && std::filesystem::exists(options_.folder + "/CURRENT"))
-      return to_failure(listed, options_.folder);
-    if (fresh)
-      names = fixed_families;
-    for (const auto& name : fixed_families)
-      if (std::find(names.begin(), names.end(), name) == names.end())
-        return failure{
-            errc::corrupted, "storage_corrupt",
-            "database in " + options_.folder + " has no family " + name + "; it is none of ours"};
-    auto families = std::vector<rocksdb::ColumnFamilyDescriptor>{};
-    for (const auto& name : names)
-      families.emplace_back(name, family_options(name));
-    auto handles = std::vector<rocksdb::ColumnFamilyHandle*>{};
-    rocksdb::DB* db = nullptr;
-    if (const auto s = rocksdb::DB::Open(o, options_.folder, families, &handles, &db); !s.ok())
-      return to_failure(s, options_.folder);
-    db_.reset(db);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      handles_[names[i]] = handles[i];
-      if (names[i].starts_with(slice_prefix) && names[i] != far_slice)
-        slices_[model::from_ms(std::stoll(names[i].substr(slice_prefix.size())))] = names[i];
-    }
-    if (auto ok = check_format(fresh); !ok) {
-      close();
-      return ok;
-    }
+        fixed_.push_back(handle);
+    const auto fixed = [&](std::string_view name) {
+      return std::find_if(opened->families.begin(), opened->families.end(),
+                          [&](const auto& f) { return f.first == name; })
+          ->second;
+    };
+    journal_ = fixed(journal_family);
+    state_ = fixed("state");
+    latest_ = fixed("latest");
+    index_ = fixed("index");
+    meta_ = fixed("meta");
+    far_ = fixed(far_slice);
     auto ok = make_slices();
     if (!ok)
       close();
     return ok;
   }
 
-  status check_format(bool fresh) {
-    auto bytes = std::string{};
-    const auto s = db_->Get({}, family_handle("meta"), keys::meta("format"), &bytes);
-    if (s.IsNotFound() && fresh) {
-      auto out = model::byte_writer{};
-      out.varint(format_version);
-      auto write = rocksdb::WriteOptions{};
-      write.sync = true;
-      if (const auto put =
-              db_->Put(write, family_handle("meta"), keys::meta("format"), out.bytes());
-          !put.ok())
-        return to_failure(put, options_.folder);
-      return {};
-    }
-    auto in = model::byte_reader{bytes};
-    const auto found = in.varint();
-    if (!s.ok() || !in.ok())
-      return failure{errc::corrupted, "storage_corrupt",
-                     "database in " + options_.folder + " does not tell its format"};
-    if (found > format_version)
-      return failure{errc::conflict, "storage_newer_format",
-                     "database in " + options_.folder + " has format " + std::to_string(found) +
-                         ", this program reads up to " + std::to_string(format_version) +
-                         "; install the newer release"};
-    return {};
-  }
-
   /// The slices of the retention, the one of now and two ahead.
   status make_slices() {
     auto missing = std::vector<rocksdb::ColumnFamilyDescriptor>{};
-    if (!handles_.contains(std::string{far_slice}))
-      missing.emplace_back(std::string{far_slice}, family_options(std::string{far_slice}));
-    for (auto start = slice_of(now_ - options_.sample_retention); start <= now_ + 2 * slice_length;
+    auto starts = std::vector<timestamp>{};
+    for (auto start = slice_of(sample_horizon()); start <= now_ + 2 * slice_length;
          start += slice_length)
-      if (!slices_.contains(start))
-        missing.emplace_back(slice_name(start), family_options(slice_name(start)));
+      if (!slices_.contains(start)) {
+        missing.emplace_back(slice_name(start), family_options(slice_name(start), parts_));
+        starts.push_back(start);
+      }
     if (missing.empty())
       return {};
     auto made = std::vector<rocksdb::ColumnFamilyHandle*>{};
-    if (const auto s = db_->CreateColumnFamilies(missing, &made); !s.ok())
-      return to_failure(s, options_.folder);
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-      handles_[missing[i].name] = made[i];
-      if (missing[i].name != far_slice)
-        slices_[model::from_ms(std::stoll(missing[i].name.substr(slice_prefix.size())))] =
-            missing[i].name;
-    }
-    return {};
+    const auto s = db_->CreateColumnFamilies(missing, &made);
+    for (std::size_t i = 0; i < made.size(); ++i)
+      slices_[starts[i]] = made[i];
+    return failed(s);
   }
 
   void close() {
     if (!db_)
       return;
-    for (const auto& [name, handle] : handles_)
+    for (auto* handle : std::exchange(fixed_, {}))
       db_->DestroyColumnFamilyHandle(handle);
-    handles_.clear();
-    slices_.clear();
+    for (const auto& [start, handle] : std::exchange(slices_, {}))
+      db_->DestroyColumnFamilyHandle(handle);
     (void)db_->Close();
     db_.reset();
   }
 
   rocks_options options_;
+  std::shared_ptr<storage::sample_horizon> horizon_ = std::make_shared<storage::sample_horizon>(0);
+  family_parts parts_;
   timestamp now_{};
   mutable std::shared_mutex mutex_;  // exclusive: the database or its families change
-  std::shared_ptr<rocksdb::Cache> cache_;
   std::unique_ptr<rocksdb::DB> db_;
-  std::map<std::string, rocksdb::ColumnFamilyHandle*, std::less<>> handles_;
-  std::map<timestamp, std::string> slices_;  // by start
-  std::string buffer_;                       // of the writer
+  std::vector<rocksdb::ColumnFamilyHandle*> fixed_;
+  std::map<timestamp, rocksdb::ColumnFamilyHandle*> slices_;  // by start
+  rocksdb::ColumnFamilyHandle *journal_ = nullptr, *state_ = nullptr, *latest_ = nullptr,
+                              *index_ = nullptr, *meta_ = nullptr, *far_ = nullptr;
+  std::atomic<bool> was_full_{false};  // the last write found no space
+  std::string buffer_;                 // of the writer
 };
 
 }  // namespace
 
 model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options,
                                                               timestamp now) {
-  auto store = std::make_unique<rocks_store>(options);
-  if (auto ok = store->open(now); !ok)
+  auto store = std::make_unique<rocks_store>(options, now);
+  if (auto ok = store->open(); !ok)
     return ok.error();
   return std::unique_ptr<entity_store>{std::move(store)};
 }

@@ -33,7 +33,6 @@ using model::timestamp;
 using model::value;
 
 constexpr std::uint8_t version = 1;
-constexpr auto bucket_ms = std::int64_t{3'600'000};
 constexpr std::size_t max_rest = 64 * 1024 * 1024;
 enum column_kind : std::uint8_t { integers, decimals, doubles, bools, values };
 constexpr std::array<double, 7> powers = {1, 10, 100, 1000, 10'000, 100'000, 1'000'000};
@@ -226,9 +225,7 @@ bool read_column(std::string_view bytes, const std::string& id, std::vector<mode
 }  // namespace
 
 timestamp bucket_of(timestamp t) {
-  const auto ms = model::to_ms(t);
-  const auto rest = ms % bucket_ms;
-  return model::from_ms(ms - (rest < 0 ? rest + bucket_ms : rest));
+  return std::chrono::floor<std::chrono::hours>(std::max(t, timestamp::min() + bucket_length));
 }
 
 std::string encode_segment(std::span<const model::sample> samples) {

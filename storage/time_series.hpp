@@ -1,5 +1,5 @@
-// Samples of one device as columns: a segment holds some messages of one time bucket; several
-// segments of a bucket are joined when it closes.
+// Samples of one device as columns: a segment holds some messages of one time bucket. What a bucket
+// is made of: storage/bucket.
 #pragma once
 
 #include <optional>
@@ -33,7 +33,9 @@ struct time_range {
 };
 model::result<time_range> segment_range(std::string_view bytes);
 
-/// The start of the bucket that holds `t`. Buckets are hours of UTC.
+/// Buckets are hours of UTC.
+inline constexpr auto bucket_length = std::chrono::hours{1};
+/// The start of the bucket that holds `t`.
 model::timestamp bucket_of(model::timestamp t);
 
 }  // namespace orrery::storage

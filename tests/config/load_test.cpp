@@ -71,6 +71,10 @@ TEST(Load, TellsContradictions) {
                    .environment = {},
                    .set = {"listeners.api.enabled=false", "listeners.apis.enabled=false"}}),
             "");
+  EXPECT_THAT(wrong({.file = {},
+                     .environment = {},
+                     .set = {"storage.journal_max_bytes=64MiB", "storage.checkpoint_bytes=64MiB"}}),
+              testing::HasSubstr("storage.journal_max_bytes must be at least twice"));
 }
 
 TEST(Print, GivesWhatLoadReads) {

@@ -12,13 +12,13 @@ const auto device = model::make_entity_id(258, from_ms(5), {1, 2, 3});
 TEST(Keys, StartWithTheirShardAndSortAsTheirParts) {
   for (const auto& key :
        {journal(258, 7), state(model::entity_kind::device, device), latest(device),
-        command(device, device), segment(device, from_ms(9), 1), event(device, from_ms(9), 1),
+        command(device, device), bucket(device, from_ms(9)), event(device, from_ms(9), 1),
         index(258, "name", "v", device), meta(258, "x")})
     EXPECT_TRUE(key.starts_with(shard_prefix(258)));
   EXPECT_LT(journal(1, 255), journal(1, 256));
   EXPECT_LT(journal(1, 1000), journal(2, 0));
-  EXPECT_LT(segment(device, from_ms(-1), 0), segment(device, from_ms(0), 0));
-  EXPECT_LT(segment(device, from_ms(5), 9), segment(device, from_ms(6), 0));
+  EXPECT_LT(bucket(device, from_ms(-1)), bucket(device, from_ms(0)));
+  EXPECT_LT(event(device, from_ms(5), 9), event(device, from_ms(6), 0));
 }
 
 TEST(Keys, GiveTheirPartsBack) {
@@ -34,11 +34,27 @@ TEST(Keys, GiveTheirPartsBack) {
             "pk\x1f"
             "dk");
   EXPECT_EQ(entity_of(state(model::entity_kind::device, device)), device);
-  EXPECT_EQ(segment_bucket(segment(device, from_ms(77), 3)), from_ms(77));
+  EXPECT_EQ(shard_of(journal(258, 7)), 258);
+  EXPECT_EQ(journal_offset(journal(258, 7)), 7u);
   for (const auto t : {from_ms(0), from_ms(-5), from_ms(1'700'000'000'000)})
     EXPECT_EQ(from_ordered(ordered(t)), t);
   EXPECT_FALSE(entity_of("x"));
-  EXPECT_FALSE(segment_bucket("x"));
+  EXPECT_FALSE(shard_of("x"));
+  EXPECT_FALSE(journal_offset("x"));
+}
+
+TEST(Keys, TellSamplesFromEvents) {
+  const auto samples = parse_series(bucket(device, from_ms(77)));
+  ASSERT_TRUE(samples);
+  EXPECT_EQ(samples->what, series_key::content::samples);
+  EXPECT_EQ(samples->time, from_ms(77));
+  const auto raised = parse_series(event(device, from_ms(-78), 3));
+  ASSERT_TRUE(raised);
+  EXPECT_EQ(raised->what, series_key::content::event);
+  EXPECT_EQ(raised->time, from_ms(-78));
+  EXPECT_FALSE(parse_series("x"));
+  EXPECT_FALSE(parse_series(bucket(device, from_ms(77)) + "x"));
+  EXPECT_FALSE(parse_series(latest(device)));
 }
 
 TEST(Keys, ValuesOfAnIndexDoNotMeet) {
