@@ -10,7 +10,7 @@
 namespace orrery::actors {
 namespace {
 
-using clock = std::chrono::steady_clock;
+using time_point = caf::actor_clock::time_point;  // monotonic
 using tick_atom = caf::atom_constant<caf::atom("tick")>;
 constexpr auto tick = std::chrono::milliseconds{250};
 using clerk_actor = settler::extend<caf::reacts_to<tick_atom>>;
@@ -20,13 +20,14 @@ using clerk_actor = settler::extend<caf::reacts_to<tick_atom>>;
 /// What waits, by number. Shared by the callers' threads and the clerk actor.
 struct caller::desk {
   struct waiting {
-    clock::time_point until;
+    time_point until;
     on_answer then;
     on_command_over over;
   };
   std::shared_ptr<ask_router> router;
   std::uint64_t incarnation = 0;
   model::milliseconds timeout{0};
+  const caf::actor_clock* clock = nullptr;  // of the actors: tests turn it by hand
   clerk_actor clerk;
 
   std::mutex mutex;
@@ -52,7 +53,7 @@ struct caller::desk {
     {
       const auto hold = std::lock_guard{mutex};
       for (auto i = open.begin(); i != open.end();)
-        if (i->second.until <= clock::now()) {
+        if (i->second.until <= clock->now()) {
           late.push_back(std::move(i->second));
           i = open.erase(i);
         } else {
@@ -74,6 +75,7 @@ caller::caller(caf::actor_system& system, std::shared_ptr<ask_router> router,
   desk_->router = std::move(router);
   desk_->incarnation = node_incarnation;
   desk_->timeout = timeout;
+  desk_->clock = &system.clock();
   desk_->clerk = system.spawn(
       [](clerk_actor::pointer self, std::weak_ptr<desk> at) -> clerk_actor::behavior_type {
         self->delayed_send(self, tick, tick_atom::value);
@@ -100,7 +102,7 @@ caller::~caller() {
 }
 
 void caller::ask(target whom, any_command what, on_answer then) {
-  const auto number = desk_->add({clock::now() + desk_->timeout, std::move(then), {}});
+  const auto number = desk_->add({desk_->clock->now() + desk_->timeout, std::move(then), {}});
   auto batch = ask_batch{.shard = desk_->router->shard_of(whom), .asks = {}};
   auto& one = batch.asks.emplace_back();
   one.from = caf::actor_cast<settler>(desk_->clerk);
@@ -111,7 +113,7 @@ void caller::ask(target whom, any_command what, on_answer then) {
 }
 
 model::waiter_ref caller::expect_command(model::milliseconds at_most, on_command_over then) {
-  return {desk_->incarnation, desk_->add({clock::now() + at_most, {}, std::move(then)})};
+  return {desk_->incarnation, desk_->add({desk_->clock->now() + at_most, {}, std::move(then)})};
 }
 
 void caller::command_over(const model::waiter_ref& waiter) {

@@ -91,11 +91,12 @@ class writer {
     if (!position || broken_ || note.generation != status->generation.load() ||
         note.offset <= position->checkpoint)
       return;
-    position->checkpoint = note.offset;
     const auto ok = parts_.store->put_meta(note.shard, {.epoch = position->epoch,
                                                         .next_offset = position->next_offset,
                                                         .checkpoint_offset = note.offset});
-    if (!ok)
+    if (ok)
+      position->checkpoint = note.offset;  // only now may the journal be trimmed up to it
+    else
       observe::log::warn("journal", "checkpoint_not_noted",
                          {{"shard", note.shard}, {"detail", ok.error().detail}});
   }

@@ -1,0 +1,244 @@
+#include "tests/support/memory_store.hpp"
+
+#include <algorithm>
+
+#include "storage/frame.hpp"
+#include "storage/keys.hpp"
+
+namespace orrery::tests {
+namespace {
+
+namespace keys = storage::keys;
+using model::errc;
+using model::failure;
+using model::status;
+
+constexpr auto slice_length = std::chrono::hours{24 * 7};
+
+model::timestamp slice_of(model::timestamp t) {
+  return std::chrono::floor<std::chrono::duration<std::int64_t, std::ratio<604'800>>>(t);
+}
+
+}  // namespace
+
+status memory_store::readable(bool fault) const {
+  if (closed_)
+    return failure{errc::unavailable, "storage_failed", "the test's store is closed"};
+  if (fault)
+    return failure{errc::unavailable, "storage_failed", "the test's disk does not read"};
+  return {};
+}
+
+void memory_store::keep(const storage::row& r) {
+  auto& into =
+      r.family == storage::family::series ? slices_[slice_of(r.slice_time)] : tables_[r.family];
+  if (r.value)
+    into[r.key] = *r.value;
+  else
+    into.erase(r.key);
+}
+
+void memory_store::keep(std::span<const storage::frame> frames) {
+  for (const auto& f : frames) {
+    if (!f.records.empty())
+      storage::encode_frame(f, frames_[{f.shard, f.first_offset}]);
+    for (const auto& r : f.rows)
+      keep(r);
+  }
+}
+
+status memory_store::append(std::span<const storage::frame> frames, bool sync) {
+  on_append();
+  const auto hold = std::lock_guard{mutex_};
+  if (closed_ || faults.appends != 0) {
+    if (faults.appends > 0)
+      --faults.appends;
+    if (faults.kept_by_log)
+      log_.emplace_back(frames.begin(), frames.end());
+    return failure{errc::unavailable, "storage_failed", "the test's disk does not write"};
+  }
+  keep(frames);
+  appends.push_back({{frames.begin(), frames.end()}, sync});
+  return {};
+}
+
+status memory_store::put(std::span<const storage::row> rows, bool) {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(false); !ok)
+    return ok;
+  for (const auto& r : rows)
+    keep(r);
+  return {};
+}
+
+void memory_store::plant(storage::family f, std::string key, std::string value,
+                         model::timestamp slice_time) {
+  const auto hold = std::lock_guard{mutex_};
+  keep({.family = f, .key = std::move(key), .value = std::move(value), .slice_time = slice_time});
+}
+
+model::result<std::optional<std::string>> memory_store::get(storage::family f,
+                                                            std::string_view key) const {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(faults.rows); !ok)
+    return ok.error();
+  const auto in = tables_.find(f);
+  if (in == tables_.end())
+    return std::optional<std::string>{};
+  const auto found = in->second.find(key);
+  return found == in->second.end() ? std::optional<std::string>{} : std::optional{found->second};
+}
+
+memory_store::row_list memory_store::matching(const table& in, std::string_view prefix,
+                                              std::string_view from, bool backwards) {
+  auto all = row_list{};
+  for (auto i = in.lower_bound(prefix); i != in.end() && i->first.starts_with(prefix); ++i)
+    if (from.empty() || (backwards ? i->first <= from : i->first >= from))
+      all.push_back(*i);
+  if (backwards)
+    std::reverse(all.begin(), all.end());
+  return all;
+}
+
+status memory_store::scan(storage::family f, std::string_view prefix, std::string_view from,
+                          bool backwards, const visitor& visit) const {
+  auto found = row_list{};
+  {
+    const auto hold = std::lock_guard{mutex_};
+    if (auto ok = readable(faults.rows); !ok)
+      return ok;
+    if (const auto in = tables_.find(f); in != tables_.end())
+      found = matching(in->second, prefix, from, backwards);
+  }
+  for (const auto& [key, value] : found)
+    if (!visit(key, value))
+      break;
+  return {};
+}
+
+status memory_store::scan_series(std::string_view prefix, model::timestamp from,
+                                 model::timestamp to, bool backwards, const visitor& visit) const {
+  auto found = std::vector<row_list>{};
+  {
+    const auto hold = std::lock_guard{mutex_};
+    if (auto ok = readable(faults.rows); !ok)
+      return ok;
+    for (const auto& [start, rows] : slices_)
+      if (start <= to && from < start + slice_length)
+        found.push_back(matching(rows, prefix, {}, backwards));
+  }
+  if (backwards)
+    std::reverse(found.begin(), found.end());
+  for (const auto& slice : found)
+    for (const auto& [key, value] : slice)
+      if (!visit(key, value))
+        return {};
+  return {};
+}
+
+status memory_store::replay(model::shard_id shard, std::uint64_t from_offset,
+                            const record_visitor& visit) const {
+  auto found = decltype(frames_){};
+  {
+    const auto hold = std::lock_guard{mutex_};
+    if (auto ok = readable(faults.journal); !ok)
+      return ok;
+    found = frames_;
+  }
+  for (const auto& [place, bytes] : found) {
+    if (place.first != shard)
+      continue;
+    const auto f = storage::decode_frame(shard, place.second, bytes);
+    if (!f)
+      return f.error();
+    for (std::size_t i = 0; i < f->records.size(); ++i)
+      if (place.second + i >= from_offset && !visit(place.second + i, f->epoch, f->records[i]))
+        return {};
+  }
+  return {};
+}
+
+model::result<storage::shard_meta> memory_store::meta(model::shard_id shard) const {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(faults.journal); !ok)
+    return ok.error();
+  const auto noted = metas_.find(shard);
+  auto found = noted == metas_.end() ? storage::shard_meta{} : noted->second;
+  for (const auto& [place, bytes] : frames_)
+    if (place.first == shard) {
+      const auto f = storage::decode_frame(shard, place.second, bytes);
+      if (!f)
+        return f.error();
+      found.next_offset = std::max(found.next_offset, place.second + f->records.size());
+    }
+  return found;
+}
+
+status memory_store::put_meta(model::shard_id shard, const storage::shard_meta& meta) {
+  const auto hold = std::lock_guard{mutex_};
+  if (closed_ || faults.noting)
+    return failure{errc::unavailable, "storage_failed", "the test's disk does not write"};
+  metas_[shard] = meta;
+  return {};
+}
+
+status memory_store::trim_journal(model::shard_id shard, std::uint64_t offset,
+                                  model::timestamp before) {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(faults.journal); !ok)
+    return ok;
+  auto last = std::uint64_t{0};  // the newest frame always stays, as it tells the next offset
+  for (const auto& [place, bytes] : frames_)
+    if (place.first == shard)
+      last = place.second;
+  std::erase_if(frames_, [&](const auto& entry) {
+    const auto& [place, bytes] = entry;
+    if (place.first != shard || place.second == last)
+      return false;
+    const auto f = storage::decode_frame(shard, place.second, bytes);
+    const auto newest = storage::frame_time(bytes);
+    return f && newest && *newest < before && place.second + f->records.size() <= offset + 1;
+  });
+  return {};
+}
+
+status memory_store::roll_slices(model::timestamp oldest, model::timestamp) {
+  const auto hold = std::lock_guard{mutex_};
+  std::erase_if(slices_, [&](const auto& slice) { return slice.first + slice_length <= oldest; });
+  return {};
+}
+
+status memory_store::reopen() {
+  const auto hold = std::lock_guard{mutex_};
+  closed_ = faults.reopening;
+  if (closed_)
+    return failure{errc::unavailable, "storage_failed", "the test's store does not open"};
+  ++reopened;
+  for (const auto& frames : std::exchange(log_, {}))
+    keep(frames);
+  return {};
+}
+
+std::map<std::uint64_t, storage::record> memory_store::journal(model::shard_id shard) const {
+  auto all = std::map<std::uint64_t, storage::record>{};
+  (void)replay(shard, 0, [&](std::uint64_t offset, std::uint64_t, const storage::record& r) {
+    all.emplace(offset, r);
+    return true;
+  });
+  return all;
+}
+
+std::size_t memory_store::rows(storage::family f, std::string_view prefix) const {
+  auto count = std::size_t{0};
+  const auto counted = [&](auto, auto) {
+    ++count;
+    return true;
+  };
+  if (f == storage::family::series)
+    (void)scan_series(prefix, model::timestamp::min(), model::timestamp::max(), false, counted);
+  else
+    (void)scan(f, prefix, {}, false, counted);
+  return count;
+}
+
+}  // namespace orrery::tests
