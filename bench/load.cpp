@@ -248,9 +248,8 @@ class load {
         static_cast<unsigned long long>(n), more[0], static_cast<unsigned long long>(n % 997),
         static_cast<unsigned long long>(n % 89), more[1], static_cast<unsigned long long>(n % 7),
         more[2], static_cast<unsigned long long>(n % 9), more[3],
-        static_cast<unsigned long long>(n % 5),
-        static_cast<unsigned long long>(n), static_cast<unsigned long long>(n % 8),
-        static_cast<long long>(p.last_time)));
+        static_cast<unsigned long long>(n % 5), static_cast<unsigned long long>(n),
+        static_cast<unsigned long long>(n % 8), static_cast<long long>(p.last_time)));
     const auto rest = 2 + p.topic.size() + 2 + size;
     p.out += '\x32';
     p.out += static_cast<char>(rest % 128 | (rest >= 128 ? 128 : 0));

@@ -7,7 +7,7 @@ namespace orrery::app::cli {
 namespace {
 
 struct node {
-  std::string path;  // "orrery device list"
+  std::string path;                                                    // "orrery device list"
   std::vector<std::pair<std::string, std::string>> commands, options;  // name, description
 };
 

@@ -111,8 +111,8 @@ void simulated_device::connect() {
 
 void simulated_device::log_in() {
   const auto timestamp = std::to_string(now_ms());
-  const auto digest = model::sign_login({all_.product, key_}, key_, timestamp,
-                                        model::sign_method::sha256, secret_);
+  const auto digest =
+      model::sign_login({all_.product, key_}, key_, timestamp, model::sign_method::sha256, secret_);
   const auto client_id = key_ + "|securemode=2,signmethod=sha256,timestamp=" + timestamp + "|";
   const auto user = key_ + "&" + all_.product;
   auto c = mqtt::connect{};
@@ -158,7 +158,7 @@ void simulated_device::write() {
 
 void simulated_device::read() {
   socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](error_code e,
-                                                                              std::size_t n) {
+                                                                             std::size_t n) {
     if (e)
       return self->lose(e == asio::error::eof ? "the server closed the connection" : e.message());
     self->in_.append(self->buffer_.data(), n);
@@ -188,8 +188,8 @@ void simulated_device::take(const mqtt::packet& p) {
     ++all_.connected;
     ++all_.logins;
     const auto commands = topic("service/#"), replies = topic("measurepoint/post_reply");
-    send(mqtt::subscribe{next_id(),
-                         {{commands, mqtt::qos::at_least_once}, {replies, mqtt::qos::at_most_once}}});
+    send(mqtt::subscribe{
+        next_id(), {{commands, mqtt::qos::at_least_once}, {replies, mqtt::qos::at_most_once}}});
     due_ = clock::now();
     post();
   } else if (const auto* m = std::get_if<mqtt::publish>(&p)) {
@@ -223,10 +223,8 @@ void simulated_device::answer_command(const mqtt::publish& m) {
     return;
   const auto to = std::string{m.topic} + "_reply";
   const auto text = json{{"id", asked.at("id")}, {"code", 200}, {"data", json::object()}}.dump();
-  send(mqtt::publish{.topic = to,
-                     .payload = text,
-                     .level = mqtt::qos::at_least_once,
-                     .packet_id = next_id()});
+  send(mqtt::publish{
+      .topic = to, .payload = text, .level = mqtt::qos::at_least_once, .packet_id = next_id()});
   ++all_.commands;
 }
 
@@ -250,10 +248,8 @@ void simulated_device::post() {
                          {"method", "thing.measurepoint.post"},
                          {"params", {{"measurepoints", std::move(values)}, {"time", now_ms()}}}}
                         .dump();
-  send(mqtt::publish{.topic = to,
-                     .payload = text,
-                     .level = mqtt::qos::at_least_once,
-                     .packet_id = next_id()});
+  send(mqtt::publish{
+      .topic = to, .payload = text, .level = mqtt::qos::at_least_once, .packet_id = next_id()});
   ++all_.sent;
   schedule_post();
 }

@@ -27,11 +27,11 @@ struct simulation {
   std::chrono::nanoseconds interval{0};
 
   // Figures of all of them.
-  std::uint64_t connected = 0, logins = 0;      // now; ever
-  std::uint64_t sent = 0, acknowledged = 0;     // posts; of them taken (reply code 200)
-  std::uint64_t failed = 0;                     // answered otherwise, or lost with a connection
-  std::uint64_t commands = 0;                   // answered
-  std::uint64_t lost = 0, refused = 0;          // connections; logins
+  std::uint64_t connected = 0, logins = 0;   // now; ever
+  std::uint64_t sent = 0, acknowledged = 0;  // posts; of them taken (reply code 200)
+  std::uint64_t failed = 0;                  // answered otherwise, or lost with a connection
+  std::uint64_t commands = 0;                // answered
+  std::uint64_t lost = 0, refused = 0;       // connections; logins
   std::string last_refusal, last_failure, last_error;  // words of the last one each
   std::uint64_t outstanding() const { return sent - acknowledged - failed; }
 };

@@ -14,10 +14,12 @@ namespace model = orrery::model;
 namespace device = model::device;
 
 constexpr std::string_view topics[] = {
-    "thing/measurepoint/post", "thing/measurepoint/post/batch", "thing/measurepoint/resume",
-    "thing/measurepoint/resume/batch", "thing/event/hot/post", "thing/attribute/update",
-    "thing/attribute/query", "thing/attribute/delete", "thing/tag/update", "thing/tag/query",
-    "thing/tag/delete", "thing/tsltemplate/get"};
+    "thing/measurepoint/post",   "thing/measurepoint/post/batch",
+    "thing/measurepoint/resume", "thing/measurepoint/resume/batch",
+    "thing/event/hot/post",      "thing/attribute/update",
+    "thing/attribute/query",     "thing/attribute/delete",
+    "thing/tag/update",          "thing/tag/query",
+    "thing/tag/delete",          "thing/tsltemplate/get"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a", "type": {"t": "string"}}, {"id": "b", "type": {"t": "struct", "fields": [
@@ -87,9 +89,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!done)
       check_failure(done.error());
     else
-      demand(model::parse_json(write_reply(done->downlink_id, done->code, done->output,
-                                           done->message))
-                 .has_value());
+      demand(
+          model::parse_json(write_reply(done->downlink_id, done->code, done->output, done->message))
+              .has_value());
     return 0;
   }
   const auto topic = classify("/sys/pk/dk/" + std::string{topics[choice]}, self);
@@ -98,9 +100,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_failure(asked.what.error());
   else
     check_order(*asked.what);
-  const auto reply = asked.what
-                         ? write_reply(asked.id, 200, {}, "")
-                         : write_reply(asked.id, 1200, {}, asked.what.error().detail);
+  const auto reply = asked.what ? write_reply(asked.id, 200, {}, "")
+                                : write_reply(asked.id, 1200, {}, asked.what.error().detail);
   const auto read = model::parse_json(reply, {.max_bytes = ~std::size_t{0}});
   demand(read && read->find("id")->as_string() == asked.id && read->find("data"));
   return 0;

@@ -61,9 +61,17 @@ TEST(Responder, AnswersOnceWhateverHappens) {
   {
     const auto answer = responder{sink};
     const auto copy = answer;
-    copy({.status = 204, .headers = {}, .body = {}, .content_type = {}, .upgrade = {},
+    copy({.status = 204,
+          .headers = {},
+          .body = {},
+          .content_type = {},
+          .upgrade = {},
           .sub_protocol = {}});
-    answer({.status = 500, .headers = {}, .body = {}, .content_type = {}, .upgrade = {},
+    answer({.status = 500,
+            .headers = {},
+            .body = {},
+            .content_type = {},
+            .upgrade = {},
             .sub_protocol = {}});
   }
   EXPECT_THAT(got, ElementsAre(204));

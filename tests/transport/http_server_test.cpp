@@ -113,7 +113,11 @@ TEST_F(HttpServer, AnAnswerMayTakeAsLongAsItTakes) {
   auto other = client{port};
   EXPECT_EQ(other.read(), "");
   ASSERT_EQ(held.size(), 1u);
-  held[0]({.status = 204, .headers = {}, .body = {}, .content_type = {}, .upgrade = {},
+  held[0]({.status = 204,
+           .headers = {},
+           .body = {},
+           .content_type = {},
+           .upgrade = {},
            .sub_protocol = {}});
   EXPECT_TRUE(c.read("\r\n\r\n").starts_with("HTTP/1.1 204 "));
 }
@@ -137,13 +141,21 @@ TEST_F(HttpServer, AllBodiesTogetherHaveALimit) {
   EXPECT_TRUE(reply.starts_with("HTTP/1.1 503 ")) << reply;
   EXPECT_NE(reply.find("Retry-After: 1"), std::string::npos);
   ASSERT_EQ(held.size(), 1u);
-  held[0]({.status = 204, .headers = {}, .body = {}, .content_type = {}, .upgrade = {},
+  held[0]({.status = 204,
+           .headers = {},
+           .body = {},
+           .content_type = {},
+           .upgrade = {},
            .sub_protocol = {}});
   EXPECT_TRUE(first.read("\r\n\r\n").starts_with("HTTP/1.1 204 "));
   first.send(head + std::string(800, 'c'));
   while (held.size() < 2)
     std::this_thread::yield();
-  held[1]({.status = 204, .headers = {}, .body = {}, .content_type = {}, .upgrade = {},
+  held[1]({.status = 204,
+           .headers = {},
+           .body = {},
+           .content_type = {},
+           .upgrade = {},
            .sub_protocol = {}});
   EXPECT_TRUE(first.read("\r\n\r\n").starts_with("HTTP/1.1 204 ")) << "there is room again";
 }

@@ -29,8 +29,7 @@ model::result<identity> by_key(const actors::catalogue_snapshot& known, const ap
                                model::timestamp now, std::string_view peer) {
   const auto* org = known.organisation(key.organisation);
   const auto* found = org ? org->state->find_key(key.id) : nullptr;
-  if (!found ||
-      !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key.secret)))
+  if (!found || !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key.secret)))
     return not_known;
   if (found->expires && *found->expires <= now)
     return failure{errc::unauthenticated, "token_expired", "the API key has expired"};

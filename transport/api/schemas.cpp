@@ -85,22 +85,18 @@ const auto access_mode = word({"direct", "viaGateway", "both"});
 const auto data_format = word({"json", "raw"});
 const auto auth_mode = word({"secret", "certificate", "both"});
 const auto sign_methods = list(word({"sha256", "sha1", "md5"}));
-const auto validation_mode =
-    either(word({"strict", "lenient", "mark", "off"}), of_type("null"));
-const auto model_revision =
-    either(word({"latest"}), {{"type", "integer"}, {"minimum", 1}});
+const auto validation_mode = either(word({"strict", "lenient", "mark", "off"}), of_type("null"));
+const auto model_revision = either(word({"latest"}), {{"type", "integer"}, {"minimum", 1}});
 const auto status = word({"inactive", "online", "offline", "disabled"});
 
 const auto key_fields = std::vector<field>{
-    {"id", text},          {"app", text},        {"permissions", list(text)}, {"ipAllow", list(text)},
-    {"createdAt", time},   {"createdBy", text},  {"expires?", time}};
-const auto model_fields = std::vector<field>{{"id", text},
-                                             {"name", {{"type", {"string", "object"}}}},
-                                             {"revision", integer},
-                                             {"hasDraft", truth},
-                                             {"deprecated", truth},
-                                             {"createdAt", time},
-                                             {"updatedAt", time}};
+    {"id", text},        {"app", text},       {"permissions", list(text)}, {"ipAllow", list(text)},
+    {"createdAt", time}, {"createdBy", text}, {"expires?", time}};
+const auto model_fields =
+    std::vector<field>{{"id", text},          {"name", {{"type", {"string", "object"}}}},
+                       {"revision", integer}, {"hasDraft", truth},
+                       {"deprecated", truth}, {"createdAt", time},
+                       {"updatedAt", time}};
 const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"name", text},
                                                {"description", text},
@@ -134,9 +130,9 @@ const auto device_fields = std::vector<field>{{"assetId", text},
                                               {"lastOnlineAt?", time},
                                               {"lastOfflineAt?", time},
                                               {"lastDataAt?", time}};
-const auto latest_fields = std::vector<field>{
-    {"point", text}, {"value", anything}, {"time", time}, {"serverTime", time},
-    {"ageMs", integer}, {"quality?", integer}};
+const auto latest_fields =
+    std::vector<field>{{"point", text},      {"value", anything}, {"time", time},
+                       {"serverTime", time}, {"ageMs", integer},  {"quality?", integer}};
 const auto sample_fields =
     std::vector<field>{{"time", time}, {"value", anything}, {"quality?", integer}};
 /// How a command is sent, beside what it is.
@@ -172,8 +168,7 @@ json people() {
                          {"refresh", text},
                          {"tokenType", word({"Bearer"})},
                          {"expiresIn", integer}})},
-      {"Identity",
-       object({{"organisation", text}, {"actor", text}, {"permissions", list(text)}})},
+      {"Identity", object({{"organisation", text}, {"actor", text}, {"permissions", list(text)}})},
       {"Organisation", object({{"id", text}, {"name", text}, {"createdAt", time}})},
       {"User", object({{"login", text},
                        {"name", text},
@@ -209,16 +204,14 @@ json models() {
        object({{"valid", truth},
                {"class", word({"compatible", "risky", "breaking"})},
                {"products", integer},
-               {"findings", list(object({{"pointer", text},
-                                         {"code", text},
-                                         {"detail", text},
-                                         {"class", text}}))}})},
+               {"findings",
+                list(object(
+                    {{"pointer", text}, {"code", text}, {"detail", text}, {"class", text}}))}})},
       {"Validate", object({{"points?", any_object}, {"attributes?", any_object}})},
       {"Validation", object({{"valid", truth}, {"problems", list(ref("Finding"))}})},
-      {"Revision", object({{"revision", integer},
-                           {"note", text},
-                           {"publishedAt", time},
-                           {"publishedBy", text}})},
+      {"Revision",
+       object(
+           {{"revision", integer}, {"note", text}, {"publishedAt", time}, {"publishedBy", text}})},
       {"Revisions", page_of("Revision")}};
 }
 
@@ -252,59 +245,58 @@ json products() {
 }
 
 json devices() {
-  return {{"Connection", object({{"online", truth},
-                                 {"protocol?", word({"mqtt", "http", "coap"})},
-                                 {"address?", text},
-                                 {"secure?", truth},
-                                 {"since?", time},
-                                 {"reason?", text}})},
-          {"Device", object(device_fields)},
-          {"DeviceList", page_of("Device")},
-          {"CreatedDevice", object(with(device_fields, {{"deviceSecret", text}}))},
-          {"NewDevice", object({{"productKey", text},
-                                {"deviceKey?", text},
-                                {"deviceSecret?", text_of(8)},
-                                {"name?", text},
-                                {"description?", text},
-                                {"timezone?", text},
-                                {"attributes?", any_object},
-                                {"tags?", ref("Tags")}})},
-          {"NewDevices", object({{"items", list(ref("NewDevice"), 1000)}})},
-          {"BatchResult", object({{"results", list(object({{"index", integer},
-                                                           {"status", integer},
-                                                           {"id?", text},
-                                                           {"device?", ref("CreatedDevice")},
-                                                           {"error?", ref("Problem")}}))},
-                                  {"ok", integer},
-                                  {"failed", integer}})},
-          {"KeysQuestion", object({{"productKey", text}, {"keys", list(text, 1000)}})},
-          {"KeysAnswer", object({{"free", list(text)},
-                                 {"existing", list(text)},
-                                 {"invalid", list(text)}})},
-          {"Ids", object({{"ids", list(text, 1000)}})},
-          {"Status", object({{"assetId", text},
-                             {"productKey", text},
-                             {"deviceKey", text},
-                             {"status", status},
-                             {"connection", ref("Connection")},
-                             {"lastDataAt?", time}})},
-          {"StatusList", page_of("Status")},
-          {"DeviceChange", object({{"name?", text},
-                                   {"description?", text},
-                                   {"timezone?", text},
-                                   {"attributes?", any_object},
-                                   {"tags?", ref("TagChanges")}})},
-          {"Reason", object({{"reason?", text}})},
-          {"Overlap", object({{"overlap?", number(0, 2'592'000)}})},
-          {"DeviceSecret", object({{"assetId", text},
-                                   {"productKey", text},
-                                   {"deviceKey", text},
-                                   {"deviceSecret", text}})},
-          {"DeviceCounts", object({{"total", integer},
-                                   {"online", integer},
-                                   {"offline", integer},
-                                   {"inactive", integer},
-                                   {"disabled", integer}})}};
+  return {
+      {"Connection", object({{"online", truth},
+                             {"protocol?", word({"mqtt", "http", "coap"})},
+                             {"address?", text},
+                             {"secure?", truth},
+                             {"since?", time},
+                             {"reason?", text}})},
+      {"Device", object(device_fields)},
+      {"DeviceList", page_of("Device")},
+      {"CreatedDevice", object(with(device_fields, {{"deviceSecret", text}}))},
+      {"NewDevice", object({{"productKey", text},
+                            {"deviceKey?", text},
+                            {"deviceSecret?", text_of(8)},
+                            {"name?", text},
+                            {"description?", text},
+                            {"timezone?", text},
+                            {"attributes?", any_object},
+                            {"tags?", ref("Tags")}})},
+      {"NewDevices", object({{"items", list(ref("NewDevice"), 1000)}})},
+      {"BatchResult", object({{"results", list(object({{"index", integer},
+                                                       {"status", integer},
+                                                       {"id?", text},
+                                                       {"device?", ref("CreatedDevice")},
+                                                       {"error?", ref("Problem")}}))},
+                              {"ok", integer},
+                              {"failed", integer}})},
+      {"KeysQuestion", object({{"productKey", text}, {"keys", list(text, 1000)}})},
+      {"KeysAnswer",
+       object({{"free", list(text)}, {"existing", list(text)}, {"invalid", list(text)}})},
+      {"Ids", object({{"ids", list(text, 1000)}})},
+      {"Status", object({{"assetId", text},
+                         {"productKey", text},
+                         {"deviceKey", text},
+                         {"status", status},
+                         {"connection", ref("Connection")},
+                         {"lastDataAt?", time}})},
+      {"StatusList", page_of("Status")},
+      {"DeviceChange", object({{"name?", text},
+                               {"description?", text},
+                               {"timezone?", text},
+                               {"attributes?", any_object},
+                               {"tags?", ref("TagChanges")}})},
+      {"Reason", object({{"reason?", text}})},
+      {"Overlap", object({{"overlap?", number(0, 2'592'000)}})},
+      {"DeviceSecret",
+       object(
+           {{"assetId", text}, {"productKey", text}, {"deviceKey", text}, {"deviceSecret", text}})},
+      {"DeviceCounts", object({{"total", integer},
+                               {"online", integer},
+                               {"offline", integer},
+                               {"inactive", integer},
+                               {"disabled", integer}})}};
 }
 
 json data() {
@@ -333,38 +325,35 @@ json data() {
 }
 
 json commands() {
-  return {
-      {"Invoke", object(with({{"input?", any_object}}, sending))},
-      {"SetPoint", object(with({{"value", anything}}, sending))},
-      {"SetPoints", object(with({{"points", any_object}}, sending))},
-      {"Command",
-       object({{"id", text},
-               {"assetId", text},
-               {"type", word({"service", "points"})},
-               {"element?", text},
-               {"state",
-                word({"queued", "cancelled", "expired", "sent", "succeeded", "failed", "timeout"})},
-               {"input", any_object},
-               {"actor", text},
-               {"timeout", integer},
-               {"pendingTtl", integer},
-               {"createdAt", time},
-               {"sentAt?", time},
-               {"finishedAt?", time},
-               {"code?", integer},
-               {"output?", anything},
-               {"message?", text},
-               {"lateReply?", anything}})},
-      {"CommandList", page_of("Command")},
-      {"Cancelled", object({{"cancelled", list(text)}})}};
+  return {{"Invoke", object(with({{"input?", any_object}}, sending))},
+          {"SetPoint", object(with({{"value", anything}}, sending))},
+          {"SetPoints", object(with({{"points", any_object}}, sending))},
+          {"Command", object({{"id", text},
+                              {"assetId", text},
+                              {"type", word({"service", "points"})},
+                              {"element?", text},
+                              {"state", word({"queued", "cancelled", "expired", "sent", "succeeded",
+                                              "failed", "timeout"})},
+                              {"input", any_object},
+                              {"actor", text},
+                              {"timeout", integer},
+                              {"pendingTtl", integer},
+                              {"createdAt", time},
+                              {"sentAt?", time},
+                              {"finishedAt?", time},
+                              {"code?", integer},
+                              {"output?", anything},
+                              {"message?", text},
+                              {"lateReply?", anything}})},
+          {"CommandList", page_of("Command")},
+          {"Cancelled", object({{"cancelled", list(text)}})}};
 }
 
 }  // namespace
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part :
-       {shared(), people(), models(), products(), devices(), data(), commands()})
+  for (const auto& part : {shared(), people(), models(), products(), devices(), data(), commands()})
     all.update(part);
   return all.dump();
 }

@@ -82,9 +82,8 @@ struct item_writer {
   }
   void operator()(const device::command_sent& e) const {
     auto o = head(e.at);
-    o.emplace_back("command",
-                   model::object{{"id", to_string(item.who->id) + "-" + to_string(e.id)},
-                                 {"state", "sent"}});
+    o.emplace_back("command", model::object{{"id", to_string(item.who->id) + "-" + to_string(e.id)},
+                                            {"state", "sent"}});
     out.emplace_back(std::move(o));
   }
   void operator()(const device::command_finished& e) const {
@@ -93,6 +92,9 @@ struct item_writer {
   void operator()(const device::late_reply_noted& e) const {
     tell_command(e.what, e.what.finished_at);
   }
+  // Matters of the transport: no feed has them (actors/feed, belongs_to).
+  void operator()(const device::subscriptions_changed&) const {}
+  void operator()(const device::command_delivered&) const {}
 };
 
 std::set<std::string> read_texts(fields& f, std::string_view name) {

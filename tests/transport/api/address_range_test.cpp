@@ -9,9 +9,9 @@ TEST(AddressRange, IsAnAddressOrANetwork) {
   for (const auto* text : {"10.0.0.7", "10.0.0.0/8", "0.0.0.0/0", "10.0.0.7/32", "::1",
                            "2001:db8::/32", "::/0", "::1/128", "::ffff:10.0.0.1"})
     EXPECT_TRUE(is_address_range(text)) << text;
-  for (const auto* text : {"", "/", "/8", "10.0.0", "10.0.0.256", "10.0.0.0/33", "10.0.0.0/-1",
-                           "10.0.0.0/", "10.0.0.0/8x", "10.0.0.0/8/8", "::1/129", "localhost",
-                           "10.0.0.1 ", "any"})
+  for (const auto* text :
+       {"", "/", "/8", "10.0.0", "10.0.0.256", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/",
+        "10.0.0.0/8x", "10.0.0.0/8/8", "::1/129", "localhost", "10.0.0.1 ", "any"})
     EXPECT_FALSE(is_address_range(text)) << text;
 }
 

@@ -36,11 +36,10 @@ TEST_F(Auth, ATokenNamesThePersonAndHisRoles) {
 
 TEST_F(Auth, OtherHeadersProveNothing) {
   const auto key = add_key("k1", {"*"});
-  for (const auto& header :
-       std::vector<std::string>{"", "Bearer", "Bearer ", key, "Basic " + key, "Bearer  " + key,
-                                "Bearer " + key + "x", "Bearer ork~org~k2~secret",
-                                "Bearer ork~other~k1~secret", "Bearer ork~org~k1~Secret",
-                                "Bearer " + access_token() + "x"})
+  for (const auto& header : std::vector<std::string>{
+           "", "Bearer", "Bearer ", key, "Basic " + key, "Bearer  " + key, "Bearer " + key + "x",
+           "Bearer ork~org~k2~secret", "Bearer ork~other~k1~secret", "Bearer ork~org~k1~Secret",
+           "Bearer " + access_token() + "x"})
     EXPECT_EQ(refusal(header), "unauthenticated") << header;
 }
 

@@ -17,9 +17,9 @@ std::string reason(const model::result<std::string>& r) {
 TEST(Cursor, LeadsBackToItsPlace) {
   for (const std::string place : {"x", "a.b.c", "00ff", ""}) {
     const auto text = write_cursor(place, "devices of org", now);
-    EXPECT_EQ(text.find_first_not_of(
-                  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
-              std::string::npos)
+    EXPECT_EQ(
+        text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+        std::string::npos)
         << "it goes into a query as it is";
     const auto back = read_cursor(text, "devices of org", now + 15min);
     ASSERT_TRUE(back);

@@ -12,23 +12,15 @@ using model::failure;
 using testing::Contains;
 using testing::Pair;
 
-constexpr errc all_codes[] = {errc::invalid_argument,
-                              errc::too_large,
-                              errc::not_found,
-                              errc::already_exists,
-                              errc::conflict,
-                              errc::unauthenticated,
-                              errc::forbidden,
-                              errc::too_many_requests,
-                              errc::unavailable,
-                              errc::timeout,
-                              errc::wrong_node,
-                              errc::corrupted,
-                              errc::internal};
+constexpr errc all_codes[] = {
+    errc::invalid_argument, errc::too_large,       errc::not_found,  errc::already_exists,
+    errc::conflict,         errc::unauthenticated, errc::forbidden,  errc::too_many_requests,
+    errc::unavailable,      errc::timeout,         errc::wrong_node, errc::corrupted,
+    errc::internal};
 
 TEST(Problem, EveryCodeHasAStatusAndATitle) {
-  const auto expected = std::vector<int>{400, 413, 404, 409, 409, 401, 403,
-                                         429, 503, 504, 503, 500, 500};
+  const auto expected =
+      std::vector<int>{400, 413, 404, 409, 409, 401, 403, 429, 503, 504, 503, 500, 500};
   auto at = expected.begin();
   for (const auto code : all_codes) {
     const auto f = failure{code, "why"};
@@ -46,8 +38,8 @@ TEST(Problem, ReasonsTellStatusesApart) {
   };
   for (const auto* reason : {"malformed", "unknown_field", "bad_cursor", "bad_filter", ""})
     EXPECT_EQ(status(errc::invalid_argument, reason), 400) << reason;
-  for (const auto* reason : {"validation_failed", "idempotency_mismatch", "required_missing",
-                             "element_unknown"})
+  for (const auto* reason :
+       {"validation_failed", "idempotency_mismatch", "required_missing", "element_unknown"})
     EXPECT_EQ(status(errc::invalid_argument, reason), 422) << reason;
   EXPECT_EQ(status(errc::conflict, "etag_mismatch"), 412);
   EXPECT_EQ(status(errc::invalid_argument, "etag_required"), 428);

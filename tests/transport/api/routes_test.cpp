@@ -64,8 +64,9 @@ TEST(Routes, AnotherMethodIsToldWhatThereIs) {
 }
 
 TEST(Routes, WhatIsNotThereIsNotThere) {
-  for (const auto* path : {"/", "/nothing", "/orgs", "/orgs/-/devices/A1/points", "/orgs/-/devices/",
-                           "/orgs//devices", "/auth/login/more", "/ORGS/-/devices"}) {
+  for (const auto* path :
+       {"/", "/nothing", "/orgs", "/orgs/-/devices/A1/points", "/orgs/-/devices/", "/orgs//devices",
+        "/auth/login/more", "/ORGS/-/devices"}) {
     const auto m = find("DELETE", path);
     EXPECT_FALSE(m.found) << path;
   }

@@ -71,8 +71,8 @@ TEST_F(Show, ACommandInEveryState) {
   c.created_at = now;
   using code = device::command_record::state_code;
   const auto names = std::map<code, std::string>{
-      {code::queued, "queued"}, {code::cancelled, "cancelled"}, {code::expired, "expired"},
-      {code::sent, "sent"},     {code::succeeded, "succeeded"}, {code::failed, "failed"},
+      {code::queued, "queued"},    {code::cancelled, "cancelled"}, {code::expired, "expired"},
+      {code::sent, "sent"},        {code::succeeded, "succeeded"}, {code::failed, "failed"},
       {code::timed_out, "timeout"}};
   for (const auto& [state_code, name] : names) {
     c.state = state_code;

@@ -51,10 +51,10 @@ TEST_F(Tokens, OfAnotherKeyAreNotRead) {
 TEST_F(Tokens, RefuseWhatIsNoneOfOurs) {
   const auto body = token.substr(token.find('.'));
   const auto none = to_base64url(R"({"alg":"none","typ":"JWT"})");
-  for (const auto& text :
-       std::vector<std::string>{"", ".", "..", "a.b", "a.b.c", token + "x", token + ".", "." + token,
-                                none + body, none + token.substr(token.find('.'), 20) + ".",
-                                std::string(10'000, 'A'), token.substr(1)})
+  for (const auto& text : std::vector<std::string>{"", ".", "..", "a.b", "a.b.c", token + "x",
+                                                   token + ".", "." + token, none + body,
+                                                   none + token.substr(token.find('.'), 20) + ".",
+                                                   std::string(10'000, 'A'), token.substr(1)})
     EXPECT_FALSE(signer.read(text)) << text.substr(0, 60);
 }
 
@@ -91,7 +91,8 @@ TEST(Base64url, IsReadBack) {
 }
 
 TEST(Base64url, RefusesOtherAlphabetsAndLengths) {
-  for (const auto* text : {"A", "AAAAA", "Zm9v=", "Zm9vYg==", "Zm 9", "Zm9\n", "Zm+v", "Zm/v", "Zmé"})
+  for (const auto* text :
+       {"A", "AAAAA", "Zm9v=", "Zm9vYg==", "Zm 9", "Zm9\n", "Zm+v", "Zm/v", "Zmé"})
     EXPECT_FALSE(from_base64url(text)) << text;
   EXPECT_FALSE(from_base64url(std::string(8196, 'A')));
 }

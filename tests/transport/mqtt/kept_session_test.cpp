@@ -35,7 +35,8 @@ std::optional<action> tell(engine& e, const packet& p) {
 TEST(KeptSession, ItsSubscriptionIsAcknowledgedWhenItIsSettled) {
   auto e = connected(false);
   e.out().clear();
-  const auto first = tell(e, publish{.topic = "t", .payload = {}, .level = qos::at_least_once, .packet_id = 5});
+  const auto first =
+      tell(e, publish{.topic = "t", .payload = {}, .level = qos::at_least_once, .packet_id = 5});
   const auto todo = tell(e, subscribe{7, {{"a/#", qos::exactly_once}}});
   const auto& made = std::get<subscribed>(*todo);
   ASSERT_NE(made.ticket, 0u);
