@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "model/json.hpp"
+#include "storage/bucket.hpp"
 #include "storage/keys.hpp"
 #include "storage/time_series.hpp"
 #include "tests/support/entity_bench.hpp"
@@ -35,20 +36,24 @@ class Entity : public tests::entity_bench {
     return device::command{std::move(what), {}, "user:a", revision};
   }
   std::size_t due() { return store->rows(family::index, keys::index_prefix(1, "due")); }
-  /// What the store holds of the device's samples, as "time:value" in the order of their segments.
+  /// What the store holds of the device's samples, as "time:value" in the order of their parts.
   std::vector<std::string> stored() {
     auto all = std::vector<std::string>{};
-    EXPECT_TRUE(store->scan_series(keys::segment_prefix(id), model::timestamp::min(),
-                                   model::timestamp::max(), false, [&](auto, auto bytes) {
-                                     const auto samples = storage::decode_segment(bytes);
-                                     EXPECT_TRUE(samples);
-                                     for (const auto& s : *samples)
-                                       for (const auto& p : s.points)
-                                         all.push_back(
-                                             std::to_string((s.time - start).count() / 1000) + ":" +
-                                             model::to_json(p.v));
-                                     return true;
-                                   }));
+    const auto visit = [&](std::string_view, std::string_view bytes) {
+      const auto parts = storage::parts_of(bytes);
+      EXPECT_TRUE(parts);
+      for (const auto& part : *parts) {
+        const auto samples = storage::decode_segment(part.segment);
+        EXPECT_TRUE(samples);
+        for (const auto& s : *samples)
+          for (const auto& p : s.points)
+            all.push_back(std::to_string((s.time - start).count() / 1000) + ":" +
+                          model::to_json(p.v));
+      }
+      return true;
+    };
+    EXPECT_TRUE(store->scan_series(keys::bucket_prefix(id), model::timestamp::min(),
+                                   model::timestamp::max(), false, visit));
     return all;
   }
   model::timestamp start = stage.clock.now();
@@ -178,7 +183,8 @@ TEST_F(Entity, ReplaysATailWithoutAnyRows) {
   // A snapshot that was lost with its row is made from the journal again.
   for (const auto& [f, key] : {std::pair{family::state, keys::state(entity_kind::device, id)},
                                std::pair{family::latest, keys::latest(id)}}) {
-    const auto gone = storage::row{.family = f, .key = key, .value = std::nullopt};
+    const auto gone =
+        storage::row{.family = f, .key = key, .operation = storage::row_operation::remove};
     ASSERT_TRUE(store->put(std::span{&gone, 1}, true));
   }
   wake(entity_kind::device, unsaved_tail);
@@ -281,7 +287,7 @@ TEST_F(Entity, ACheckpointWritesNewestValuesAndSamples) {
   EXPECT_EQ(host_settled[0].number, 17u);
   EXPECT_TRUE(host_settled[0].what);
   EXPECT_THAT(stored(), ElementsAre("0:1.0", "3600:2.0"));
-  EXPECT_EQ(store->rows(family::series, keys::segment_prefix(id)), 2u);
+  EXPECT_EQ(store->rows(family::series, keys::bucket_prefix(id)), 2u);
   EXPECT_TRUE(*store->get(family::latest, keys::latest(id)));
   EXPECT_EQ(unsaved(), 0u);
   EXPECT_EQ(latest("p"), "2.0");

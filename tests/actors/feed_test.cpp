@@ -160,7 +160,7 @@ TEST_F(Feed, TellsTheKindsApart) {
       {accepted({"p"}), feed_kind::points},
       {accepted({"p"}, true), std::nullopt},  // recovered history is not live
       {device::event_raised{"hot", 1, {}, noon, noon}, feed_kind::events},
-      {device::connected{session, device::protocol::mqtt, "", false, true, noon},
+      {device::connected{session, device::protocol::mqtt, "", false, true, false, false, noon},
        feed_kind::presence},
       {gone("client"), feed_kind::presence},
       {gone("taken_over"), std::nullopt},  // it is still there

@@ -71,7 +71,8 @@ TEST_F(CatalogueEntity, AProductWithDevicesStays) {
   const auto refused = ask(tests::product_order(model::product::remove_product{}));
   EXPECT_EQ(code_of(refused), errc::conflict);
   EXPECT_EQ(refused.error().reason, "product_has_devices");
-  const auto gone = storage::row{.family = family::index, .key = row, .value = std::nullopt};
+  const auto gone = storage::row{
+      .family = family::index, .key = row, .operation = storage::row_operation::remove};
   ASSERT_TRUE(store->put(std::span{&gone, 1}, true));
   must(ask(tests::product_order(model::product::remove_product{})));
 }
@@ -118,7 +119,7 @@ TEST_F(CatalogueEntity, AnOrganisationAndItsPeopleAreInTheCatalogue) {
   };
   ASSERT_TRUE(ann());
   for (int i = 0; i < 2; ++i)
-    must(ask(tests::organisation_order(model::organisation::note_login{"ann", false})));
+    must(ask(tests::organisation_order(model::organisation::note_bad_login{"ann"})));
   EXPECT_GT(ann()->locked_until, stage.clock.now());  // the limit of the context counts
 }
 

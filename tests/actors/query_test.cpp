@@ -87,7 +87,7 @@ class Query : public testing::Test {
   /// Moves what the entity holds into the store.
   void checkpoint() { node.pass(31s); }
   std::size_t segments() {
-    return node.store->rows(storage::family::series, keys::segment_prefix(id));
+    return node.store->rows(storage::family::series, keys::bucket_prefix(id));
   }
 
   device_page devices(device_list_question what) {
@@ -249,7 +249,8 @@ TEST_F(Query, HistoryOfADeviceThatIsNotThere) {
 TEST_F(Query, DamagedHistoryIsTold) {
   post(1, {{"q", 1}});
   checkpoint();
-  node.store->plant(storage::family::series, keys::segment(id, start, 99), "no segment", start);
+  node.store->plant(storage::family::series, keys::bucket(id, storage::bucket_of(start)),
+                    "no bucket");
   EXPECT_EQ(history().error().code, errc::corrupted);
   node.store->faults.rows = true;
   EXPECT_EQ(history().error().code, errc::unavailable);

@@ -24,7 +24,7 @@ class Checkpoint : public testing::Test {
   std::uint64_t noted(model::shard_id shard) { return node.store->meta(shard)->checkpoint_offset; }
   std::uint64_t written(model::shard_id shard) { return node.store->meta(shard)->next_offset - 1; }
   std::size_t segments(const model::entity_id& id) {
-    return node.store->rows(family::series, keys::segment_prefix(id));
+    return node.store->rows(family::series, keys::bucket_prefix(id));
   }
   std::size_t unsaved(const model::entity_id& id) {
     const auto got =
@@ -53,7 +53,7 @@ TEST_F(Checkpoint, ComesEarlyWhenTheTailIsLong) {
   const auto id = small.add_device("dk");
   ASSERT_TRUE(small.ask(id, order(points(small.now(), {{"q", 1}}))));
   small.pass(2s);
-  EXPECT_EQ(small.store->rows(family::series, keys::segment_prefix(id)), 1u);
+  EXPECT_EQ(small.store->rows(family::series, keys::bucket_prefix(id)), 1u);
 }
 
 TEST_F(Checkpoint, AQuietShardWritesNothing) {
@@ -137,7 +137,7 @@ TEST_F(Checkpoint, AnEntityThatCouldNotRestIsStillAskedByTheNextOne) {
   EXPECT_EQ(meta->checkpoint_offset, meta->next_offset - 1);
   brisk.restart();
   EXPECT_EQ(brisk.latest(id, "q"), model::value{2});
-  EXPECT_EQ(brisk.store->rows(family::series, keys::segment_prefix(id)), 1u);
+  EXPECT_EQ(brisk.store->rows(family::series, keys::bucket_prefix(id)), 1u);
 }
 
 TEST_F(Checkpoint, AnEntityThatCannotBeReadHoldsItUp) {

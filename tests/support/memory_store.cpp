@@ -1,7 +1,9 @@
 #include "tests/support/memory_store.hpp"
 
 #include <algorithm>
+#include <array>
 
+#include "storage/bucket.hpp"
 #include "storage/frame.hpp"
 #include "storage/keys.hpp"
 
@@ -13,11 +15,7 @@ using model::errc;
 using model::failure;
 using model::status;
 
-constexpr auto slice_length = std::chrono::hours{24 * 7};
-
-model::timestamp slice_of(model::timestamp t) {
-  return std::chrono::floor<std::chrono::duration<std::int64_t, std::ratio<604'800>>>(t);
-}
+constexpr auto bucket_length = std::chrono::hours{1};
 
 }  // namespace
 
@@ -30,12 +28,21 @@ status memory_store::readable(bool fault) const {
 }
 
 void memory_store::keep(const storage::row& r) {
-  auto& into =
-      r.family == storage::family::series ? slices_[slice_of(r.slice_time)] : tables_[r.family];
-  if (r.value)
-    into[r.key] = *r.value;
-  else
-    into.erase(r.key);
+  auto& into = tables_[r.family];
+  switch (r.operation) {
+    case storage::row_operation::put:
+      into[r.key] = r.value;
+      break;
+    case storage::row_operation::remove:
+      into.erase(r.key);
+      break;
+    case storage::row_operation::append: {
+      auto& row = into[r.key];
+      const auto values = std::array<std::string_view, 2>{row, r.value};
+      row = storage::concatenate(values);
+      break;
+    }
+  }
 }
 
 void memory_store::keep(std::span<const storage::frame> frames) {
@@ -71,10 +78,9 @@ status memory_store::put(std::span<const storage::row> rows, bool) {
   return {};
 }
 
-void memory_store::plant(storage::family f, std::string key, std::string value,
-                         model::timestamp slice_time) {
+void memory_store::plant(storage::family f, std::string key, std::string value) {
   const auto hold = std::lock_guard{mutex_};
-  keep({.family = f, .key = std::move(key), .value = std::move(value), .slice_time = slice_time});
+  keep({.family = f, .key = std::move(key), .value = std::move(value)});
 }
 
 model::result<std::optional<std::string>> memory_store::get(storage::family f,
@@ -118,21 +124,20 @@ status memory_store::scan(storage::family f, std::string_view prefix, std::strin
 
 status memory_store::scan_series(std::string_view prefix, model::timestamp from,
                                  model::timestamp to, bool backwards, const visitor& visit) const {
-  auto found = std::vector<row_list>{};
+  auto found = row_list{};
   {
     const auto hold = std::lock_guard{mutex_};
     if (auto ok = readable(faults.rows); !ok)
       return ok;
-    for (const auto& [start, rows] : slices_)
-      if (start <= to && from < start + slice_length)
-        found.push_back(matching(rows, prefix, {}, backwards));
+    if (const auto in = tables_.find(storage::family::series); in != tables_.end())
+      found = matching(in->second, prefix, {}, backwards);
   }
-  if (backwards)
-    std::reverse(found.begin(), found.end());
-  for (const auto& slice : found)
-    for (const auto& [key, value] : slice)
-      if (!visit(key, value))
-        return {};
+  for (const auto& [key, value] : found) {
+    const auto place = keys::parse_series(key);
+    const auto old = place && place->time + bucket_length <= horizon_;
+    if (place && !old && place->time >= from && place->time <= to && !visit(key, value))
+      break;
+  }
   return {};
 }
 
@@ -202,10 +207,33 @@ status memory_store::trim_journal(model::shard_id shard, std::uint64_t offset,
   return {};
 }
 
+status memory_store::limit_journal(std::uint64_t max_bytes) {
+  const auto hold = std::lock_guard{mutex_};
+  auto size = std::uint64_t{0};
+  for (const auto& [place, bytes] : frames_)
+    size += bytes.size();
+  for (auto i = frames_.begin(); i != frames_.end() && size > max_bytes;) {
+    const auto next = std::next(i);
+    const auto covered = next != frames_.end() && next->first.first == i->first.first &&
+                         metas_[i->first.first].checkpoint_offset + 1 >= next->first.second;
+    if (covered) {
+      size -= i->second.size();
+      frames_.erase(i);
+    }
+    i = next;
+  }
+  return {};
+}
+
 status memory_store::roll_slices(model::timestamp oldest, model::timestamp) {
   const auto hold = std::lock_guard{mutex_};
-  std::erase_if(slices_, [&](const auto& slice) { return slice.first + slice_length <= oldest; });
+  horizon_ = oldest;
   return {};
+}
+
+model::timestamp memory_store::sample_horizon() const {
+  const auto hold = std::lock_guard{mutex_};
+  return horizon_;
 }
 
 status memory_store::reopen() {

@@ -39,8 +39,7 @@ class memory_store final : public storage::entity_store {
   std::map<std::uint64_t, storage::record> journal(model::shard_id shard) const;
   std::size_t rows(storage::family f, std::string_view prefix) const;
   /// Writes a row as it is: to plant damage.
-  void plant(storage::family f, std::string key, std::string value,
-             model::timestamp slice_time = {});
+  void plant(storage::family f, std::string key, std::string value);
 
   model::status append(std::span<const storage::frame> frames, bool sync) override;
   model::status put(std::span<const storage::row> rows, bool sync) override;
@@ -56,7 +55,9 @@ class memory_store final : public storage::entity_store {
   model::status put_meta(model::shard_id shard, const storage::shard_meta& meta) override;
   model::status trim_journal(model::shard_id shard, std::uint64_t offset,
                              model::timestamp before) override;
+  model::status limit_journal(std::uint64_t max_bytes) override;
   model::status roll_slices(model::timestamp oldest, model::timestamp now) override;
+  model::timestamp sample_horizon() const override;
   model::status reopen() override;
   std::vector<std::pair<std::string, double>> figures() const override { return {}; }
 
@@ -73,7 +74,7 @@ class memory_store final : public storage::entity_store {
   mutable std::mutex mutex_;
   bool closed_ = false;
   std::map<storage::family, table> tables_;
-  std::map<model::timestamp, table> slices_;  // of the family `series`, by their start
+  model::timestamp horizon_ = model::timestamp::min();
   std::map<std::pair<model::shard_id, std::uint64_t>, std::string> frames_;
   std::map<model::shard_id, storage::shard_meta> metas_;
   std::vector<std::vector<storage::frame>> log_;  // failed appends that a reopen finds

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/bucket.hpp"
 #include "storage/keys.hpp"
 #include "storage/rocks_store.hpp"
 
@@ -90,7 +91,7 @@ TEST_P(EveryStore, KeepsAndDropsRows) {
   ASSERT_TRUE(store->put(std::span{&r, 1}, true));
   EXPECT_EQ(**store->get(family::state, r.key), "x");
   EXPECT_FALSE(*store->get(family::latest, r.key));
-  r.value.reset();
+  r.operation = storage::row_operation::remove;
   ASSERT_TRUE(store->put(std::span{&r, 1}, true));
   EXPECT_FALSE(*store->get(family::state, r.key));
 }
@@ -118,31 +119,37 @@ TEST_P(EveryStore, ScansAPrefixBothWaysFromAKey) {
   EXPECT_EQ(values(true, rows[1].key), "ba");
 }
 
-TEST_P(EveryStore, ScansSamplesInTheOrderOfTheirSlices) {
-  const auto old = now - std::chrono::hours{24 * 20};
+TEST_P(EveryStore, AppendsToBucketsAndScansThemInOrder) {
+  const auto fresh = storage::bucket_of(now), old = fresh - std::chrono::hours{24 * 20};
   auto rows = std::vector<row>{};
-  for (const auto t : {old, now})
-    for (const std::uint64_t number : {1, 2})
+  for (const std::uint64_t revision : {1, 2})
+    for (const auto t : {fresh, old}) {
+      const auto sample =
+          model::sample{t, {{"p", model::value{static_cast<std::int64_t>(revision)}}}};
       rows.push_back({.family = family::series,
-                      .key = keys::segment(device, t, number),
-                      .value = std::to_string(number),
-                      .slice_time = t});
+                      .key = keys::bucket(device, t),
+                      .value = storage::bucket_part(revision, std::span{&sample, 1}),
+                      .slice_time = t,
+                      .operation = storage::row_operation::append});
+    }
   ASSERT_TRUE(store->put(rows, false));
   const auto found = [&](model::timestamp from, bool backwards) {
     auto all = std::string{};
-    EXPECT_TRUE(store->scan_series(keys::segment_prefix(device), from, now, backwards,
+    EXPECT_TRUE(store->scan_series(keys::bucket_prefix(device), from, now, backwards,
                                    [&](auto key, auto value) {
-                                     all += (*keys::segment_bucket(key) == old ? "old" : "new");
-                                     all += value;
+                                     all += keys::parse_series(key)->time == old ? "old" : "new";
+                                     const auto parts = storage::parts_of(value);
+                                     for (const auto& part : *parts)
+                                       all += std::to_string(part.revision);
                                      return true;
                                    }));
     return all;
   };
-  EXPECT_EQ(found(old, false), "old1old2new1new2");
-  EXPECT_EQ(found(old, true), "new2new1old2old1");
-  EXPECT_EQ(found(now, false), "new1new2");
+  EXPECT_EQ(found(old, false), "old12new12");
+  EXPECT_EQ(found(old, true), "new12old12");
+  EXPECT_EQ(found(fresh, false), "new12");
   ASSERT_TRUE(store->roll_slices(now - std::chrono::hours{24 * 10}, now));
-  EXPECT_EQ(found(old, false), "new1new2");
+  EXPECT_EQ(found(old, false), "new12");
 }
 
 TEST_P(EveryStore, TrimsFramesThatAreOldAndMaterialised) {

@@ -82,8 +82,9 @@ TEST(Routes, EachHasItsOwnIdAndPath) {
     EXPECT_NE(r.run, nullptr);
     EXPECT_FALSE(r.summary.empty());
     EXPECT_EQ(r.pattern.front(), '/');
-    if (r.pattern.starts_with("/orgs/"))
+    if (r.pattern.starts_with("/orgs/")) {
       EXPECT_FALSE(r.permission.empty()) << r.pattern << " belongs to an organisation";
+    }
   }
 }
 

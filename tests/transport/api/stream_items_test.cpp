@@ -120,7 +120,8 @@ TEST_F(Items, OfEventsCarryTheirOutput) {
 }
 
 TEST_F(Items, OfPresenceSayHowAndWhy) {
-  EXPECT_EQ(show(device::connected{{}, device::protocol::mqtt, "10.0.0.1", true, true, noon}),
+  EXPECT_EQ(show(device::connected{
+                {}, device::protocol::mqtt, "10.0.0.1", true, true, false, false, noon}),
             R"([{"t":000,"event":"online","protocol":"mqtt"}])");
   EXPECT_EQ(show(device::disconnected{{}, "keep_alive", noon}),
             R"([{"t":000,"event":"offline","reason":"keep_alive"}])");

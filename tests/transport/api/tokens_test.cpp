@@ -39,8 +39,9 @@ TEST_F(Tokens, AnyChangedCharacterIsNoticed) {
     auto changed = token;
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
     const auto last_bits = i + 1 == token.size();  // of which some carry nothing
-    if (!last_bits)
+    if (!last_bits) {
       EXPECT_FALSE(signer.read(changed)) << i;
+    }
   }
 }
 
