@@ -3,6 +3,7 @@ import json
 import socket
 import ssl
 import struct
+import threading
 import time
 
 from orrery import DEADLINE, sign
@@ -125,10 +126,26 @@ class Wire:
         """Waits for the end; gives what still came, in bytes."""
         while self.fill():
             pass
+        self.socket.close()
         return self.kept
+
+    def is_alive(self):
+        """True if it answers a ping; what comes before the answer is dropped."""
+        try:
+            self.send(frame(PINGREQ << 4))
+            return self.until(PINGRESP) is not None
+        except OSError:
+            return False
+
+    def nothing_came(self):
+        """True if the next packet is the answer to a ping: nothing was sent before it."""
+        packet = self.send(frame(PINGREQ << 4)).packet()
+        return packet is not None and packet.kind == PINGRESP
 
     def close(self):
         self.socket.close()
+
+    __del__ = close
 
 
 class Who:
@@ -158,6 +175,38 @@ class Who:
         if time is not None:
             params["time"] = time
         return publish(self.home + "thing/measurepoint/post", {"id": id, "params": params}, qos, number, **options)
+
+
+class Bystander(threading.Thread):
+    """A device that keeps posting; it must be answered every time, in time, on its one connection."""
+
+    def __init__(self, node):
+        super().__init__()
+        self.who = of_demo(node, 4)
+        self.wire = self.who.connected(node)
+        self.first = now_ms()
+        self.posted, self.slowest, self.trouble, self.done = 0, 0.0, None, threading.Event()
+
+    def run(self):
+        try:
+            while not self.done.is_set():
+                begin = time.monotonic()
+                self.wire.send(self.who.post({"power": float(self.posted)}, self.posted % 65535 + 1, id=str(self.posted), time=self.first + self.posted))
+                seen = [self.wire.packet() for _ in range(2)]
+                kinds = {p.kind: p for p in seen if p is not None}
+                if kinds[PUBLISH].json() != {"id": str(self.posted), "code": 200, "data": {}} or kinds[PUBACK].number != self.posted % 65535 + 1:
+                    raise AssertionError(f"post {self.posted} was answered {seen}")
+                self.slowest = max(self.slowest, time.monotonic() - begin)
+                self.posted += 1
+        except Exception as e:  # told by stop()
+            self.trouble = e
+
+    def stop(self):
+        self.done.set()
+        self.join()
+        self.wire.close()
+        if self.trouble:
+            raise AssertionError(f"the other device was disturbed after {self.posted} posts: {self.trouble!r}")
 
 
 def of_demo(node, index=0):

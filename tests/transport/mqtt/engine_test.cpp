@@ -61,8 +61,12 @@ class Engine : public testing::Test {
         tickets.push_back(m->ticket);
       } else if (const auto* c = std::get_if<login_wanted>(&*a)) {
         todo.push_back("login " + std::string{c->packet.client_id});
-      } else if (std::holds_alternative<subscribed>(*a)) {
+      } else if (const auto* s = std::get_if<subscribed>(&*a)) {
         todo.push_back("subscribed");
+        if (s->ticket != 0)
+          tickets.push_back(s->ticket);
+      } else if (const auto* d = std::get_if<delivered>(&*a)) {
+        todo.push_back("delivered " + std::to_string(d->command));
       } else {
         todo.push_back("over " + std::string{std::get<over>(*a).reason});
         break;
@@ -350,7 +354,7 @@ TEST_F(Engine, GrantsSubscriptions) {
   EXPECT_TRUE(e.listens_to("a/x"));
   EXPECT_TRUE(e.listens_to("b"));
   EXPECT_FALSE(e.listens_to("c"));
-  EXPECT_EQ(tell(unsubscribe{4, {"a/+", "never subscribed"}}), words{});
+  EXPECT_EQ(tell(unsubscribe{4, {"a/+", "never subscribed"}}), words{"subscribed"});
   EXPECT_EQ(sent(), words{"unsuback 4"});
   EXPECT_FALSE(e.listens_to("a/x"));
   EXPECT_TRUE(e.listens_to("b"));
@@ -365,6 +369,42 @@ TEST_F(Engine, SubscriptionsHaveALimit) {
   tell(unsubscribe{3, {"b"}});
   tell(subscribe{4, {{"d", {}}}});
   EXPECT_EQ(sent(), (words{"unsuback 3", "suback 4: 0"}));
+}
+
+TEST_F(Engine, AVeryLongFilterIsNotKept) {
+  connected();
+  const auto longest = std::string(1'024, 'f');
+  tell(subscribe{1, {{longest, {}}, {longest + 'f', {}}}});
+  EXPECT_EQ(sent(), words{"suback 1: 0 128"});
+  EXPECT_TRUE(e.listens_to(longest));
+  EXPECT_FALSE(e.listens_to(longest + 'f'));
+}
+
+TEST_F(Engine, SubscriptionsOfAKeptSessionAreAcknowledgedOnceTheyAreKept) {
+  tell(connect{.clean_session = false, .client_id = "c"});
+  e.grant(now);
+  EXPECT_EQ(sent(), words{"connack 0"});
+  post(1);
+  EXPECT_EQ(tell(subscribe{2, {{"a", qos::at_least_once}}}), words{"subscribed"});
+  EXPECT_EQ(tell(unsubscribe{3, {"a"}}), words{"subscribed"});
+  EXPECT_EQ(tell(unsubscribe{4, {"never subscribed"}}), words{"subscribed"});
+  EXPECT_EQ(sent(), words{"unsuback 4"});  // nothing to keep
+  ASSERT_EQ(tickets.size(), 3u);
+  e.settle(tickets[2]);
+  e.settle(tickets[1]);
+  EXPECT_EQ(sent(), words{});
+  e.settle(tickets[0]);
+  EXPECT_EQ(sent(), (words{"puback 1", "suback 2: 1", "unsuback 3"}));
+}
+
+TEST_F(Engine, CommandsHaveALimitOfTheirOwn) {
+  connected();
+  for (std::uint64_t n = 0; n < 5; ++n)
+    EXPECT_TRUE(e.send_command("c", "x", 32'768 * n, false));  // the same id, if it were free
+  EXPECT_FALSE(e.send_command("c", "x", 6, false));
+  EXPECT_TRUE(e.send("a", "x", qos::at_least_once));
+  EXPECT_EQ(sent().size(), 6u);
+  EXPECT_EQ(std::set<std::uint16_t>(ids.begin(), ids.end()).size(), 6u);
 }
 
 TEST_F(Engine, KnowsWhoListensToCommands) {

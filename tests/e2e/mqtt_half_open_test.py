@@ -1,0 +1,88 @@
+"""Ten thousand connections that never log in: nobody else notices, and they go as they came."""
+import socket
+import time
+import unittest
+
+from mqtt_wire import Bystander, of_demo
+from orrery import NodeTest, wait_for
+
+COUNT = 10_000
+
+
+class HalfOpen(NodeTest):
+    settings = ("listeners.max_half_open=12000", "listeners.login_timeout=30s")
+
+    def half_open(self):
+        return self.node.metrics()["orrery_mqtt_half_open_connections"]
+
+    def open_many(self, count, first_bytes):
+        """Connections from several addresses; each says a part of a login."""
+        opened = []
+        for i in range(count):
+            s = socket.socket()
+            s.setblocking(True)
+            s.bind((f"127.0.{1 + i % 20}.1", 0))
+            s.connect(("127.0.0.1", self.node.ports["mqtt"]))
+            s.sendall(first_bytes)
+            opened.append(s)
+        return opened
+
+    def test_ten_thousand_half_open_connections(self):
+        bystander = Bystander(self.node)
+        bystander.start()
+        part = of_demo(self.node).login()[:40]
+        # Once before, so that what is measured is not the first growth of pools and tables.
+        for s in self.open_many(500, part):
+            s.close()
+        wait_for(lambda: self.half_open() == 0, "the first ones are gone")
+        before = self.node.memory_kib()
+        begin = time.monotonic()
+        opened = self.open_many(COUNT, part)
+        took = time.monotonic() - begin
+        wait_for(lambda: self.half_open() == COUNT, "all are there", 30)
+        held = self.node.memory_kib()
+        print(f"{COUNT} half-open in {took:.1f} s: {(held - before) * 1024 / COUNT:.0f} bytes each", flush=True)
+        self.assertLess((held - before) * 1024 / COUNT, 4096)
+        # Others still get in while they are there.
+        posted = bystander.posted
+        late = of_demo(self.node, 1).connected(self.node)
+        self.assertTrue(late.is_alive())
+        late.close()
+        # The login timeout ends them all; their side sees the end.
+        wait_for(lambda: self.half_open() == 0, "the login timeout ends them", 60)
+        self.assertGreaterEqual(self.node.metrics()['orrery_mqtt_closed_total{reason="login_timeout"}'], COUNT)
+        for s in opened:
+            s.settimeout(10)
+            self.assertEqual(s.recv(1), b"")
+            s.close()
+        self.assertGreater(bystander.posted, posted)
+        bystander.stop()
+        after = self.node.memory_kib()
+        print(f"afterwards {(after - before) / 1024:.1f} MiB more than before; slowest post of the other device {bystander.slowest * 1000:.0f} ms", flush=True)
+        self.assertLess(after - before, 16 * 1024)
+        self.assertLess(bystander.slowest, 5)
+
+    def test_more_than_the_limit_are_turned_away(self):
+        part = of_demo(self.node).login()[:40]
+        opened = self.open_many(12_000, part)
+        wait_for(lambda: self.half_open() == 12_000, "all are there", 30)
+        more = self.open_many(10, part)
+        for s in more:
+            s.settimeout(10)
+            self.assertEqual(self.end_of(s), b"")
+        wait_for(lambda: self.node.metrics().get('orrery_mqtt_closed_total{reason="too_many_half_open"}', 0) >= 10, "counted")
+        for s in opened + more:
+            s.close()
+        wait_for(lambda: self.half_open() == 0, "all are gone", 30)
+        of_demo(self.node, 1).connected(self.node).close()
+
+    @staticmethod
+    def end_of(s):
+        try:
+            return s.recv(1)
+        except ConnectionResetError:
+            return b""
+
+
+if __name__ == "__main__":
+    unittest.main()
