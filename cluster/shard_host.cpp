@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <caf/all.hpp>
 
@@ -43,6 +44,7 @@ struct host_state {
   std::unordered_map<model::entity_id, slot> slots;
   std::unordered_map<model::device_name, model::entity_id>
       names;  // of awake devices, and of those being registered
+  std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   checkpoint_round round;
@@ -82,14 +84,13 @@ void forget(pointer self, const model::entity_id& id) {
   if (state.slots.erase(id) > 0)
     state.parts.awake->fetch_sub(1, std::memory_order_relaxed);
   std::erase_if(state.names, [&](const auto& named) { return named.second == id; });
+  state.registered.erase(id);
 }
 
-/// The device of that name: awake, registered in the store, or (for a registration) a new one.
-model::result<std::optional<model::entity_id>> find_name(pointer self,
-                                                         const model::device_name& name) {
+/// The device that the store has under that name.
+model::result<std::optional<model::entity_id>> find_stored_name(pointer self,
+                                                                const model::device_name& name) {
   auto& state = self->state;
-  if (const auto known = state.names.find(name); known != state.names.end())
-    return std::optional{known->second};
   auto found = std::optional<model::entity_id>{};
   const auto prefix =
       keys::index_prefix(state.parts.shard, "name", name.product_key + '\x1f' + name.device_key);
@@ -100,8 +101,18 @@ model::result<std::optional<model::entity_id>> find_name(pointer self,
       });
   if (!ok)
     return ok.error();
-  if (found)
-    state.names.emplace(name, *found);
+  return found;
+}
+
+/// The device of that name: awake, or registered in the store.
+model::result<std::optional<model::entity_id>> find_name(pointer self,
+                                                         const model::device_name& name) {
+  auto& state = self->state;
+  if (const auto known = state.names.find(name); known != state.names.end())
+    return std::optional{known->second};
+  auto found = find_stored_name(self, name);
+  if (found && *found)
+    state.names.emplace(name, **found);
   return found;
 }
 
@@ -121,13 +132,20 @@ std::optional<model::entity_id> resolve(pointer self, const ask& one) {
   return *found;
 }
 
-/// A registration comes with the new id; the name decides whether it is new.
+/// A registration comes with the new id; the name decides whether it is new. A deleted device is
+/// awake for a while under the name that it had: whoever takes the name next is another device.
 model::entity_id resolve_registration(pointer self, const model::entity_id& wanted,
                                       const model::device_name& name) {
-  auto found = find_name(self, name);
-  if (found && *found)
+  auto& state = self->state;
+  if (const auto known = state.names.find(name);
+      known != state.names.end() && state.registered.contains(known->second))
+    return known->second;
+  if (auto found = find_stored_name(self, name); found && *found) {
+    state.names.insert_or_assign(name, **found);
     return **found;
-  self->state.names.emplace(name, wanted);
+  }
+  state.names.insert_or_assign(name, wanted);
+  state.registered.insert(wanted);
   return wanted;
 }
 
@@ -154,6 +172,8 @@ void ask_batch_here(pointer self, ask_batch& batch) {
       ++next;
       continue;
     }
+    if (device && std::holds_alternative<model::device::remove_device>(device->what))
+      state.registered.erase(*id);
     auto& s = wake(self, *id, actors::kind_of(first.what));
     s.last_asked = now;
     // Questions for the same entity that stand together travel together.
@@ -337,6 +357,7 @@ void reload(pointer self, const actors::write_lost& lost) {
                                std::memory_order_relaxed);
   state.slots.clear();
   state.names.clear();
+  state.registered.clear();
   state.round = {};
   for (const auto& one : waiting)
     answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});

@@ -1,4 +1,5 @@
 // simulate: real device sessions over MQTT with changing values.
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -120,8 +121,11 @@ class run {
       }
       if (seconds() % report_every == 0)
         report();
-      if (o_.seconds > 0 && seconds() >= o_.seconds)
-        rest();
+      // All posts of the time are made, be it late.
+      const auto wanted = all_.posts_each * static_cast<std::uint64_t>(o_.devices);
+      const auto over = seconds() - o_.seconds;
+      if (o_.seconds > 0 && over >= 0 && (all_.sent >= wanted || over >= patience.count()))
+        return rest();
       tick();
     });
   }
@@ -175,6 +179,9 @@ void simulate(session& s, const options& o) {
   all.points = model.at("document").value("measurePoints", json::array());
   all.interval = std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>{1 / o.rate});
+  if (o.seconds > 0)
+    all.posts_each =
+        static_cast<std::uint64_t>(std::max(1.0, std::round(o.rate * static_cast<double>(o.seconds))));
   all.where = resolve(io, o.host.empty() ? s.host() : o.host, o.port);
   std::cerr << "registering " << o.devices << " devices of " << o.product << '\n';
   const auto secrets = secrets_of(s, o);

@@ -235,7 +235,7 @@ std::uint16_t simulated_device::next_id() {
 }
 
 void simulated_device::post() {
-  if (stopped_ || resting_ || !online_)
+  if (stopped_ || resting_ || !online_ || (all_.posts_each > 0 && made_ >= all_.posts_each))
     return;
   const auto seconds = static_cast<double>(now_ms()) / 1000;
   auto values = json::object();
@@ -251,6 +251,7 @@ void simulated_device::post() {
   send(mqtt::publish{
       .topic = to, .payload = text, .level = mqtt::qos::at_least_once, .packet_id = next_id()});
   ++all_.sent;
+  ++made_;
   schedule_post();
 }
 

@@ -25,6 +25,7 @@ struct simulation {
   std::string product;
   nlohmann::ordered_json points;  // the model's measure points
   std::chrono::nanoseconds interval{0};
+  std::uint64_t posts_each = 0;  // 0: no end
 
   // Figures of all of them.
   std::uint64_t connected = 0, logins = 0;   // now; ever
@@ -73,6 +74,7 @@ class simulated_device : public std::enable_shared_from_this<simulated_device> {
   std::string in_;
   std::deque<std::string> out_;
   std::uint64_t posts_ = 0, answered_ = 0;  // of this connection
+  std::uint64_t made_ = 0;                  // of all
   std::uint16_t id_ = 0;
   bool online_ = false, resting_ = false, stopped_ = false;
 };

@@ -200,7 +200,7 @@ class Events(DataTest):
         at = now_ms() - 60_000
         for i in range(5):
             self.raise_event(90.0 + i, at + i)
-        reply = self.device.request("thing/event/overTemperature/post", "thing.event.overTemperature.post", {"output": {"temp": 99.5}, "time": at + 10})
+        reply = self.device.request("thing/event/overTemperature/post", "thing.event.overTemperature.post", {"events": {"temp": 99.5}, "time": at + 10})
         self.assertEqual(reply["code"], 200)
         first = self.api.get(self.path + "/events?limit=4&timeFormat=ms")
         second = self.api.get(self.path + f"/events?limit=4&timeFormat=ms&cursor={first['nextCursor']}")

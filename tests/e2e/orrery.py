@@ -58,11 +58,15 @@ class Node:
     def ready_file(self):
         return self.folder / "ready.json"
 
-    def start(self, deadline=DEADLINE):
+    def start(self, deadline=3 * DEADLINE):
         self.ready_file.unlink(missing_ok=True)
         self.log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(self.command(), stderr=self.log, stdout=self.log)
-        wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, "the node is ready", deadline)
+        try:
+            wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, "the node is ready", deadline)
+        except AssertionError:
+            self.kill()
+            raise
         if self.process.poll() is not None:
             raise AssertionError(f"orreryd ended with {self.process.returncode}: {self.log_text()[-2000:]}")
         ready = json.loads(self.ready_file.read_text())

@@ -57,7 +57,7 @@ class Subscriptions(StreamTest):
     def test_of_events(self):
         made, device = self.new_device()
         stream = self.stream({"kind": "events", "filter": {"assets": [made["assetId"]]}})
-        device.request("thing/event/overTemperature/post", "thing.event.overTemperature.post", {"output": {"temp": 99.5}})
+        device.request("thing/event/overTemperature/post", "thing.event.overTemperature.post", {"events": {"temp": 99.5}})
         [item] = stream.items(1)
         self.assertEqual((item["event"], item["level"], item["output"]), ("overTemperature", "warning", {"temp": 99.5}))
 

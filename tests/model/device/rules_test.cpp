@@ -98,6 +98,15 @@ class Device : public testing::Test {
   int made = 0;
 };
 
+TEST_F(Device, ADeletedOneIsNotTheNextOneOfItsKey) {
+  registered();
+  ASSERT_TRUE(tell(remove_device{}));
+  EXPECT_EQ(tell(read_device{}).error().reason, "device_unknown");
+  auto again = register_device{};
+  again.name = name;
+  EXPECT_EQ(tell(again).error().reason, "device_deleted");
+}
+
 TEST_F(Device, IsRegisteredOnce) {
   EXPECT_EQ(tell(read_device{}).error().code, errc::not_found);
   registered();

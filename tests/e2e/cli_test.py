@@ -1,0 +1,455 @@
+"""The command line: every command as a person types it, every output form, every refusal."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import yaml
+
+from api_kit import model_document, next_of, serve
+from orrery import BIN, DEADLINE, NodeTest, free_socket, wait_for
+
+
+class CliTest(NodeTest):
+    def setUp(self):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="orrery-home-"))
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "ORRERY_SERVER": f"http://127.0.0.1:{self.node.ports['api']}",
+                            "ORRERY_API_KEY": self.node.demo["apiKey"]}
+
+    def run_cli(self, *arguments, environment=None, input=None):
+        return subprocess.run([str(BIN / "orrery"), *arguments], capture_output=True, text=True, timeout=90, input=input,
+                              env=dict(self.environment, **(environment or {})))
+
+    def cli(self, *arguments, **options):
+        """Runs it and gives what it printed; it must have worked."""
+        done = self.run_cli(*arguments, **options)
+        self.assertEqual(done.returncode, 0, f"{arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def json(self, *arguments, **options):
+        return json.loads(self.cli("--output", "json", *arguments, **options))
+
+    def refused(self, text, *arguments, code=1, **options):
+        """It must not work, and say why: `text`."""
+        done = self.run_cli(*arguments, **options)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        self.assertIn(text, done.stderr + (done.stdout if code == 2 else ""))
+        return done
+
+    def start(self, *arguments):
+        process = subprocess.Popen([str(BIN / "orrery"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+
+class Help(CliTest):
+    def commands(self, *path):
+        """Every command under `path`, from its help."""
+        text = self.cli(*path, "--help")
+        self.assertIn("Example: orrery " + ("--" if not path else ""), text, path)
+        example = re.search(r"Example: orrery (.*)", text).group(1)
+        if path:
+            self.assertIn(" ".join(path), example)
+        yield path
+        listed = text.split("Subcommands:\n")[1] if "Subcommands:" in text else ""
+        for name in re.findall(r"^  ([a-z-]+) ", listed, re.M):
+            yield from self.commands(*path, name)
+
+    def test_every_command_has_one_with_an_example(self):
+        found = [" ".join(path) for path in self.commands()]
+        for wanted in ("login", "logout", "org get", "user list", "key create", "model publish", "product create", "device list", "points latest",
+                       "points history", "points post", "events list", "command invoke", "command cancel", "watch", "simulate", "stats", "completion"):
+            self.assertIn(wanted, found)
+        self.assertGreater(len(found), 45)
+        self.assertNotIn("demo-hints", found)
+
+    def test_version(self):
+        self.assertRegex(self.cli("--version"), r"^orrery \d+\.\d+\.\d+\n$")
+
+    def test_usage_errors_are_2(self):
+        for arguments in ([], ["fly"], ["device"], ["device", "get"], ["device", "get", "a", "b"], ["--output", "xml", "org", "get"], ["--nonsense"],
+                          ["simulate"], ["points", "history", "x"], ["completion", "csh"], ["simulate", "--product", "x", "--port", "0"]):
+            done = self.run_cli(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertTrue(done.stderr.strip(), arguments)
+
+
+class Output(CliTest):
+    def test_of_a_list(self):
+        table = self.cli("device", "list", "--product", "demo-inverter").splitlines()
+        self.assertTrue(table[0].startswith("PRODUCT"))
+        self.assertEqual(len(table), 6)
+        columns = [table[0].index(title) for title in ("DEVICE", "NAME", "STATUS", "ASSET ID")]
+        for line in table[1:]:
+            self.assertTrue(all(line[c - 1] == " " and line[c] != " " for c in columns), line)
+        as_json = self.json("device", "list", "--product", "demo-inverter")
+        self.assertEqual(sorted(d["deviceKey"] for d in as_json), [f"inv-0{i}" for i in range(1, 6)])
+        self.assertEqual(yaml.safe_load(self.cli("--output", "yaml", "device", "list", "--product", "demo-inverter")), as_json)
+
+    def test_of_one_thing(self):
+        shown = dict(line.split(maxsplit=1) for line in self.cli("device", "get", "demo-inverter/inv-01").splitlines() if len(line.split()) > 1)
+        self.assertEqual((shown["deviceKey"], shown["enabled"]), ("inv-01", "true"))
+        self.assertEqual(self.json("device", "get", "demo-inverter/inv-01")["tags"], {"site": "A"})
+
+    def test_yaml_keeps_texts_texts(self):
+        odd = {"name": "true", "description": 'a: "b"\n# c', "tags": {"n": "17", "e": ""}}
+        self.cli("device", "create", "demo-inverter/odd", "--set", json.dumps(odd))
+        shown = yaml.safe_load(self.cli("device", "get", "demo-inverter/odd", "--output", "yaml"))
+        self.assertEqual({k: shown[k] for k in odd}, odd)
+
+    def test_global_options_stand_anywhere(self):
+        self.assertEqual(json.loads(self.cli("stats", "--output", "json"))["total"], self.json("stats")["total"])
+
+
+class Management(CliTest):
+    def test_models(self):
+        document = self.home / "m.json"
+        document.write_text(json.dumps(model_document("Cli")))
+        self.cli("model", "create", f"@{document}")
+        self.assertIn("Cli", self.cli("model", "list"))
+        self.assertTrue(self.json("model", "check", "Cli")["valid"])
+        self.assertEqual(self.json("model", "publish", "Cli", "--note", "first")["revision"], 1)
+        self.cli("model", "draft", "Cli", json.dumps(model_document("Cli", description="new")))
+        self.assertEqual(self.json("model", "publish", "Cli", "--force")["revision"], 2)
+        self.assertEqual(self.json("model", "get", "Cli")["document"]["description"], "new")
+        self.assertEqual(self.cli("model", "delete", "Cli"), "deleted\n")
+        self.refused("no such model (model_unknown, 404)", "model", "get", "Cli")
+
+    def test_products(self):
+        made = self.json("product", "create", "--name", "Cli product", "--model", "Inverter", "--key", "cli-product", "--set", '{"tags":{"a":"b"}}')
+        self.assertEqual((made["productKey"], len(made["productSecret"]), made["tags"]), ("cli-product", 32, {"a": "b"}))
+        self.assertIn("cli-product", self.cli("product", "list"))
+        self.assertEqual(self.json("product", "update", "cli-product", '{"validation":"lenient"}')["validation"], "lenient")
+        self.assertNotEqual(self.json("product", "reset-secret", "cli-product")["productSecret"], made["productSecret"])
+        self.assertNotIn("productSecret", self.json("product", "get", "cli-product"))
+        self.cli("product", "delete", "cli-product")
+        self.refused("product_unknown", "product", "get", "cli-product")
+
+    def test_devices(self):
+        made = self.json("device", "create", "demo-inverter/cli-1", "--name", "One")
+        self.assertEqual((made["deviceKey"], made["name"], len(made["deviceSecret"])), ("cli-1", "One", 32))
+        self.assertEqual(len(self.json("device", "create", "demo-inverter")["deviceKey"]), 12)
+        for address in ("demo-inverter/cli-1", made["assetId"]):
+            self.assertEqual(self.json("device", "get", address)["deviceKey"], "cli-1")
+        self.assertEqual(self.json("device", "update", "demo-inverter/cli-1", '{"tags":{"site":"B"},"attributes":{"serial":"A7"}}')["tags"], {"site": "B"})
+        self.assertEqual(self.json("device", "tags", "demo-inverter/cli-1")["site"], "B")
+        self.assertEqual(self.json("device", "attributes", "demo-inverter/cli-1")["serial"], "A7")
+        self.assertEqual(self.json("device", "disable", "demo-inverter/cli-1", "--reason", "stolen")["adminReason"], "stolen")
+        self.assertEqual([d["deviceKey"] for d in self.json("device", "list", "--status", "disabled", "--search", "cli-1")], ["cli-1"])
+        self.assertEqual(self.json("device", "enable", "demo-inverter/cli-1")["status"], "inactive")
+        self.assertEqual(self.json("device", "status", "demo-inverter/cli-1")["status"], "inactive")
+        self.assertNotEqual(self.json("device", "reset-secret", "demo-inverter/cli-1", "--overlap", "60")["deviceSecret"], made["deviceSecret"])
+        self.assertEqual(self.cli("device", "delete", "demo-inverter/cli-1"), "done\n")
+        self.refused("no such device here (device_unknown, 404)", "device", "get", "demo-inverter/cli-1")
+
+    def test_lists_end_where_they_are_told(self):
+        self.assertEqual(len(self.json("device", "list", "--limit", "2")), 2)
+
+    def test_keys(self):
+        made = self.json("key", "create", "cli", "--permission", "data:read", "--role", "viewer", "--ip", "127.0.0.0/8", "--expires", "2099-01-01T00:00:00Z")
+        self.assertIn("data:read", made["permissions"])
+        self.assertEqual(self.json("--api-key", made["apiKey"], "points", "latest", "demo-inverter/inv-05"), [])
+        self.assertIn(made["id"], self.cli("key", "list", "cli"))
+        self.cli("key", "revoke", "cli", made["id"])
+        self.refused("unauthenticated", "--api-key", made["apiKey"], "org", "get")
+
+    def test_people(self):
+        password = {"ORRERY_PASSWORD": "long enough"}
+        self.cli("user", "add", "cleo", "--role", "operator", environment=password)
+        self.assertIn("cleo", self.cli("user", "list"))
+        self.cli("user", "reset-password", "cleo", environment={"ORRERY_PASSWORD": "quite another"})
+        self.refused("bad_credentials", "login", "--user", "cleo", environment=password)
+        self.cli("user", "delete", "cleo")
+        self.refused("user_unknown", "user", "delete", "cleo")
+
+
+class Login(CliTest):
+    def setUp(self):
+        super().setUp()
+        del self.environment["ORRERY_API_KEY"]
+        self.password = (self.node.data / "admin-password").read_text()
+
+    def test_is_kept_in_the_profile_for_its_owner_alone(self):
+        self.refused("log in with `orrery login`", "org", "get")
+        done = self.run_cli("login", "--user", "admin", input=self.password)
+        self.assertEqual((done.returncode, done.stderr), (0, "password: \n"), done.stdout)
+        self.assertIn("logged in as admin", done.stdout)
+        kept = self.home / ".config" / "orrery" / "default.json"
+        self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
+        self.assertNotIn(self.password.strip(), kept.read_text())
+        self.assertEqual(self.json("org", "get")["id"], "default")
+        self.assertEqual(self.cli("logout"), "logged out\n")
+        self.assertNotIn("refresh", kept.read_text())
+        self.refused("log in with `orrery login`", "org", "get")
+
+    def test_profiles_are_apart(self):
+        file = self.home / "password"
+        file.write_text(self.password)
+        self.cli("--profile", "work", "login", "--password-file", str(file))
+        self.assertEqual(self.json("--profile", "work", "org", "get")["id"], "default")
+        self.refused("unauthenticated", "org", "get")
+        self.assertEqual(self.json("--profile", "work", "org", "get", environment={"ORRERY_API_KEY": "nonsense"})["id"], "default",
+                         "a profile that is named counts before the environment")
+        self.refused("a profile is a name", "--profile", "../work", "org", "get")
+
+    def test_remembers_its_server(self):
+        self.cli("--server", self.environment["ORRERY_SERVER"], "login", environment={"ORRERY_PASSWORD": self.password.strip()})
+        del self.environment["ORRERY_SERVER"]
+        self.assertEqual(self.json("org", "get")["id"], "default")
+
+    def test_refusals(self):
+        self.refused("user or password is wrong (bad_credentials, 401)", "login", environment={"ORRERY_PASSWORD": "wrong"})
+        self.refused("cannot be read", "login", "--password-file", "/nowhere")
+
+    def test_an_old_token_is_refreshed(self):
+        self.cli("login", environment={"ORRERY_PASSWORD": self.password.strip()})
+        kept = self.home / ".config" / "orrery" / "default.json"
+        tokens = json.loads(kept.read_text())
+        tokens["access"] = "over"
+        kept.write_text(json.dumps(tokens))
+        self.assertEqual(self.json("org", "get")["id"], "default")
+        self.assertNotEqual(json.loads(kept.read_text())["access"], "over")
+        tokens["access"] = "over"
+        kept.write_text(json.dumps(tokens))
+        watch = self.start("watch", "--device", "demo-inverter/inv-01", "--count", "1")
+        wait_for(lambda: self.node.metrics()["orrery_feed_subscribers"] >= 1, "it listens")
+        self.device(0).post({"power": 1.0})
+        self.assertIn("power=1.0", watch.communicate(timeout=DEADLINE)[0])
+
+
+class Data(CliTest):
+    def test_points(self):
+        made, device = self.new_device()
+        address = f"demo-inverter/{made['deviceKey']}"
+        at = int(time.time() * 1000) - 5000
+        for i in range(5):
+            device.post({"power": float(i)}, at + i)
+        self.cli("points", "post", address, '{"temp":20.5}')
+        latest = {p["point"]: p["value"] for p in self.json("points", "latest", address)}
+        self.assertEqual(latest, {"power": 4.0, "temp": 20.5})
+        self.assertIn("20.5", self.cli("points", "latest", address))
+        self.assertEqual([p["value"] for p in self.json("points", "history", address, "power")], [0.0, 1.0, 2.0, 3.0, 4.0])
+        self.assertEqual([p["value"] for p in self.json("points", "history", address, "power", "--newest-first", "--limit", "2")], [4.0, 3.0])
+        self.assertEqual([p["value"] for p in self.json("points", "history", address, "power", "--from", str(at + 1), "--to", str(at + 2))], [1.0, 2.0])
+        self.refused("temp", "points", "post", address, '{"temp":"hot"}')
+        self.refused("that is not JSON", "points", "post", address, "{temp}")
+        self.refused("/nowhere cannot be read", "points", "post", address, "@/nowhere")
+        self.refused("expected RFC 3339 or epoch ms", "points", "history", address, "power", "--from", "yesterday")
+
+    def test_events(self):
+        made, device = self.new_device()
+        for temp in (90.0, 91.0):
+            device.request("thing/event/overTemperature/post", "thing.event.overTemperature.post", {"events": {"temp": temp}})
+        events = self.json("events", "list", made["assetId"])
+        self.assertEqual([e["output"]["temp"] for e in events], [91.0, 90.0])
+        self.assertEqual(self.json("events", "list", made["assetId"], "--event", "none"), [])
+        self.assertIn("overTemperature", self.cli("events", "list", made["assetId"]))
+
+    def test_commands(self):
+        made, device = self.new_device()
+        address = f"demo-inverter/{made['deviceKey']}"
+        asked = serve(device, lambda name, params: (200, {"accepted": True}))
+        done = self.json("command", "invoke", address, "reboot", '{"delay":5}')
+        self.assertEqual((done["state"], done["output"], next_of(asked)), ("succeeded", {"accepted": True}, ("reboot", {"delay": 5})))
+        self.assertEqual(self.json("command", "set", address, "setpoint", "42")["input"], {"setpoint": 42})
+        device.close()
+        wait_for(lambda: self.api.get(f"~/devices/{made['assetId']}/status")["status"] == "offline", "the device is gone")
+        self.refused("device_offline", "command", "invoke", address, "reboot")
+        waits = self.json("command", "invoke", address, "reboot", "--pending", "600")
+        self.assertEqual(waits["state"], "queued")
+        self.assertEqual(self.json("command", "cancel", waits["id"])["cancelled"], [waits["id"]])
+        self.assertEqual(self.json("command", "get", waits["id"])["state"], "cancelled")
+        self.assertEqual([c["state"] for c in self.json("command", "list", address)], ["cancelled", "succeeded", "succeeded"])
+        self.refused("element_unknown", "command", "invoke", address, "explode")
+
+    def test_a_silent_device_is_a_timeout(self):
+        made, device = self.new_device()
+        serve(device, lambda name, params: None)
+        self.refused("did not answer in time", "command", "invoke", made["assetId"], "reboot", "--timeout", "1")
+
+    def test_stats(self):
+        self.assertGreaterEqual(self.json("stats", "--product", "demo-inverter")["total"], 5)
+
+
+class Watch(CliTest):
+    def listening(self, *arguments):
+        before = self.node.metrics()["orrery_feed_subscribers"]
+        process = self.start("watch", *arguments)
+        wait_for(lambda: self.node.metrics()["orrery_feed_subscribers"] > before or process.poll() is not None, "it listens")
+        return process
+
+    def test_prints_what_comes_and_ends_at_its_count(self):
+        made, device = self.new_device()
+        address = f"demo-inverter/{made['deviceKey']}"
+        table = self.listening("--device", address, "--count", "2")
+        lines = self.listening("--device", made["assetId"], "--point", "power", "--count", "2", "--output", "json")
+        documents = self.listening("--product", "demo-inverter", "--count", "2", "--output", "yaml")
+        for i in range(2):
+            device.post({"power": float(i), "temp": 20.0})
+        out, err = table.communicate(timeout=DEADLINE)
+        self.assertEqual((table.returncode, err), (0, ""))
+        self.assertEqual([line.split("  ", 1)[1] for line in out.splitlines()], [f"{address}  power={float(i)}  temp=20.0" for i in range(2)])
+        items = [json.loads(line) for line in lines.communicate(timeout=DEADLINE)[0].splitlines()]
+        self.assertEqual([i["v"] for i in items], [{"power": {"value": 0.0}}, {"power": {"value": 1.0}}])
+        items = list(yaml.safe_load_all(documents.communicate(timeout=DEADLINE)[0]))
+        self.assertEqual([i["v"]["power"]["value"] for i in items], [0.0, 1.0])
+
+    def test_other_kinds(self):
+        made, device = self.new_device()
+        watch = self.listening("--kind", "lifecycle", "--kind", "presence", "--device", made["assetId"], "--count", "2", "--output", "json")
+        device.close()
+        self.api.post(f"~/devices/{made['assetId']}:disable")
+        events = {json.loads(line)["event"] for line in watch.communicate(timeout=DEADLINE)[0].splitlines()}
+        self.assertEqual(events, {"offline", "disabled"})
+
+    def test_ends_at_ctrl_c(self):
+        watch = self.listening("--product", "demo-inverter")
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=DEADLINE)
+
+    def test_refusals(self):
+        self.refused("validation_failed", "watch", "--kind", "weather")
+        self.refused("unauthenticated", "--api-key", "nonsense", "watch")
+        self.refused("device_unknown", "watch", "--device", "demo-inverter/none")
+        key = self.json("key", "create", "cli", "--permission", "device:read")["apiKey"]
+        self.refused("needs the permission data:read", "--api-key", key, "watch")
+
+
+class Simulate(CliTest):
+    def simulate(self, *arguments, output="json"):
+        return self.run_cli("--output", output, "simulate", "--port", str(self.node.ports["mqtt"]), *arguments)
+
+    def test_runs_the_demo_and_says_how_it_went(self):
+        done = self.simulate("--product", "demo-inverter", "--devices", "20", "--rate", "5", "--seconds", "6")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["devices"], summary["failed"], summary["connectionsLost"], summary["loginsRefused"]), (20, 0, 0, 0))
+        self.assertEqual(summary["acknowledged"], summary["sent"])
+        self.assertGreater(summary["sent"], 200)
+        self.assertRegex(done.stderr, r"registering 20 devices of demo-inverter\n")
+        self.assertRegex(done.stderr, r"5 s: 20 of 20 connected, \d+ sent, \d+ acknowledged, 0 failed\n")
+        stored = 0
+        for i in range(1, 21):
+            items = self.api.get(f"~/products/demo-inverter/devices/sim-{i:04}/points/power/history?limit=10000")["items"]
+            stored += len(items)
+            self.assertGreater(len({p["value"] for p in items}), 3, "the values move")
+        self.assertEqual(stored, summary["sent"], "all that was acknowledged is there, once")
+        points = {p["point"] for p in self.api.get("~/products/demo-inverter/devices/sim-0001/points/latest")["items"]}
+        self.assertEqual(points, {"power", "temp", "energy", "state", "setpoint"})
+
+    def test_again_with_the_devices_that_are_there(self):
+        for _ in range(2):
+            done = self.simulate("--product", "demo-inverter", "--devices", "3", "--rate", "10", "--seconds", "1", "--prefix", "again-", output="table")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"(?m)^failed +0$")
+
+    def test_does_what_it_is_told(self):
+        process = self.start("--output", "json", "simulate", "--port", str(self.node.ports["mqtt"]), "--product", "demo-inverter", "--devices", "1", "--prefix", "told-")
+        wait_for(lambda: self.api.session.get(self.api.base + "/orgs/-/products/demo-inverter/devices/told-0001").status_code == 200, "it is registered")
+        path = "~/products/demo-inverter/devices/told-0001"
+        wait_for(lambda: self.api.get(path + "/points/latest")["items"], "it posts")
+        self.assertEqual(self.api.post(path + "/services/reboot:invoke", {"input": {"delay": 1}})["state"], "succeeded")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(json.loads(out)["commands"], 1)
+
+    def test_comes_back_when_it_is_cut_off(self):
+        process = self.start("--output", "json", "simulate", "--port", str(self.node.ports["mqtt"]), "--product", "demo-inverter", "--devices", "2", "--rate", "20", "--prefix", "cut-")
+        path = "~/products/demo-inverter/devices/cut-0001"
+        wait_for(lambda: self.api.session.get(self.api.base + path.replace("~", "/orgs/-") + "/status").json().get("status") == "online", "it is there")
+        self.api.post(path + ":disable")
+        self.api.post(path + ":enable")
+        wait_for(lambda: self.api.get(path + "/status")["status"] == "online", "it is there again")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+        self.assertGreaterEqual(json.loads(out)["connectionsLost"], 1, err)
+
+    def test_counts_what_the_model_refuses(self):
+        # Its counter passes the limit at once.
+        narrow = model_document("Narrow", measurePoints=[{"id": "n", "signal": "PI", "type": {"t": "double", "min": -1, "max": -0.5}}])
+        self.api.post("~/models", narrow)
+        self.api.post("~/models/Narrow:publish")
+        product = self.api.post("~/products", {"name": "Narrow", "modelId": "Narrow"})["productKey"]
+        done = self.simulate("--product", product, "--devices", "2", "--rate", "5", "--seconds", "1")
+        self.assertEqual(done.returncode, 1)
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["failed"], summary["acknowledged"]), (summary["sent"], 0))
+        self.assertIn("posts failed, the last of sim-000", done.stderr)
+
+    def test_refusals(self):
+        def refused(text, *arguments):
+            done = self.run_cli("simulate", *arguments)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(text, done.stderr)
+
+        refused("product_unknown", "--product", "none")
+        refused("--rate must be above 0", "--product", "demo-inverter", "--rate", "0")
+        refused("--devices must be from 1", "--product", "demo-inverter", "--devices", "0")
+        refused("has no address", "--product", "demo-inverter", "--devices", "1", "--host", "no.such.host.invalid")
+        with free_socket() as port:
+            pass  # free again, so nobody listens
+        refused(f"no device could connect to 127.0.0.1:{port}: Connection refused; --host and --port name the MQTT port",
+                "--product", "demo-inverter", "--devices", "1", "--port", str(port))
+
+
+class Servers(CliTest):
+    def test_one_that_is_not_there(self):
+        with free_socket() as port:
+            pass  # free again, so nobody listens
+        self.refused(f"cannot reach 127.0.0.1:{port}: Connection refused", "--server", f"http://127.0.0.1:{port}", "org", "get")
+        self.refused("cannot reach", "--server", "http://no.such.host.invalid", "org", "get")
+        self.refused("expected http://host:port", "--server", "localhost:8090", "org", "get")
+
+    def test_tls(self):
+        server = f"https://localhost:{self.node.ports['apis']}"
+        self.assertEqual(self.json("--server", server, "--ca", self.node.ca, "org", "get")["id"], "default")
+        self.refused("cannot reach", "--server", server, "org", "get")
+        watch = self.start("--server", server, "--ca", self.node.ca, "watch", "--device", "demo-inverter/inv-02", "--count", "1")
+        wait_for(lambda: self.node.metrics()["orrery_feed_subscribers"] >= 1, "it listens")
+        self.device(1).post({"power": 3.0})
+        self.assertIn("power=3.0", watch.communicate(timeout=DEADLINE)[0])
+
+    def test_a_failure_of_the_server_is_named(self):
+        done = self.refused("/colour: no such field here", "product", "update", "demo-inverter", '{"colour":"red"}')
+        self.assertTrue(done.stderr.startswith("orrery: "))
+        self.assertEqual(done.stdout, "")
+
+
+class Completion(CliTest):
+    def complete(self, line):
+        """What bash offers after `line`."""
+        script = self.home / "completion.bash"
+        script.write_text(self.cli("completion", "bash"))
+        words = line.split(" ")
+        test = (f'source {script}; COMP_WORDS=({" ".join(repr(w) for w in words)}); COMP_CWORD={len(words) - 1}; _orrery; '
+                'printf "%s\\n" "${COMPREPLY[@]}"')
+        return subprocess.run(["bash", "-c", test], capture_output=True, text=True, timeout=20, check=True).stdout.split()
+
+    def test_in_bash(self):
+        self.assertEqual(self.complete("orrery dev"), ["device"])
+        self.assertIn("list", self.complete("orrery device "))
+        self.assertEqual(self.complete("orrery device res"), ["reset-secret"])
+        self.assertEqual(self.complete("orrery --output json device list --pro"), ["--product", "--profile"])
+        self.assertIn("--server", self.complete("orrery device list --"))
+        self.assertNotIn("demo-hints", self.complete("orrery "))
+
+    def test_in_other_shells(self):
+        self.assertIn("bashcompinit", self.cli("completion", "zsh"))
+        fish = self.cli("completion", "fish")
+        self.assertIn("complete -c orrery -n '__orrery_at device' -a list", fish)
+        self.assertIn("-l product", fish)
+
+
+if __name__ == "__main__":
+    unittest.main()
