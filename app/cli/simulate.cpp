@@ -180,8 +180,8 @@ void simulate(session& s, const options& o) {
   all.interval = std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>{1 / o.rate});
   if (o.seconds > 0)
-    all.posts_each =
-        static_cast<std::uint64_t>(std::max(1.0, std::round(o.rate * static_cast<double>(o.seconds))));
+    all.posts_each = static_cast<std::uint64_t>(
+        std::max(1.0, std::round(o.rate * static_cast<double>(o.seconds))));
   all.where = resolve(io, o.host.empty() ? s.host() : o.host, o.port);
   std::cerr << "registering " << o.devices << " devices of " << o.product << '\n';
   const auto secrets = secrets_of(s, o);

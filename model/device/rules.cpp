@@ -85,8 +85,7 @@ result<decision> decide_on(const state& s, const register_device& r, const surro
     return refused(errc::already_exists, "device_key_exists",
                    r.name.device_key + " exists in product " + r.name.product_key);
   if (s.deleted)  // its past is not the past of whoever takes the key next
-    return refused(errc::unavailable, "device_deleted",
-                   label(s) + " is being deleted: ask again");
+    return refused(errc::unavailable, "device_deleted", label(s) + " is being deleted: ask again");
   if (!around.product.exists || !around.product.model)
     return refused(errc::not_found, "product_unknown", "no product " + r.name.product_key);
   if (!is_valid_key(r.name.device_key))

@@ -89,9 +89,6 @@ struct item_writer {
   void operator()(const device::command_finished& e) const {
     tell_command(e.what, e.what.finished_at);
   }
-  // Of a device's session with its node: nothing that an application sees.
-  void operator()(const device::subscriptions_changed&) const {}
-  void operator()(const device::command_delivered&) const {}
   void operator()(const device::late_reply_noted& e) const {
     tell_command(e.what, e.what.finished_at);
   }
