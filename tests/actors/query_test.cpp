@@ -7,6 +7,7 @@
 
 #include "model/json.hpp"
 #include "storage/keys.hpp"
+#include "storage/time_series.hpp"
 #include "tests/support/small_node.hpp"
 
 namespace orrery::actors {
