@@ -24,7 +24,8 @@ struct entity_state {
   std::shared_ptr<std::atomic<std::uint32_t>> in_flight =
       std::make_shared<std::atomic<std::uint32_t>>(0);
   std::shared_ptr<const device_identity> identity;
-  std::optional<model::failure> damage;  // its rows do not decode
+  std::optional<model::failure> damage;  // its rows could not be read
+  tail unread;                           // what is to be replayed on them
 };
 
 template <class Kind>
@@ -242,6 +243,30 @@ bool is_full(const entity_state<Kind>& self, const entity_context& ctx) {
     return false;
 }
 
+/// Reads the rows and replays what is newer; `damage` says why it did not work.
+template <class Kind>
+void load(entity_state<Kind>& self, const entity_context& ctx) {
+  if (auto ok = recover<Kind>(self, ctx, self.unread); !ok) {
+    observe::log::error("entity", "not_loaded",
+                        {{"entity", model::to_string(self.id)}, {"detail", ok.error().detail}});
+    self.damage = ok.error();
+    return;
+  }
+  self.damage.reset();
+  self.unread = {};
+  identify(self);
+}
+
+/// A store that could not be read for a moment is asked once more.
+template <class Kind>
+void load_again(entity_state<Kind>& self, const entity_context& ctx) {
+  if (!self.damage || self.damage->code != model::errc::unavailable)
+    return;
+  self.what = {};
+  self.revision = self.saved_revision = 0;
+  load(self, ctx);
+}
+
 template <class Kind>
 entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
                                    std::shared_ptr<const entity_context> ctx,
@@ -279,10 +304,10 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
         if (save_unsaved(self->state, batch.entries.emplace_back()))
           send(self->state, *ctx, std::move(batch));
         if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
-          self->send(ctx->host, rest_answer{self->state.id, false});
+          self->send(ctx->host, rest_answer{self->state.id, false, self->state.generation});
           return;
         }
-        self->send(ctx->host, rest_answer{self->state.id, true});
+        self->send(ctx->host, rest_answer{self->state.id, true, self->state.generation});
         self->quit();
       },
       [self](const write_lost&) { self->quit(); }};

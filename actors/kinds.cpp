@@ -12,6 +12,8 @@ template <class... Fs>
 struct overloaded : Fs... {
   using Fs::operator()...;
 };
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;  // clang 14 deduces no aggregates
 
 storage::row put(family f, std::string key, std::string value) {
   return {.family = f, .key = std::move(key), .value = std::move(value)};
@@ -90,8 +92,8 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
   auto number = std::uint64_t{0};
   const auto shard = id.shard;
   for (const auto& e : events) {
-    snapshot =
-        snapshot || !(device::is_telemetry(e) || std::holds_alternative<device::event_raised>(e));
+    // An event needs it for the revision alone: it numbers the events of one time.
+    snapshot = snapshot || !device::is_telemetry(e);
     std::visit(
         overloaded{
             [&](const device::registered& r) {
@@ -194,16 +196,32 @@ rows organisation_kind::rows_of(const model::entity_id& id, const state& s,
   return snapshot_row(kind, id, s, revision, organisation::encode_state);
 }
 
+namespace {
+
+/// The index may show a node under a parent that it has left: its own state counts.
+bool is_child(const decision_inputs& in, const std::optional<model::entity_id>& node) {
+  if (!node)
+    return false;
+  const auto row = in.store.get(family::state, keys::state(model::entity_kind::asset, *node));
+  auto state = asset::state{};
+  if (!row || !*row || !asset::decode_state(**row, state))
+    return true;  // what cannot be read is no reason to remove its parent
+  return state.parent == in.self;
+}
+
+}  // namespace
+
 model::result<asset::decision> asset_kind::decide(const state& s, const command& c,
                                                   const decision_inputs& in) {
   auto around = asset::surroundings{.self = in.self, .now = in.now};
-  if (std::holds_alternative<asset::remove_node>(c.what))
-    (void)in.store.scan(family::index,
-                        keys::index_prefix(in.self.shard, "parent", model::to_string(in.self)), {},
-                        false, [&](auto, auto) {
-                          ++around.children;
-                          return false;
+  if (std::holds_alternative<asset::remove_node>(c.what)) {
+    const auto self_text = model::to_string(in.self);
+    (void)in.store.scan(family::index, keys::index_prefix(in.self.shard, "parent", self_text), {},
+                        false, [&](auto key, auto) {
+                          around.children += is_child(in, keys::entity_of(key)) ? 1 : 0;
+                          return around.children == 0;
                         });
+  }
   return asset::decide(s, c, around);
 }
 

@@ -168,6 +168,7 @@ struct rest_order {};
 struct rest_answer {
   model::entity_id id;
   bool rested;
+  std::uint64_t generation = 0;  // it was woken under: another's word counts for nobody
 };
 struct reminder {
   model::entity_id id;

@@ -58,6 +58,8 @@ model::result<device_page> list_devices(const device_list_question& q,
       return bad_cursor();
     shard = static_cast<unsigned char>((*bytes)[0]) << 8 | static_cast<unsigned char>((*bytes)[1]);
     from = *bytes;
+    if (shard >= shard_count)
+      return bad_cursor();
   }
   auto failed = model::status{};
   for (; shard < shard_count; ++shard, from.clear()) {
@@ -65,8 +67,14 @@ model::result<device_page> list_devices(const device_list_question& q,
     const auto by_product = !q.product_key.empty();
     const auto prefix = by_product ? keys::index_prefix(number, "product", q.product_key)
                                    : keys::state_prefix(number, model::entity_kind::device);
-    if (!from.empty() && !from.starts_with(prefix))
-      return bad_cursor();
+    if (!from.empty()) {
+      const auto id = keys::entity_of(from);
+      const auto key = !id          ? std::string{}
+                       : by_product ? keys::index(number, "product", q.product_key, *id)
+                                    : keys::state(model::entity_kind::device, *id);
+      if (key != from)
+        return bad_cursor();
+    }
     auto ok = store.scan(by_product ? family::index : family::state, prefix, from, false,
                          [&](std::string_view key, std::string_view bytes) {
                            const auto id = keys::entity_of(key);

@@ -30,6 +30,7 @@ std::size_t session_table::size() const {
 namespace {
 
 constexpr std::uint64_t goodbye_number = ~std::uint64_t{0};  // no question of the connection has it
+constexpr auto goodbye_pause = std::chrono::seconds{1};      // before it is said again
 
 struct session_state {
   session_state() = default;
@@ -37,6 +38,7 @@ struct session_state {
   std::optional<model::entity_id> id;  // once logged in
   std::uint64_t login_number = 0;      // of the question that is to be granted
   bool closing = false;
+  std::string_view reason;  // of the end
 };
 
 using pointer = session_actor::stateful_pointer<session_state>;
@@ -60,14 +62,32 @@ session_actor::behavior_type session(pointer self, session_parts parts,
     parts.table->remove(self->state.ref.number);
     self->quit();
   };
-  return {[self, port, leave](settled_batch& batch) {
+  const auto say_goodbye = [self, parts] {
+    const auto& state = self->state;
+    auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
+    auto& out = batch.asks.emplace_back();
+    out.from = caf::actor_cast<settler>(self);
+    out.number = goodbye_number;
+    out.whom = *state.id;
+    out.what = model::device::command{model::device::disconnect{state.reason}, state.ref, {}, {}};
+    parts.router->route(std::move(batch));
+  };
+  return {[self, port, leave, say_goodbye](settled_batch& batch) {
             auto& state = self->state;
+            auto was_login = false;
             for (auto& item : batch.items) {
-              if (item.number == goodbye_number)
+              if (item.number == goodbye_number) {
+                // The device must not stay on-line because a write of its end was lost.
+                if (!item.what && item.what.error().code == model::errc::unavailable) {
+                  self->delayed_send(self, goodbye_pause, session_closed{state.reason});
+                  return;
+                }
                 return leave();
+              }
               if (item.number != state.login_number || state.login_number == 0)
                 continue;
               state.login_number = 0;
+              was_login = true;
               if (item.what)
                 if (const auto* reply = std::get_if<model::device::reply>(&item.what->answer))
                   if (const auto* granted = std::get_if<model::device::connection_granted>(reply)) {
@@ -77,8 +97,11 @@ session_actor::behavior_type session(pointer self, session_parts parts,
             }
             if (state.closing && !state.id)
               return leave();  // the connection went while its login was refused
-            if (state.closing)
+            if (state.closing) {
+              if (was_login)
+                say_goodbye();  // it went while its login was granted
               return;
+            }
             if (const auto to = port.lock())
               to->settle(std::move(batch.items));
           },
@@ -118,25 +141,15 @@ session_actor::behavior_type session(pointer self, session_parts parts,
             if (const auto to = port.lock())
               to->close(e.reason);
           },
-          [self, parts, leave](const session_closed& closed) {
+          [self, leave, say_goodbye](const session_closed& closed) {
             auto& state = self->state;
-            if (state.closing)
-              return;
             state.closing = true;
-            if (!state.id) {
-              // Still waiting for the login's answer: leave when it comes; else at once.
-              if (state.login_number == 0)
-                leave();
-              return;
-            }
-            auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
-            auto& out = batch.asks.emplace_back();
-            out.from = caf::actor_cast<settler>(self);
-            out.number = goodbye_number;
-            out.whom = *state.id;
-            out.what =
-                model::device::command{model::device::disconnect{closed.reason}, state.ref, {}, {}};
-            parts.router->route(std::move(batch));
+            state.reason = closed.reason;
+            if (state.id)
+              say_goodbye();
+            else if (state.login_number == 0)
+              leave();
+            // Else the login's answer decides.
           }};
 }
 

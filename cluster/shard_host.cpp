@@ -47,6 +47,7 @@ struct host_state {
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
+  bool closed = false;           // its journal could not be read: it answers nobody until it is
   checkpoint_round round;
   std::uint64_t rounds = 0;
   std::uint64_t round_tail_bytes = 0;
@@ -156,6 +157,12 @@ bool is_telemetry(const actors::any_command& c) {
 
 void ask_batch_here(pointer self, ask_batch& batch) {
   auto& state = self->state;
+  if (state.closed) {
+    for (const auto& one : batch.asks)
+      answer(one, {model::errc::unavailable, "shard_closed",
+                   "the journal of its shard cannot be read; ask again"});
+    return;
+  }
   const auto now = state.context->now();
   auto next = std::size_t{0};
   while (next < batch.asks.size()) {
@@ -273,6 +280,16 @@ model::status load_deadlines(pointer self) {
                                     });
 }
 
+/// Replays, then sets off what must not be forgotten: deadlines, and the ends of lost sessions.
+model::status open_whole(pointer self) {
+  auto ok = open_shard(self);
+  if (ok)
+    ok = load_deadlines(self);
+  if (ok && self->state.parts.shard != model::catalogue_shard)
+    ok = tell_lost_sessions(self);
+  return ok;
+}
+
 void wake_due(pointer self) {
   auto& state = self->state;
   const auto now = state.context->now();
@@ -304,7 +321,7 @@ void begin_checkpoint(pointer self) {
   const auto now = state.context->now();
   auto& shard = *state.context->shard;
   const auto bytes = shard.tail_bytes.load(std::memory_order_relaxed);
-  if (state.round.number != 0 || bytes == 0)
+  if (state.round.number != 0 || bytes == 0 || state.closed)
     return;
   if (bytes < state.parts.options.checkpoint_bytes &&
       now < state.last_checkpoint + state.parts.options.checkpoint_interval)
@@ -335,6 +352,9 @@ void end_checkpoint(pointer self) {
         state.context->journal,
         actors::checkpoint_note{state.parts.shard, shard.generation.load(), state.round.offset});
   }
+  if (state.round.failed)  // whoever it was: the next round asks all
+    for (auto& [id, s] : state.slots)
+      s.dirty = true;
   state.round = {};
 }
 
@@ -342,6 +362,23 @@ void end_checkpoint(pointer self) {
 void count_down(pointer self) {
   if (--self->state.round.open == 0)
     end_checkpoint(self);
+}
+
+/// Opens it again after a lost write; if that does not work, the next tick tries once more.
+void try_open(pointer self) {
+  auto& state = self->state;
+  state.closed = false;
+  const auto ok = open_whole(self);
+  if (ok)
+    return;
+  observe::log::error("shard", "not_reloaded",
+                      {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
+  state.closed = true;
+  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
+                               std::memory_order_relaxed);
+  state.slots.clear();
+  state.names.clear();
+  state.registered.clear();
 }
 
 /// Everything decided on top of a lost write goes; what was committed comes back from the store.
@@ -361,9 +398,7 @@ void reload(pointer self, const actors::write_lost& lost) {
   state.round = {};
   for (const auto& one : waiting)
     answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});
-  if (auto ok = open_shard(self); !ok)
-    observe::log::error("shard", "not_reloaded",
-                        {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
+  try_open(self);
 }
 
 actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
@@ -374,12 +409,7 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
   state.generation = state.context->shard->generation.load(std::memory_order_acquire);
   state.last_checkpoint = state.last_trim = state.context->now();
-  auto ok = open_shard(self);
-  if (ok)
-    ok = load_deadlines(self);
-  if (ok && state.parts.shard != model::catalogue_shard)
-    ok = tell_lost_sessions(self);
-  state.parts.on_open(ok);
+  state.parts.on_open(open_whole(self));
   self->delayed_send(self, state.parts.options.tick, actors::host_tick{});
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
@@ -393,8 +423,8 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
           [self](const actors::rest_answer& rest) {
             auto& slots = self->state.slots;
             const auto found = slots.find(rest.id);
-            if (found == slots.end())
-              return;
+            if (found == slots.end() || rest.generation != self->state.generation)
+              return;  // of an entity from before a reload
             found->second.resting = false;
             auto waiting = std::exchange(found->second.waiting, {});
             const auto round = std::exchange(found->second.round, 0);
@@ -411,6 +441,8 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
           [self](const actors::reminder& r) { self->state.deadlines[r.at].insert(r.id); },
           [self](const actors::write_lost& lost) { reload(self, lost); },
           [self](actors::host_tick) {
+            if (self->state.closed)
+              try_open(self);
             wake_due(self);
             rest_idle(self);
             begin_checkpoint(self);

@@ -256,6 +256,9 @@ std::string encode_segment(std::span<const model::sample> samples) {
       }
     }
   }
+  // In the order of their ids, so that equal samples give equal bytes.
+  std::sort(columns.begin(), columns.end(),
+            [](const column& a, const column& b) { return a.id < b.id; });
   auto rest = byte_writer{};
   rest.varint(times.size());
   auto previous = std::int64_t{0}, delta = std::int64_t{0};

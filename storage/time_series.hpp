@@ -22,7 +22,8 @@ using model::sample;
 /// model bytes), qualities, zstd over all when it pays. Versioned. Aim: under 2 bytes a sample.
 std::string encode_segment(std::span<const sample> samples);
 
-/// The samples of a segment in time order. `only`: just that point's column is decoded.
+/// The samples of a segment in time order, the points of each by their ids. `only`: just that
+/// point's column is decoded.
 /// Fails: `corrupted`.
 model::result<std::vector<sample>> decode_segment(std::string_view bytes,
                                                   std::optional<std::string_view> only = {});

@@ -13,6 +13,8 @@ template <class... Fs>
 struct overloaded : Fs... {
   using Fs::operator()...;
 };
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;  // clang 14 deduces no aggregates
 
 result<decision> refused(errc code, std::string_view reason, std::string detail) {
   return failure{code, reason, std::move(detail)};
@@ -444,7 +446,7 @@ result<decision> decide_on(const state& s, const read_samples& r, const surround
 void merge(object& into, const object& changes) {
   for (const auto& [key, v] : changes)
     if (v.is_null())
-      std::erase_if(into, [&](const auto& member) { return member.first == key; });
+      std::erase_if(into, [&gone = key](const auto& member) { return member.first == gone; });
     else
       set_member(into, key, v);
 }

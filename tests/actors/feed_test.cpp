@@ -163,6 +163,8 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::connected{session, device::protocol::mqtt, "", false, true, false, false, noon},
        feed_kind::presence},
       {gone("client"), feed_kind::presence},
+      {device::subscriptions_changed{}, std::nullopt},  // matters of the transport
+      {device::command_delivered{}, std::nullopt},
       {gone("taken_over"), std::nullopt},  // it is still there
       {device::registered{{}, noon}, feed_kind::lifecycle},
       {device::updated{{}, noon}, feed_kind::lifecycle},

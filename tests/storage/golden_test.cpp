@@ -46,15 +46,15 @@ std::vector<sample> example_samples() {
   auto all = std::vector<sample>{};
   for (int i = 0; i < 6; ++i) {
     auto s = sample{begin + std::chrono::milliseconds{1000 * i + (i % 5) * 7}, {}};
-    s.points.push_back({"whole", std::int64_t{1} << (12 * i), -1});
     s.points.push_back({"decimal", (i * 17 - 40) / 8.0, 1});
-    s.points.push_back({"real", 1.0 / (i + 1), static_cast<std::int8_t>(i % 4)});
     if (i % 3 != 0)
       s.points.push_back({"flag", i % 2 == 0, -1});
-    if (i % 2 == 0)
-      s.points.push_back({"text", "state " + std::to_string(i), -1});
     if (i == 4)
       s.points.push_back({"other", model::object{{"a", model::array{1, true, nullptr}}}, -1});
+    s.points.push_back({"real", 1.0 / (i + 1), static_cast<std::int8_t>(i % 4)});
+    if (i % 2 == 0)
+      s.points.push_back({"text", "state " + std::to_string(i), -1});
+    s.points.push_back({"whole", std::int64_t{1} << (12 * i), -1});
     all.push_back(std::move(s));
   }
   return all;

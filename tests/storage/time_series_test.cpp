@@ -19,11 +19,11 @@ TEST(Segment, KeepsEveryValueExactly) {
       0, -0.0, 0.1, 1e300, 5e-324, -1.5, 12345.678, std::numeric_limits<double>::infinity(), 3};
   for (std::size_t i = 0; i < doubles.size(); ++i)
     all.push_back({begin + std::chrono::milliseconds{static_cast<int>(i * i)},
-                   {{"d", doubles[i], static_cast<std::int8_t>(i % 2 == 0 ? -1 : 3)},
+                   {{"b", i % 2 == 0, -1},
+                    {"d", doubles[i], static_cast<std::int8_t>(i % 2 == 0 ? -1 : 3)},
                     {"i", std::int64_t{1} << (6 * i), -1},
-                    {"s", "text " + std::to_string(i % 3), -1},
-                    {"b", i % 2 == 0, -1},
-                    {"o", model::array{1, "x"}, -1}}});
+                    {"o", model::array{1, "x"}, -1},
+                    {"s", "text " + std::to_string(i % 3), -1}}});
   const auto bytes = encode_segment(all);
   const auto again = decode_segment(bytes);
   ASSERT_TRUE(again) << again.error().detail;

@@ -17,10 +17,10 @@ model::value model_document(std::string_view points) {
   auto document = model::parse_json(R"({"format": "tm/1", "id": "m", "name": "m",
     "attributes": [{"id": "zone", "type": {"t": "string"}}],
     "measurePoints": [{"id": "p", "type": {"t": "double", "max": 10}, "writable": true},
-                      {"id": "q", "type": {"t": "int"}})" +
+                      {"id": "q", "type": {"t": "int"}, "hasQuality": true})" +
                                     std::string{points} + R"(],
     "services": [{"id": "go", "input": [{"id": "n", "type": {"t": "int"}}]}],
-    "events": [{"id": "hot", "level": "warning"}]})");
+    "events": [{"id": "hot", "level": "warning", "output": [{"id": "n", "type": {"t": "int"}}]}]})");
   if (!document)
     throw std::logic_error{document.error().detail};
   return *document;
