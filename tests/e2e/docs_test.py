@@ -92,7 +92,7 @@ class Metrics(NodeTest):
                             for p in ([SOURCE / folder] if folder.endswith(".cpp") else (SOURCE / folder).rglob("*.[ch]pp")))
         listed = section(OPERATIONS, "Metrics").split("`reason` of an end:")[1]
         for reason in re.findall(r"`([a-z_]+)`", listed):
-            self.assertIn(f'"{reason}"', sources)
+            self.assertTrue(f'"{reason}"' in sources, f"no such reason: {reason}")
         for reason in re.findall(r'reason=~?"([a-z_|]+)"', (SOURCE / "deploy/prometheus/orrery.rules.yml").read_text()):
             for one in reason.split("|"):
                 self.assertIn(f"`{one}`", listed)
