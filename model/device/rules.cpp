@@ -82,6 +82,37 @@ status check_session(const state& s, const command& c) {
   return {};
 }
 
+bool is_tag_key(std::string_view key) {
+  return !key.empty() && key.size() <= 50 && std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+           c == '-' || c == '/';
+  });
+}
+
+/// The tags after a change, if all of it can be kept.
+result<std::map<std::string, std::string>> tags_after(
+    std::map<std::string, std::string> tags,
+    const std::map<std::string, std::optional<std::string>>& changes) {
+  auto wrong = std::vector<problem>{};
+  for (const auto& [key, v] : changes) {
+    if (!is_tag_key(key))
+      wrong.push_back({key, "tag_invalid", "a tag key is 1 to 50 characters of A-Z a-z 0-9 _ - /"});
+    else if (v && (v->size() > 200 || (!v->empty() && (v->front() == ' ' || v->back() == ' '))))
+      wrong.push_back({key, "tag_invalid",
+                       "a tag value is at most 200 characters without a blank at either end"});
+    if (v)
+      tags[key] = *v;
+    else
+      tags.erase(key);
+  }
+  if (!wrong.empty())
+    return failure{errc::invalid_argument, "tag_invalid", "tags that cannot be kept",
+                   std::move(wrong)};
+  if (tags.size() > max_tags)
+    return failure{errc::invalid_argument, "tag_invalid", "a device has at most 100 tags"};
+  return tags;
+}
+
 result<decision> decide_on(const state& s, const register_device& r, const surroundings& around) {
   if (s.exists)
     return refused(errc::already_exists, "device_key_exists",
@@ -93,8 +124,8 @@ result<decision> decide_on(const state& s, const register_device& r, const surro
   if (!is_valid_key(r.name.device_key))
     return refused(errc::invalid_argument, "device_key_invalid",
                    "a device key is 1 to 64 characters of A-Z a-z 0-9 . _ -");
-  if (r.tags.size() > max_tags)
-    return refused(errc::invalid_argument, "tag_invalid", "at most 100 tags");
+  if (const auto tags = tags_after({}, {r.tags.begin(), r.tags.end()}); !tags)
+    return tags.error();
   auto attributes = around.product.model->complete_attributes(r.attributes);
   if (!attributes)
     return attributes.error();
@@ -116,14 +147,8 @@ result<decision> decide_on(const state& s, const update_device& u, const surroun
       return checked.error();
     changes.attributes = std::move(*checked);
   }
-  auto after = s.tags;
-  for (const auto& [key, v] : u.tags)
-    if (v)
-      after[key] = *v;
-    else
-      after.erase(key);
-  if (after.size() > max_tags)
-    return refused(errc::invalid_argument, "tag_invalid", "at most 100 tags");
+  if (const auto tags = tags_after(s.tags, u.tags); !tags)
+    return tags.error();
   return only(updated{std::move(changes), around.now});
 }
 
@@ -265,34 +290,12 @@ result<decision> decide_on(const state& s, const change_attributes& a, const sur
   return only(attributes_changed{std::move(*checked), around.now});
 }
 
-bool is_tag_key(std::string_view key) {
-  return !key.empty() && key.size() <= 50 && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-           c == '-' || c == '/';
-  });
-}
-
 result<decision> decide_on(const state& s, const change_tags& t, const surroundings& around) {
-  auto wrong = std::vector<problem>{};
-  for (const auto& [key, v] : t.changes) {
-    if (!is_tag_key(key))
-      wrong.push_back({key, "tag_invalid", "a tag key is 1 to 50 characters of A-Z a-z 0-9 _ - /"});
-    else if (v && (v->size() > 200 || (!v->empty() && (v->front() == ' ' || v->back() == ' '))))
-      wrong.push_back({key, "tag_invalid",
-                       "a tag value is at most 200 characters without a blank at either end"});
-  }
-  if (!wrong.empty())
-    return failure{errc::invalid_argument, "tag_invalid", "tags that cannot be kept",
-                   std::move(wrong)};
-  auto after = t.replace ? std::map<std::string, std::string>{} : s.tags;
-  for (const auto& [key, v] : t.changes)
-    if (v)
-      after[key] = *v;
-    else
-      after.erase(key);
-  if (after.size() > max_tags)
-    return refused(errc::invalid_argument, "tag_invalid", "a device has at most 100 tags");
-  if (after == s.tags)
+  const auto after =
+      tags_after(t.replace ? std::map<std::string, std::string>{} : s.tags, t.changes);
+  if (!after)
+    return after.error();
+  if (*after == s.tags)
     return decision{};
   return only(tags_changed{t.changes, t.replace, around.now});
 }

@@ -82,6 +82,11 @@ class Registration(DeviceTest):
             self.assertIn(pointer, [e["pointer"] for e in body["errors"]], fields)
         refused(self, self.api, "POST", "~/devices", 400, "unknown_field", json={"productKey": "demo-inverter", "colour": "red"})
 
+    def test_checks_its_tags(self):
+        refused(self, self.api, "POST", "~/devices", 422, "tag_invalid", json={"productKey": "demo-inverter", "tags": {"a b": "1"}})
+        made = self.register()
+        refused(self, self.api, "PATCH", f"~/devices/{made['assetId']}", 422, "tag_invalid", json={"tags": {"a": " padded"}})
+
     def test_checks_attributes_against_the_model(self):
         reply = self.api.request("POST", "~/devices", json={"productKey": "demo-inverter", "attributes": {"limit": 200, "none": 1}}, expect=422).json()
         self.assertEqual({e["pointer"].rsplit("/", 1)[-1] for e in reply["errors"]}, {"limit", "none"})

@@ -76,7 +76,7 @@ class Login(PeopleTest):
             t.start()
         begun = time.monotonic()
         self.api.get("~/devices")
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertLess(time.monotonic() - begun, 30)
         for t in threads:
             t.join()
         self.assertEqual(set(answers) - {401, 429}, set())
@@ -119,14 +119,14 @@ class Tokens(PeopleTest):
 
 
 class ShortTokens(PeopleTest):
-    settings = ("api.access_ttl=1s", "api.refresh_ttl=4s")
+    settings = ("api.access_ttl=1s", "api.refresh_ttl=8s")
 
     def test_they_end_by_themselves_and_a_refresh_makes_them_last(self):
         tokens = self.tokens()
         api = self.node.api(tokens["access"])
         wait_for(lambda: api.session.get(api.base + "/auth/me").status_code == 401, "the access token is over")
         refused(self, api, "GET", "/auth/me", 401, "token_expired")
-        end = time.monotonic() + 5  # longer than a refresh token lasts
+        end = time.monotonic() + 10  # longer than a refresh token lasts
         while time.monotonic() < end:
             tokens = self.nobody.post("/auth/token", {"refresh": tokens["refresh"]})
             wait_for(lambda: self.nobody.session.get(self.nobody.base + "/auth/me", headers={

@@ -55,25 +55,44 @@ class Poster:
         return packet(0x3A if again else 0x32, self.topic + struct.pack(">H", number % 65535 + 1) + payload)
 
     def take(self, data):
-        """Reads acknowledgements: they come in the order of the messages (MQTT 3.1.1, 4.6)."""
+        """Reads acknowledgements: they come in the order of the messages (MQTT 3.1.1, 4.6). Replies are
+        acknowledged and must say that the message was taken."""
         self.input += data
-        at = 0
-        while len(self.input) - at >= 4:
-            kind, size, identifier = struct.unpack_from(">BBH", self.input, at)
-            if kind == 0x20:
-                if identifier & 0xff:
-                    raise ConnectionError(f"login refused with {identifier & 0xff}")
-                self.ready = True
-            elif kind != 0x40 or size != 2:
-                self.faults.append(f"{self.dk}: unexpected packet {kind:#x}")
-                raise ConnectionError("unexpected packet")
-            elif not self.waiting or self.waiting[0] % 65535 + 1 != identifier:
+        while True:
+            at, size, shift = 1, 0, 0
+            while at < len(self.input) and at < 5:
+                size |= (self.input[at] & 127) << shift
+                shift += 7
+                at += 1
+                if self.input[at - 1] < 128:
+                    break
+            else:
+                return
+            if len(self.input) < at + size:
+                return
+            kind, body = self.input[0], self.input[at:at + size]
+            self.input = self.input[at + size:]
+            self.take_packet(kind, body)
+
+    def take_packet(self, kind, body):
+        if kind == 0x20:
+            if body[1]:
+                raise ConnectionError(f"login refused with {body[1]}")
+            self.ready = True
+        elif kind == 0x32:
+            topic = int.from_bytes(body[:2], "big")
+            self.output += b"\x40\2" + body[2 + topic:4 + topic]
+            if b'"code":200' not in body and b'"code":1000' not in body:
+                self.faults.append(f"{self.dk}: {body[4 + topic:]}")
+        elif kind != 0x40:
+            self.faults.append(f"{self.dk}: unexpected packet {kind:#x}")
+            raise ConnectionError("unexpected packet")
+        else:
+            identifier = int.from_bytes(body, "big")
+            if not self.waiting or self.waiting[0] % 65535 + 1 != identifier:
                 self.faults.append(f"{self.dk}: acknowledged {identifier}, the oldest is {list(self.waiting)[:1]}")
                 raise ConnectionError("out of order")
-            else:
-                self.acknowledged = self.waiting.popleft() + 1
-            at += 4
-        self.input = self.input[at:]
+            self.acknowledged = self.waiting.popleft() + 1
 
 
 class Fleet:

@@ -3,7 +3,7 @@ import socket
 import time
 import unittest
 
-from mqtt_wire import Bystander, of_demo
+from mqtt_wire import Bystander, Wire, cpu_seconds, of_demo
 from orrery import NodeTest, wait_for
 
 COUNT = 10_000
@@ -15,14 +15,13 @@ class HalfOpen(NodeTest):
     def half_open(self):
         return self.node.metrics()["orrery_mqtt_half_open_connections"]
 
-    def open_many(self, count, first_bytes):
+    def open_many(self, count, first_bytes, port="mqtt"):
         """Connections from several addresses; each says a part of a login."""
         opened = []
         for i in range(count):
             s = socket.socket()
-            s.setblocking(True)
             s.bind((f"127.0.{1 + i % 20}.1", 0))
-            s.connect(("127.0.0.1", self.node.ports["mqtt"]))
+            s.connect(("127.0.0.1", self.node.ports[port]))
             s.sendall(first_bytes)
             opened.append(s)
         return opened
@@ -62,6 +61,24 @@ class HalfOpen(NodeTest):
         self.assertLess(after - before, 16 * 1024)
         self.assertLess(bystander.slowest, 5)
 
+    def test_two_thousand_that_stop_in_the_middle_of_a_tls_handshake(self):
+        bystander = Bystander(self.node)
+        bystander.start()
+        before, used, begin = self.node.memory_kib(), cpu_seconds(self.node), time.monotonic()
+        opened = self.open_many(2_000, b"\x16\x03\x01\x01\x00\x01\x00\x00", "mqtts")
+        wait_for(lambda: self.half_open() == 2_000, "all are there", 30)
+        self.assertLess((self.node.memory_kib() - before) * 1024 / 2_000, 32 * 1024)
+        late = of_demo(self.node, 1).connected(self.node, tls=True)
+        self.assertTrue(late.is_alive())
+        late.close()
+        wait_for(lambda: self.half_open() == 0, "the login timeout ends them", 60)
+        for s in opened:
+            s.close()
+        bystander.stop()
+        share = (cpu_seconds(self.node) - used) / (time.monotonic() - begin)
+        print(f"2000 half handshakes: {share * 100:.0f} % of a core meanwhile, the other device included", flush=True)
+        self.assertLess(share, 0.7)
+
     def test_more_than_the_limit_are_turned_away(self):
         part = of_demo(self.node).login()[:40]
         opened = self.open_many(12_000, part)
@@ -82,6 +99,22 @@ class HalfOpen(NodeTest):
             return s.recv(1)
         except ConnectionResetError:
             return b""
+
+
+class Limit(NodeTest):
+    settings = ("listeners.max_connections=20",)
+
+    def test_connections_have_a_limit(self):
+        wires = [Wire(self.node) for _ in range(20)]
+        wait_for(lambda: self.node.metrics()["orrery_mqtt_connections"] == 20, "all are there")
+        for _ in range(3):
+            self.assertEqual(Wire(self.node).closed(), b"")
+        self.assertEqual(self.node.metrics()["orrery_mqtt_refused_connections"], 3)
+        wires.pop().close()
+        wait_for(lambda: self.node.metrics()["orrery_mqtt_connections"] == 19, "one has gone")
+        of_demo(self.node).connected(self.node).close()
+        for wire in wires:
+            wire.close()
 
 
 if __name__ == "__main__":

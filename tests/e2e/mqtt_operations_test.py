@@ -144,11 +144,12 @@ class Operations(NodeTest):
         at = mqtt_wire.now_ms() - 60_000
         self.assertEqual(self.post({"int": 1}), 200)
         self.assertLess(abs(self.latest()["int"]["time"] - mqtt_wire.now_ms()), 60_000)
-        for given, kept in ((at, at), (float(at), at), (str(at), at), (at * 1000, at), (float(at * 1000), at), (at / 1000 + 0.0005, at), ("1.7e12", 1_700_000_000_000),
-                            (0, 0), (4_102_444_800_000, 4_102_444_800_000)):
+        for given, kept in ((at, at), (float(at), at), (str(at), at), (at * 1000, at), (float(at * 1000), at), (at / 1000 + 0.0005, at), (f"{at:.12e}", at),
+                            (4_102_444_800_000, 4_102_444_800_000)):
             with self.subTest(given=given):
                 self.assertEqual(self.post({"float": 1}, given), 200)
                 self.assertLessEqual(min(abs(t - kept) for t, _ in self.history("float")), 1)
+        self.assertEqual(self.post({"float": 1}, 0), 200)  # taken, and too old to be shown
         for given in ("soon", True, [], {}, 1e300):
             with self.subTest(given=given):
                 self.assertEqual(self.post({"float": 1}, given), 1206)

@@ -160,16 +160,18 @@ const model::value* fields::any(std::string_view name) {
 }
 
 model::status fields::finish() {
-  auto reason = std::string_view{"validation_failed"};
+  constexpr std::string_view unknown = "unknown_field";
   if (from_.is_object())
     for (const auto& [name, v] : from_.as_object())
-      if (std::find(asked_.begin(), asked_.end(), name) == asked_.end()) {
-        note(escaped(name), "unknown_field", "no such field here");
-        reason = "unknown_field";
-      }
+      if (std::find(asked_.begin(), asked_.end(), name) == asked_.end())
+        note(escaped(name), unknown, "no such field here");
   if (problems.empty())
     return {};
-  return model::failure{model::errc::invalid_argument, reason,
+  // Also one further in, whose findings were added to these.
+  const auto typing_error = std::any_of(problems.begin(), problems.end(),
+                                        [&](const auto& p) { return p.code == unknown; });
+  return model::failure{model::errc::invalid_argument,
+                        typing_error ? unknown : std::string_view{"validation_failed"},
                         "the request has fields that cannot be used", std::move(problems)};
 }
 

@@ -73,13 +73,12 @@ void connection::on_readable() {
 }
 
 void connection::consume(std::string_view fresh) {
-  auto joined = std::string{};
-  auto view = fresh;
-  if (!in_.empty()) {
-    joined = std::move(in_);
-    joined.append(fresh);
-    view = joined;
-  }
+  // What has come of a packet stays where it is until the rest is there: its bytes may come one by
+  // one.
+  const auto unfinished = !in_.empty();
+  if (unfinished)
+    in_.append(fresh);
+  auto view = unfinished ? std::string_view{in_} : fresh;
   // While a login is checked nothing more is read from the packets that followed it.
   while (!ended_ && login_number_ == 0) {
     auto todo = engine_.step(view, with_->now());
@@ -91,7 +90,7 @@ void connection::consume(std::string_view fresh) {
     return;
   if (view.empty())
     in_ = {};
-  else
+  else if (!unfinished || view.size() < in_.size())
     in_ = std::string{view};
   send_asks();
   flush();

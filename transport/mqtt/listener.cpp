@@ -90,6 +90,11 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls, take);
   p.metrics->gauge("orrery_mqtt_connections", "Open connections",
                    [this] { return static_cast<double>(connections()); });
+  p.metrics->gauge("orrery_mqtt_refused_connections", "Connections closed because of the limit",
+                   [this] {
+                     return static_cast<double>((impl_->plain ? impl_->plain->refused() : 0) +
+                                                (impl_->secure ? impl_->secure->refused() : 0));
+                   });
   p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
                    [w = impl_->with] { return static_cast<double>(w->half_open.load()); });
 }

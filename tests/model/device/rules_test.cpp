@@ -98,6 +98,23 @@ class Device : public testing::Test {
   int made = 0;
 };
 
+TEST_F(Device, TagsAreCheckedWhereverTheyComeFrom) {
+  auto r = register_device{};
+  r.name = name;
+  r.tags = {{"a b", "1"}};
+  EXPECT_EQ(tell(r).error().reason, "tag_invalid");
+  registered();
+  auto u = update_device{};
+  u.tags = {{"ok", "1"}, {"padded", " 2"}};
+  const auto refused = tell(u);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "tag_invalid");
+  ASSERT_EQ(refused.error().problems.size(), 1u);
+  EXPECT_EQ(refused.error().problems[0].where, "padded");
+  EXPECT_EQ(tell(change_tags{{{"", "1"}}, false}).error().reason, "tag_invalid");
+  EXPECT_TRUE(s.tags.empty());
+}
+
 TEST_F(Device, ADeletedOneIsNotTheNextOneOfItsKey) {
   registered();
   ASSERT_TRUE(tell(remove_device{}));

@@ -65,11 +65,16 @@ class StreamSession : public api_test {
     const auto header = "Bearer " + credential;
     auto who = authenticate(*parts, header, "10.0.0.1");
     ASSERT_TRUE(who);
+    sockets.push_back(socket);
     serve_stream(socket, parts, {*who, header, "10.0.0.1"});
   }
   ~StreamSession() override {
-    if (socket->on.on_closed)
-      socket->on.on_closed();
+    for (const auto& s : sockets) {
+      if (const auto over = std::exchange(s->on, {}).on_closed)
+        over();
+      s->posted.clear();
+      s->timer = {};
+    }
     EXPECT_EQ(parts->feed->subscribers(), 0u) << "a closed socket leaves no subscription";
   }
 
@@ -114,6 +119,7 @@ class StreamSession : public api_test {
   }
 
   std::shared_ptr<fake_socket> socket = std::make_shared<fake_socket>();
+  std::vector<std::shared_ptr<fake_socket>> sockets;  // all that were opened
   model::entity_id id = model::make_entity_id(3, now, {});
   std::uint64_t offset = 0;
   model::value last;
