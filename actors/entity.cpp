@@ -273,15 +273,11 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
                                    std::uint64_t generation, tail unsaved) {
   self->state.id = id;
   self->state.generation = generation;
-  if (auto ok = recover<Kind>(self->state, *ctx, unsaved); !ok) {
-    observe::log::error("entity", "not_loaded",
-                        {{"entity", model::to_string(id)}, {"detail", ok.error().detail}});
-    self->state.damage = ok.error();
-  }
-  unsaved.clear();
-  identify(self->state);
+  self->state.unread = std::move(unsaved);
+  load(self->state, *ctx);
   return {
       [self, ctx](ask_batch& asked) {
+        load_again(self->state, *ctx);
         auto batch = entry_batch{};
         batch.entries.reserve(asked.asks.size());
         for (auto& one : asked.asks)
@@ -291,9 +287,12 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
         send(self->state, *ctx, std::move(batch));
       },
       [self, ctx](const checkpoint_order& order) {
+        load_again(self->state, *ctx);
         auto batch = entry_batch{};
         auto& e = batch.entries.emplace_back();
         save_unsaved(self->state, e);  // nothing to save: the answer still goes in order
+        if (self->state.damage && !self->state.unread.empty())
+          e.reply = *self->state.damage;  // what it does not hold is not saved
         e.to = caf::actor_cast<settler>(ctx->host);
         e.number = order.number;
         send(self->state, *ctx, std::move(batch));
@@ -303,7 +302,8 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
         auto batch = entry_batch{};
         if (save_unsaved(self->state, batch.entries.emplace_back()))
           send(self->state, *ctx, std::move(batch));
-        if (self->state.in_flight->load(std::memory_order_acquire) != 0) {
+        if (self->state.in_flight->load(std::memory_order_acquire) != 0 ||
+            !self->state.unread.empty()) {
           self->send(ctx->host, rest_answer{self->state.id, false, self->state.generation});
           return;
         }

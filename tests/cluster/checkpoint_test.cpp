@@ -70,7 +70,7 @@ TEST_F(Checkpoint, AQuietShardWritesNothing) {
 TEST_F(Checkpoint, CoversWhatCameBeforeItAndLeavesTheRest) {
   const auto id = node.add_device("dk");
   ASSERT_TRUE(node.ask(id, order(p(1))));
-  node.pass(1min);
+  node.pass(31s);
   ASSERT_TRUE(node.ask(id, order(p(2))));
   node.pass(1s);
   EXPECT_EQ(noted(id.shard), 2u);
