@@ -25,6 +25,7 @@ class Start(unittest.TestCase):
     def refused(self, code, *words, more=()):
         """Starts the node; it must end with `code` and say all of `words`."""
         self.node.folder.mkdir(exist_ok=True)
+        self.node.ready_file.unlink(missing_ok=True)  # of an earlier start
         done = subprocess.run(self.node.command() + list(more), capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual(done.returncode, code, done.stderr)
         for word in words:
