@@ -123,37 +123,6 @@ TEST_F(JournalTrim, BySizeTellsADamagedPosition) {
 }
 
 /// What is trimmed leaves the disk without a compaction of what stays.
-TEST_F(JournalTrim, TrimmedFilesGoAtOnce) {
-  ASSERT_TRUE(open());
-  for (model::shard_id shard : {1, 2}) {
-    fill(shard, 40, now);
-    note_checkpoint(shard, 40);
-  }
-  flush([](open_rocks& in, rocksdb::ColumnFamilyHandle* handle) {
-    ASSERT_TRUE(in.db->CompactRange({}, handle, nullptr, nullptr).ok());
-    auto files = std::vector<rocksdb::LiveFileMetaData>{};
-    in.db->GetLiveFilesMetaData(&files);
-    for (const auto& f : files)
-      if (f.column_family_name == journal_family) {
-        EXPECT_EQ(keys::shard_of(f.smallestkey), keys::shard_of(f.largestkey));
-      }
-  });
-  fill(1, 1, now + hours{50});
-  note_checkpoint(1, 41);
-  const auto bytes = [&] {
-    auto sum = std::uintmax_t{0};
-    for (const auto& file : std::filesystem::directory_iterator{options.folder})
-      if (file.path().extension() == ".sst")
-        sum += file.file_size();
-    return sum;
-  };
-  const auto before = bytes();
-  EXPECT_GT(before, 7'000'000u);
-  ASSERT_TRUE(store->trim_journal(1, 41, now + hours{60}));
-  EXPECT_LT(bytes(), before * 6 / 10);
-  EXPECT_EQ(kept(1), 1u);
-  EXPECT_EQ(kept(2), 40u);
-}
 
 }  // namespace
 }  // namespace orrery::storage
