@@ -21,6 +21,9 @@ poller::~poller() = default;
 void poller::shutdown() {
   auto ignored = boost::system::error_code{};
   descriptor_.close(ignored);
+  for (std::size_t i = 0; i < slots_.size(); ++i)  // an end may remove others meanwhile
+    if (auto* who = slots_[i].who)
+      who->on_shutdown();
 }
 
 poller& poller::of(asio::io_context& context) {

@@ -24,6 +24,8 @@ class poller final : public boost::asio::execution_context::service {
    public:
     /// `readable` also at the end of the peer (`over`: no edge comes after it).
     virtual void on_ready(bool readable, bool writable, bool over) = 0;
+    /// The context ends: let go of callbacks, which may hold whoever holds this.
+    virtual void on_shutdown() = 0;
 
    protected:
     ~watched() = default;

@@ -66,6 +66,11 @@ void stream::on_ready(bool readable, bool writable, bool over) {
     on_writable();
 }
 
+void stream::on_shutdown() {
+  const auto self = weak_from_this().lock();
+  const auto reader = std::exchange(reader_, nullptr), drained = std::exchange(drained_, nullptr);
+}
+
 void stream::call_reader() {
   if (auto then = std::exchange(reader_, nullptr))
     then();

@@ -59,6 +59,7 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   stream(boost::asio::io_context& context, int socket, std::string peer);
   void open(SSL_CTX* tls);
   void on_ready(bool readable, bool writable, bool over) override;
+  void on_shutdown() override;
   void on_writable();
   void call_reader();
   std::size_t send_some(const char* data, std::size_t size, bool& dead);

@@ -26,6 +26,7 @@ class watched_end final : public poller::watched {
     if (other >= 0)
       ::close(other);
   }
+  void on_shutdown() override {}
   void on_ready(bool r, bool w, bool o) override {
     ++calls;
     readable = readable || r;
