@@ -9,6 +9,8 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include "storage/rocks_log.hpp"
+
 namespace orrery::storage {
 namespace {
 
@@ -64,9 +66,7 @@ rocksdb::DBOptions database_options(const rocks_options& options) {
   // log files back for long.
   o.max_total_wal_size = options.max_wal_bytes;
   o.max_open_files = 512;  // the process has 20,000, most of them for connections
-  o.keep_log_file_num = 4;
-  o.max_log_file_size = 8 * mib;
-  o.info_log_level = rocksdb::WARN_LEVEL;
+  o.info_log = rocks_log();
   o.bytes_per_sync = mib;  // the disk works all the time instead of in bursts
   o.wal_bytes_per_sync = mib;
   o.compaction_readahead_size = 2 * mib;

@@ -107,7 +107,8 @@ failure newer(const rocks_options& options, std::uint64_t format) {
 /// a newer release may have more; anything else belongs to another program.
 model::result<std::vector<std::string>> families_of(const rocks_options& options,
                                                     const family_parts& parts) {
-  if (!fs::exists(options.folder + "/CURRENT"))
+  auto ignored = std::error_code{};
+  if (!fs::exists(options.folder + "/CURRENT", ignored))
     return fixed_families();
   auto names = std::vector<std::string>{};
   if (const auto s =
