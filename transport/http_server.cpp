@@ -77,10 +77,10 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void begin() {
     parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(parts_->limits.max_header_bytes));
     parser_->body_limit(parts_->limits.max_body_bytes);
     parser_->eager(true);
     held_.set(0);
+    head_used_ = 0;
     continued_ = started_ = false;
     deadline(parts_->limits.idle_timeout);
   }
@@ -124,16 +124,26 @@ class connection : public std::enable_shared_from_this<connection> {
   /// True if more bytes are wanted.
   bool parse() {
     auto e = error_code{};
+    // Empty lines before a request count for nothing (RFC 9112, 2.2).
+    while (head_used_ == 0 && in_.starts_with("\r\n"))
+      in_.erase(0, 2);
+    if (head_used_ == 0 && in_ == "\r")
+      return true;
     while (!in_.empty() && !parser_->is_done()) {
+      // Beast's limit is for what it is shown at once, and it takes field by field: this one is for
+      // the whole head.
+      if (!parser_->is_header_done())
+        parser_->header_limit(static_cast<std::uint32_t>(
+            std::max<std::size_t>(parts_->limits.max_header_bytes - head_used_, 1)));
       const auto used = parser_->put(asio::buffer(in_), e);
       in_.erase(0, used);
+      if (!parser_->is_header_done())
+        head_used_ = std::min(head_used_ + used, parts_->limits.max_header_bytes);
       if (e == http::error::need_more) {
-        if (!parser_->is_header_done() && in_.size() > parts_->limits.max_header_bytes)
-          e = http::error::header_limit;
-        else
-          e = {};
-        if (!e)
+        e = {};
+        if (parser_->is_header_done() || head_used_ + in_.size() < parts_->limits.max_header_bytes)
           break;
+        e = http::error::header_limit;
       }
       if (e) {
         if (e == http::error::body_limit)
@@ -323,6 +333,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::optional<parser> parser_;
   http::request<http::string_body> request_;
   std::string in_;
+  std::size_t head_used_ = 0;  // bytes of the head that the parser has taken
   bool continued_ = false, started_ = false, answering_ = false, keep_alive_ = true, head_ = false,
        refused_ = false;
 };

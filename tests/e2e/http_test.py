@@ -129,6 +129,9 @@ class Good(Wire):
         self.assertGreater(int(headers["content-length"]), 10)
         self.assertEqual(json.loads(replies.next()[2])["name"], "orrery")
 
+    def test_empty_lines_before_a_request(self):
+        self.assertEqual(self.send(b"\r\n" + self.get("/auth/me")).next()[0], 200)
+
     def test_a_half_closed_peer_gets_its_answer(self):
         s = self.connect()
         s.sendall(self.get("/auth/me"))
@@ -168,6 +171,11 @@ class Bad(Wire):
                 replies = self.send(f"GET /api/v1/system/version HTTP/{version}\r\nHost: x\r\n\r\n".encode())
                 self.assertIn(replies.next()[0], (400, 505))
                 self.assertTrue(replies.closed())
+
+    def test_a_head_that_is_too_large(self):
+        self.refused(b"GET /api/v1/system/version HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431, "header_too_large")
+        self.refused(b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "header_too_large")
+        self.refused(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 4000 + b"\r\n", 431, "header_too_large")
 
     def test_a_body_that_is_too_large(self):
         head = f"POST /api/v1/orgs/-/devices HTTP/1.1\r\n{self.head}"

@@ -1,5 +1,8 @@
 """The stream: live subscriptions by WebSocket, with another's client (python3-websocket) and with bytes."""
+import base64
 import json
+import os
+import socket
 import time
 import unittest
 import unittest.mock
@@ -252,6 +255,116 @@ class Rights(StreamTest):
         api.post("/auth/logout")
         stream.send({"op": "ping"})
         self.assertEqual(self.closed(stream), (4401, []))
+
+
+class ShortTokens(StreamTest):
+    settings = ("api.access_ttl=3s",)
+
+    def login(self):
+        password = (self.node.data / "admin-password").read_text().strip()
+        return self.api.post("/auth/login", {"user": "admin", "password": password})["access"]
+
+    def test_a_token_that_ends_is_asked_for(self):
+        stream = self.stream(api=self.node.api(self.login()))
+        message = stream.receive()
+        self.assertEqual(message["op"], "reauth")
+        self.assertLess(abs(message["expires"] - time.time() * 1000), 5000)
+        stream.send({"op": "auth", "id": "a", "token": self.login()})
+        self.assertEqual(stream.receive(), {"op": "ok", "id": "a"})
+        code, messages = self.closed(stream)  # by the end of the new one, asked for as well unless both end in the same second
+        self.assertEqual((code, {m["op"] for m in messages} - {"reauth"}), (4401, set()))
+
+    def test_and_closes_the_socket_if_nothing_comes(self):
+        stream = self.stream(api=self.node.api(self.login()))
+        self.assertEqual(self.closed(stream), (4401, [{"op": "reauth", "expires": unittest.mock.ANY}]))
+
+
+class SlowReader(StreamTest):
+    settings = ("stream.max_queued=100", "stream.max_pending_bytes=64KiB")
+
+    def raw_socket(self):
+        """A subscribed socket with small buffers that reads only when told to."""
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(DEADLINE)
+        s.connect(("127.0.0.1", self.node.ports["api"]))
+        key = base64.b64encode(os.urandom(16)).decode()
+        s.sendall(f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                  f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: orrery.v1.json\r\nAuthorization: Bearer {self.node.demo['apiKey']}\r\n\r\n".encode())
+        self.addCleanup(s.close)
+        frames = Frames(s)
+        text = b'{"op":"sub","id":1,"sid":"slow","kind":"points"}'
+        s.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+        return frames
+
+    def test_loses_the_oldest_and_is_told_how_many_while_others_get_all(self):
+        frames = self.raw_socket()
+        self.assertTrue(frames.next()["op"] == "ok")
+        fast = self.stream({"kind": "points"})
+        points = [{"id": "text", "type": {"t": "string", "maxLength": 30_000}}]
+        self.api.post("~/models", {"format": "tm/1", "id": "Talk", "name": "Talk", "measurePoints": points})
+        self.api.post("~/models/Talk:publish")
+        product = self.api.post("~/products", {"name": "Talk", "modelId": "Talk"})["productKey"]
+        device = self.api.post("~/devices", {"productKey": product})["assetId"]
+        sent = 0
+        while self.node.metrics()["orrery_feed_dropped"] < 200:
+            for i in range(sent, sent + 50):
+                self.api.post(f"~/devices/{device}/points", {"items": [{"points": {"text": f"{i:06}" + "x" * 20_000}}]})
+            self.assertEqual([number(i) for i in fast.items(50)], list(range(sent, sent + 50)))
+            sent += 50
+            self.assertLess(sent, 5_000, "the slow reader is not held back")
+        got, lost = [], 0
+        while not got or got[-1] != sent - 1:
+            message = frames.next()
+            if message["op"] == "gap":
+                self.assertEqual((message["sid"], message["reason"]), ("slow", "overflow"))
+                self.assertGreater(message["count"], 0)
+                lost += message["count"]
+            else:
+                got += [number(i) for i in message["items"]]
+        self.assertEqual(got, sorted(got))
+        self.assertEqual(len(got) + lost, sent, "what is missing was counted")
+        self.assertGreaterEqual(lost, 200)
+
+
+def number(item):
+    return int(item["v"]["text"]["value"][:6])
+
+
+class Frames:
+    """Server frames off a raw socket (RFC 6455, 5.2)."""
+
+    def __init__(self, s):
+        self.socket, self.data = s, b""
+        self.need(4)
+        while b"\r\n\r\n" not in self.data:
+            self.need(len(self.data) + 1)
+        head, self.data = self.data.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 101"), head
+
+    def need(self, count):
+        while len(self.data) < count:
+            more = self.socket.recv(65536)
+            assert more, "the socket was closed"
+            self.data += more
+
+    def next(self):
+        message = b""
+        while True:
+            self.need(2)
+            final, opcode, length = self.data[0] & 0x80, self.data[0] & 15, self.data[1] & 127
+            extra = {126: 2, 127: 8}.get(length, 0)
+            self.need(2 + extra)
+            if extra:
+                length = int.from_bytes(self.data[2:2 + extra], "big")
+            self.need(2 + extra + length)
+            payload, self.data = self.data[2 + extra:2 + extra + length], self.data[2 + extra + length:]
+            if opcode == 9:  # a ping: a slow reader need not answer at once
+                continue
+            assert opcode in (0, 1), opcode
+            message += payload
+            if final:
+                return json.loads(message)
 
 
 class Tls(StreamTest):
