@@ -1,7 +1,11 @@
 #include "transport/tcp_listener.hpp"
 
+#include <utility>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "observe/log.hpp"
 
 namespace orrery::transport {
 
@@ -22,17 +26,22 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
     if (!acceptor.is_open())
       return;
     auto& lane = io.next();
-    acceptor.async_accept(
-        lane, [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
-          if (e == asio::error::operation_aborted)
-            return;
-          if (e)
-            return self->pause();  // no file handle left, most likely: others may end meanwhile
-          self->take(lane, std::move(socket));
-          self->accept();
-        });
+    acceptor.async_accept(lane,
+                          [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
+                            if (e == asio::error::operation_aborted)
+                              return;
+                            if (e)
+                              return self->pause(e);
+                            self->failing = false;
+                            self->take(lane, std::move(socket));
+                            self->accept();
+                          });
   }
-  void pause() {
+  /// No file handle left, most likely: others may end meanwhile.
+  void pause(error_code why) {
+    if (!std::exchange(failing, true))
+      observe::log::warn("transport.listener", "not_accepted",
+                         {{"port", port}, {"detail", why.message()}});
     timer.expires_after(std::chrono::milliseconds{100});
     timer.async_wait([self = shared_from_this()](error_code e) {
       if (!e)
@@ -60,6 +69,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
   net::tls_context tls;
   on_stream then;
   std::uint16_t port = 0;
+  bool failing = false;
   std::shared_ptr<std::atomic<std::size_t>> open = std::make_shared<std::atomic<std::size_t>>(0);
   std::atomic<std::uint64_t> refused{0};
 };

@@ -272,6 +272,20 @@ class Commands(NodeTest):
         waited = time.monotonic() - begin
         self.assertTrue(9 < waited < 15, waited)
 
+    def test_a_command_has_the_qos_that_was_subscribed(self):
+        wire = self.connected(clean=False)
+        wire.send(subscribe(self.who.home + "thing/service/+", qos=0))
+        self.assertEqual(wire.packet().body[2:], b"\0")
+        sent = self.start(pendingTtl=60)
+        command = wire.packet()
+        self.assertEqual((command.kind, command.qos, command.dup), (PUBLISH, 0, False))
+        # Nobody acknowledges it, so the kept session takes it for delivered.
+        wire.close()
+        again = self.connected(clean=False)
+        self.assertTrue(again.nothing_came())
+        self.answer(again, command, data={"product": 42})
+        self.assertEqual(self.ended(sent["id"])["state"], "succeeded")
+
     def test_overlapping_filters_bring_one_copy(self):
         wire = self.connected()
         wire.send(subscribe("#", self.who.home + "thing/service/+", self.who.home + "thing/service/multiply"))

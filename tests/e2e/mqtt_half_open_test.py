@@ -1,10 +1,11 @@
 """Ten thousand connections that never log in: nobody else notices, and they go as they came."""
+import json
 import socket
 import time
 import unittest
 
-from mqtt_wire import Bystander, Wire, cpu_seconds, of_demo
-from orrery import NodeTest, wait_for
+from mqtt_wire import PUBACK, Bystander, Wire, cpu_seconds, of_demo
+from orrery import Node, NodeTest, wait_for
 
 COUNT = 10_000
 
@@ -29,6 +30,7 @@ class HalfOpen(NodeTest):
     def test_ten_thousand_half_open_connections(self):
         bystander = Bystander(self.node)
         bystander.start()
+        self.addCleanup(bystander.stop)
         part = of_demo(self.node).login()[:40]
         # Once before, so that what is measured is not the first growth of pools and tables.
         for s in self.open_many(500, part):
@@ -64,10 +66,11 @@ class HalfOpen(NodeTest):
     def test_two_thousand_that_stop_in_the_middle_of_a_tls_handshake(self):
         bystander = Bystander(self.node)
         bystander.start()
+        self.addCleanup(bystander.stop)
         before, used, begin = self.node.memory_kib(), cpu_seconds(self.node), time.monotonic()
         opened = self.open_many(2_000, b"\x16\x03\x01\x01\x00\x01\x00\x00", "mqtts")
         wait_for(lambda: self.half_open() == 2_000, "all are there", 30)
-        self.assertLess((self.node.memory_kib() - before) * 1024 / 2_000, 32 * 1024)
+        self.assertLess((self.node.memory_kib() - before) * 1024 / 2_000, 48 * 1024)
         late = of_demo(self.node, 1).connected(self.node, tls=True)
         self.assertTrue(late.is_alive())
         late.close()
@@ -77,7 +80,7 @@ class HalfOpen(NodeTest):
         bystander.stop()
         share = (cpu_seconds(self.node) - used) / (time.monotonic() - begin)
         print(f"2000 half handshakes: {share * 100:.0f} % of a core meanwhile, the other device included", flush=True)
-        self.assertLess(share, 0.7)
+        self.assertLess(share, 0.5)
 
     def test_more_than_the_limit_are_turned_away(self):
         part = of_demo(self.node).login()[:40]
@@ -99,6 +102,29 @@ class HalfOpen(NodeTest):
             return s.recv(1)
         except ConnectionResetError:
             return b""
+
+
+class FewFiles(Node):
+    def command(self):
+        return ["prlimit", "--nofile=200:200"] + super().command()
+
+
+class NoFileLeft(unittest.TestCase):
+    def test_a_node_without_a_free_file_says_so_and_goes_on_later(self):
+        with FewFiles(settings=("listeners.login_timeout=60s",)) as node:
+            wire = of_demo(node).connected(node)
+            opened = [socket.create_connection(("127.0.0.1", node.ports["mqtt"])) for _ in range(250)]
+            said = wait_for(lambda: [e for e in map(json.loads, node.log_text().splitlines()) if e["what"] == "not_accepted"], "it says so")
+            self.assertEqual((said[0]["level"], said[0]["port"], said[0]["detail"]), ("warn", node.ports["mqtt"], "Too many open files"))
+            for i in range(10):  # who is there goes on
+                wire.send(of_demo(node).post({"power": float(i)}, 7))
+                self.assertEqual(wire.until(PUBACK).number, 7)
+            for s in opened:
+                s.close()
+            other = of_demo(node, 1).connected(node)
+            self.assertTrue(other.is_alive())
+            self.assertEqual(node.api().get("~/products/demo-inverter/devices/inv-01/points/latest?ids=power")["items"][0]["value"], 9.0)
+            self.assertLess(len(said), 20)
 
 
 class Limit(NodeTest):

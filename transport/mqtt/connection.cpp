@@ -259,6 +259,7 @@ void connection::on_inbox() {
   if (engine_.granted())
     for (const auto& d : std::exchange(early_, {}))
       deliver(d);
+  send_asks();
   flush();
   if (inbox.close)
     return end(*inbox.close);
@@ -323,6 +324,8 @@ void connection::deliver(const model::downlink& d) {
 void connection::send_command(const held_command& c) {
   const auto sent = engine_.send_command(c.what.topic, c.what.payload, c.number, c.again);
   with_->messages("command", sent ? "sent" : "queue_full").add();
+  if (sent == qos::at_most_once && keeps_session_)  // nobody will acknowledge it
+    ask_quietly(0, operation::delivered, model::device::note_delivered{std::to_string(c.number)});
 }
 
 void connection::release_held() {
@@ -365,6 +368,7 @@ void connection::tick() {
     return end("answer_timeout");
   if (!held_.empty()) {
     release_held();
+    send_asks();
     flush();
   }
   wait();

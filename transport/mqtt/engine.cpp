@@ -191,10 +191,14 @@ bool engine::send(std::string_view topic, std::string_view payload, qos level) {
   return true;
 }
 
-bool engine::send_command(std::string_view topic, std::string_view payload, std::uint64_t number,
-                          bool again) {
+std::optional<qos> engine::send_command(std::string_view topic, std::string_view payload,
+                                        std::uint64_t number, bool again) {
+  if (granted_for(topic) == qos::at_most_once) {
+    encode(publish{.topic = topic, .payload = payload}, out_);
+    return qos::at_most_once;
+  }
   if (commands_.size() >= limits_.max_queued)
-    return false;
+    return std::nullopt;
   auto id = static_cast<std::uint16_t>(first_command_id + number % first_command_id);
   while (commands_.contains(id))  // one that was never acknowledged: rare, and any other id will do
     id = id == 65535 ? first_command_id : static_cast<std::uint16_t>(id + 1);
@@ -205,12 +209,16 @@ bool engine::send_command(std::string_view topic, std::string_view payload, std:
                  .dup = again,
                  .packet_id = id},
          out_);
-  return true;
+  return qos::at_least_once;
 }
 
-bool engine::listens_to(std::string_view topic) const {
-  return std::any_of(filters_.begin(), filters_.end(),
-                     [&](const auto& f) { return filter_matches(f.first, topic); });
+/// The highest QoS of the filters that match; nothing: none does.
+std::optional<qos> engine::granted_for(std::string_view topic) const {
+  auto highest = std::optional<qos>{};
+  for (const auto& [filter, level] : filters_)
+    if ((!highest || level > *highest) && filter_matches(filter, topic))
+      highest = level;
+  return highest;
 }
 
 bool engine::listens_to_commands() const {

@@ -75,11 +75,13 @@ class engine {
   /// Sends a message. False: the client takes none any more (queue full) or the topic does not fit
   /// into a packet; it is dropped.
   bool send(std::string_view topic, std::string_view payload, qos level);
-  /// Sends a command with QoS 1. `number`: its own, decimal; `again`: with the DUP flag.
-  bool send_command(std::string_view topic, std::string_view payload, std::uint64_t number,
-                    bool again);
+  /// Sends a command with QoS 1, with 0 to a client that subscribed to it with 0 (3.8.4). `number`:
+  /// its own, decimal; `again`: with the DUP flag. The QoS, nothing if the client takes none any
+  /// more.
+  std::optional<qos> send_command(std::string_view topic, std::string_view payload,
+                                  std::uint64_t number, bool again);
   /// True if one of the client's filters matches.
-  bool listens_to(std::string_view topic) const;
+  bool listens_to(std::string_view topic) const { return granted_for(topic).has_value(); }
   /// True if it subscribed to any topic of commands.
   bool listens_to_commands() const;
 
@@ -89,6 +91,7 @@ class engine {
   std::size_t unsettled() const { return incoming_.size(); }
 
  private:
+  std::optional<qos> granted_for(std::string_view topic) const;
   std::optional<action> take(const packet& p);
   subscribed take_subscribe(const subscribe& s);
   subscribed take_unsubscribe(const unsubscribe& u);

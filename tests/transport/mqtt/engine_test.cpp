@@ -397,6 +397,17 @@ TEST_F(Engine, SubscriptionsOfAKeptSessionAreAcknowledgedOnceTheyAreKept) {
   EXPECT_EQ(sent(), (words{"puback 1", "suback 2: 1", "unsuback 3"}));
 }
 
+TEST_F(Engine, ACommandHasTheQosThatWasSubscribed) {
+  connected();
+  EXPECT_EQ(e.send_command("c/x", "any", 1, false), qos::at_least_once);  // no filter: with 1
+  tell(subscribe{1, {{"c/#", qos::at_most_once}}});
+  EXPECT_EQ(e.send_command("c/x", "zero", 2, true), qos::at_most_once);
+  tell(subscribe{2, {{"c/+", qos::exactly_once}, {"d", qos::at_most_once}}});
+  EXPECT_EQ(e.send_command("c/x", "one", 3, false), qos::at_least_once);  // the highest counts
+  EXPECT_EQ(sent(), (words{"publish c/x any q1", "suback 1: 0", "publish c/x zero", "suback 2: 1 0",
+                           "publish c/x one q1"}));
+}
+
 TEST_F(Engine, CommandsHaveALimitOfTheirOwn) {
   connected();
   for (std::uint64_t n = 0; n < 5; ++n)
