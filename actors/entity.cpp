@@ -193,6 +193,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
                                .time = in.now,
                                .events = encode_events(*events)};
     e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
+    if (const auto next = next_deadline(self.what); next && next != deadline)
+      e.effects.push_back(model::remind{*next});
     if constexpr (std::is_same_v<Kind, device_kind>) {
       identify(self);
       if (ctx.feed_wanted->load(std::memory_order_relaxed) && self.identity)

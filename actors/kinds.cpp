@@ -42,13 +42,15 @@ const device::command_record* find_command(const device::state& s, const model::
 }
 
 /// How many entities an index shows under a value, up to `most`, over all shards.
-std::size_t count_index(const decision_inputs& in, std::string_view name, std::string_view value,
-                        std::size_t most) {
+model::result<std::size_t> count_index(const decision_inputs& in, std::string_view name,
+                                       std::string_view value, std::size_t most) {
   auto found = std::size_t{0};
   for (auto shard = 0u; shard < in.shard_count && found < most; ++shard)
-    (void)in.store.scan(family::index,
-                        keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {},
-                        false, [&](auto, auto) { return ++found < most; });
+    if (auto ok = in.store.scan(
+            family::index, keys::index_prefix(static_cast<model::shard_id>(shard), name, value), {},
+            false, [&](auto, auto) { return ++found < most; });
+        !ok)
+      return ok.error();
   return found;
 }
 
@@ -158,8 +160,12 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
 model::result<product::decision> product_kind::decide(const state& s, const command& c,
                                                       const decision_inputs& in) {
   auto around = product::surroundings{.self = in.self, .now = in.now};
-  if (std::holds_alternative<product::remove_product>(c.what))
-    around.devices = count_index(in, "product", s.product_key, 1);
+  if (std::holds_alternative<product::remove_product>(c.what)) {
+    auto devices = count_index(in, "product", s.product_key, 1);
+    if (!devices)
+      return devices.error();
+    around.devices = *devices;
+  }
   return product::decide(s, c, around);
 }
 
@@ -216,11 +222,13 @@ model::result<asset::decision> asset_kind::decide(const state& s, const command&
   auto around = asset::surroundings{.self = in.self, .now = in.now};
   if (std::holds_alternative<asset::remove_node>(c.what)) {
     const auto self_text = model::to_string(in.self);
-    (void)in.store.scan(family::index, keys::index_prefix(in.self.shard, "parent", self_text), {},
-                        false, [&](auto key, auto) {
-                          around.children += is_child(in, keys::entity_of(key)) ? 1 : 0;
-                          return around.children == 0;
-                        });
+    auto ok = in.store.scan(family::index, keys::index_prefix(in.self.shard, "parent", self_text),
+                            {}, false, [&](auto key, auto) {
+                              around.children += is_child(in, keys::entity_of(key)) ? 1 : 0;
+                              return around.children == 0;
+                            });
+    if (!ok)
+      return ok.error();
   }
   return asset::decide(s, c, around);
 }

@@ -54,7 +54,8 @@ struct settle_waiter {
   entity_id command;
 };
 
-/// Wake the entity at that time with `time_passed`; the deadline also stands in its state.
+/// Wake the entity at that time with `time_passed`: made by the entity actor whenever its next
+/// deadline is another one.
 struct remind {
   timestamp at;
 };

@@ -670,15 +670,10 @@ std::vector<effect> effects(const state& s, const event& e) {
                    if (c == s.commands.end())
                      return;
                    out.push_back(deliver_to(s, *c, false));
-                   out.push_back(remind{sent.at + c->timeout});
                  },
                  [&](const connected& c) {
                    if (const auto* sent = outstanding(s); sent && c.resumed && !sent->delivered)
                      out.push_back(deliver_to(s, *sent, true));
-                 },
-                 [&](const command_queued& q) {
-                   if (q.what.pending_ttl.count() > 0)
-                     out.push_back(remind{q.what.created_at + q.what.pending_ttl});
                  },
                  [&](const command_finished& over) {
                    if (over.what.waiter.number != 0)

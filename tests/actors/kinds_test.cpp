@@ -77,6 +77,24 @@ TEST_F(CatalogueEntity, AProductWithDevicesStays) {
   must(ask(tests::product_order(model::product::remove_product{})));
 }
 
+TEST_F(CatalogueEntity, DevicesAreLookedForInAllShards) {
+  context.shard_count = 300;
+  wake_named(entity_kind::product, "new");
+  must(ask(tests::product_order(tests::product("new"))));
+  store->plant(family::index, keys::index(299, "product", "new", tests::device_id(299, 1)), "");
+  EXPECT_EQ(code_of(ask(tests::product_order(model::product::remove_product{}))), errc::conflict);
+}
+
+TEST_F(CatalogueEntity, NothingIsRemovedWhereTheStoreDoesNotRead) {
+  wake_named(entity_kind::product, "new");
+  must(ask(tests::product_order(tests::product("new"))));
+  store->faults.rows = true;
+  EXPECT_EQ(code_of(ask(tests::product_order(model::product::remove_product{}))),
+            errc::unavailable);
+  store->faults = {};
+  EXPECT_TRUE(product("new"));
+}
+
 TEST_F(CatalogueEntity, APublishedModelReachesItsProducts) {
   wake_named(entity_kind::blueprint, "org/n");
   auto document = tests::model_document(R"(, {"id": "extra", "type": {"t": "int"}})");
@@ -177,6 +195,13 @@ TEST_F(AssetEntity, ANodeWithChildrenStays) {
   const auto refused = ask(tests::asset_order(model::asset::remove_node{}));
   EXPECT_EQ(code_of(refused), errc::conflict);
   EXPECT_EQ(refused.error().reason, "has_children");
+}
+
+TEST_F(AssetEntity, ANodeStaysWhereTheStoreDoesNotRead) {
+  make(left, root, 2);
+  as(root);
+  store->faults.rows = true;
+  EXPECT_EQ(code_of(ask(tests::asset_order(model::asset::remove_node{}))), errc::unavailable);
 }
 
 TEST_F(AssetEntity, ANodeWhoseChildrenMovedAwayMayGo) {

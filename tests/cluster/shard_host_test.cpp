@@ -333,6 +333,21 @@ TEST_F(ShardHost, ADeadlineOutlivesTheNode) {
   EXPECT_EQ(logged(id, second), state_code::expired);
 }
 
+TEST_F(ShardHost, EveryDeadlineOfADeviceOutlivesTheNode) {
+  const auto id = node.add_device("dk");
+  caf::anon_send(node.login("dk").session, actors::session_closed{"client"});
+  node.run();
+  for (std::uint8_t i = 1; i <= 3; ++i)
+    ASSERT_TRUE(node.ask(id, order(tests::call(tests::device_id(id.shard, i), i * 1h))));
+  node.restart();
+  for (std::uint8_t i = 1; i <= 3; ++i) {
+    EXPECT_EQ(logged(id, tests::device_id(id.shard, i)), state_code::queued);
+    node.where().clock.turn(1h);
+    node.pass(2s);
+    EXPECT_EQ(logged(id, tests::device_id(id.shard, i)), state_code::expired);
+  }
+}
+
 TEST_F(ShardHost, ADeadlineWhoseWriteWasLostComesAgain) {
   const auto id = node.add_device("dk");
   node.login("dk");
