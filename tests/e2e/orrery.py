@@ -21,7 +21,7 @@ import requests
 import websocket
 
 warnings.simplefilter("ignore", ResourceWarning)
-BIN = pathlib.Path(os.environ.get("ORRERY_BIN", "build/release/bin"))
+BIN = pathlib.Path(os.environ.get("ORRERY_BIN", "build/release/bin")).absolute()
 DEADLINE = 20.0
 
 

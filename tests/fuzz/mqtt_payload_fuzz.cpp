@@ -22,7 +22,7 @@ constexpr std::string_view topics[] = {
     "thing/tag/delete",          "thing/tsltemplate/get"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
-  "attributes": [{"id": "a", "type": {"t": "string"}}, {"id": "b", "type": {"t": "struct", "fields": [
+  "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [
     {"id": "x", "type": {"t": "int"}}]}}],
   "measurePoints": [
     {"id": "d", "type": {"t": "double", "min": -1000, "max": 1000}},
@@ -94,7 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
               .has_value());
     return 0;
   }
-  const auto topic = classify("/sys/pk/dk/" + std::string{topics[choice]}, self);
+  const auto name = "/sys/pk/dk/" + std::string{topics[choice]};
+  const auto topic = classify(name, self);
   const auto asked = read_request(topic, payload, self);
   if (!asked.what)
     check_failure(asked.what.error());
