@@ -331,7 +331,7 @@ struct node::impl {
             {{"version", ORRERY_VERSION}});
     m.gauge("orrery_journal_queued_bytes", "Waiting for the journal",
             [f = figures] { return static_cast<double>(f->queued_bytes.load()); });
-    m.gauge("orrery_journal_failed_groups", "Commits that failed",
+    m.count("orrery_journal_failed_groups_total", "Commits that failed",
             [f = figures] { return static_cast<double>(f->failed_groups.load()); });
     m.gauge("orrery_entities_awake", "Entities in memory",
             [a = awake] { return static_cast<double>(a->load()); });
@@ -339,9 +339,9 @@ struct node::impl {
             [s = sessions] { return static_cast<double>(s->size()); });
     m.gauge("orrery_feed_subscribers", "Live subscriptions",
             [f = feed] { return static_cast<double>(f->subscribers()); });
-    m.gauge("orrery_feed_dropped", "Items dropped for slow subscribers",
+    m.count("orrery_feed_dropped_total", "Items dropped for slow subscribers",
             [f = feed] { return static_cast<double>(f->dropped()); });
-    m.gauge("orrery_log_dropped", "Log entries dropped",
+    m.count("orrery_log_dropped_total", "Log entries dropped",
             [] { return static_cast<double>(log::dropped()); });
     m.gauges("orrery_rocksdb_", [s = store] { return s->figures(); });
   }

@@ -86,11 +86,21 @@ histogram& metrics::distribution(const std::string& name, const std::string& hel
 
 void metrics::gauge(const std::string& name, const std::string& help, std::function<double()> read,
                     const labels& with) {
+  read_from(name, help, "gauge", std::move(read), with);
+}
+
+void metrics::count(const std::string& name, const std::string& help, std::function<double()> read,
+                    const labels& with) {
+  read_from(name, help, "counter", std::move(read), with);
+}
+
+void metrics::read_from(const std::string& name, const std::string& help, const char* type,
+                        std::function<double()> read, const labels& with) {
   const auto hold = std::lock_guard{mutex_};
   auto& f = families_[name];
   f.help = help;
-  f.type = "gauge";
-  f.gauges[label_text(with)] = std::move(read);
+  f.type = type;
+  f.readings[label_text(with)] = std::move(read);
 }
 
 void metrics::gauges(const std::string& prefix,
@@ -106,7 +116,7 @@ std::string metrics::text() const {
     out += "# HELP " + name + " " + f.help + "\n# TYPE " + name + " " + f.type + "\n";
     for (const auto& [with, c] : f.counters)
       line(out, name, with, std::to_string(c.value()));
-    for (const auto& [with, read] : f.gauges)
+    for (const auto& [with, read] : f.readings)
       line(out, name, with, number(read()));
     for (const auto& [with, h] : f.histograms)
       h.write(name, with, out);

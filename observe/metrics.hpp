@@ -49,6 +49,9 @@ class metrics {
   /// A value read when the page is asked for; `read` must be thread-safe.
   void gauge(const std::string& name, const std::string& help, std::function<double()> read,
              const labels& with = {});
+  /// A counter that its owner keeps, read like a gauge; it never falls while the node runs.
+  void count(const std::string& name, const std::string& help, std::function<double()> read,
+             const labels& with = {});
   /// Several gauges of one prefix whose names are known only when they are read.
   void gauges(const std::string& prefix,
               std::function<std::vector<std::pair<std::string, double>>()> read);
@@ -57,11 +60,14 @@ class metrics {
   std::string text() const;
 
  private:
+  void read_from(const std::string& name, const std::string& help, const char* type,
+                 std::function<double()> read, const labels& with);
+
   struct family {
     std::string help, type;
     std::map<std::string, counter> counters;
     std::map<std::string, histogram> histograms;
-    std::map<std::string, std::function<double()>> gauges;
+    std::map<std::string, std::function<double()>> readings;
   };
   mutable std::mutex mutex_;
   std::map<std::string, family> families_;

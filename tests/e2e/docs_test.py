@@ -109,7 +109,7 @@ class Metrics(NodeTest):
                 self.assert_there(names, panel["title"])
                 shown |= set(names)
         bases = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
-        self.assertEqual(set(self.types) - bases - {"orrery_build_info", "orrery_log_dropped"}, set(), "metrics without a panel")
+        self.assertEqual(set(self.types) - bases - {"orrery_build_info", "orrery_log_dropped_total"}, set(), "metrics without a panel")
 
     def test_prometheus_scrapes_the_default_admin_port(self):
         sample = yaml.safe_load((SOURCE / "deploy/prometheus/prometheus.yml").read_text())

@@ -272,7 +272,7 @@ class Limits(Wire):
         good = [s for s in held if answered(s)]
         self.assertLessEqual(len(good), 5)
         self.assertGreaterEqual(len(good), 3)
-        self.assertGreaterEqual(self.node.metrics()["orrery_api_refused_connections"], 3)
+        self.assertGreaterEqual(self.node.metrics()["orrery_api_refused_connections_total"], 3)
         for s in held:
             s.close()
         wait_for(lambda: answered_now(self), "there is room again")

@@ -135,7 +135,7 @@ class Limit(NodeTest):
         wait_for(lambda: self.node.metrics()["orrery_mqtt_connections"] == 20, "all are there")
         for _ in range(3):
             self.assertEqual(Wire(self.node).closed(), b"")
-        self.assertEqual(self.node.metrics()["orrery_mqtt_refused_connections"], 3)
+        self.assertEqual(self.node.metrics()["orrery_mqtt_refused_connections_total"], 3)
         wires.pop().close()
         wait_for(lambda: self.node.metrics()["orrery_mqtt_connections"] == 19, "one has gone")
         of_demo(self.node).connected(self.node).close()

@@ -307,7 +307,7 @@ class SlowReader(StreamTest):
         product = self.api.post("~/products", {"name": "Talk", "modelId": "Talk"})["productKey"]
         device = self.api.post("~/devices", {"productKey": product})["assetId"]
         sent = 0
-        while self.node.metrics()["orrery_feed_dropped"] < 200:
+        while self.node.metrics()["orrery_feed_dropped_total"] < 200:
             for i in range(sent, sent + 50):
                 self.api.post(f"~/devices/{device}/points", {"items": [{"points": {"text": f"{i:06}" + "x" * 20_000}}]})
             self.assertEqual([number(i) for i in fast.items(50)], list(range(sent, sent + 50)))

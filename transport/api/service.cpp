@@ -294,7 +294,7 @@ service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
   };
   metrics->gauge("orrery_api_connections", "Open connections, streams included",
                  [sum] { return sum(&http_server::connections); });
-  metrics->gauge("orrery_api_refused_connections", "Connections closed because of the limit",
+  metrics->count("orrery_api_refused_connections_total", "Connections closed because of the limit",
                  [sum] { return sum(&http_server::refused); });
   if (settings.listeners.admin.enabled)
     impl_->admin = std::make_unique<http_server>(

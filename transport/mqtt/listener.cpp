@@ -90,8 +90,8 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     impl_->secure = std::make_unique<tcp_listener>(io, p.ports.mqtts, most, p.tls, take);
   p.metrics->gauge("orrery_mqtt_connections", "Open connections",
                    [this] { return static_cast<double>(connections()); });
-  p.metrics->gauge("orrery_mqtt_refused_connections", "Connections closed because of the limit",
-                   [this] {
+  p.metrics->count("orrery_mqtt_refused_connections_total",
+                   "Connections closed because of the limit", [this] {
                      return static_cast<double>((impl_->plain ? impl_->plain->refused() : 0) +
                                                 (impl_->secure ? impl_->secure->refused() : 0));
                    });
@@ -119,7 +119,7 @@ void listener::stop() {
     impl_->secure->stop();
   for (auto& [context, l] : impl_->lanes) {
     auto done = std::promise<void>{};
-    asio::post(*context, [&, l] {
+    asio::post(*context, [&done, l = l] {
       l->stopping = true;
       l->timer.cancel();
       for (const auto& c : l->all)
