@@ -128,10 +128,12 @@ key time_key(std::string name, std::string help, milliseconds least, Get get) {
           [get](const settings& s) { return show_ms(get(const_cast<settings&>(s))); }};
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the reference is taken for an operator
 #define ORRERY_AT(member)     \
   [](settings & s) -> auto& { \
     return s.member;          \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 std::vector<key> make_table() {
   using std::chrono::seconds;
@@ -158,8 +160,8 @@ std::vector<key> make_table() {
   auto rest = std::vector<key>{
       number_key("listeners.max_connections", "per listener", 1, 1'000'000,
                  ORRERY_AT(listeners.max_connections)),
-      number_key("listeners.max_half_open", "connected and not logged in, per listener", 1,
-                 1'000'000, ORRERY_AT(listeners.max_half_open)),
+      number_key("listeners.max_half_open", "connected and not logged in, both MQTT ports together",
+                 1, 1'000'000, ORRERY_AT(listeners.max_half_open)),
       time_key("listeners.login_timeout", "until the login must be complete", milliseconds{100},
                ORRERY_AT(listeners.login_timeout)),
       text_key("tls.certificate", "PEM file; empty: made under <data>/pki",

@@ -38,11 +38,11 @@ class reader {
     const auto* member = v_.find(key);
     return member && member->is_null() ? nullptr : member;
   }
-  std::string text(std::string_view key, std::string otherwise = {}) {
+  std::string text(std::string_view key) {
     const auto* m = any(key);
     if (m && !m->is_string())
       note(key, "type_mismatch", "expected text");
-    return m && m->is_string() ? m->as_string() : std::move(otherwise);
+    return m && m->is_string() ? m->as_string() : std::string{};
   }
   bool boolean(std::string_view key, bool otherwise = false) {
     const auto* m = any(key);

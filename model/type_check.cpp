@@ -26,9 +26,10 @@ std::string shown(const value& v) {
 }
 
 failure wrong(std::string_view where, std::string_view code, std::string detail) {
+  auto whole = std::string{where} + ": " + detail;
   return failure{errc::invalid_argument,
                  code,
-                 std::string{where} + ": " + detail,
+                 std::move(whole),
                  {problem{std::string{where}, code, std::move(detail)}}};
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 namespace device = model::device;
 using model::errc;
-using model::failure;
 using form = device::command_record::form;
 using state_code = device::command_record::state_code;
 

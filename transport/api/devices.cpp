@@ -439,9 +439,8 @@ void delete_tag(const exchange_ptr& e) {
 
 std::vector<route> device_routes() {
   return {
-      {"GET", "~/devices", "device:read", list, "listDevices",
-       "Devices, oldest first within a product", "", "DeviceList", 200,
-       "limit cursor productKey status q"},
+      {"GET", "~/devices", "device:read", list, "listDevices", "Devices, always in the same order",
+       "", "DeviceList", 200, "limit cursor productKey status q"},
       {"POST", "~/devices", "device:write", create, "createDevice",
        "Register a device; its secret is shown once", "NewDevice", "CreatedDevice", 201, ""},
       {"POST", "~/devices:batch", "device:write", create_batch, "createDevices",
