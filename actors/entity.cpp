@@ -26,6 +26,7 @@ struct entity_state {
   std::shared_ptr<const device_identity> identity;
   std::optional<model::failure> damage;  // its rows could not be read
   tail unread;                           // what is to be replayed on them
+  std::shared_ptr<actors::gate> gate;
 };
 
 template <class Kind>
@@ -204,7 +205,7 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
       e.catalogue =
           catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
   }
-  e.reply = outcome{std::move(decided->answer), self.revision};
+  e.reply = outcome{.answer = std::move(decided->answer), .revision = self.revision};
 }
 
 /// Fills in the entry that makes everything unsaved durable. False: there is nothing to save.
@@ -226,6 +227,14 @@ bool save_unsaved(entity_state<Kind>& self, entry& e) {
   } else {
     return false;
   }
+}
+
+template <class Kind>
+bool has_unsaved(const entity_state<Kind>& self) {
+  if constexpr (std::is_same_v<Kind, device_kind>)
+    return !self.what.telemetry.unsaved.empty();
+  else
+    return false;
 }
 
 template <class Kind>
@@ -272,7 +281,9 @@ void load_again(entity_state<Kind>& self, const entity_context& ctx) {
 template <class Kind>
 entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
                                    std::shared_ptr<const entity_context> ctx,
-                                   std::uint64_t generation, tail unsaved) {
+                                   std::uint64_t generation, tail unsaved,
+                                   std::shared_ptr<gate> through) {
+  self->state.gate = std::move(through);
   self->state.id = id;
   self->state.generation = generation;
   self->state.unread = std::move(unsaved);
@@ -280,13 +291,26 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
   return {
       [self, ctx](ask_batch& asked) {
         load_again(self->state, *ctx);
+        auto& door = *self->state.gate;
+        if (asked.entered)
+          door.leave();
+        door.last_asked.store(ctx->now(), std::memory_order_relaxed);
         auto batch = entry_batch{};
-        batch.entries.reserve(asked.asks.size());
-        for (auto& one : asked.asks)
-          answer_one(self->state, *ctx, one, batch.entries.emplace_back());
+        batch.entries.reserve(asked.asks.size() + 1);
+        for (auto& one : asked.asks) {
+          auto& e = batch.entries.emplace_back();
+          answer_one(self->state, *ctx, one, e);
+          if (one.wants_way && e.reply)
+            e.reply->way = std::make_shared<const doorway>(caf::actor_cast<entity_actor>(self),
+                                                           self->state.gate);
+        }
+        if (has_unsaved(self->state))
+          door.unsaved.store(true, std::memory_order_relaxed);
         if (is_full(self->state, *ctx) && !save_unsaved(self->state, batch.entries.emplace_back()))
           batch.entries.pop_back();
         send(self->state, *ctx, std::move(batch));
+        if (door.is_done())
+          self->quit();  // lost, and this was the last one that had entered
       },
       [self, ctx](const checkpoint_order& order) {
         load_again(self->state, *ctx);
@@ -305,39 +329,44 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
         if (save_unsaved(self->state, batch.entries.emplace_back()))
           send(self->state, *ctx, std::move(batch));
         if (self->state.in_flight->load(std::memory_order_acquire) != 0 ||
-            !self->state.unread.empty()) {
+            !self->state.unread.empty() || !self->state.gate->close_if_empty()) {
           self->send(ctx->host, rest_answer{self->state.id, false, self->state.generation});
           return;
         }
         self->send(ctx->host, rest_answer{self->state.id, true, self->state.generation});
         self->quit();
       },
-      [self](const write_lost&) { self->quit(); }};
+      [self](const write_lost&) {
+        self->state.gate->close();
+        if (self->state.gate->is_done())
+          self->quit();
+      }};
 }
 
 }  // namespace
 
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
                           std::shared_ptr<const entity_context> context, std::uint64_t generation,
-                          tail unsaved) {
+                          tail unsaved, std::shared_ptr<gate> through) {
   switch (kind) {
     case model::entity_kind::device:
       return system.spawn(entity<device_kind>, id, std::move(context), generation,
-                          std::move(unsaved));
+                          std::move(unsaved), std::move(through));
     case model::entity_kind::product:
       return system.spawn(entity<product_kind>, id, std::move(context), generation,
-                          std::move(unsaved));
+                          std::move(unsaved), std::move(through));
     case model::entity_kind::blueprint:
       return system.spawn(entity<blueprint_kind>, id, std::move(context), generation,
-                          std::move(unsaved));
+                          std::move(unsaved), std::move(through));
     case model::entity_kind::organisation:
       return system.spawn(entity<organisation_kind>, id, std::move(context), generation,
-                          std::move(unsaved));
+                          std::move(unsaved), std::move(through));
     case model::entity_kind::asset:
       return system.spawn(entity<asset_kind>, id, std::move(context), generation,
-                          std::move(unsaved));
+                          std::move(unsaved), std::move(through));
   }
-  return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved));
+  return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved),
+                      std::move(through));
 }
 
 }  // namespace orrery::actors

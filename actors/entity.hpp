@@ -45,9 +45,10 @@ using tail = std::vector<tail_record>;
 /// Wakes an entity: loads its rows, replays `unsaved` on top and takes questions. If its rows do
 /// not decode it answers every question with that failure (`corrupted`) until it is told to rest.
 /// `generation`: of the shard, as its host knows it. After a lost write the writer refuses what was
-/// decided under an older one, also by an entity that has not been told yet.
+/// decided under an older one, also by an entity that has not been told yet. `through`: its door,
+/// new and open; its host keeps it too.
 entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, model::entity_id id,
                           std::shared_ptr<const entity_context> context, std::uint64_t generation,
-                          tail unsaved);
+                          tail unsaved, std::shared_ptr<gate> through);
 
 }  // namespace orrery::actors

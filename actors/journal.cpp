@@ -254,18 +254,24 @@ class writer {
     answer_all(group);
   }
 
-  /// One message for each asker, its answers in order.
-  void answer_all(group_of& group) {
-    answers_.clear();
+  /// One message for the answers that stand together and are for the same asker.
+  static void answer_all(group_of& group) {
+    auto to = asker{};
+    auto answers = std::vector<settled>{};
     each(group, [&](entry& e) {
-      if (e.to && e.number != 0)
-        answers_[e.to].items.push_back({e.number, std::move(e.reply)});
+      if (e.to && e.number != 0) {
+        if (!(e.to == to)) {
+          if (!answers.empty())
+            to.settle(std::exchange(answers, {}));
+          to = std::move(e.to);
+        }
+        answers.push_back({e.number, std::move(e.reply)});
+      }
       if (e.in_flight)
         e.in_flight->fetch_sub(1, std::memory_order_release);
     });
-    for (auto& [asker, batch] : answers_)
-      caf::anon_send(asker, std::move(batch));
-    answers_.clear();
+    if (!answers.empty())
+      to.settle(std::move(answers));
   }
 
   journal_parts parts_;
@@ -277,10 +283,6 @@ class writer {
   std::size_t frames_used_ = 0;         // of the group being written
   std::vector<storage::frame> frames_;  // reused: its strings and vectors keep their memory
   std::unordered_map<model::shard_id, std::size_t> frame_of_;
-  struct actor_hash {
-    std::size_t operator()(const settler& a) const { return std::hash<settler>{}(a); }
-  };
-  std::unordered_map<settler, settled_batch, actor_hash> answers_;
 };
 
 }  // namespace

@@ -38,12 +38,15 @@ constexpr model::entity_kind kind_of(const any_command& c) {
   return static_cast<model::entity_kind>(c.index() + 1);
 }
 
+class doorway;
+
 /// What was asked and done: the answer, the entity's revision and the journal offset it rests on.
 struct outcome {
   any_reply answer;
   std::uint64_t revision = 0;
   model::shard_id shard = 0;
   std::uint64_t offset = 0;
+  std::shared_ptr<const doorway> way = {};  // if the question wanted it
 };
 using answer = model::result<outcome>;
 
@@ -63,20 +66,47 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::settled_batch)
 
 namespace orrery::actors {
 
-/// Whoever asks: sessions, the API's caller, shard hosts.
+/// An actor that asks: a session that logs in, the API's caller, a shard host.
 using settler = caf::typed_actor<caf::reacts_to<settled_batch>>;
+
+/// Takes answers on whatever thread has them, and returns at once: a connection.
+class answer_port {
+ public:
+  virtual ~answer_port() = default;
+  virtual void settle(std::vector<settled> answers) = 0;
+};
+
+/// Whoever asked, or nobody: an actor, or a port that needs none.
+class asker {
+ public:
+  asker() = default;
+  asker(settler who) : actor_{std::move(who)} {}
+  asker(const std::shared_ptr<answer_port>& who) : port_{who}, key_{who.get()} {}
+
+  explicit operator bool() const { return actor_ || key_; }
+  bool operator==(const asker& other) const { return key_ == other.key_ && actor_ == other.actor_; }
+  /// Lost if it is gone. Any thread.
+  void settle(std::vector<settled> answers) const;
+
+ private:
+  settler actor_;
+  std::weak_ptr<answer_port> port_;
+  const void* key_ = nullptr;  // tells ports apart
+};
 
 /// One question. `number` 0: nobody waits for the answer.
 struct ask {
-  settler from;
+  asker from;
   std::uint64_t number = 0;
   target whom;
   any_command what;
+  bool wants_way = false;  // the answer is to bring the way to the entity itself
 };
 /// Questions for one shard, in order.
 struct ask_batch {
   model::shard_id shard = 0;
   std::vector<ask> asks;
+  bool entered = false;  // came through the entity's gate (doorway::send)
 };
 
 /// Passes questions to where their shard is. Any thread.
@@ -130,7 +160,7 @@ struct entry {
   std::uint64_t generation = 0;           // of the shard; an older one is refused
   std::optional<storage::record> record;  // none: a refusal, a read, or rows alone
   std::vector<storage::row> rows;
-  settler to;  // null: nobody waits
+  asker to;  // null: nobody waits
   std::uint64_t number = 0;
   answer reply = outcome{};
   std::vector<model::effect> effects;
@@ -232,6 +262,51 @@ using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<
 using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
                                    caf::reacts_to<reminder>, caf::reacts_to<write_lost>,
                                    caf::reacts_to<host_tick>>;
+/// The door of one awake entity: who knows it sends questions to the entity without its host.
+/// Closed for ever when the entity rests or is lost. Any thread.
+class gate {
+ public:
+  /// True: one batch may be sent, and the entity will take it. False: it is closed; ask the host.
+  bool enter() {
+    auto count = count_.load(std::memory_order_relaxed);
+    while ((count & closed) == 0)
+      if (count_.compare_exchange_weak(count, count + one, std::memory_order_acq_rel))
+        return true;
+    return false;
+  }
+  /// The entity has taken such a batch.
+  void leave() { count_.fetch_sub(one, std::memory_order_acq_rel); }
+  /// True: closed, and nothing is on its way. False: something is, and it stays open.
+  bool close_if_empty() {
+    auto nobody = std::uint64_t{0};
+    return count_.compare_exchange_strong(nobody, closed, std::memory_order_acq_rel);
+  }
+  void close() { count_.fetch_or(closed, std::memory_order_acq_rel); }
+  /// Closed, and nothing is on its way any more.
+  bool is_done() const { return count_.load(std::memory_order_acquire) == closed; }
+
+  // What the host wants to know of an entity that it does not see asked.
+  std::atomic<model::timestamp> last_asked{};
+  std::atomic<bool> unsaved{false};  // holds telemetry that is not in the store
+
+ private:
+  static constexpr std::uint64_t closed = 1, one = 2;
+  std::atomic<std::uint64_t> count_{0};  // what is on its way, in the bits above `closed`
+};
+
+/// The way to one awake entity, past its host.
+class doorway {
+ public:
+  doorway(entity_actor to, std::shared_ptr<actors::gate> through)
+      : entity_{std::move(to)}, gate_{std::move(through)} {}
+  /// False: the entity rests or is lost, and `batch` is as it was.
+  bool send(ask_batch& batch) const;
+
+ private:
+  entity_actor entity_;
+  std::shared_ptr<actors::gate> gate_;
+};
+
 using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
                                       caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
                                       caf::reacts_to<session_closed>>;

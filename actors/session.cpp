@@ -39,6 +39,10 @@ struct session_state {
   std::uint64_t login_number = 0;      // of the question that is to be granted
   bool closing = false;
   std::string_view reason;  // of the end
+  // Past the host, once the entity has said how. Not while answers to questions that went by the
+  // host are out: the order of questions is kept.
+  std::shared_ptr<const doorway> way;
+  std::size_t by_host = 0;
 };
 
 using pointer = session_actor::stateful_pointer<session_state>;
@@ -73,6 +77,7 @@ session_actor::behavior_type session(pointer self, session_parts parts,
     parts.router->route(std::move(batch));
   };
   return {[self, port, leave, say_goodbye](settled_batch& batch) {
+            // Answers to what went by the host: the login, the goodbye, questions without a way.
             auto& state = self->state;
             auto was_login = false;
             for (auto& item : batch.items) {
@@ -84,8 +89,12 @@ session_actor::behavior_type session(pointer self, session_parts parts,
                 }
                 return leave();
               }
-              if (item.number != state.login_number || state.login_number == 0)
+              if (item.what && item.what->way)
+                state.way = std::move(item.what->way);
+              if (item.number != state.login_number || state.login_number == 0) {
+                --state.by_host;
                 continue;
+              }
               state.login_number = 0;
               was_login = true;
               if (item.what)
@@ -109,15 +118,25 @@ session_actor::behavior_type session(pointer self, session_parts parts,
             auto& state = self->state;
             if (!state.id)
               return refuse(port, asked);
+            const auto direct = state.way && state.by_host == 0;
+            const auto from = direct ? asker{port.lock()} : asker{caf::actor_cast<settler>(self)};
             auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
             batch.asks.reserve(asked.items.size());
             for (auto& one : asked.items) {
               auto& out = batch.asks.emplace_back();
-              out.from = caf::actor_cast<settler>(self);
+              out.from = from;
               out.number = one.number;
               out.whom = *state.id;
               out.what = model::device::command{std::move(one.what), state.ref, {}, {}};
             }
+            if (direct && state.way->send(batch))
+              return;
+            state.way.reset();
+            for (auto& out : batch.asks) {
+              out.from = caf::actor_cast<settler>(self);
+              out.wants_way = true;
+            }
+            state.by_host += batch.asks.size();
             parts.router->route(std::move(batch));
           },
           [self, parts](session_login& login) {
@@ -128,6 +147,7 @@ session_actor::behavior_type session(pointer self, session_parts parts,
             auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
             auto& out = batch.asks.emplace_back();
             out.from = caf::actor_cast<settler>(self);
+            out.wants_way = true;
             out.number = login.number;
             out.whom = std::move(login.who);
             out.what = model::device::command{std::move(how), {}, {}, {}};

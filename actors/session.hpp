@@ -14,13 +14,11 @@
 
 namespace orrery::actors {
 
-/// The protocol side of a session. Called from actor threads: implementations hand over to their
-/// connection's own thread and return at once.
-class session_port {
+/// The protocol side of a session: answers, the one to session_login first, and what it is told.
+/// Called from actor threads: implementations hand over to their connection's own thread and return
+/// at once.
+class session_port : public answer_port {
  public:
-  virtual ~session_port() = default;
-  /// The device is logged in (or not): the answer to session_login.
-  virtual void settle(std::vector<settled> answers) = 0;
   virtual void deliver(model::downlink message) = 0;
   /// Close the connection: the device's right to it ended. `reason`: static text.
   virtual void close(std::string_view reason) = 0;

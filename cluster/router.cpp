@@ -22,7 +22,7 @@ void router::route(actors::ask_batch batch) {
           : model::failure{model::errc::wrong_node, "its shard is on " + place->second.node};
   for (auto& one : batch.asks)
     if (one.from && one.number != 0)
-      caf::anon_send(one.from, actors::settled_batch{{{one.number, why}}});
+      one.from.settle({{one.number, why}});
 }
 
 }  // namespace orrery::cluster

@@ -22,11 +22,9 @@ using actors::ask_batch;
 /// One awake entity.
 struct slot {
   actors::entity_actor actor;
-  model::entity_kind kind = model::entity_kind::device;
-  model::timestamp last_asked;
+  std::shared_ptr<actors::gate> gate;
   bool resting = false;     // told to rest, has not answered
   std::uint64_t round = 0;  // checkpoint ordered after that: lost if it rests
-  bool dirty = false;       // holds telemetry that is not in the store
   std::deque<ask> waiting;  // came while it was going to rest
 };
 
@@ -61,7 +59,7 @@ constexpr auto trim_interval = std::chrono::minutes{1};
 
 void answer(const ask& one, const model::failure& why) {
   if (one.from && one.number != 0)
-    caf::anon_send(one.from, actors::settled_batch{{{one.number, why}}});
+    one.from.settle({{one.number, why}});
 }
 
 slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
@@ -70,11 +68,11 @@ slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
   auto [place, fresh] = state.slots.try_emplace(id);
   auto& s = place->second;
   if (!s.actor) {
-    s.dirty = !unsaved.empty();
-    s.kind = kind;
-    s.last_asked = state.context->now();
+    s.gate = std::make_shared<actors::gate>();
+    s.gate->unsaved = !unsaved.empty();
+    s.gate->last_asked = state.context->now();
     s.actor = actors::spawn_entity(self->system(), kind, id, state.context, state.generation,
-                                   std::move(unsaved));
+                                   std::move(unsaved), s.gate);
     state.parts.awake->fetch_add(1, std::memory_order_relaxed);
   }
   return s;
@@ -150,11 +148,6 @@ model::entity_id resolve_registration(pointer self, const model::entity_id& want
   return wanted;
 }
 
-bool is_telemetry(const actors::any_command& c) {
-  const auto* device = std::get_if<model::device::command>(&c);
-  return device && std::holds_alternative<model::device::report_points>(device->what);
-}
-
 void ask_batch_here(pointer self, ask_batch& batch) {
   auto& state = self->state;
   if (state.closed) {
@@ -163,7 +156,6 @@ void ask_batch_here(pointer self, ask_batch& batch) {
                    "the journal of its shard cannot be read; ask again"});
     return;
   }
-  const auto now = state.context->now();
   auto next = std::size_t{0};
   while (next < batch.asks.size()) {
     auto& first = batch.asks[next];
@@ -182,15 +174,12 @@ void ask_batch_here(pointer self, ask_batch& batch) {
     if (device && std::holds_alternative<model::device::remove_device>(device->what))
       state.registered.erase(*id);
     auto& s = wake(self, *id, actors::kind_of(first.what));
-    s.last_asked = now;
     // Questions for the same entity that stand together travel together.
     auto group = ask_batch{.shard = batch.shard, .asks = {}};
     const auto whom = first.whom;
     const auto is_new = registration != nullptr;
     do {
       auto& one = batch.asks[next];
-      if (is_telemetry(one.what))
-        s.dirty = true;
       if (s.resting)
         s.waiting.push_back(std::move(one));
       else
@@ -310,7 +299,7 @@ void rest_idle(pointer self) {
   auto& state = self->state;
   const auto before = state.context->now() - state.parts.options.idle_timeout;
   for (auto& [id, s] : state.slots)
-    if (!s.resting && s.last_asked <= before) {
+    if (!s.resting && s.gate->last_asked.load(std::memory_order_relaxed) <= before) {
       s.resting = true;
       self->send(s.actor, actors::rest_order{});
     }
@@ -331,8 +320,7 @@ void begin_checkpoint(pointer self) {
   state.round = {.number = ++state.rounds,
                  .offset = shard.committed.load(std::memory_order_acquire)};
   for (auto& [id, s] : state.slots)
-    if (s.dirty) {
-      s.dirty = false;
+    if (s.gate->unsaved.exchange(false, std::memory_order_relaxed)) {
       s.round = s.resting ? state.round.number : 0;
       ++state.round.open;
       self->send(s.actor, actors::checkpoint_order{state.round.number});
@@ -354,7 +342,7 @@ void end_checkpoint(pointer self) {
   }
   if (state.round.failed)  // whoever it was: the next round asks all
     for (auto& [id, s] : state.slots)
-      s.dirty = true;
+      s.gate->unsaved.store(true, std::memory_order_relaxed);
   state.round = {};
 }
 
@@ -428,7 +416,7 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
             found->second.resting = false;
             auto waiting = std::exchange(found->second.waiting, {});
             const auto round = std::exchange(found->second.round, 0);
-            if (rest.rested) {  // else `dirty` stays: the next checkpoint asks it again
+            if (rest.rested) {  // else `unsaved` stays: the next checkpoint asks it again
               forget(self, rest.id);
               if (round != 0 && round == self->state.round.number)
                 count_down(self);  // it had nothing unsaved, and the order finds nobody

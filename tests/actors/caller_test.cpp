@@ -37,7 +37,7 @@ class Caller : public testing::Test {
   }
   void settle(std::size_t which, answer with) {
     const auto& one = router->held.at(which).asks.at(0);
-    caf::anon_send(one.from, settled_batch{{{one.number, std::move(with)}}});
+    one.from.settle({{one.number, std::move(with)}});
     stage.run();
   }
   tests::stage stage;
@@ -140,7 +140,7 @@ TEST_F(Caller, AnAnswerAfterItsEndHurtsNobody) {
   question();
   const auto one = router->held[0].asks[0];
   ask.reset();
-  caf::anon_send(one.from, settled_batch{{{one.number, outcome{}}}});
+  one.from.settle({{one.number, outcome{}}});
   stage.run();
   EXPECT_TRUE(answers.empty());
 }

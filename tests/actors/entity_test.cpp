@@ -366,6 +366,48 @@ TEST_F(Entity, EndsWhenItsWriteIsLost) {
   EXPECT_FALSE(asker.to(number));
 }
 
+TEST_F(Entity, DoesNotRestWhileSomethingIsOnItsWayPastTheHost) {
+  add_device();
+  const auto way = way_in();
+  ASSERT_TRUE(door->enter());  // and has not sent yet
+  caf::anon_send(entity, rest_order{});
+  stage.run();
+  EXPECT_THAT(rested, ElementsAre(false));
+  door->leave();
+  const auto number = ++numbers;
+  auto batch = ask_batch{.shard = id.shard, .asks = {}};
+  batch.asks.push_back({asker.handle(), number, id, tests::order(device::read_device{})});
+  ASSERT_TRUE(way->send(batch));
+  stage.run();
+  EXPECT_TRUE(asker.to(number));
+  caf::anon_send(entity, rest_order{});
+  stage.run();
+  EXPECT_THAT(rested, ElementsAre(false, true));
+  batch = ask_batch{.shard = id.shard, .asks = {}};
+  EXPECT_FALSE(way->send(batch));  // closed for ever
+}
+
+TEST_F(Entity, AnswersWhatHadEnteredWhenItsWriteIsLost) {
+  add_device();
+  const auto way = way_in();
+  ASSERT_TRUE(door->enter());
+  status->generation = 2;
+  caf::anon_send(entity, write_lost{1, 2});
+  stage.run();
+  auto batch = ask_batch{.shard = id.shard, .asks = {}};
+  EXPECT_FALSE(way->send(batch));
+  const auto number = ++numbers;
+  batch.entered = true;
+  batch.asks.push_back({asker.handle(), number, id, tests::order(device::read_device{})});
+  caf::anon_send(entity, std::move(batch));
+  stage.run();
+  ASSERT_TRUE(asker.to(number));
+  EXPECT_EQ(code_of(*asker.to(number)), model::errc::unavailable);
+  const auto late = send(tests::order(device::read_device{}));
+  stage.run();
+  EXPECT_FALSE(asker.to(late));  // it has ended
+}
+
 // ---- what a record leaves behind ----------------------------------------------------------------
 
 TEST_F(Entity, ADeviceIsFoundByNameAndProductUntilItIsRemoved) {

@@ -203,7 +203,7 @@ TEST_F(Journal, WritesRowsWithTheirRecordAndAlone) {
 
 TEST_F(Journal, TellsNobodyWhereNobodyWaits) {
   auto e = record(1, 1);
-  e.to = nullptr;
+  e.to = {};
   send(std::move(e));
   send(record(1, 0));
   stage.run();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "storage/keys.hpp"
 #include "tests/support/small_node.hpp"
 
 namespace orrery::actors {
@@ -156,15 +157,76 @@ TEST_F(Session, EndsAtOnceWithoutALogin) {
   EXPECT_EQ(node.sessions->size(), 0u);
 }
 
-TEST_F(Session, WhatIsInFlightAtItsEndIsDoneButNotAnswered) {
+TEST_F(Session, WhatIsInFlightAtItsEndIsDone) {
   const auto c = node.login("dk");
   post(c, 100, 7);
   close(c);
   node.run();
-  EXPECT_FALSE(c.port->to(100));
   EXPECT_EQ(node.latest(id, "q"), model::value{7});
   EXPECT_FALSE(node.state_of(id).connection.online);
   EXPECT_EQ(node.sessions->size(), 0u);
+}
+
+TEST_F(Session, SpeaksWithItsEntityPastTheHost) {
+  const auto c = node.login("dk");
+  node.router->place(id.shard, {{}, "elsewhere"});  // whoever asked the host would be told so
+  post(c, 100, 1);
+  node.run();
+  EXPECT_TRUE(c.port->to(100) && *c.port->to(100));
+}
+
+TEST_F(Session, AsksTheHostOnceItsEntityRests) {
+  const auto c = node.login("dk");
+  post(c, 100, 1);
+  node.pass(20min);
+  EXPECT_EQ(node.awake(), 0u);
+  for (std::uint64_t i = 101; i < 110; ++i) {  // the first wakes it, all behind it wait their turn
+    post(c, i, static_cast<int>(i));
+    node.where().run_only(c.session);
+  }
+  node.run();
+  auto numbers = c.port->numbers();
+  EXPECT_THAT(std::vector(numbers.end() - 10, numbers.end()),
+              ElementsAre(100, 101, 102, 103, 104, 105, 106, 107, 108, 109));
+  EXPECT_EQ(node.latest(id, "q"), model::value{109});
+  node.router->place(id.shard, {{}, "elsewhere"});
+  post(c, 110, 110);  // past the host again
+  node.run();
+  EXPECT_TRUE(c.port->to(110) && *c.port->to(110));
+}
+
+TEST_F(Session, WhatItAsksPastTheHostKeepsTheEntityAwake) {
+  const auto c = node.login("dk");
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    node.pass(4min);
+    post(c, 100 + i, 1);
+    node.run();
+  }
+  EXPECT_EQ(node.awake(), 1u);
+}
+
+TEST_F(Session, WhatItSaysPastTheHostIsInTheStoreWithTheNextCheckpoint) {
+  const auto c = node.login("dk");
+  post(c, 100, 7);
+  node.pass(2min);
+  EXPECT_GT(node.store->rows(storage::family::latest, storage::keys::latest(id)), 0u);
+}
+
+TEST_F(Session, WhatComesWhileAnotherWriteIsLostIsAnswered) {
+  const auto c = node.login("dk");
+  node.store->faults.appends = 1;
+  post(c, 100, 1);
+  node.where().run_only(c.session);
+  post(c, 101, 2);
+  node.run();
+  node.pass(10s);
+  post(c, 102, 3);
+  node.run();
+  for (std::uint64_t i = 100; i < 103; ++i)
+    EXPECT_TRUE(c.port->to(i)) << i;
+  EXPECT_EQ(code_of(c.port->to(100)), errc::unavailable);
+  EXPECT_TRUE(*c.port->to(102));
+  EXPECT_EQ(node.latest(id, "q"), model::value{3});
 }
 
 TEST_F(Session, AConnectionThatEndsDuringALoginThatIsRefusedIsGone) {

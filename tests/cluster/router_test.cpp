@@ -84,7 +84,7 @@ TEST_F(Router, NamesTheNodeOfAShardThatIsElsewhere) {
 TEST_F(Router, TellsNobodyWhereNobodyWaits) {
   auto b = batch(7, {0});
   auto nobody = batch(7, {1});
-  nobody.asks[0].from = nullptr;
+  nobody.asks[0].from = {};
   routes.route(std::move(b));
   routes.route(std::move(nobody));
   stage.run();

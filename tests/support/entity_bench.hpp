@@ -60,8 +60,9 @@ class entity_bench : public testing::Test {
   /// Wakes the entity, as after a rest or a restart.
   void wake(model::entity_kind kind = model::entity_kind::device, actors::tail unsaved = {}) {
     rest();
+    door = std::make_shared<actors::gate>();
     auto its = std::make_shared<const actors::entity_context>(context);
-    entity = wake_entity(stage.system(), kind, id, std::move(its), std::move(unsaved));
+    entity = wake_entity(stage.system(), kind, id, std::move(its), std::move(unsaved), door);
     stage.run();
   }
   /// Ends the entity without a word, as a crash would.
@@ -92,6 +93,17 @@ class entity_bench : public testing::Test {
   model::errc code_of(const actors::answer& got) {
     EXPECT_FALSE(got);
     return got ? model::errc::internal : got.error().code;
+  }
+  /// The way to the entity that a question which wants it is answered with.
+  std::shared_ptr<const actors::doorway> way_in() {
+    auto batch = actors::ask_batch{.shard = id.shard, .asks = {}};
+    batch.asks.push_back(
+        {asker.handle(), ++numbers, id, order(model::device::read_device{}), true});
+    caf::anon_send(entity, std::move(batch));
+    stage.run();
+    const auto* got = asker.to(numbers);
+    EXPECT_TRUE(got && *got && (*got)->way);
+    return got && *got ? (*got)->way : nullptr;
   }
   void add_device() { must(ask(model::device::order{registration(name)})); }
   model::session_ref log_in(std::uint64_t number = 1) {
@@ -131,6 +143,7 @@ class entity_bench : public testing::Test {
   actors::journal_actor journal;
   actors::host_actor host;
   actors::entity_actor entity;
+  std::shared_ptr<actors::gate> door;  // of the entity
   model::entity_id id = device_id(1, 1);
   model::device_name name{product_key, "dk"};
   std::uint64_t numbers = 0;

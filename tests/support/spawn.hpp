@@ -15,12 +15,13 @@ inline actors::journal_actor spawn_journal_here(caf::actor_system& system,
 }
 
 /// An entity as the host of its shard would wake it.
-inline actors::entity_actor wake_entity(caf::actor_system& system, model::entity_kind kind,
-                                        const model::entity_id& id,
-                                        std::shared_ptr<const actors::entity_context> context,
-                                        actors::tail unsaved = {}) {
+inline actors::entity_actor wake_entity(
+    caf::actor_system& system, model::entity_kind kind, const model::entity_id& id,
+    std::shared_ptr<const actors::entity_context> context, actors::tail unsaved = {},
+    std::shared_ptr<actors::gate> through = std::make_shared<actors::gate>()) {
   const auto generation = context->shard->generation.load();
-  return actors::spawn_entity(system, kind, id, std::move(context), generation, std::move(unsaved));
+  return actors::spawn_entity(system, kind, id, std::move(context), generation, std::move(unsaved),
+                              std::move(through));
 }
 
 }  // namespace orrery::tests
