@@ -10,6 +10,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/catalogue.hpp"
+#include "actors/doorway.hpp"
 #include "actors/journal.hpp"
 #include "actors/messages.hpp"
 #include "model/credentials.hpp"

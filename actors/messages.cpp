@@ -11,12 +11,4 @@ void asker::settle(std::vector<settled> answers) const {
     port->settle(std::move(answers));
 }
 
-bool doorway::send(ask_batch& batch) const {
-  if (!gate_->enter())
-    return false;
-  batch.entered = true;
-  caf::anon_send(entity_, std::move(batch));
-  return true;
-}
-
 }  // namespace orrery::actors

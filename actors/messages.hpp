@@ -38,7 +38,7 @@ constexpr model::entity_kind kind_of(const any_command& c) {
   return static_cast<model::entity_kind>(c.index() + 1);
 }
 
-class doorway;
+class doorway;  // actors/doorway.hpp
 
 /// What was asked and done: the answer, the entity's revision and the journal offset it rests on.
 struct outcome {
@@ -106,7 +106,7 @@ struct ask {
 struct ask_batch {
   model::shard_id shard = 0;
   std::vector<ask> asks;
-  bool entered = false;  // came through the entity's gate (doorway::send)
+  bool entered = false;  // came by a doorway
 };
 
 /// Passes questions to where their shard is. Any thread.
@@ -262,51 +262,6 @@ using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<
 using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
                                    caf::reacts_to<reminder>, caf::reacts_to<write_lost>,
                                    caf::reacts_to<host_tick>>;
-/// The door of one awake entity: who knows it sends questions to the entity without its host.
-/// Closed for ever when the entity rests or is lost. Any thread.
-class gate {
- public:
-  /// True: one batch may be sent, and the entity will take it. False: it is closed; ask the host.
-  bool enter() {
-    auto count = count_.load(std::memory_order_relaxed);
-    while ((count & closed) == 0)
-      if (count_.compare_exchange_weak(count, count + one, std::memory_order_acq_rel))
-        return true;
-    return false;
-  }
-  /// The entity has taken such a batch.
-  void leave() { count_.fetch_sub(one, std::memory_order_acq_rel); }
-  /// True: closed, and nothing is on its way. False: something is, and it stays open.
-  bool close_if_empty() {
-    auto nobody = std::uint64_t{0};
-    return count_.compare_exchange_strong(nobody, closed, std::memory_order_acq_rel);
-  }
-  void close() { count_.fetch_or(closed, std::memory_order_acq_rel); }
-  /// Closed, and nothing is on its way any more.
-  bool is_done() const { return count_.load(std::memory_order_acquire) == closed; }
-
-  // What the host wants to know of an entity that it does not see asked.
-  std::atomic<model::timestamp> last_asked{};
-  std::atomic<bool> unsaved{false};  // holds telemetry that is not in the store
-
- private:
-  static constexpr std::uint64_t closed = 1, one = 2;
-  std::atomic<std::uint64_t> count_{0};  // what is on its way, in the bits above `closed`
-};
-
-/// The way to one awake entity, past its host.
-class doorway {
- public:
-  doorway(entity_actor to, std::shared_ptr<actors::gate> through)
-      : entity_{std::move(to)}, gate_{std::move(through)} {}
-  /// False: the entity rests or is lost, and `batch` is as it was.
-  bool send(ask_batch& batch) const;
-
- private:
-  entity_actor entity_;
-  std::shared_ptr<actors::gate> gate_;
-};
-
 using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
                                       caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
                                       caf::reacts_to<session_closed>>;

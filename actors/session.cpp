@@ -2,6 +2,8 @@
 
 #include <caf/all.hpp>
 
+#include "actors/doorway.hpp"
+
 namespace orrery::actors {
 
 void session_table::add(std::uint64_t number, session_actor who) {
@@ -35,8 +37,9 @@ constexpr auto goodbye_pause = std::chrono::seconds{1};      // before it is sai
 struct session_state {
   session_state() = default;
   model::session_ref ref;
-  std::optional<model::entity_id> id;  // once logged in
-  std::uint64_t login_number = 0;      // of the question that is to be granted
+  std::optional<model::entity_id> id;     // once logged in
+  std::uint64_t login_number = 0;         // of the question that is to be granted
+  std::optional<std::string_view> taken;  // its right ended before the login's answer was here
   bool closing = false;
   std::string_view reason;  // of the end
   // Past the host, once the entity has said how. Not while answers to questions that went by the
@@ -111,8 +114,11 @@ session_actor::behavior_type session(pointer self, session_parts parts,
                 say_goodbye();  // it went while its login was granted
               return;
             }
-            if (const auto to = port.lock())
+            if (const auto to = port.lock()) {
               to->settle(std::move(batch.items));
+              if (state.taken && was_login)
+                to->close(*state.taken);
+            }
           },
           [self, parts, port](session_asks& asked) {
             auto& state = self->state;
@@ -157,8 +163,10 @@ session_actor::behavior_type session(pointer self, session_parts parts,
             if (const auto to = port.lock())
               to->deliver(std::move(d.message));
           },
-          [port](const session_end& e) {
-            if (const auto to = port.lock())
+          [self, port](const session_end& e) {
+            if (self->state.login_number != 0)  // its answer is of the same commit: first that
+              self->state.taken = e.reason;
+            else if (const auto to = port.lock())
               to->close(e.reason);
           },
           [self, leave, say_goodbye](const session_closed& closed) {

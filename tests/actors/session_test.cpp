@@ -124,6 +124,18 @@ TEST_F(Session, ATakeoverClosesTheOlderOne) {
   EXPECT_TRUE(*newer.port->to(101));
 }
 
+TEST_F(Session, ATakeoverInTheSameCommitComesBehindTheAnswer) {
+  const auto older = node.connect();
+  const auto newer = node.connect();
+  log_in(older, 1);
+  log_in(newer, 2);
+  node.run();
+  EXPECT_THAT(older.port->words, ElementsAre("settle", "close"));
+  EXPECT_TRUE(older.port->to(1) && *older.port->to(1));
+  EXPECT_THAT(older.port->closed, ElementsAre("taken_over"));
+  EXPECT_THAT(newer.port->words, ElementsAre("settle"));
+}
+
 TEST_F(Session, ADisabledDeviceLosesIts) {
   const auto c = node.login("dk");
   ASSERT_TRUE(

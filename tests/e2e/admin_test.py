@@ -62,9 +62,9 @@ class Metrics(Admin):
         families = self.families()
         for name in ("orrery_mqtt_connections", "orrery_mqtt_half_open_connections", "orrery_api_connections", "orrery_sessions", "orrery_mqtt_messages",
                      "orrery_mqtt_closed", "orrery_api_requests", "orrery_api_request_seconds", "orrery_journal_group_records", "orrery_journal_commit_seconds",
-                     "orrery_journal_queued_bytes", "orrery_journal_failed_groups_total", "orrery_feed_subscribers", "orrery_feed_dropped_total", "orrery_entities_awake",
+                     "orrery_journal_queued_bytes", "orrery_journal_failed_groups", "orrery_feed_subscribers", "orrery_feed_dropped", "orrery_entities_awake",
                      "orrery_rocksdb_memtable_bytes", "orrery_rocksdb_sst_bytes", "orrery_rocksdb_pending_compaction_bytes",
-                     "orrery_rocksdb_block_cache_bytes", "orrery_rocksdb_write_stopped", "orrery_log_dropped_total", "orrery_build_info"):
+                     "orrery_rocksdb_block_cache_bytes", "orrery_rocksdb_write_stopped", "orrery_log_dropped", "orrery_build_info"):
             self.assertIn(name, families)
         kinds = {(s.labels["kind"], s.labels["result"]) for s in families["orrery_mqtt_messages"].samples}
         self.assertGreaterEqual(len({kind for kind, _ in kinds}), 2, kinds)

@@ -59,10 +59,14 @@ class recording_effects final : public actors::commit_effects {
 class recording_port final : public actors::session_port {
  public:
   void settle(std::vector<actors::settled> answers) override {
+    words.emplace_back("settle");
     messages.push_back(std::move(answers));
   }
   void deliver(model::downlink message) override { delivered.push_back(std::move(message)); }
-  void close(std::string_view reason) override { closed.emplace_back(reason); }
+  void close(std::string_view reason) override {
+    words.emplace_back("close");
+    closed.emplace_back(reason);
+  }
 
   std::vector<std::uint64_t> numbers() const {
     auto all = std::vector<std::uint64_t>{};
@@ -82,6 +86,7 @@ class recording_port final : public actors::session_port {
   std::vector<std::vector<actors::settled>> messages;  // one for each call of settle
   std::vector<model::downlink> delivered;
   std::vector<std::string> closed;
+  std::vector<std::string> words;  // "settle" and "close", in order
 };
 
 }  // namespace orrery::tests

@@ -205,21 +205,17 @@ void connection::take_subscriptions(subscribed& s) {
 void connection::ask_quietly(std::uint64_t ticket, operation what, model::device::order order) {
   const auto number = ++numbers_;
   asks_.push_back({number, std::move(order)});
-  open_.push_back(
-      {number, ticket, what, {}, {{}, failure{errc::internal, ""}, {}}, {}, with_->now()});
+  open_.push_back({number, ticket, what, {}, {}, {}, {}, with_->now()});
 }
 
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
   asks_.push_back({number, std::move(*asked.what)});
-  open_.push_back({number,
-                   m.ticket,
-                   topic.what,
+  open_.push_back({number, m.ticket, topic.what,
                    topic.what == operation::command_reply ? std::string{}
                                                           : std::string{m.packet.topic} + "_reply",
-                   {std::move(asked.id), failure{errc::internal, ""}, std::move(asked.ids)},
-                   std::min(m.packet.level, qos::at_least_once),
-                   with_->now()});
+                   std::move(asked.id), std::move(asked.ids),
+                   std::min(m.packet.level, qos::at_least_once), with_->now()});
 }
 
 void connection::refuse(const message& m, const classified& topic, const request& asked,
@@ -284,9 +280,9 @@ void connection::settle(actors::settled& one) {
       if (answer) {
         const auto snapshot = r.what == operation::model_get ? with_->known->current() : nullptr;
         const auto* product = snapshot ? snapshot->product(who_.device.product_key) : nullptr;
-        data = reply_data(r.what, r.asked, *answer, product ? product->view.model.get() : nullptr);
+        data = reply_data(r.what, r.ids, *answer, product ? product->view.model.get() : nullptr);
       }
-      reply(r.topic, r.asked.id, 200, data, {}, r.reply_level);
+      reply(r.topic, r.id, 200, data, {}, r.reply_level);
     }
     engine_.settle(r.ticket);
   } else {
@@ -297,7 +293,7 @@ void connection::settle(actors::settled& one) {
     for (const auto& p : why.problems)
       text += "; " + p.where + ": " + p.detail;
     if (!r.topic.empty())
-      reply(r.topic, r.asked.id, result_code(why, format_code(r.what)), {}, clip(text, 1024),
+      reply(r.topic, r.id, result_code(why, format_code(r.what)), {}, clip(text, 1024),
             r.reply_level);
     if (is_ours(why)) {
       flush();

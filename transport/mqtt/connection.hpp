@@ -51,7 +51,8 @@ class connection : public std::enable_shared_from_this<connection> {
     std::uint64_t ticket;
     operation what;
     std::string topic;
-    request asked;  // its order is gone: id and ids count
+    std::string id;                // of the request
+    std::vector<std::string> ids;  // that it asks for
     qos reply_level;
     model::timestamp since;
     bool settled = false;

@@ -429,7 +429,7 @@ std::string write_reply(std::string_view id, int code, const value& data,
   return out;
 }
 
-value reply_data(operation o, const request& asked, const device::reply& answer,
+value reply_data(operation o, const std::vector<std::string>& ids, const device::reply& answer,
                  const model::thing_model* m) {
   const auto* snapshot = std::get_if<device::device_snapshot>(&answer);
   if (o == operation::model_get)
@@ -437,10 +437,10 @@ value reply_data(operation o, const request& asked, const device::reply& answer,
   if (!snapshot)
     return value{object{}};
   if (o == operation::tag_query)
-    return text_map(snapshot->what->tags, asked.ids);
+    return text_map(snapshot->what->tags, ids);
   auto out = object{};
   for (const auto& [id, v] : snapshot->what->attributes)
-    if (asked.ids.empty() || std::find(asked.ids.begin(), asked.ids.end(), id) != asked.ids.end())
+    if (ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end())
       out.emplace_back(id, v);
   return value{std::move(out)};
 }

@@ -61,9 +61,9 @@ model::result<model::device::complete_command> read_command_reply(std::string_vi
 /// {"id":..,"code":..,"data":..[,"message":..]}, compact.
 std::string write_reply(std::string_view id, int code, const model::value& data,
                         std::string_view message);
-/// The data of a successful reply.
-model::value reply_data(operation o, const request& asked, const model::device::reply& answer,
-                        const model::thing_model* model);
+/// The data of a successful reply. `ids`: those asked for, as in `request`.
+model::value reply_data(operation o, const std::vector<std::string>& ids,
+                        const model::device::reply& answer, const model::thing_model* model);
 
 /// At most `most` bytes of a UTF-8 text, cut between characters.
 std::string_view clip(std::string_view text, std::size_t most);

@@ -483,7 +483,7 @@ device::reply snapshot_of_device() {
 TEST(MqttReplies, AQueryAnswersWhatWasAskedFor) {
   const auto data = [](const std::string& rest, const std::string& payload) {
     const auto topic = classify(home + rest, self);
-    return json(reply_data(topic.what, ask(rest, payload), snapshot_of_device(), nullptr));
+    return json(reply_data(topic.what, ask(rest, payload).ids, snapshot_of_device(), nullptr));
   };
   EXPECT_EQ(data("thing/attribute/query", "{}"), R"({"site":"Hall 3","rated":12.5,"box":{"a":1}})");
   EXPECT_EQ(data("thing/attribute/query", R"({"params":{"attributes":["rated","none"]}})"),
@@ -495,9 +495,11 @@ TEST(MqttReplies, AQueryAnswersWhatWasAskedFor) {
 
 TEST(MqttReplies, OthersHaveNoData) {
   const auto asked = ask("thing/attribute/update", R"({"params":{"attributes":{"a":1}}})");
-  EXPECT_EQ(json(reply_data(operation::attribute_update, asked, device::done{}, nullptr)), "{}");
-  EXPECT_EQ(json(reply_data(operation::points_post, asked, device::points_taken{}, nullptr)), "{}");
-  EXPECT_EQ(json(reply_data(operation::model_get, asked, device::done{}, nullptr)), "{}");
+  EXPECT_EQ(json(reply_data(operation::attribute_update, asked.ids, device::done{}, nullptr)),
+            "{}");
+  EXPECT_EQ(json(reply_data(operation::points_post, asked.ids, device::points_taken{}, nullptr)),
+            "{}");
+  EXPECT_EQ(json(reply_data(operation::model_get, asked.ids, device::done{}, nullptr)), "{}");
 }
 
 TEST(MqttReplies, TheModelHasItsFourMaps) {
@@ -511,7 +513,7 @@ TEST(MqttReplies, TheModelHasItsFourMaps) {
                     "output": [{"id": "product", "type": {"t": "double"}}]}],
       "events": [{"id": "overTemp", "level": "warning", "output": [{"id": "celsius", "type": {"t": "double"}}]}]})"));
   ASSERT_TRUE(m) << (m.error().problems.empty() ? "" : m.error().problems[0].detail);
-  const auto shown = reply_data(operation::model_get, ask("thing/tsltemplate/get", "{}"),
+  const auto shown = reply_data(operation::model_get, ask("thing/tsltemplate/get", "{}").ids,
                                 snapshot_of_device(), &*m);
   EXPECT_EQ(json(*shown.find("tslAttributeMap")->find("site")->find("dataType")), R"("STRING")");
   const auto& voltage = *shown.find("tslMeasurepointMap")->find("voltage");
