@@ -1,5 +1,7 @@
 #include "actors/kinds.hpp"
 
+#include <algorithm>
+
 #include "storage/keys.hpp"
 
 namespace orrery::actors {
@@ -243,6 +245,13 @@ rows asset_kind::rows_of(const model::entity_id& id, const state& s, const std::
                            : drop(family::index, std::move(key)));
   }
   return out;
+}
+
+bool must_replay(const storage::record& r) {
+  if (r.kind != model::entity_kind::device)
+    return false;
+  const auto events = device::decode_events(r.events);
+  return !events || std::any_of(events->begin(), events->end(), device::is_telemetry);
 }
 
 }  // namespace orrery::actors

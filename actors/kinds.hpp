@@ -119,4 +119,8 @@ struct asset_kind {
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
 
+/// True if the rows of the entity may lack what the record says, so that it must be woken to replay
+/// it: telemetry, and what does not decode. All else is in rows that were written with its record.
+bool must_replay(const storage::record& r);
+
 }  // namespace orrery::actors

@@ -1,7 +1,6 @@
 #include "cluster/shard_host.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -9,6 +8,7 @@
 
 #include <caf/all.hpp>
 
+#include "actors/kinds.hpp"
 #include "observe/log.hpp"
 #include "storage/keys.hpp"
 
@@ -23,9 +23,9 @@ using actors::ask_batch;
 struct slot {
   actors::entity_actor actor;
   std::shared_ptr<actors::gate> gate;
-  bool resting = false;     // told to rest, has not answered
-  std::uint64_t round = 0;  // checkpoint ordered after that: lost if it rests
-  std::deque<ask> waiting;  // came while it was going to rest
+  bool resting = false;      // told to rest, has not answered
+  std::uint64_t round = 0;   // checkpoint ordered after that: lost if it rests
+  std::vector<ask> waiting;  // came while it was going to rest
 };
 
 struct checkpoint_round {
@@ -191,7 +191,7 @@ void ask_batch_here(pointer self, ask_batch& batch) {
   }
 }
 
-/// Replays the tail of the journal and wakes the entities in it.
+/// Replays the tail of the journal and wakes the entities whose rows lack something of it.
 model::status open_shard(pointer self) {
   auto& state = self->state;
   const auto& store = *state.context->store;
@@ -207,9 +207,11 @@ model::status open_shard(pointer self) {
   auto bytes = std::uint64_t{0};
   auto ok = store.replay(state.parts.shard, meta->checkpoint_offset + 1,
                          [&](std::uint64_t offset, std::uint64_t, const storage::record& r) {
-                           auto& t = tails[r.entity];
-                           t.kind = r.kind;
-                           t.records.push_back({r.revision, r.events});
+                           if (actors::must_replay(r)) {
+                             auto& t = tails[r.entity];
+                             t.kind = r.kind;
+                             t.records.push_back({r.revision, r.events});
+                           }
                            last = std::max(last, offset);
                            bytes += r.events.size();
                            return true;

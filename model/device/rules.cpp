@@ -620,6 +620,8 @@ void apply(state& s, const event& e) {
 
 void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
   auto& t = s.telemetry;
+  if (t.latest.empty() && !batch->samples.empty())
+    t.latest.reserve(batch->samples.front().points.size());  // devices tend to say all they have
   for (const auto& one : batch->samples)
     for (const auto& p : one.points) {
       auto at =

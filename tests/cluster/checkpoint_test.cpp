@@ -67,6 +67,20 @@ TEST_F(Checkpoint, AQuietShardWritesNothing) {
   EXPECT_EQ(noted(id.shard), offset);
 }
 
+TEST_F(Checkpoint, AStartWakesOnlyWhatItsRowsLack) {
+  const auto posted = node.add_device("posted");
+  const auto silent = node.add_device("silent");
+  ASSERT_TRUE(node.ask(posted, order(p(7))));
+  ASSERT_TRUE(node.ask(silent, order(device::report_event{"hot", {}, {}})));
+  node.restart();
+  EXPECT_EQ(node.awake(), 1u);
+  EXPECT_EQ(node.latest(posted, "q"), model::value{7});
+  EXPECT_TRUE(node.state_of(silent).exists);
+  EXPECT_EQ(node.ask(silent, order(device::read_device{}))->revision, 2u);
+  node.pass(1min);  // and the tail is gone all the same
+  EXPECT_EQ(noted(silent.shard), written(silent.shard));
+}
+
 TEST_F(Checkpoint, CoversWhatCameBeforeItAndLeavesTheRest) {
   const auto id = node.add_device("dk");
   ASSERT_TRUE(node.ask(id, order(p(1))));
@@ -276,6 +290,7 @@ TEST_F(LostWrite, WhatWasKeptAfterAllIsSeen) {
 TEST_F(LostWrite, CountersAndNamesAreRight) {
   const auto id = node.add_device("dk");
   const auto name = model::device_name{tests::product_key, "dk"};
+  ASSERT_TRUE(node.ask(id, order(p(0))));
   node.restart();
   EXPECT_EQ(node.awake(), 1u);
   node.store->faults.appends = 1;
