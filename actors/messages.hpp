@@ -81,17 +81,24 @@ class asker {
  public:
   asker() = default;
   asker(settler who) : actor_{std::move(who)} {}
-  asker(const std::shared_ptr<answer_port>& who) : port_{who}, key_{who.get()} {}
+  asker(const std::shared_ptr<answer_port>& who) : port_{who} {}
 
-  explicit operator bool() const { return actor_ || key_; }
-  bool operator==(const asker& other) const { return key_ == other.key_ && actor_ == other.actor_; }
+  explicit operator bool() const { return actor_ || !same(port_, {}); }
+  bool operator==(const asker& other) const {
+    return actor_ == other.actor_ && same(port_, other.port_);
+  }
   /// Lost if it is gone. Any thread.
   void settle(std::vector<settled> answers) const;
 
  private:
+  using port = std::weak_ptr<answer_port>;
+  /// By owner, not by address: a port may lie where one lay that is gone.
+  static bool same(const port& a, const port& b) {
+    return !a.owner_before(b) && !b.owner_before(a);
+  }
+
   settler actor_;
-  std::weak_ptr<answer_port> port_;
-  const void* key_ = nullptr;  // tells ports apart
+  port port_;
 };
 
 /// One question. `number` 0: nobody waits for the answer.
