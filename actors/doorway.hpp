@@ -9,7 +9,8 @@
 
 namespace orrery::actors {
 
-/// The door of one awake entity: who knows it sends questions to the entity without its host.
+/// The door of one awake entity: who knows it sends questions to the entity without its host. Keeps
+/// what the entity's host, the journal's writer and the entity itself all look at.
 /// Closed for ever when the entity rests or is lost. Any thread.
 class gate {
  public:
@@ -34,7 +35,8 @@ class gate {
 
   // What the host wants to know of an entity that it does not see asked.
   std::atomic<model::timestamp> last_asked{};
-  std::atomic<bool> unsaved{false};  // holds telemetry that is not in the store
+  std::atomic<bool> unsaved{false};         // holds telemetry that is not in the store
+  std::atomic<std::uint32_t> in_flight{0};  // entries of it that the journal's writer has
 
  private:
   static constexpr std::uint64_t closed = 1, one = 2;

@@ -12,6 +12,13 @@ namespace {
 
 namespace keys = storage::keys;
 
+/// An entity whose rows could not be read.
+struct unread_entity {
+  model::failure why;
+  tail unsaved;  // what is to be replayed on them
+};
+
+/// One of these for each awake entity: its size counts.
 template <class Kind>
 struct entity_state {
   entity_state() = default;  // not an aggregate: CAF would initialise it from the actor's pointer
@@ -21,13 +28,14 @@ struct entity_state {
   std::uint64_t generation = 0;  // of the shard when it was woken
   std::uint64_t revision = 0;
   std::uint64_t saved_revision = 0;  // telemetry up to here is in the store
-  std::shared_ptr<std::atomic<std::uint32_t>> in_flight =
-      std::make_shared<std::atomic<std::uint32_t>>(0);
-  std::shared_ptr<const device_identity> identity;
-  std::optional<model::failure> damage;  // its rows could not be read
-  tail unread;                           // what is to be replayed on them
+  std::unique_ptr<unread_entity> unread;
   std::shared_ptr<actors::gate> gate;
+  std::shared_ptr<const entity_context> context;
 };
+
+// With CAF's own kilobyte it fills one of the allocator's sizes, 1,536 bytes. What makes it larger
+// takes 256 bytes more of every device that is awake: see whether it can be a `cow`.
+static_assert(sizeof(entity_state<device_kind>) <= 512);
 
 template <class Kind>
 using pointer = typename entity_actor::template stateful_pointer<entity_state<Kind>>;
@@ -137,14 +145,6 @@ model::status recover(entity_state<Kind>& self, const entity_context& ctx, const
 }
 
 template <class Kind>
-void identify(entity_state<Kind>& self) {
-  if constexpr (std::is_same_v<Kind, device_kind>)
-    if (!self.identity && self.what.exists)
-      self.identity = std::make_shared<const device_identity>(
-          device_identity{self.id, self.what.name, self.what.organisation});
-}
-
-template <class Kind>
 void begin(entry& e, const entity_state<Kind>& self) {
   e.shard = self.id.shard;
   e.generation = self.generation;
@@ -157,8 +157,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
   begin(e, self);
   e.to = std::move(asked.from);
   e.number = asked.number;
-  if (self.damage) {
-    e.reply = *self.damage;
+  if (self.unread) {
+    e.reply = self.unread->why;
     return;
   }
   const auto* command = std::get_if<typename Kind::command>(&asked.what);
@@ -197,9 +197,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
     if (const auto next = next_deadline(self.what); next && next != deadline)
       e.effects.push_back(model::remind{*next});
     if constexpr (std::is_same_v<Kind, device_kind>) {
-      identify(self);
-      if (ctx.feed_wanted->load(std::memory_order_relaxed) && self.identity)
-        e.feed = {self.identity, events, 0};
+      if (ctx.feed_wanted->load(std::memory_order_relaxed))
+        e.feed = {{self.id, self.what.called}, events, 0};
     }
     if constexpr (Kind::in_catalogue)
       e.catalogue =
@@ -213,7 +212,7 @@ template <class Kind>
 bool save_unsaved(entity_state<Kind>& self, entry& e) {
   begin(e, self);
   if constexpr (std::is_same_v<Kind, device_kind>) {
-    if (self.what.telemetry.unsaved.empty() || self.damage)
+    if (self.what.telemetry.unsaved.empty() || self.unread)
       return false;
     if (!self.what.exists) {  // deleted: its rows are gone and must not come back
       self.what.telemetry = {};
@@ -240,9 +239,9 @@ bool has_unsaved(const entity_state<Kind>& self) {
 template <class Kind>
 void send(entity_state<Kind>& self, const entity_context& ctx, entry_batch batch) {
   for (auto& e : batch.entries)
-    e.in_flight = self.in_flight;
-  self.in_flight->fetch_add(static_cast<std::uint32_t>(batch.entries.size()),
-                            std::memory_order_relaxed);
+    e.in_flight = {self.gate, &self.gate->in_flight};
+  self.gate->in_flight.fetch_add(static_cast<std::uint32_t>(batch.entries.size()),
+                                 std::memory_order_relaxed);
   send_entries(ctx.journal, *ctx.figures, std::move(batch));
 }
 
@@ -254,28 +253,83 @@ bool is_full(const entity_state<Kind>& self, const entity_context& ctx) {
     return false;
 }
 
-/// Reads the rows and replays what is newer; `damage` says why it did not work.
+/// Reads the rows and replays what is newer; `unread` says why it did not work.
 template <class Kind>
-void load(entity_state<Kind>& self, const entity_context& ctx) {
-  if (auto ok = recover<Kind>(self, ctx, self.unread); !ok) {
-    observe::log::error("entity", "not_loaded",
-                        {{"entity", model::to_string(self.id)}, {"detail", ok.error().detail}});
-    self.damage = ok.error();
+void load(entity_state<Kind>& self, tail unsaved) {
+  auto ok = recover<Kind>(self, *self.context, unsaved);
+  if (ok)
     return;
-  }
-  self.damage.reset();
-  self.unread = {};
-  identify(self);
+  observe::log::error("entity", "not_loaded",
+                      {{"entity", model::to_string(self.id)}, {"detail", ok.error().detail}});
+  self.unread =
+      std::make_unique<unread_entity>(unread_entity{std::move(ok.error()), std::move(unsaved)});
 }
 
 /// A store that could not be read for a moment is asked once more.
 template <class Kind>
-void load_again(entity_state<Kind>& self, const entity_context& ctx) {
-  if (!self.damage || self.damage->code != model::errc::unavailable)
+void load_again(entity_state<Kind>& self) {
+  if (!self.unread || self.unread->why.code != model::errc::unavailable)
     return;
   self.what = {};
   self.revision = self.saved_revision = 0;
-  load(self, ctx);
+  load(self, std::move(std::exchange(self.unread, {})->unsaved));
+}
+
+template <class Kind>
+void take(pointer<Kind> self, ask_batch& asked) {
+  auto& state = self->state;
+  const auto& ctx = *state.context;
+  load_again(state);
+  auto& door = *state.gate;
+  if (asked.entered)
+    door.leave();
+  door.last_asked.store(ctx.now(), std::memory_order_relaxed);
+  auto batch = entry_batch{};
+  batch.entries.reserve(asked.asks.size() + 1);
+  for (auto& one : asked.asks) {
+    auto& e = batch.entries.emplace_back();
+    answer_one(state, ctx, one, e);
+    if (one.wants_way && e.reply)
+      e.reply->way =
+          std::make_shared<const doorway>(caf::actor_cast<entity_actor>(self), state.gate);
+  }
+  if (has_unsaved(state))
+    door.unsaved.store(true, std::memory_order_relaxed);
+  if (is_full(state, ctx) && !save_unsaved(state, batch.entries.emplace_back()))
+    batch.entries.pop_back();
+  send(state, ctx, std::move(batch));
+  if (door.is_done())
+    self->quit();  // lost, and this was the last one that had entered
+}
+
+template <class Kind>
+void take(pointer<Kind> self, const checkpoint_order& order) {
+  auto& state = self->state;
+  load_again(state);
+  auto batch = entry_batch{};
+  auto& e = batch.entries.emplace_back();
+  save_unsaved(state, e);  // nothing to save: the answer still goes in order
+  if (state.unread && !state.unread->unsaved.empty())
+    e.reply = state.unread->why;  // what it does not hold is not saved
+  e.to = caf::actor_cast<settler>(state.context->host);
+  e.number = order.number;
+  send(state, *state.context, std::move(batch));
+}
+
+/// Rests only when nothing is in flight and everything is in the store.
+template <class Kind>
+void take(pointer<Kind> self, rest_order) {
+  auto& state = self->state;
+  const auto& ctx = *state.context;
+  auto batch = entry_batch{};
+  if (save_unsaved(state, batch.entries.emplace_back()))
+    send(state, ctx, std::move(batch));
+  const auto busy = state.gate->in_flight.load(std::memory_order_acquire) != 0 ||
+                    (state.unread && !state.unread->unsaved.empty());
+  const auto rests = !busy && state.gate->close_if_empty();
+  self->send(ctx.host, rest_answer{state.id, rests, state.generation});
+  if (rests)
+    self->quit();
 }
 
 template <class Kind>
@@ -286,61 +340,16 @@ entity_actor::behavior_type entity(pointer<Kind> self, model::entity_id id,
   self->state.gate = std::move(through);
   self->state.id = id;
   self->state.generation = generation;
-  self->state.unread = std::move(unsaved);
-  load(self->state, *ctx);
-  return {
-      [self, ctx](ask_batch& asked) {
-        load_again(self->state, *ctx);
-        auto& door = *self->state.gate;
-        if (asked.entered)
-          door.leave();
-        door.last_asked.store(ctx->now(), std::memory_order_relaxed);
-        auto batch = entry_batch{};
-        batch.entries.reserve(asked.asks.size() + 1);
-        for (auto& one : asked.asks) {
-          auto& e = batch.entries.emplace_back();
-          answer_one(self->state, *ctx, one, e);
-          if (one.wants_way && e.reply)
-            e.reply->way = std::make_shared<const doorway>(caf::actor_cast<entity_actor>(self),
-                                                           self->state.gate);
-        }
-        if (has_unsaved(self->state))
-          door.unsaved.store(true, std::memory_order_relaxed);
-        if (is_full(self->state, *ctx) && !save_unsaved(self->state, batch.entries.emplace_back()))
-          batch.entries.pop_back();
-        send(self->state, *ctx, std::move(batch));
-        if (door.is_done())
-          self->quit();  // lost, and this was the last one that had entered
-      },
-      [self, ctx](const checkpoint_order& order) {
-        load_again(self->state, *ctx);
-        auto batch = entry_batch{};
-        auto& e = batch.entries.emplace_back();
-        save_unsaved(self->state, e);  // nothing to save: the answer still goes in order
-        if (self->state.damage && !self->state.unread.empty())
-          e.reply = *self->state.damage;  // what it does not hold is not saved
-        e.to = caf::actor_cast<settler>(ctx->host);
-        e.number = order.number;
-        send(self->state, *ctx, std::move(batch));
-      },
-      [self, ctx](rest_order) {
-        // Rest only when nothing is in flight and everything is in the store.
-        auto batch = entry_batch{};
-        if (save_unsaved(self->state, batch.entries.emplace_back()))
-          send(self->state, *ctx, std::move(batch));
-        if (self->state.in_flight->load(std::memory_order_acquire) != 0 ||
-            !self->state.unread.empty() || !self->state.gate->close_if_empty()) {
-          self->send(ctx->host, rest_answer{self->state.id, false, self->state.generation});
-          return;
-        }
-        self->send(ctx->host, rest_answer{self->state.id, true, self->state.generation});
-        self->quit();
-      },
-      [self](const write_lost&) {
-        self->state.gate->close();
-        if (self->state.gate->is_done())
-          self->quit();
-      }};
+  self->state.context = std::move(ctx);
+  load(self->state, std::move(unsaved));
+  return {[self](ask_batch& asked) { take<Kind>(self, asked); },
+          [self](const checkpoint_order& order) { take<Kind>(self, order); },
+          [self](rest_order order) { take<Kind>(self, order); },
+          [self](const write_lost&) {
+            self->state.gate->close();
+            if (self->state.gate->is_done())
+              self->quit();
+          }};
 }
 
 }  // namespace

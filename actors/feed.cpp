@@ -33,9 +33,9 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
 }
 
 bool wants(const feed_filter& filter, const device_identity& who, const model::device::event& e) {
-  if (!belongs_to(e, filter.kind) || filter.organisation != who.organisation)
+  if (!belongs_to(e, filter.kind) || filter.organisation != who.called->organisation)
     return false;
-  if (!filter.products.empty() && !filter.products.contains(who.name.product_key))
+  if (!filter.products.empty() && !filter.products.contains(who.called->name.product_key))
     return false;
   if (!filter.devices.empty() && !filter.devices.contains(who.id))
     return false;
@@ -84,7 +84,7 @@ void feed::publish(const std::vector<published>& group) {
       const auto was_empty = s.queue.empty();
       for (const auto& p : group)
         for (std::size_t i = 0; i < p.what->size(); ++i) {
-          if (!wants(s.filter, *p.who, (*p.what)[i]))
+          if (!wants(s.filter, p.who, (*p.what)[i]))
             continue;
           if (s.queue.size() >= max_queued_) {
             s.queue.pop_front();

@@ -30,7 +30,7 @@ struct feed_filter {
 
 /// One event for one subscriber; `what` is read by the adapter, which picks what the filter wants.
 struct feed_item {
-  std::shared_ptr<const device_identity> who;
+  device_identity who;
   device_events events;
   std::size_t index = 0;  // of the event in `events`
   std::uint64_t offset = 0;

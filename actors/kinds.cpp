@@ -37,7 +37,7 @@ void log_command(rows& out, const model::entity_id& id, const device::command_re
 }
 
 const device::command_record* find_command(const device::state& s, const model::entity_id& id) {
-  for (const auto& c : s.commands)
+  for (const auto& c : *s.commands)
     if (c.id == id)
       return &c;
   return nullptr;
@@ -84,7 +84,7 @@ const device::product_view& product_cache::of(const std::string& product_key,
 model::result<device::decision> device_kind::decide(const state& s, const command& c,
                                                     const decision_inputs& in) {
   const auto* as = std::get_if<device::register_device>(&c.what);
-  const auto& view = products.of(as ? as->name.product_key : s.name.product_key, in.known);
+  const auto& view = products.of(as ? as->name.product_key : s.name().product_key, in.known);
   return device::decide(s, c, {in.self, in.now, view, in.keys, in.max_queued_commands});
 }
 
@@ -108,9 +108,9 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
             },
             [&](const device::removed&) {
               out.push_back(
-                  drop(family::index, keys::index(shard, "name", name_value(s.name), id)));
+                  drop(family::index, keys::index(shard, "name", name_value(s.name()), id)));
               out.push_back(
-                  drop(family::index, keys::index(shard, "product", s.name.product_key, id)));
+                  drop(family::index, keys::index(shard, "product", s.name().product_key, id)));
               out.push_back(drop(family::latest, keys::latest(id)));
             },
             [&](const device::connected& c) {

@@ -127,17 +127,16 @@ class ask_router {
 
 // ---- what a commit sets off ---------------------------------------------------------------------
 
-/// Whose events these are: shared by all of a device's publications.
+/// Whose events these are.
 struct device_identity {
   model::entity_id id;
-  model::device_name name;
-  std::string organisation;
+  model::cow<model::device::naming> called;
 };
 using device_events = std::shared_ptr<const std::vector<model::device::event>>;
 
 /// Committed events of one device, for live subscribers.
 struct published {
-  std::shared_ptr<const device_identity> who;
+  device_identity who;
   device_events what;
   std::uint64_t offset = 0;
 };

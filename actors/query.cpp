@@ -75,35 +75,35 @@ model::result<device_page> list_devices(const device_list_question& q,
       if (key != from)
         return bad_cursor();
     }
-    auto ok = store.scan(by_product ? family::index : family::state, prefix, from, false,
-                         [&](std::string_view key, std::string_view bytes) {
-                           const auto id = keys::entity_of(key);
-                           if (!id)
-                             return true;
-                           auto held = std::string{};
-                           if (by_product) {
-                             auto row = store.get(family::state,
-                                                  keys::state(model::entity_kind::device, *id));
-                             if (!row || !*row)
-                               return true;  // deleted meanwhile
-                             held = std::move(**row);
-                             bytes = held;
-                           }
-                           auto state = std::make_shared<model::device::state>();
-                           auto revision = model::device::decode_state(bytes, *state);
-                           if (!revision) {
-                             failed = revision.error();
-                             return false;
-                           }
-                           if (state->organisation != q.organisation || (q.keep && !q.keep(*state)))
-                             return true;
-                           if (page.devices.size() == q.limit) {
-                             page.next = to_hex(key);
-                             return false;
-                           }
-                           page.devices.push_back({*id, *revision, std::move(state)});
-                           return true;
-                         });
+    auto ok = store.scan(
+        by_product ? family::index : family::state, prefix, from, false,
+        [&](std::string_view key, std::string_view bytes) {
+          const auto id = keys::entity_of(key);
+          if (!id)
+            return true;
+          auto held = std::string{};
+          if (by_product) {
+            auto row = store.get(family::state, keys::state(model::entity_kind::device, *id));
+            if (!row || !*row)
+              return true;  // deleted meanwhile
+            held = std::move(**row);
+            bytes = held;
+          }
+          auto state = std::make_shared<model::device::state>();
+          auto revision = model::device::decode_state(bytes, *state);
+          if (!revision) {
+            failed = revision.error();
+            return false;
+          }
+          if (state->organisation() != q.organisation || (q.keep && !q.keep(*state)))
+            return true;
+          if (page.devices.size() == q.limit) {
+            page.next = to_hex(key);
+            return false;
+          }
+          page.devices.push_back({*id, *revision, std::move(state)});
+          return true;
+        });
     if (!ok)
       return ok.error();
     if (!failed)

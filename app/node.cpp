@@ -25,6 +25,7 @@
 #include "net/tls.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
+#include "observe/process.hpp"
 #include "storage/keys.hpp"
 #include "storage/rocks_store.hpp"
 #include "transport/api/service.hpp"
@@ -333,6 +334,12 @@ struct node::impl {
             [f = figures] { return static_cast<double>(f->queued_bytes.load()); });
     m.count("orrery_journal_failed_groups_total", "Commits that failed",
             [f = figures] { return static_cast<double>(f->failed_groups.load()); });
+    m.gauge("orrery_journal_tail_bytes", "Records behind the checkpoint", [all = shards] {
+      auto bytes = std::uint64_t{0};
+      for (const auto& [number, shard] : *all)
+        bytes += shard->tail_bytes.load(std::memory_order_relaxed);
+      return static_cast<double>(bytes);
+    });
     m.gauge("orrery_entities_awake", "Entities in memory",
             [a = awake] { return static_cast<double>(a->load()); });
     m.gauge("orrery_sessions", "Sessions",
@@ -343,6 +350,7 @@ struct node::impl {
             [f = feed] { return static_cast<double>(f->dropped()); });
     m.count("orrery_log_dropped_total", "Log entries dropped",
             [] { return static_cast<double>(log::dropped()); });
+    observe::add_process_metrics(m);
     m.gauges("orrery_rocksdb_", [s = store] { return s->figures(); });
   }
 

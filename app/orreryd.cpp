@@ -17,6 +17,11 @@
 
 extern char** environ;  // NOLINT: POSIX
 
+// jemalloc reads this (its manual: TUNING): memory that was freed goes back to the machine after
+// some seconds also when nothing is asked of the node any more. Other allocators ignore it.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "background_thread:true";
+
 namespace {
 
 namespace app = orrery::app;

@@ -6,7 +6,10 @@ import time
 from connections import settle
 from servers import Orrery, load, table
 
-REGISTERED, AWAKE, MORE_AWAKE = 1_000_000, 9_000, 18_000
+REGISTERED = 1_000_000
+AWAKE, MORE_AWAKE, AT_ONCE = 9_000, 99_000, 18_000
+LOADING = ("entities.idle_timeout=1h", "storage.checkpoint_interval=1h", "storage.checkpoint_bytes=1GiB")
+RESTING = ("entities.idle_timeout=1h", "storage.checkpoint_interval=5s", "storage.write_buffer_bytes=16MiB")
 
 
 def run(options):
@@ -16,22 +19,39 @@ def run(options):
         rows.append([f"seconds to start with {REGISTERED:,} registered devices", sorted(seconds)[1]])
         size = sum(f.stat().st_size for f in pathlib.Path(node.folder / "data/db").iterdir())
         rows.append(["bytes of a registered device on disk", size / REGISTERED])
-    with Orrery("os", "entities.idle_timeout=1h", "storage.checkpoint_interval=20s", "storage.write_buffer_bytes=16MiB") as node:
-        fewer, more = memory_of(node, AWAKE), memory_of(node, MORE_AWAKE)
-        rows.append(["bytes of an awake device, 10 points", (more - fewer) / (MORE_AWAKE - AWAKE)])
+    rows += awake()
     table(["devices", "value"], rows)
     return {"rows": rows}
 
 
+def awake():
+    with Orrery("os", *LOADING, devices=MORE_AWAKE) as node:
+        (few_held, few_used), (many_held, many_used) = (memory_of(node, count) for count in (AWAKE, MORE_AWAKE))
+        each = MORE_AWAKE - AWAKE
+        return [["bytes of an awake device, 10 points: resident", (many_held - few_held) / each],
+                ["the same by the allocator: in use", (many_used - few_used) / each]]
+
+
 def memory_of(node, devices):
-    """Bytes of a node that has woken so many devices from its journal, without RocksDB's caches: those
-    have limits of their own. Nothing else was in that process, no connection and no message."""
-    load(node, connections=devices, window=2, rate=devices, seconds=2, warm_up=1)
+    """Bytes of a node that has woken so many devices from its journal: resident, and in use by the
+    allocator. RocksDB's caches, which have limits of their own, are left out. Nothing else was in
+    that process, no connection and no message."""
+    for first in range(0, devices, AT_ONCE):
+        count = min(AT_ONCE, devices - first)
+        load(node, skip=first, connections=count, window=2, rate=count, seconds=3.5, warm_up=0)
     node.process.kill()
     node.process.wait()
+    node.settings = RESTING
     node.run()
-    time.sleep(26)  # a checkpoint: what the journal had is in rows
+    until = time.monotonic() + 120
+    while (m := node.metrics())["orrery_journal_tail_bytes"] > 0:  # what the journal had is in rows
+        assert time.monotonic() < until, "no checkpoint"
+        time.sleep(0.5)
     settle(node)
     m = node.metrics()
     assert m["orrery_entities_awake"] >= devices, m["orrery_entities_awake"]
-    return node.memory_kib() * 1024 - m["orrery_rocksdb_block_cache_bytes"] - m["orrery_rocksdb_memtable_bytes"]
+    caches = m["orrery_rocksdb_block_cache_bytes"] + m["orrery_rocksdb_memtable_bytes"]
+    held, used = node.memory_kib() * 1024 - caches, m["orrery_memory_allocated_bytes"] - caches
+    node.settings = LOADING
+    node.restart()
+    return held, used

@@ -35,7 +35,7 @@ namespace model = orrery::model;
 
 struct options {
   std::string host = "127.0.0.1", devices;
-  int port = 11883, connections = 0, window = 1, connecting = 50;
+  int port = 11883, skip = 0, connections = 0, window = 1, connecting = 50;
   double seconds = 10, warm_up = 2, rate = 0;
   bool plain = false, hold = false;
 };
@@ -107,8 +107,13 @@ class load {
   bool read_devices() {
     auto file = std::ifstream{o_.devices};
     auto p = peer{};
-    while (file >> p.product >> p.device >> p.secret &&
-           (o_.connections == 0 || peers_.size() < static_cast<std::size_t>(o_.connections))) {
+    for (auto skipped = 0;
+         file >> p.product >> p.device >> p.secret &&
+         (o_.connections == 0 || peers_.size() < static_cast<std::size_t>(o_.connections));) {
+      if (skipped < o_.skip) {
+        ++skipped;
+        continue;
+      }
       p.topic = "/sys/" + p.product + "/" + p.device + "/thing/measurepoint/post";
       peers_.push_back(p);
     }
@@ -422,7 +427,8 @@ int main(int argc, char** argv) {
   cli.add_option("--port", o.port);
   cli.add_option("--devices", o.devices, "file: product key, device key, secret a line")
       ->required();
-  cli.add_option("--connections", o.connections, "of the file's first devices; 0: all");
+  cli.add_option("--skip", o.skip, "devices of the file that are left out at its head");
+  cli.add_option("--connections", o.connections, "of the devices that follow; 0: all");
   cli.add_option("--window", o.window, "posts unacknowledged per connection");
   cli.add_option("--connecting", o.connecting, "logins under way at a time");
   cli.add_option("--seconds", o.seconds);

@@ -19,10 +19,24 @@ namespace keys = storage::keys;
 using actors::ask;
 using actors::ask_batch;
 
+using shared_name = model::cow<model::device_name>;
+
+/// Names by their text, as they are and as they are shared.
+struct by_name {
+  using is_transparent = void;
+  static const model::device_name& view(const model::device_name& name) { return name; }
+  static const model::device_name& view(const shared_name& name) { return *name; }
+  std::size_t operator()(const auto& name) const {
+    return std::hash<model::device_name>{}(view(name));
+  }
+  bool operator()(const auto& a, const auto& b) const { return view(a) == view(b); }
+};
+
 /// One awake entity.
 struct slot {
   actors::entity_actor actor;
   std::shared_ptr<actors::gate> gate;
+  shared_name called;        // by which it was asked; it may be another's by now
   bool resting = false;      // told to rest, has not answered
   std::uint64_t round = 0;   // checkpoint ordered after that: lost if it rests
   std::vector<ask> waiting;  // came while it was going to rest
@@ -40,8 +54,8 @@ struct host_state {
   host_parts parts;
   std::shared_ptr<const actors::entity_context> context;
   std::unordered_map<model::entity_id, slot> slots;
-  std::unordered_map<model::device_name, model::entity_id>
-      names;  // of awake devices, and of those being registered
+  // Of awake devices, and of those being registered.
+  std::unordered_map<shared_name, model::entity_id, by_name, by_name> names;
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
@@ -49,6 +63,7 @@ struct host_state {
   checkpoint_round round;
   std::uint64_t rounds = 0;
   std::uint64_t round_tail_bytes = 0;
+  std::uint64_t checkpoint_bytes = 0;  // behind the checkpoint, when the next one is due
   model::timestamp last_checkpoint{};
   model::timestamp last_trim{};
 };
@@ -80,9 +95,14 @@ slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
 
 void forget(pointer self, const model::entity_id& id) {
   auto& state = self->state;
-  if (state.slots.erase(id) > 0)
-    state.parts.awake->fetch_sub(1, std::memory_order_relaxed);
-  std::erase_if(state.names, [&](const auto& named) { return named.second == id; });
+  const auto s = state.slots.find(id);
+  if (s == state.slots.end())
+    return;
+  if (const auto named = state.names.find(s->second.called);
+      named != state.names.end() && named->second == id)
+    state.names.erase(named);
+  state.slots.erase(s);
+  state.parts.awake->fetch_sub(1, std::memory_order_relaxed);
   state.registered.erase(id);
 }
 
@@ -111,7 +131,7 @@ model::result<std::optional<model::entity_id>> find_name(pointer self,
     return std::optional{known->second};
   auto found = find_stored_name(self, name);
   if (found && *found)
-    state.names.emplace(name, **found);
+    state.names.emplace(shared_name{name}, **found);
   return found;
 }
 
@@ -140,10 +160,10 @@ model::entity_id resolve_registration(pointer self, const model::entity_id& want
       known != state.names.end() && state.registered.contains(known->second))
     return known->second;
   if (auto found = find_stored_name(self, name); found && *found) {
-    state.names.insert_or_assign(name, **found);
+    state.names.insert_or_assign(shared_name{name}, **found);
     return **found;
   }
-  state.names.insert_or_assign(name, wanted);
+  state.names.insert_or_assign(shared_name{name}, wanted);
   state.registered.insert(wanted);
   return wanted;
 }
@@ -174,6 +194,11 @@ void ask_batch_here(pointer self, ask_batch& batch) {
     if (device && std::holds_alternative<model::device::remove_device>(device->what))
       state.registered.erase(*id);
     auto& s = wake(self, *id, actors::kind_of(first.what));
+    const auto* name =
+        registration ? &registration->name : std::get_if<model::device_name>(&first.whom);
+    if (name && s.called->device_key.empty())
+      if (const auto known = state.names.find(*name); known != state.names.end())
+        s.called = known->first;
     // Questions for the same entity that stand together travel together.
     auto group = ask_batch{.shard = batch.shard, .asks = {}};
     const auto whom = first.whom;
@@ -314,10 +339,11 @@ void begin_checkpoint(pointer self) {
   const auto bytes = shard.tail_bytes.load(std::memory_order_relaxed);
   if (state.round.number != 0 || bytes == 0 || state.closed)
     return;
-  if (bytes < state.parts.options.checkpoint_bytes &&
+  if (bytes < state.checkpoint_bytes &&
       now < state.last_checkpoint + state.parts.options.checkpoint_interval)
     return;
   state.last_checkpoint = now;
+  state.checkpoint_bytes = state.parts.options.checkpoint_bytes;
   state.round_tail_bytes = bytes;
   state.round = {.number = ++state.rounds,
                  .offset = shard.committed.load(std::memory_order_acquire)};
@@ -391,6 +417,19 @@ void reload(pointer self, const actors::write_lost& lost) {
   try_open(self);
 }
 
+/// Sets the phase of what a shard does again and again. Shards take turns: a checkpoint of all in
+/// the same moment would hold up every device of the node.
+model::milliseconds take_turn(host_state& state) {
+  const auto& options = state.parts.options;
+  const auto count = state.context->shard_count;
+  const auto turn = state.parts.shard % count + 1;  // 1 to count
+  const auto now = state.context->now();
+  state.checkpoint_bytes = options.checkpoint_bytes * turn / count;
+  state.last_checkpoint = now - options.checkpoint_interval * (count - turn) / count;
+  state.last_trim = now - model::milliseconds{trim_interval} * (count - turn) / count;
+  return options.tick * turn / count;
+}
+
 actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
   auto& state = self->state;
   state.parts = std::move(parts);
@@ -398,9 +437,9 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
   context.host = self;
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
   state.generation = state.context->shard->generation.load(std::memory_order_acquire);
-  state.last_checkpoint = state.last_trim = state.context->now();
+  const auto first_tick = take_turn(state);
   state.parts.on_open(open_whole(self));
-  self->delayed_send(self, state.parts.options.tick, actors::host_tick{});
+  self->delayed_send(self, first_tick, actors::host_tick{});
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
             for (const auto& item : batch.items)

@@ -15,6 +15,7 @@
 #include "model/bytes.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
+#include "model/point_name.hpp"
 #include "model/thing_model.hpp"
 
 namespace orrery::model {
@@ -67,9 +68,18 @@ template <class V>
 struct is_text_map<std::map<std::string, V>> : std::true_type {};
 
 template <class T>
+struct is_cow : std::false_type {};
+template <class T>
+struct is_cow<cow<T>> : std::true_type {};
+
+template <class T>
 void write(byte_writer& out, const T& x) {
-  if constexpr (std::is_same_v<T, std::string>) {
+  if constexpr (is_cow<T>::value) {
+    write(out, *x);
+  } else if constexpr (std::is_same_v<T, std::string>) {
     out.text(x);
+  } else if constexpr (std::is_same_v<T, point_name>) {
+    out.text(x.text());
   } else if constexpr (std::is_same_v<T, bool>) {
     out.boolean(x);
   } else if constexpr (std::is_same_v<T, value>) {
@@ -118,8 +128,14 @@ void write(byte_writer& out, const T& x) {
 
 template <class T>
 void read(byte_reader& in, T& x) {
-  if constexpr (std::is_same_v<T, std::string>) {
+  if constexpr (is_cow<T>::value) {
+    auto content = std::remove_cvref_t<decltype(*x)>{};
+    read(in, content);
+    x = std::move(content);
+  } else if constexpr (std::is_same_v<T, std::string>) {
     x = in.text();
+  } else if constexpr (std::is_same_v<T, point_name>) {
+    x = point_name{in.text()};
   } else if constexpr (std::is_same_v<T, bool>) {
     x = in.boolean();
   } else if constexpr (std::is_same_v<T, value>) {

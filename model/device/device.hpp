@@ -8,9 +8,11 @@
 #include <variant>
 #include <vector>
 
+#include "model/cow.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/ids.hpp"
+#include "model/point_name.hpp"
 #include "model/result.hpp"
 #include "model/thing_model.hpp"
 #include "model/time.hpp"
@@ -22,7 +24,7 @@ enum class admin_state : std::uint8_t { enabled = 0, disabled = 1 };
 enum class protocol : std::uint8_t { none = 0, mqtt = 1, http = 2, coap = 3 };
 
 struct latest_point {
-  std::string id;
+  point_name id;
   value v;
   std::int8_t quality = -1;
   timestamp time;         // the device's
@@ -259,14 +261,17 @@ using event = std::variant<registered, updated, admin_state_set, removed, secret
 // ---- state
 // ---------------------------------------------------------------------------------------
 
+// Millions of these may be in memory: what most devices do not have is a `cow`, which takes no room
+// where it is empty.
+
 struct connection_state {
   bool online = false;
-  session_ref session;
-  device::protocol protocol = protocol::none;
-  std::string address;
   bool secure = false;
+  device::protocol protocol = protocol::none;
+  session_ref session;
+  std::string address;
   timestamp since{};
-  std::string reason;  // why it went offline
+  cow<std::string> reason;  // why it went offline
   bool operator==(const connection_state&) const = default;
 };
 
@@ -277,28 +282,39 @@ struct telemetry {
   std::size_t unsaved_points = 0;
 };
 
+/// What a device is called, shared with all that is published of it.
+struct naming {
+  device_name name;
+  std::string organisation;
+  bool operator==(const naming&) const = default;
+};
+
 struct state {
   bool exists = false;
   bool deleted = false;
-  device_name name;
-  std::string organisation, display_name, description, timezone;
+  bool keeps_session = false;
   admin_state admin = admin_state::enabled;
-  std::string admin_reason;
+  cow<naming> called;
+  std::string display_name;
+  cow<std::string> description, timezone, admin_reason;
   timestamp created_at{}, updated_at{};
   std::optional<timestamp> activated_at;
-  sealed_secret secret, old_secret;
+  sealed_secret secret;
+  cow<sealed_secret> old_secret;
   timestamp old_secret_until{};
   object attributes;
-  std::map<std::string, std::string> tags;
+  cow<std::map<std::string, std::string>> tags;
   connection_state connection;
   std::uint64_t session_epoch = 0;
-  bool keeps_session = false;
-  subscription_map subscriptions;  // of the session that is kept
-  std::uint64_t downlinks = 0;     // last downlink id given
+  cow<subscription_map> subscriptions;  // of the session that is kept
+  std::uint64_t downlinks = 0;          // last downlink id given
   timestamp last_online{}, last_offline{}, last_data{};
-  std::vector<command_record> commands;   // queued or sent, in order; the sent one is first
-  std::vector<command_record> timed_out;  // the last few, so that a late reply finds its record
+  cow<std::vector<command_record>> commands;   // queued or sent, in order; the sent one is first
+  cow<std::vector<command_record>> timed_out;  // the last few: a late reply finds its record
   device::telemetry telemetry;
+
+  const device_name& name() const { return called->name; }
+  const std::string& organisation() const { return called->organisation; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).

@@ -21,7 +21,7 @@ result<decision> refused(errc code, std::string_view reason, std::string detail)
 }
 
 std::string label(const state& s) {
-  return s.name.product_key + "/" + s.name.device_key;
+  return s.name().product_key + "/" + s.name().device_key;
 }
 
 decision only(event e, reply answer = done{}) {
@@ -31,8 +31,8 @@ decision only(event e, reply answer = done{}) {
 }
 
 const command_record* outstanding(const state& s) {
-  return !s.commands.empty() && s.commands.front().state == command_record::state_code::sent
-             ? &s.commands.front()
+  return !s.commands->empty() && s.commands->front().state == command_record::state_code::sent
+             ? &s.commands->front()
              : nullptr;
 }
 
@@ -41,11 +41,11 @@ void send_next(const state& s, timestamp now, std::vector<event>& events) {
   if (!s.connection.online || outstanding(s))
     return;
   const auto next =
-      std::find_if(s.commands.begin(), s.commands.end(), [&](const command_record& c) {
+      std::find_if(s.commands->begin(), s.commands->end(), [&](const command_record& c) {
         return c.state == command_record::state_code::queued &&
                (c.pending_ttl.count() == 0 || c.created_at + c.pending_ttl > now);
       });
-  if (next == s.commands.end())
+  if (next == s.commands->end())
     return;
   // Decimal digits, unique per device for ever: ms of the clock, but always above the last one.
   const auto number =
@@ -147,7 +147,7 @@ result<decision> decide_on(const state& s, const update_device& u, const surroun
       return checked.error();
     changes.attributes = std::move(*checked);
   }
-  if (const auto tags = tags_after(s.tags, u.tags); !tags)
+  if (const auto tags = tags_after(*s.tags, u.tags); !tags)
     return tags.error();
   return only(updated{std::move(changes), around.now});
 }
@@ -165,7 +165,7 @@ result<decision> decide_on(const state& s, const set_admin_state& a, const surro
 
 result<decision> decide_on(const state& s, const remove_device&, const surroundings& around) {
   auto d = decision{};
-  for (const auto& c : s.commands)
+  for (const auto& c : *s.commands)
     d.events.push_back(
         finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
   if (s.connection.online)
@@ -183,15 +183,15 @@ result<decision> decide_on(const state& s, const reset_secret& r, const surround
 
 bool secret_proves(const sealed_secret& sealed, const connect& c, const state& s,
                    const surroundings& around) {
-  const auto secret = around.keys.open(sealed, secret_owner(s.name));
-  return secret && proves(c.proof, s.name, *secret);
+  const auto secret = around.keys.open(sealed, secret_owner(s.name()));
+  return secret && proves(c.proof, s.name(), *secret);
 }
 
 result<decision> decide_on(const state& s, const connect& c, const surroundings& around) {
   const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
   const auto proven = allowed && (secret_proves(s.secret, c, s, around) ||
-                                  (!s.old_secret.empty() && around.now < s.old_secret_until &&
-                                   secret_proves(s.old_secret, c, s, around)));
+                                  (!s.old_secret->empty() && around.now < s.old_secret_until &&
+                                   secret_proves(*s.old_secret, c, s, around)));
   if (!proven)
     return refused(errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
                    label(s) + ": the signature does not fit");
@@ -207,9 +207,9 @@ result<decision> decide_on(const state& s, const connect& c, const surroundings&
   auto session = c.session;
   session.epoch = s.session_epoch + 1;
   const auto resumed = c.keeps_session && s.keeps_session;
-  auto granted = connection_granted{around.self, session.epoch, s.organisation, resumed, {}};
+  auto granted = connection_granted{around.self, session.epoch, s.organisation(), resumed, {}};
   if (resumed)
-    granted.subscriptions = s.subscriptions;
+    granted.subscriptions = *s.subscriptions;
   auto d = decision{{}, std::move(granted)};
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
@@ -222,7 +222,7 @@ result<decision> decide_on(const state& s, const connect& c, const surroundings&
 decision leave(const state& s, std::string_view reason, timestamp now) {
   auto d = decision{};
   d.events.push_back(disconnected{s.connection.session, std::string{reason}, now});
-  for (const auto& c : s.commands)
+  for (const auto& c : *s.commands)
     if (c.pending_ttl.count() == 0)  // an immediate command needs the device to be there
       d.events.push_back(
           finish(c, command_record::state_code::failed, now, "the device went offline"));
@@ -292,10 +292,10 @@ result<decision> decide_on(const state& s, const change_attributes& a, const sur
 
 result<decision> decide_on(const state& s, const change_tags& t, const surroundings& around) {
   const auto after =
-      tags_after(t.replace ? std::map<std::string, std::string>{} : s.tags, t.changes);
+      tags_after(t.replace ? std::map<std::string, std::string>{} : *s.tags, t.changes);
   if (!after)
     return after.error();
-  if (*after == s.tags)
+  if (*after == *s.tags)
     return decision{};
   return only(tags_changed{t.changes, t.replace, around.now});
 }
@@ -320,9 +320,9 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
   if (!s.connection.online && c.pending_ttl.count() == 0)
     return refused(errc::conflict, "device_offline",
                    label(s) + " is offline and the command may not wait");
-  if (s.commands.size() >= around.max_queued_commands)
+  if (s.commands->size() >= around.max_queued_commands)
     return refused(errc::conflict, "queue_full",
-                   label(s) + " has " + std::to_string(s.commands.size()) +
+                   label(s) + " has " + std::to_string(s.commands->size()) +
                        " commands waiting, which is the limit");
   auto d = decision{{}, command_accepted{c}};
   d.events.push_back(command_queued{std::move(c)});
@@ -334,9 +334,9 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
   const auto* sent = outstanding(s);
   if (!sent || sent->downlink_id != c.downlink_id) {
     const auto late = std::find_if(
-        s.timed_out.begin(), s.timed_out.end(),
+        s.timed_out->begin(), s.timed_out->end(),
         [&](const command_record& r) { return r.downlink_id == c.downlink_id && !r.late_reply; });
-    if (late == s.timed_out.end())
+    if (late == s.timed_out->end())
       return refused(errc::not_found, "command_unknown",
                      label(s) + ": no command waits for the answer " + c.downlink_id);
     auto noted = *late;
@@ -364,10 +364,10 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
 
 result<decision> decide_on(const state& s, const change_subscriptions& c, const surroundings&) {
   auto news = subscriptions_changed{};
-  auto size = s.subscriptions.size();
+  auto size = s.subscriptions->size();
   for (const auto& [filter, level] : c.changes) {
-    const auto known = s.subscriptions.find(filter);
-    const auto is_known = known != s.subscriptions.end();
+    const auto known = s.subscriptions->find(filter);
+    const auto is_known = known != s.subscriptions->end();
     if (level ? is_known && known->second == *level : !is_known)
       continue;
     size += level && !is_known ? 1 : 0;
@@ -391,7 +391,7 @@ result<decision> decide_on(const state& s, const note_delivered& n, const surrou
 result<decision> decide_on(const state& s, const cancel_commands& c, const surroundings& around) {
   auto cancelled = commands_cancelled{};
   auto d = decision{};
-  for (const auto& waiting : s.commands)
+  for (const auto& waiting : *s.commands)
     if (waiting.state == command_record::state_code::queued && (!c.id || *c.id == waiting.id)) {
       cancelled.ids.push_back(waiting.id);
       d.events.push_back(
@@ -406,7 +406,7 @@ result<decision> decide_on(const state& s, const cancel_commands& c, const surro
 
 result<decision> decide_on(const state& s, const time_passed&, const surroundings& around) {
   auto d = decision{};
-  for (const auto& c : s.commands)
+  for (const auto& c : *s.commands)
     if (c.state == command_record::state_code::sent) {
       if (c.sent_at + c.timeout <= around.now)
         d.events.push_back(finish(c, command_record::state_code::timed_out, around.now,
@@ -429,7 +429,7 @@ result<decision> decide_on(const state& s, const read_device&, const surrounding
 result<decision> decide_on(const state& s, const read_latest& r, const surroundings&) {
   auto found = latest_points{};
   for (const auto& p : s.telemetry.latest)
-    if (r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), p.id) != r.ids.end())
+    if (r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), p.id.text()) != r.ids.end())
       found.points.push_back(p);
   return decision{{}, std::move(found)};
 }
@@ -466,8 +466,7 @@ void merge(std::map<std::string, std::string>& into,
 void apply_on(state& s, const registered& e) {
   s.exists = true;
   s.deleted = false;
-  s.name = e.as.name;
-  s.organisation = e.as.organisation;
+  s.called = naming{e.as.name, e.as.organisation};
   s.display_name = e.as.display_name;
   s.description = e.as.description;
   s.timezone = e.as.timezone;
@@ -485,7 +484,8 @@ void apply_on(state& s, const updated& e) {
   if (e.changes.timezone)
     s.timezone = *e.changes.timezone;
   merge(s.attributes, e.changes.attributes);
-  merge(s.tags, e.changes.tags);
+  if (!e.changes.tags.empty())
+    s.tags.change([&](auto& tags) { merge(tags, e.changes.tags); });
   s.updated_at = e.at;
 }
 
@@ -507,11 +507,17 @@ void apply_on(state& s, const secret_set& e) {
 }
 
 void apply_on(state& s, const connected& e) {
-  s.connection = {true, e.session, e.protocol, e.address, e.secure, e.at, {}};
+  s.connection = {.online = true,
+                  .secure = e.secure,
+                  .protocol = e.protocol,
+                  .session = e.session,
+                  .address = e.address,
+                  .since = e.at,
+                  .reason = {}};
   s.session_epoch = e.session.epoch;
   s.keeps_session = e.keeps_session;
   if (!e.resumed)
-    s.subscriptions.clear();
+    s.subscriptions = {};
   s.last_online = e.at;
   if (e.first)
     s.activated_at = e.at;
@@ -537,24 +543,25 @@ void apply_on(state& s, const attributes_changed& e) {
 
 void apply_on(state& s, const tags_changed& e) {
   if (e.replace)
-    s.tags.clear();
-  merge(s.tags, e.changes);
+    s.tags = {};
+  s.tags.change([&](auto& tags) { merge(tags, e.changes); });
   s.updated_at = e.at;
 }
 
 void apply_on(state& s, const command_queued& e) {
-  s.commands.push_back(e.what);
+  s.commands.edit().push_back(e.what);
 }
 
 void apply_on(state& s, const command_sent& e) {
-  const auto c = std::find_if(s.commands.begin(), s.commands.end(),
-                              [&](const auto& r) { return r.id == e.id; });
-  if (c == s.commands.end())
+  auto& commands = s.commands.edit();
+  const auto c =
+      std::find_if(commands.begin(), commands.end(), [&](const auto& r) { return r.id == e.id; });
+  if (c == commands.end())
     return;
   c->state = command_record::state_code::sent;
   c->downlink_id = e.downlink_id;
   c->sent_at = e.at;
-  std::rotate(s.commands.begin(), c, c + 1);  // the one under way is first
+  std::rotate(commands.begin(), c, c + 1);  // the one under way is first
   auto number = std::uint64_t{0};
   for (const auto digit : e.downlink_id)
     number = number * 10 + static_cast<std::uint64_t>(digit - '0');
@@ -562,30 +569,35 @@ void apply_on(state& s, const command_sent& e) {
 }
 
 void apply_on(state& s, const command_finished& e) {
-  std::erase_if(s.commands, [&](const auto& r) { return r.id == e.what.id; });
+  s.commands.change([&](auto& commands) {
+    std::erase_if(commands, [&](const auto& r) { return r.id == e.what.id; });
+  });
   if (e.what.state != command_record::state_code::timed_out)
     return;
-  s.timed_out.push_back(e.what);
-  if (s.timed_out.size() > max_timed_out_kept)
-    s.timed_out.erase(s.timed_out.begin());
+  auto& kept = s.timed_out.edit();
+  kept.push_back(e.what);
+  if (kept.size() > max_timed_out_kept)
+    kept.erase(kept.begin());
 }
 
 void apply_on(state& s, const subscriptions_changed& e) {
-  for (const auto& [filter, level] : e.changes)
-    if (level)
-      s.subscriptions[filter] = *level;
-    else
-      s.subscriptions.erase(filter);
+  s.subscriptions.change([&](auto& kept) {
+    for (const auto& [filter, level] : e.changes)
+      if (level)
+        kept[filter] = *level;
+      else
+        kept.erase(filter);
+  });
 }
 
 void apply_on(state& s, const command_delivered& e) {
-  for (auto& c : s.commands)
+  for (auto& c : s.commands.edit())
     if (c.id == e.id)
       c.delivered = true;
 }
 
 void apply_on(state& s, const late_reply_noted& e) {
-  for (auto& c : s.timed_out)
+  for (auto& c : s.timed_out.edit())
     if (c.id == e.what.id)
       c = e.what;
 }
@@ -618,18 +630,44 @@ void apply(state& s, const event& e) {
   std::visit([&](const auto& what) { apply_on(s, what); }, e);
 }
 
+namespace {
+
+using latest_points_of = std::vector<latest_point>;
+
+latest_points_of::iterator find(latest_points_of& latest, const std::string& id) {
+  return std::lower_bound(
+      latest.begin(), latest.end(), id,
+      [](const latest_point& l, const std::string& wanted) { return l.id.text() < wanted; });
+}
+
+bool is_at(const latest_points_of& latest, latest_points_of::const_iterator at,
+           const std::string& id) {
+  return at != latest.end() && at->id.text() == id;
+}
+
+/// Room for all that `one` brings for the first time, and no more: a device keeps it for long.
+void make_room(latest_points_of& latest, const sample& one) {
+  const auto news = std::count_if(one.points.begin(), one.points.end(), [&](const auto& p) {
+    return !is_at(latest, find(latest, p.id), p.id);
+  });
+  latest.reserve(latest.size() + static_cast<std::size_t>(news));
+}
+
+}  // namespace
+
 void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
   auto& t = s.telemetry;
-  if (t.latest.empty() && !batch->samples.empty())
-    t.latest.reserve(batch->samples.front().points.size());  // devices tend to say all they have
   for (const auto& one : batch->samples)
     for (const auto& p : one.points) {
-      auto at =
-          std::lower_bound(t.latest.begin(), t.latest.end(), p.id,
-                           [](const latest_point& l, const std::string& id) { return l.id < id; });
-      if (at == t.latest.end() || at->id != p.id)
+      auto at = find(t.latest, p.id);
+      if (!is_at(t.latest, at, p.id)) {
+        if (t.latest.size() == t.latest.capacity()) {
+          make_room(t.latest, one);
+          at = find(t.latest, p.id);
+        }
         at = t.latest.insert(
-            at, latest_point{.id = p.id, .v = {}, .time = timestamp::min(), .server_time = {}});
+            at, {.id = point_name{p.id}, .v = {}, .time = timestamp::min(), .server_time = {}});
+      }
       if (one.time >= at->time) {
         at->v = p.v;
         at->quality = p.quality;
@@ -645,7 +683,7 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
 namespace {
 
 effect deliver_to(const state& s, const command_record& c, bool repeated) {
-  auto message = downlink{c.downlink_id, s.name, {}, repeated};
+  auto message = downlink{c.downlink_id, s.name(), {}, repeated};
   if (c.type == command_record::form::service)
     message.what = service_call{c.element, c.input};
   else
@@ -667,9 +705,9 @@ std::vector<effect> effects(const state& s, const event& e) {
                        out.push_back(close_session{d.session, lost});
                  },
                  [&](const command_sent& sent) {
-                   const auto c = std::find_if(s.commands.begin(), s.commands.end(),
+                   const auto c = std::find_if(s.commands->begin(), s.commands->end(),
                                                [&](const auto& r) { return r.id == sent.id; });
-                   if (c == s.commands.end())
+                   if (c == s.commands->end())
                      return;
                    out.push_back(deliver_to(s, *c, false));
                  },
@@ -689,7 +727,7 @@ std::vector<effect> effects(const state& s, const event& e) {
 
 std::optional<timestamp> next_deadline(const state& s) {
   auto nearest = std::optional<timestamp>{};
-  for (const auto& c : s.commands) {
+  for (const auto& c : *s.commands) {
     auto at = std::optional<timestamp>{};
     if (c.state == command_record::state_code::sent)
       at = c.sent_at + c.timeout;

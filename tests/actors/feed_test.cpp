@@ -38,10 +38,10 @@ class Feed : public testing::Test {
   }
   std::size_t waiting(std::uint64_t id) { return live.take(id, 1000).items.size(); }
   /// True if a subscriber with the filter as it is gets the event.
-  bool gets(const device::event& e) { return wants(filter, *who, e); }
+  bool gets(const device::event& e) { return wants(filter, who, e); }
 
-  std::shared_ptr<device_identity> who = std::make_shared<device_identity>(
-      device_identity{tests::device_id(1, 1), {tests::product_key, "dk"}, tests::organisation});
+  device_identity who{tests::device_id(1, 1),
+                      device::naming{{tests::product_key, "dk"}, tests::organisation}};
   feed live{3};
   feed_filter filter;
   int woken = 0;
@@ -68,7 +68,7 @@ TEST_F(Feed, GivesWhatWasCommittedInOrder) {
   ASSERT_EQ(got.items.size(), 2u);
   EXPECT_EQ(got.lost, 0u);
   EXPECT_EQ(got.items[0].offset, 7u);
-  EXPECT_EQ(got.items[0].who->id, who->id);
+  EXPECT_EQ(got.items[0].who.id, who.id);
   EXPECT_EQ(got.items[1].offset, 8u);
   EXPECT_EQ(got.items[1].index, 1u);  // the second event of its record
   EXPECT_TRUE(live.take(id, 1000).items.empty());
@@ -139,7 +139,7 @@ TEST_F(Feed, FiltersByProductAndDevice) {
   EXPECT_TRUE(gets(accepted({"p"})));
   filter.devices = {tests::device_id(1, 2)};
   EXPECT_FALSE(gets(accepted({"p"})));
-  filter.devices.insert(who->id);
+  filter.devices.insert(who.id);
   EXPECT_TRUE(gets(accepted({"p"})));
   filter.products = {"another"};  // both must fit
   EXPECT_FALSE(gets(accepted({"p"})));

@@ -152,8 +152,7 @@ TEST_F(Journal, AnswersNobodyBeforeTheWriteAndItsEffects) {
   auto e = record(1, 1);
   e.effects.push_back(model::remind{stage.clock.now()});
   e.catalogue = catalogue_change{e.entity, std::make_shared<const model::product::state>()};
-  e.feed = {std::make_shared<const device_identity>(),
-            std::make_shared<const std::vector<model::device::event>>(), 0};
+  e.feed = {device_identity{}, std::make_shared<const std::vector<model::device::event>>(), 0};
   store->on_append = [this] {
     diary->emplace_back("write");
     EXPECT_TRUE(asker.told().empty());
@@ -252,8 +251,7 @@ TEST_F(Journal, AFailedWriteAnswersUnavailableAndDoesNothing) {
   auto e = record(1, 1);
   e.effects.push_back(model::remind{stage.clock.now()});
   e.catalogue = catalogue_change{e.entity, std::make_shared<const model::product::state>()};
-  e.feed = {std::make_shared<const device_identity>(),
-            std::make_shared<const std::vector<model::device::event>>(), 0};
+  e.feed = {device_identity{}, std::make_shared<const std::vector<model::device::event>>(), 0};
   send(std::move(e));
   send(refusal(1, 2));  // may rest on what was lost
   stage.run();

@@ -274,7 +274,7 @@ TEST_F(Query, ListsDevicesInPages) {
         const auto got = devices(what);
         EXPECT_LE(got.devices.size(), limit);
         for (const auto& d : got.devices) {
-          EXPECT_TRUE(seen.insert(d.what->name.device_key).second) << "listed twice";
+          EXPECT_TRUE(seen.insert(d.what->name().device_key).second) << "listed twice";
           EXPECT_EQ(d.revision, 1u);
         }
         what.cursor = got.next;
@@ -287,7 +287,7 @@ TEST_F(Query, ListsOnlyWhatFits) {
   const auto other = node.add_device("other");
   auto what = device_list_question{};
   what.organisation = tests::organisation;
-  what.keep = [](const device::state& s) { return s.name.device_key == "other"; };
+  what.keep = [](const device::state& s) { return s.name().device_key == "other"; };
   ASSERT_EQ(devices(what).devices.size(), 1u);
   EXPECT_EQ(devices(what).devices[0].id, other);
   what.keep = {};

@@ -156,7 +156,7 @@ TEST_F(Session, ItsEndIsTheDevices) {
   close(c);
   node.run();
   EXPECT_FALSE(node.state_of(id).connection.online);
-  EXPECT_EQ(node.state_of(id).connection.reason, "socket");
+  EXPECT_EQ(*node.state_of(id).connection.reason, "socket");
   EXPECT_EQ(node.sessions->size(), 0u);
   close(c);  // once more: nobody there
   node.run();
@@ -256,7 +256,7 @@ TEST_F(Session, AConnectionThatEndsDuringALoginThatIsGrantedIsToldToTheDevice) {
   close(c);
   node.run();
   EXPECT_FALSE(node.state_of(id).connection.online);
-  EXPECT_EQ(node.state_of(id).connection.reason, "socket");
+  EXPECT_EQ(*node.state_of(id).connection.reason, "socket");
   EXPECT_EQ(node.sessions->size(), 0u);
 }
 

@@ -207,7 +207,7 @@ TEST_F(ShardHost, RestsWhatIsIdleAndWakesItWithAllItsState) {
   EXPECT_EQ(node.awake(), 1u);
   ASSERT_TRUE(got);
   EXPECT_EQ(got->revision, 3u);
-  EXPECT_EQ(reply_of<device::device_snapshot>(got)->what->tags.at("t"), "v");
+  EXPECT_EQ(reply_of<device::device_snapshot>(got)->what->tags->at("t"), "v");
   EXPECT_EQ(node.latest(id, "q"), model::value{7});
 }
 
@@ -371,7 +371,7 @@ TEST_F(ShardHost, SessionsOfAnEarlierIncarnationAreLost) {
   node.restart();
   const auto s = node.state_of(id);
   EXPECT_FALSE(s.connection.online);
-  EXPECT_EQ(s.connection.reason, "node_lost");
+  EXPECT_EQ(*s.connection.reason, "node_lost");
   EXPECT_EQ(logged(id, command), state_code::failed);  // it needed the device to be there
   EXPECT_FALSE(node.state_of(other).connection.online);
   // A session of this incarnation stays.

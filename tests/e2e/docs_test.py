@@ -13,7 +13,7 @@ from orrery import BIN, NodeTest, wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 OPERATIONS = (SOURCE / "docs/operations.md").read_text()
-METRIC = re.compile(r"\borrery_[a-z0-9_]+")
+METRIC = re.compile(r"\b(?:orrery|process)_[a-z0-9_]+")
 
 
 def section(text, title):
@@ -75,7 +75,7 @@ class Metrics(NodeTest):
             self.assertIn(name, self.samples | set(self.types), f"{where} names {name}")
 
     def test_operations_explains_each_with_its_type(self):
-        rows = dict(re.findall(r"^\| `(orrery_[a-z0-9_]+)` \| ([a-z]+) \|", section(OPERATIONS, "Metrics"), re.M))
+        rows = dict(re.findall(r"^\| `((?:orrery|process)_[a-z0-9_]+)` \| ([a-z]+) \|", section(OPERATIONS, "Metrics"), re.M))
         self.assertEqual(rows, self.types)
 
     def test_alerts_look_at_metrics_that_are_there(self):

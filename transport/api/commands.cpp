@@ -44,7 +44,7 @@ void answer_waiting(const exchange_ptr& e, const model::entity_id& device,
 
 /// What a path names is looked for before what is said about it is read.
 bool has_point(const exchange& e, const found_device& d, const std::string& point) {
-  const auto product = e.product(d.state->name.product_key);
+  const auto product = e.product(d.state->name().product_key);
   return !product || !product->view.model || product->view.model->find_point(point);
 }
 
@@ -64,7 +64,7 @@ void send(const exchange_ptr& e, form type, std::string element, model::object i
   e->with_device([e, c = std::move(c), wait = mode == "wait"](const found_device& d) mutable {
     if (const auto& point = e->param("point"); !point.empty() && !has_point(*e, d, point))
       return e->fail({errc::not_found, "element_unknown",
-                      "the model of " + d.state->name.product_key + " has no point " + point});
+                      "the model of " + d.state->name().product_key + " has no point " + point});
     c.id = model::make_entity_id(d.id.shard, e->parts().now(), model::random_entropy());
     const auto id = d.id;
     if (wait)

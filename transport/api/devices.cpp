@@ -218,7 +218,7 @@ void list(const exchange_ptr& e) {
   if (!status.empty() || !text.empty())
     q.keep = [status, text](const device::state& s) {
       return (status.empty() || device::status_of(s) == status) &&
-             (text.empty() || s.name.device_key.find(text) != std::string::npos ||
+             (text.empty() || s.name().device_key.find(text) != std::string::npos ||
               s.display_name.find(text) != std::string::npos);
     };
   e->parts().query->devices(std::move(q), [e](model::result<actors::device_page> page) {
@@ -264,7 +264,7 @@ void many_status(const exchange_ptr& e) {
       e, std::move(whom),
       [e, rows](std::size_t i, const actors::answer& got) {
         const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-        if (d && d->what->organisation == e->who.organisation)
+        if (d && d->what->organisation() == e->who.organisation)
           (*rows)[i] = show_status(*e, d->id, *d->what);
       },
       [e, rows] {
@@ -361,9 +361,9 @@ void reset_secret(const exchange_ptr& e) {
     return e->fail(ok.error());
   e->with_device([e, overlap](const found_device& d) {
     const auto secret = model::random_text(32);
-    auto sealed = e->parts().keys->seal(secret, device::secret_owner(d.state->name));
+    auto sealed = e->parts().keys->seal(secret, device::secret_owner(d.state->name()));
     e->ask(d.id, device_order(*e, device::reset_secret{std::move(sealed), overlap}),
-           [e, id = d.id, name = d.state->name, secret](const actors::outcome& done) {
+           [e, id = d.id, name = d.state->name(), secret](const actors::outcome& done) {
              e->reply(200,
                       model::object{{"assetId", to_string(id)},
                                     {"productKey", name.product_key},
@@ -405,7 +405,7 @@ void delete_attribute(const exchange_ptr& e) {
 
 void get_tags(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {
-    e->reply(200, show_tags(d.state->tags), {{"ETag", exchange::etag(d.revision)}});
+    e->reply(200, show_tags(*d.state->tags), {{"ETag", exchange::etag(d.revision)}});
   });
 }
 
@@ -420,7 +420,7 @@ void write_tags(const exchange_ptr& e, bool replace) {
     return e->fail(ok.error());
   change(e, device::change_tags{std::move(changes), replace},
          [e](const found_device& d, exchange::headers h) {
-           e->reply(200, show_tags(d.state->tags), std::move(h));
+           e->reply(200, show_tags(*d.state->tags), std::move(h));
          });
 }
 void put_tags(const exchange_ptr& e) {

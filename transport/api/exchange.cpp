@@ -224,7 +224,7 @@ void exchange::with_device(std::function<void(found_device)> then) {
       [self = shared_from_this(), unknown, then = std::move(then)](const actors::outcome& got) {
         const auto* reply = std::get_if<model::device::reply>(&got.answer);
         const auto* snapshot = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
-        if (!snapshot || snapshot->what->organisation != self->who.organisation)
+        if (!snapshot || snapshot->what->organisation() != self->who.organisation)
           return self->fail(unknown);
         then({snapshot->id, got.revision, snapshot->what});
       });

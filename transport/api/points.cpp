@@ -25,7 +25,7 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 model::value show_latest(const exchange& e, const device::latest_point& p) {
-  auto o = model::object{{"point", p.id},
+  auto o = model::object{{"point", p.id.text()},
                          {"value", p.v},
                          {"time", e.show(p.time)},
                          {"serverTime", e.show(p.server_time)},
@@ -89,7 +89,7 @@ void many_latest(const exchange_ptr& e) {
         whom[i], device_order(*e, device::read_device{}),
         [=, id = whom[i]](const actors::answer& got) {
           const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-          if (!d || d->what->organisation != e->who.organisation)
+          if (!d || d->what->organisation() != e->who.organisation)
             return settle();
           e->parts().ask->ask(
               id, device_order(*e, device::read_latest{points}), [=](const actors::answer& values) {

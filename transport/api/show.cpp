@@ -61,7 +61,7 @@ model::value connection(const exchange& e, const device::state& s) {
     o.emplace_back("secure", s.connection.secure);
     o.emplace_back("since", e.show(s.connection.since));
     if (!s.connection.online)
-      o.emplace_back("reason", s.connection.reason);
+      o.emplace_back("reason", *s.connection.reason);
   }
   return o;
 }
@@ -75,15 +75,15 @@ void add_time(model::object& o, const exchange& e, const char* name, model::time
 
 model::value show_device(const exchange& e, const model::entity_id& id, const device::state& s) {
   auto o = model::object{
-      {"assetId", to_string(id)},         {"productKey", s.name.product_key},
-      {"deviceKey", s.name.device_key},   {"name", s.display_name},
-      {"description", s.description},     {"timezone", s.timezone},
+      {"assetId", to_string(id)},         {"productKey", s.name().product_key},
+      {"deviceKey", s.name().device_key}, {"name", s.display_name},
+      {"description", *s.description},    {"timezone", *s.timezone},
       {"status", device::status_of(s)},   {"enabled", s.admin == device::admin_state::enabled},
       {"connection", connection(e, s)},   {"attributes", s.attributes},
-      {"tags", show_tags(s.tags)},        {"createdAt", e.show(s.created_at)},
+      {"tags", show_tags(*s.tags)},       {"createdAt", e.show(s.created_at)},
       {"updatedAt", e.show(s.updated_at)}};
-  if (!s.admin_reason.empty())
-    o.emplace_back("adminReason", s.admin_reason);
+  if (!s.admin_reason->empty())
+    o.emplace_back("adminReason", *s.admin_reason);
   if (s.activated_at)
     o.emplace_back("activatedAt", e.show(*s.activated_at));
   add_time(o, e, "lastOnlineAt", s.last_online);
@@ -94,8 +94,8 @@ model::value show_device(const exchange& e, const model::entity_id& id, const de
 
 model::value show_status(const exchange& e, const model::entity_id& id, const device::state& s) {
   auto o = model::object{{"assetId", to_string(id)},
-                         {"productKey", s.name.product_key},
-                         {"deviceKey", s.name.device_key},
+                         {"productKey", s.name().product_key},
+                         {"deviceKey", s.name().device_key},
                          {"status", device::status_of(s)},
                          {"connection", connection(e, s)}};
   add_time(o, e, "lastDataAt", s.last_data);

@@ -277,7 +277,7 @@ class stream_session : public std::enable_shared_from_this<stream_session> {
         send(model::object{
             {"op", "data"},
             {"sid", s.sid},
-            {"pos", std::to_string(last.who->id.shard) + "." + std::to_string(last.offset)},
+            {"pos", std::to_string(last.who.id.shard) + "." + std::to_string(last.offset)},
             {"items", std::move(items)}});
     }
   }

@@ -21,9 +21,9 @@ struct item_writer {
   model::array& out;
 
   model::object head(model::timestamp t) const {
-    return {{"asset", to_string(item.who->id)},
-            {"pk", item.who->name.product_key},
-            {"dk", item.who->name.device_key},
+    return {{"asset", to_string(item.who.id)},
+            {"pk", item.who.called->name.product_key},
+            {"dk", item.who.called->name.device_key},
             {"t", model::to_ms(t)}};
   }
   void tell(std::string_view event, model::timestamp t, model::object more = {}) const {
@@ -36,7 +36,7 @@ struct item_writer {
     auto o = head(t);
     o.emplace_back("command",
                    show_command([](model::timestamp at) { return model::value{model::to_ms(at)}; },
-                                item.who->id, c));
+                                item.who.id, c));
     out.emplace_back(std::move(o));
   }
 
@@ -82,7 +82,7 @@ struct item_writer {
   }
   void operator()(const device::command_sent& e) const {
     auto o = head(e.at);
-    o.emplace_back("command", model::object{{"id", to_string(item.who->id) + "-" + to_string(e.id)},
+    o.emplace_back("command", model::object{{"id", to_string(item.who.id) + "-" + to_string(e.id)},
                                             {"state", "sent"}});
     out.emplace_back(std::move(o));
   }

@@ -437,7 +437,7 @@ value reply_data(operation o, const std::vector<std::string>& ids, const device:
   if (!snapshot)
     return value{object{}};
   if (o == operation::tag_query)
-    return text_map(snapshot->what->tags, ids);
+    return text_map(*snapshot->what->tags, ids);
   auto out = object{};
   for (const auto& [id, v] : snapshot->what->attributes)
     if (ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end())

@@ -12,11 +12,11 @@ class Show : public api_test {
  protected:
   Show() {
     state.exists = true;
-    state.name = {"pk", "dk"};
+    state.called = device::naming{{"pk", "dk"}, "org"};
     state.display_name = "Roof";
     state.created_at = state.updated_at = now;
     state.attributes = {{"serial", "A7"}};
-    state.tags = {{"site", "A"}};
+    state.tags.edit() = {{"site", "A"}};
   }
   exchange ms() {
     auto r = http_request{};
@@ -48,14 +48,20 @@ TEST_F(Show, ADeviceThatWasNeverThere) {
 
 TEST_F(Show, ADeviceThatIsThereAndOneThatIsGone) {
   state.activated_at = now;
-  state.connection = {true, {}, device::protocol::mqtt, "10.0.0.1", true, now, ""};
+  state.connection = {.online = true,
+                      .secure = true,
+                      .protocol = device::protocol::mqtt,
+                      .session = {},
+                      .address = "10.0.0.1",
+                      .since = now,
+                      .reason = {}};
   auto shown = show_status(ms(), id, state);
   EXPECT_EQ(text(shown, "status"), "\"online\"");
   EXPECT_EQ(text(shown, "connection"),
             R"({"online":true,"protocol":"mqtt","address":"10.0.0.1","secure":true,)"
             R"("since":1700000000000})");
   state.connection.online = false;
-  state.connection.reason = "keep_alive";
+  state.connection.reason.edit() = "keep_alive";
   shown = show_status(ms(), id, state);
   EXPECT_EQ(text(shown, "status"), "\"offline\"");
   EXPECT_EQ(text(*shown.find("connection"), "reason"), "\"keep_alive\"");

@@ -88,8 +88,7 @@ class Items : public testing::Test {
  protected:
   std::string show(device::event e, const std::set<std::string>& points = {}) {
     const auto item = actors::feed_item{
-        .who = std::make_shared<const actors::device_identity>(
-            actors::device_identity{id, {"pk", "dk"}, "org"}),
+        .who = {id, device::naming{{"pk", "dk"}, "org"}},
         .events = std::make_shared<const std::vector<device::event>>(1, std::move(e)),
         .index = 0,
         .offset = 7};

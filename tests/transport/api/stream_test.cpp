@@ -107,8 +107,7 @@ class StreamSession : public api_test {
   /// `count` samples of one point of pk/dk, in one commit.
   void publish_points(std::size_t count, const std::string& product = "pk",
                       const std::string& point = "power") {
-    const auto who = std::make_shared<const actors::device_identity>(
-        actors::device_identity{id, {product, "dk"}, "org"});
+    const auto who = actors::device_identity{id, device::naming{{product, "dk"}, "org"}};
     auto group = std::vector<actors::published>{};
     for (std::size_t i = 0; i < count; ++i)
       group.push_back({who,

@@ -476,7 +476,7 @@ TEST(MqttReplies, AreCompactAndAlwaysHaveData) {
 device::reply snapshot_of_device() {
   auto state = std::make_shared<device::state>();
   state->attributes = {{"site", "Hall 3"}, {"rated", 12.5}, {"box", object{{"a", 1}}}};
-  state->tags = {{"line", "B"}, {"owner", "ops"}};
+  state->tags.edit() = {{"line", "B"}, {"owner", "ops"}};
   return device::device_snapshot{{}, state};
 }
 
