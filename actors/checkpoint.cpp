@@ -15,10 +15,10 @@ std::vector<storage::row> checkpoint_rows(const model::entity_id& id, const mode
   rows.push_back({.family = storage::family::latest,
                   .key = keys::latest(id),
                   .value = model::device::encode_latest(s.telemetry, revision, s.last_data)});
-  auto buckets = std::map<model::timestamp, std::vector<model::sample>>{};
+  auto buckets = std::map<model::timestamp, std::vector<const model::sample*>>{};
   for (const auto& batch : s.telemetry.unsaved)
     for (const auto& sample : batch->samples)
-      buckets[storage::bucket_of(sample.time)].push_back(sample);
+      buckets[storage::bucket_of(sample.time)].push_back(&sample);
   for (const auto& [bucket, samples] : buckets)
     rows.push_back({.family = storage::family::series,
                     .key = keys::bucket(id, bucket),

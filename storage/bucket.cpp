@@ -57,6 +57,14 @@ std::vector<stretch> stretches_of(std::string_view row) {
   return all;
 }
 
+std::string part_of(std::uint64_t revision, std::string_view segment) {
+  auto body = byte_writer{};
+  body.varint(revision);
+  body.raw(segment);
+  body.u32(checksum(body.bytes()));
+  return wrapped(segment_part, body.bytes());
+}
+
 std::optional<part> part_in(const stretch& s) {
   if (s.what != segment_part || s.body.size() < checksum_size)
     return std::nullopt;
@@ -102,12 +110,12 @@ std::optional<std::string> join(const joinable& a, const joinable& b) {
 
 }  // namespace
 
+std::string bucket_part(std::uint64_t revision, std::span<const sample* const> samples) {
+  return part_of(revision, encode_segment(samples));
+}
+
 std::string bucket_part(std::uint64_t revision, std::span<const sample> samples) {
-  auto body = byte_writer{};
-  body.varint(revision);
-  body.raw(encode_segment(samples));
-  body.u32(checksum(body.bytes()));
-  return wrapped(segment_part, body.bytes());
+  return part_of(revision, encode_segment(samples));
 }
 
 std::string concatenate(std::span<const std::string_view> values) {

@@ -15,6 +15,7 @@ namespace orrery::storage {
 
 /// What a checkpoint appends. `revision`: of the device after these samples; it rises from part to
 /// part, and where two parts have the same point at the same time the later revision counts.
+std::string bucket_part(std::uint64_t revision, std::span<const sample* const> samples);
 std::string bucket_part(std::uint64_t revision, std::span<const sample> samples);
 
 /// The row of `values` (rows and parts) one behind the other. Bytes that are no parts stay in it,

@@ -228,26 +228,34 @@ timestamp bucket_of(timestamp t) {
   return std::chrono::floor<std::chrono::hours>(std::max(t, timestamp::min() + bucket_length));
 }
 
-std::string encode_segment(std::span<const model::sample> samples) {
+std::string encode_segment(std::span<const sample> samples) {
+  auto all = std::vector<const sample*>(samples.size());
+  std::transform(samples.begin(), samples.end(), all.begin(), [](const auto& s) { return &s; });
+  return encode_segment(all);
+}
+
+std::string encode_segment(std::span<const sample* const> samples) {
   // Rows are distinct times; of equal (time, point) the last one given wins.
-  auto order = std::vector<std::uint32_t>(samples.size());
-  for (std::uint32_t i = 0; i < order.size(); ++i)
-    order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](auto a, auto b) { return samples[a].time < samples[b].time; });
+  const auto earlier = [](const sample* a, const sample* b) { return a->time < b->time; };
+  auto order = std::vector<const sample*>(samples.begin(), samples.end());
+  if (!std::is_sorted(order.begin(), order.end(), earlier))
+    std::stable_sort(order.begin(), order.end(), earlier);
   auto times = std::vector<std::int64_t>{};
   auto columns = std::vector<column>{};
   auto column_at = std::unordered_map<std::string_view, std::size_t>{};
-  for (const auto i : order) {
-    const auto& s = samples[i];
-    if (times.empty() || times.back() != model::to_ms(s.time))
-      times.push_back(model::to_ms(s.time));
+  for (const auto* s : order) {
+    if (times.empty() || times.back() != model::to_ms(s->time))
+      times.push_back(model::to_ms(s->time));
     const auto row = static_cast<std::uint32_t>(times.size() - 1);
-    for (const auto& p : s.points) {
-      const auto [place, fresh] = column_at.try_emplace(p.id, columns.size());
-      if (fresh)
-        columns.push_back({p.id, {}, {}});
-      auto& c = columns[place->second];
+    auto next = std::size_t{0};  // samples tend to have the same points in the same order
+    for (const auto& p : s->points) {
+      if (next >= columns.size() || columns[next].id != p.id) {
+        const auto [place, fresh] = column_at.try_emplace(p.id, columns.size());
+        if (fresh)
+          columns.push_back({p.id, {}, {}});
+        next = place->second;
+      }
+      auto& c = columns[next++];
       if (!c.rows.empty() && c.rows.back() == row) {
         c.points.back() = &p;
       } else {

@@ -20,6 +20,7 @@ using model::sample;
 /// column for all points (delta of delta), a column per point (scaled decimals where the doubles
 /// are decimal, else XOR of neighbours; integers delta and zigzag; text by dictionary; others as
 /// model bytes), qualities, zstd over all when it pays. Versioned. Aim: under 2 bytes a sample.
+std::string encode_segment(std::span<const sample* const> samples);
 std::string encode_segment(std::span<const sample> samples);
 
 /// The samples of a segment in time order, the points of each by their ids. `only`: just that

@@ -1,4 +1,6 @@
 // Checkpoints of a shard, what a start replays, and what a lost write leaves.
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -54,6 +56,28 @@ TEST_F(Checkpoint, ComesEarlyWhenTheTailIsLong) {
   ASSERT_TRUE(small.ask(id, order(points(small.now(), {{"q", 1}}))));
   small.pass(2s);
   EXPECT_EQ(small.store->rows(family::series, keys::bucket_prefix(id)), 1u);
+}
+
+TEST_F(Checkpoint, ShardsTakeTurns) {
+  auto ids = std::map<model::shard_id, model::entity_id>{};
+  for (auto i = 0; ids.size() < 2; ++i) {
+    const auto key = "d" + std::to_string(i);
+    if (!ids.contains(node.shard_of(key)))
+      ids[node.shard_of(key)] = node.add_device(key);
+  }
+  const auto post = [&](int v) {
+    for (const auto& [shard, id] : ids)
+      EXPECT_TRUE(node.ask(id, order(p(v))));
+  };
+  for (auto round = 1; round <= 2; ++round) {  // half the interval lies between them, for ever
+    post(round);
+    node.pass(17s);
+    EXPECT_EQ(unsaved(ids[0]), 0u);
+    EXPECT_EQ(unsaved(ids[1]), 1u);
+    node.pass(14s);
+    EXPECT_EQ(unsaved(ids[1]), 0u);
+    node.pass(9s);
+  }
 }
 
 TEST_F(Checkpoint, AQuietShardWritesNothing) {

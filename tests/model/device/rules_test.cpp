@@ -282,6 +282,19 @@ TEST_F(Device, KeepsTheNewestValueByDeviceTime) {
   EXPECT_EQ(s.telemetry.unsaved.size(), 3u);
 }
 
+TEST_F(Device, LatestValuesHaveRoomForWhatThereIsAndNoMore) {
+  registered();
+  const auto session = online();
+  const auto& latest = s.telemetry.latest;
+  ASSERT_TRUE(tell(points(R"({"q": 5})"), session));
+  EXPECT_EQ(latest.capacity(), 1u);
+  ASSERT_TRUE(tell(points(R"({"p": 1, "q": 6})"), session));
+  EXPECT_EQ(latest.capacity(), 2u);
+  EXPECT_EQ(latest.front().id.text(), "p");
+  EXPECT_EQ(latest.back().v.as_int(), 6);
+  EXPECT_EQ(&latest.front().id.text(), &point_name{"p"}.text());  // shared by all devices
+}
+
 TEST_F(Device, RecoveredHistoryIsNoNewestValue) {
   registered();
   const auto session = online();
