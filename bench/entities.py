@@ -8,7 +8,7 @@ from servers import Orrery, load, table
 
 REGISTERED = 1_000_000
 AWAKE, MORE_AWAKE, AT_ONCE = 9_000, 99_000, 18_000
-LOADING = ("entities.idle_timeout=1h", "storage.checkpoint_interval=1h", "storage.checkpoint_bytes=1GiB")
+LOADING = ("entities.idle_timeout=1h", "storage.checkpoint_interval=24h", "storage.checkpoint_bytes=16GiB", "storage.journal_max_bytes=32GiB")
 RESTING = ("entities.idle_timeout=1h", "storage.checkpoint_interval=5s", "storage.write_buffer_bytes=16MiB")
 
 
