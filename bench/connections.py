@@ -9,7 +9,7 @@ import time
 
 from servers import BIN, DEVICES, LOAD_CORE, Mosquitto, Orrery, table
 
-TLS_CONNECTIONS = 2_000
+TLS_CONNECTIONS, CONNECTING = 2_000, 50
 
 
 def run(options):
@@ -66,23 +66,28 @@ def settle(server):
 
 
 async def hold_tls(port, devices, plain):
-    """Logs in over TLS 1.3, device after device, and holds the connections until its input ends."""
+    """Logs in over TLS 1.3, as many devices at a time as the plain load, and holds the connections until
+    its input ends."""
     import hashlib
     import sys
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     held = []
-    for line in open(devices).read().splitlines()[:TLS_CONNECTIONS]:
-        product, device, secret = line.split()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-        signed = hashlib.sha256(f"clientId{device}deviceKey{device}productKey{product}timestamp1{secret}".encode()).hexdigest()
-        texts = [device] if plain else [f"{device}|securemode=2,signmethod=sha256,timestamp=1|", f"{device}&{product}", signed]
-        body = b"\0\4MQTT\4" + (b"\2" if plain else b"\xc2") + b"\0\0" + b"".join(len(t).to_bytes(2, "big") + t.encode() for t in texts)
-        size = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 | 128, len(body) // 128])
-        writer.write(b"\x10" + size + body)
-        answer = await reader.readexactly(4)
-        assert answer == b"\x20\2\0\0", answer
-        held.append((reader, writer))
+    turn = asyncio.Semaphore(CONNECTING)
+
+    async def log_in(product, device, secret):
+        async with turn:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            signed = hashlib.sha256(f"clientId{device}deviceKey{device}productKey{product}timestamp1{secret}".encode()).hexdigest()
+            texts = [device] if plain else [f"{device}|securemode=2,signmethod=sha256,timestamp=1|", f"{device}&{product}", signed]
+            body = b"\0\4MQTT\4" + (b"\2" if plain else b"\xc2") + b"\0\0" + b"".join(len(t).to_bytes(2, "big") + t.encode() for t in texts)
+            size = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 | 128, len(body) // 128])
+            writer.write(b"\x10" + size + body)
+            answer = await reader.readexactly(4)
+            assert answer == b"\x20\2\0\0", answer
+            held.append((reader, writer))
+
+    await asyncio.gather(*(log_in(*line.split()) for line in open(devices).read().splitlines()[:TLS_CONNECTIONS]))
     print(json.dumps({"connected": len(held)}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

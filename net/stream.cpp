@@ -19,17 +19,14 @@ void stream::ssl_free::operator()(void* ssl) const {
   SSL_free(static_cast<SSL*>(ssl));
 }
 
-std::shared_ptr<stream> stream::accept(asio::ip::tcp::socket socket, SSL_CTX* tls) {
-  auto ignored = error_code{};
-  socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
-  socket.non_blocking(true, ignored);
-  auto peer = std::string{};
-  if (const auto from = socket.remote_endpoint(ignored); !ignored)
-    peer = from.address().to_string();
-  auto& context =
-      static_cast<asio::io_context&>(asio::query(socket.get_executor(), asio::execution::context));
-  auto made =
-      std::shared_ptr<stream>{new stream{context, socket.release(ignored), std::move(peer)}};
+owned_socket::~owned_socket() {
+  if (socket_ >= 0)
+    ::close(socket_);
+}
+
+std::shared_ptr<stream> stream::accept(asio::io_context& context, owned_socket socket,
+                                       std::string peer, SSL_CTX* tls) {
+  auto made = std::shared_ptr<stream>{new stream{context, socket.release(), std::move(peer)}};
   made->open(tls);
   return made;
 }

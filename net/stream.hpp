@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -21,13 +22,29 @@ struct read_result {
   bool closed = false;  // the peer is gone, or the handshake failed
 };
 
+/// A socket that is closed with its owner.
+class owned_socket {
+ public:
+  explicit owned_socket(int socket) : socket_{socket} {}
+  owned_socket(owned_socket&& other) noexcept : socket_{other.release()} {}
+  owned_socket& operator=(owned_socket&&) = delete;
+  ~owned_socket();
+  explicit operator bool() const { return socket_ >= 0; }
+  int release() { return std::exchange(socket_, -1); }
+
+ private:
+  int socket_;
+};
+
 /// All members are called on the thread of the socket's context, which also runs the callbacks.
 class stream final : public std::enable_shared_from_this<stream>, private poller::watched {
  public:
   using callback = std::function<void()>;
 
-  /// Takes the socket. With a context it is the server's end of a TLS session.
-  static std::shared_ptr<stream> accept(boost::asio::ip::tcp::socket socket, SSL_CTX* tls);
+  /// Takes the socket, which must not block, of the peer with that address. With a context it is
+  /// the server's end of a TLS session.
+  static std::shared_ptr<stream> accept(boost::asio::io_context& context, owned_socket socket,
+                                        std::string peer, SSL_CTX* tls);
   ~stream();
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;

@@ -1,5 +1,7 @@
 #include "transport/tcp_listener.hpp"
 
+#include <cerrno>
+#include <sys/socket.h>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -22,20 +24,37 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
         tls{std::move(context)},
         then{std::move(f)} {}
 
-  void accept() {
+  void wait() {
     if (!acceptor.is_open())
       return;
-    auto& lane = io.next();
-    acceptor.async_accept(lane,
-                          [self = shared_from_this(), &lane](error_code e, tcp::socket socket) {
-                            if (e == asio::error::operation_aborted)
-                              return;
-                            if (e)
-                              return self->pause(e);
-                            self->failing = false;
-                            self->take(lane, std::move(socket));
-                            self->accept();
-                          });
+    acceptor.async_wait(tcp::acceptor::wait_read, [self = shared_from_this()](error_code e) {
+      if (e == asio::error::operation_aborted)
+        return;
+      if (e)
+        return self->pause(e);
+      self->accept();
+    });
+  }
+  /// Takes what waits, by one call each: Asio's own accept would register every socket with a
+  /// reactor that is not the one which watches it later.
+  void accept() {
+    for (auto left = most_at_once; left > 0 && acceptor.is_open(); --left) {
+      auto from = tcp::endpoint{};
+      auto size = static_cast<socklen_t>(from.capacity());
+      auto socket = net::owned_socket{
+          ::accept4(acceptor.native_handle(), from.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+      if (!socket) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+          return wait();
+        if (errno == EINTR || errno == ECONNABORTED)
+          continue;
+        return pause({errno, boost::system::system_category()});
+      }
+      failing = false;
+      from.resize(size);
+      take(std::move(socket), from.address().to_string());
+    }
+    asio::post(acceptor.get_executor(), [self = shared_from_this()] { self->accept(); });
   }
   /// No file handle left, most likely: others may end meanwhile.
   void pause(error_code why) {
@@ -48,7 +67,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
         self->accept();
     });
   }
-  void take(asio::io_context& lane, tcp::socket socket) {
+  void take(net::owned_socket socket, std::string peer) {
     if (open->fetch_add(1) >= max_connections) {
       open->fetch_sub(1);
       refused.fetch_add(1, std::memory_order_relaxed);
@@ -56,12 +75,15 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
     }
     auto permit = connection_permit{static_cast<void*>(open.get()),
                                     [counter = open](void*) { counter->fetch_sub(1); }};
-    asio::post(lane, [self = shared_from_this(), permit = std::move(permit),
-                      held = std::make_shared<tcp::socket>(std::move(socket))]() mutable {
-      self->then(net::stream::accept(std::move(*held), self->tls.get()), std::move(permit));
+    auto& lane = io.next();
+    asio::post(lane, [self = shared_from_this(), &lane, permit = std::move(permit),
+                      held = std::move(socket), from = std::move(peer)]() mutable {
+      self->then(net::stream::accept(lane, std::move(held), std::move(from), self->tls.get()),
+                 std::move(permit));
     });
   }
 
+  static constexpr auto most_at_once = 64;  // then others have their turn on the thread
   net::io_threads& io;
   tcp::acceptor acceptor;
   asio::steady_timer timer;
@@ -82,12 +104,14 @@ tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where,
     impl_->acceptor.open(endpoint.protocol());
     impl_->acceptor.set_option(tcp::acceptor::reuse_address{true});
     impl_->acceptor.bind(endpoint);
+    impl_->acceptor.set_option(tcp::no_delay{true});  // connections inherit it
+    impl_->acceptor.non_blocking(true);
     impl_->acceptor.listen(4096);
     impl_->port = impl_->acceptor.local_endpoint().port();
   } catch (const boost::system::system_error& e) {
     throw port_taken{where.host + ":" + std::to_string(where.port) + ": " + e.code().message()};
   }
-  asio::post(io.context(0), [held = impl_] { held->accept(); });
+  asio::post(io.context(0), [held = impl_] { held->wait(); });
 }
 
 tcp_listener::~tcp_listener() {

@@ -43,7 +43,8 @@ class Stream : public testing::Test {
     auto socket = acceptor.accept();
     if (buffer > 0)
       socket.set_option(asio::socket_base::send_buffer_size{buffer});
-    s = stream::accept(std::move(socket), tls);
+    socket.non_blocking(true);
+    s = stream::accept(io, owned_socket{socket.release()}, "127.0.0.1", tls);
     return other;
   }
 

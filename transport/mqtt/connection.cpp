@@ -352,10 +352,9 @@ void connection::flush() {
     end("slow_consumer");
 }
 
-void connection::tick() {
+void connection::tick(model::timestamp now) {
   if (ended_)
     return;
-  const auto now = with_->now();
   if (const auto dead = engine_.tick(now))
     return end(dead->reason);
   if (!engine_.granted() && now - opened_ > with_->login_timeout)

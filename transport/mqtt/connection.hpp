@@ -39,8 +39,8 @@ class connection : public std::enable_shared_from_this<connection> {
   ~connection();
 
   void start();
-  /// About every 100 ms: timeouts, held commands, a socket that waited for the journal.
-  void tick();
+  /// Once a second or more often: timeouts, held commands, a socket that waited for the journal.
+  void tick(model::timestamp now);
   /// Ends it; `reason` becomes the device's offline reason.
   void end(std::string_view reason);
   bool ended() const { return ended_; }
