@@ -34,7 +34,7 @@ using steady = std::chrono::steady_clock;
 namespace model = orrery::model;
 
 struct options {
-  std::string host = "127.0.0.1", devices;
+  std::string host = "127.0.0.1", devices, record;
   int port = 11883, skip = 0, connections = 0, window = 1, connecting = 50;
   double seconds = 10, warm_up = 2, rate = 0;
   bool plain = false, hold = false;
@@ -168,7 +168,7 @@ class load {
     // What is in flight comes home, so that the next run begins clean.
     draining_ = true;
     const auto until = steady::now() + std::chrono::seconds{10};
-    const auto waits = [](const peer& p) { return !p.in_flight.empty(); };
+    const auto waits = [](const peer& p) { return p.state == peer::open && !p.in_flight.empty(); };
     while (steady::now() < until && std::any_of(peers_.begin(), peers_.end(), waits))
       turn(10);
   }
@@ -178,6 +178,14 @@ class load {
     auto input = pollfd{STDIN_FILENO, POLLIN, 0};
     while (poll(&input, 1, 0) == 0)
       turn(100);
+  }
+
+  /// How many posts of each device were acknowledged: they are acknowledged in their order.
+  bool record() const {
+    auto file = std::ofstream{o_.record};
+    for (const auto& p : peers_)
+      file << p.device << ' ' << p.posts - p.in_flight.size() << ' ' << p.posts << '\n';
+    return file.good();
   }
 
   void report() const {
@@ -434,6 +442,7 @@ int main(int argc, char** argv) {
   cli.add_option("--seconds", o.seconds);
   cli.add_option("--warm-up", o.warm_up);
   cli.add_option("--rate", o.rate, "posts a second in all; 0: as fast as the windows let");
+  cli.add_option("--record", o.record, "file: device key, posts acknowledged, posts sent a line");
   cli.add_flag("--plain", o.plain, "log in without a signature (for brokers)");
   cli.add_flag("--hold", o.hold, "connect and wait for the end of standard input");
   CLI11_PARSE(cli, argc, argv);
@@ -450,5 +459,9 @@ int main(int argc, char** argv) {
   }
   l.run();
   l.report();
+  if (!o.record.empty() && !l.record()) {
+    std::cerr << "orrery-load: cannot write " << o.record << '\n';
+    return 2;
+  }
   return l.good() ? 0 : 1;
 }

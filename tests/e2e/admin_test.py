@@ -32,7 +32,7 @@ class Metrics(Admin):
         names = [f.name for f in families]
         self.assertEqual(len(names), len(set(names)), "each family stands together")
         for family in families:
-            self.assertTrue(family.name.startswith("orrery_"), family.name)
+            self.assertTrue(family.name.startswith(("orrery_", "process_")), family.name)
             self.assertIn(family.type, ("counter", "gauge", "histogram"), family.name)
             self.assertTrue(family.documentation, family.name)
             self.assertTrue(family.samples, family.name)

@@ -1,5 +1,6 @@
 """A node that is killed or told to stop under load: whatever it acknowledged is there afterwards, in
 order, each once. ORRERY_CRASH_ROUNDS: how often it is killed; ORRERY_CRASH_SEED: repeats a run."""
+import json
 import os
 import pathlib
 import random
@@ -10,8 +11,8 @@ import unittest
 
 import requests
 
-from fleet import Fleet, check, read, register
-from orrery import Device, Node, wait_for
+from fleet import Fleet, check, history, read, register
+from orrery import BIN, Device, Node, wait_for
 
 ROUNDS = int(os.environ.get("ORRERY_CRASH_ROUNDS", "20"))
 SEED = int(os.environ.get("ORRERY_CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -163,6 +164,52 @@ class Crash(unittest.TestCase):
             check(self, self.node.api(), self.posters, self.assets)
             self.operator.check(self, self.node.api(), self.operator.commands)
         self.assertNotIn("stop_cut_short", self.node.log_text())
+
+
+class FullSpeed(unittest.TestCase):
+    """The same with the load of the benches, as much as this machine gives."""
+    DEVICES, ROUNDS = 400, 3
+    MODEL = {"format": "tm/1", "id": "load", "name": {"default": "Load"}, "validate": "strict",
+             "measurePoints": [{"id": f"p{i}", "name": {"default": f"Point {i}"}, "signal": "AI", "type": {"t": "double"}} for i in range(10)]}
+
+    def setUp(self):
+        self.node = Node(settings=["log.level=warn", "storage.durability=os", "storage.checkpoint_bytes=4MiB"])
+        self.addCleanup(self.node.close)
+        self.node.start()
+
+    def product(self, api):
+        made = api.request("POST", "~/models", json=self.MODEL)
+        api.request("POST", "~/models/load:publish", json={}, headers={"If-Match": made.headers["ETag"]})
+        return api.post("~/products", {"name": "load", "modelId": "load"})["productKey"]
+
+    def kill_under_load(self, round):
+        record = self.node.data / f"record-{round}"
+        load = subprocess.Popen([BIN / "orrery-load", "--port", str(self.node.ports["mqtt"]), "--devices", self.node.data / "devices",
+                                 "--skip", str(round * self.DEVICES), "--connections", str(self.DEVICES), "--window", "20", "--warm-up", "0", "--seconds", "60",
+                                 "--record", record], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(load.stderr.readline(), "measuring\n")
+        messages = "orrery_mqtt_messages_total{kind=\"points_post\",result=\"ok\"}"
+        taken = self.node.metrics().get(messages, 0)
+        wait_for(lambda: self.node.metrics().get(messages, 0) >= taken + 100_000, "messages are taken", 60)
+        self.node.kill()
+        rate = json.loads(load.communicate(timeout=60)[0])["rate"]
+        return [(dk, int(acknowledged), int(sent)) for dk, acknowledged, sent in map(str.split, record.read_text().splitlines())], rate
+
+    def test_nothing_acknowledged_is_lost(self):
+        api = self.node.api()
+        key = self.product(api)
+        posters, assets = register(api, key, self.ROUNDS * self.DEVICES)
+        (self.node.data / "devices").write_text("".join(f"{p.pk} {p.dk} {p.secret}\n" for p in posters))
+        for round in range(self.ROUNDS):
+            posts, rate = self.kill_under_load(round)
+            self.node.start()
+            api = self.node.api()
+            for dk, acknowledged, sent in posts:
+                numbers = [int(value) for _, value in history(api, assets[dk], "p5")]
+                self.assertEqual(numbers, list(range(1, len(numbers) + 1)), f"{dk}: holes, doubles or disorder")
+                self.assertGreaterEqual(len(numbers), acknowledged, f"{dk}: acknowledged and not there")
+                self.assertLessEqual(len(numbers), sent, f"{dk}: there and never sent")
+            print(f"killed at {rate:,.0f} messages a second: {sum(a for _, a, _ in posts):,} acknowledged, all there", flush=True)
 
 
 if __name__ == "__main__":

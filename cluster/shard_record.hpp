@@ -1,0 +1,38 @@
+// Who holds a shard: the record that a cluster agrees on, and the change of it that a node
+// proposes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace orrery::cluster {
+
+/// A node of the cluster, by the number that the coordinator gave it for ever.
+using node_id = std::uint32_t;
+using node_set = std::set<node_id>;
+
+/// Changed by compare-and-swap on `version` alone.
+struct shard_record {
+  std::uint64_t version = 0;  // the coordinator's, rises with every change
+  std::uint64_t epoch = 0;    // rises with every change of the primary
+  std::optional<node_id> primary;
+  node_set in_sync;   // each has every acknowledged record
+  node_set replicas;  // meant to hold the shard; those that are not in sync are learning
+  bool operator==(const shard_record&) const = default;
+};
+
+/// A registration of a node: its lease. It rises whenever the node registers anew.
+using incarnation_id = std::uint64_t;
+
+/// What the coordinator does in one step, or not at all.
+struct proposal {
+  shard_record wanted;  // `version`: the one that it must still have
+  std::vector<std::pair<node_id, incarnation_id>> registered;  // still so, each of them
+  std::optional<node_id> gone;                                 // has no registration
+  bool operator==(const proposal&) const = default;
+};
+
+}  // namespace orrery::cluster
