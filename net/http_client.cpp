@@ -27,6 +27,8 @@ namespace {
 
 constexpr auto agent = "orrery/" ORRERY_VERSION;
 constexpr std::size_t max_reply_bytes = 256u * 1024 * 1024;
+constexpr std::size_t max_line_bytes = 16u * 1024 * 1024;
+constexpr auto line_interval = std::chrono::milliseconds{200};
 
 /// A socket whose calls give up when nothing moves for a while: Asio's own wait for ever.
 class plain {
@@ -38,6 +40,7 @@ class plain {
 
   executor_type get_executor() { return socket_.get_executor(); }
   lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
+  void be_patient(std::chrono::milliseconds patience) { patience_ = patience; }
   tcp::socket& socket() { return socket_; }
 
   template <class Buffers>
@@ -127,7 +130,26 @@ struct http_client::impl {
     s.handshake(asio::ssl::stream_base::client);
   }
 
+  http::request<http::string_body> request(std::string_view method, std::string_view target,
+                                           const headers& more, std::string_view body) const {
+    auto r = http::request<http::string_body>{
+        http::string_to_verb({method.data(), method.size()}), {target.data(), target.size()}, 11};
+    r.set(http::field::host, authority);
+    r.set(http::field::user_agent, agent);
+    for (const auto& [name, value] : more)
+      r.set(name, value);
+    r.body() = std::string{body};
+    r.prepare_payload();
+    return r;
+  }
+
   bool open() const { return socket || tls_socket; }
+  /// A kept connection on which something came unasked: its end, most likely.
+  bool is_stale() {
+    auto& s = tls ? tls_socket->next_layer() : *socket;
+    auto looked = pollfd{s.socket().native_handle(), POLLIN, 0};
+    return ::poll(&looked, 1, 0) != 0;
+  }
   void reset() {
     socket.reset();
     tls_socket.reset();
@@ -161,6 +183,42 @@ struct http_client::impl {
     if (!message.keep_alive())
       reset();
     return reply;
+  }
+
+  template <class Stream>
+  void lines(Stream& s, plain& below, http::request<http::string_body>& request,
+             const std::function<bool(std::string_view)>& on_line,
+             const std::function<bool()>& goes_on) {
+    http::write(s, request);
+    auto parser = http::response_parser<http::string_body>{};
+    parser.body_limit(boost::none);
+    auto received = beast::flat_buffer{};
+    http::read_header(s, received, parser);
+    auto& text = parser.get().body();
+    if (parser.get().result() != http::status::ok) {
+      http::read(s, received, parser);
+      throw not_reached{authority + " refuses: " + std::to_string(parser.get().result_int()) + " " +
+                        text.substr(0, 200)};
+    }
+    below.be_patient(line_interval);
+    for (auto failed = error_code{};;) {
+      auto at = std::size_t{0};
+      for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n', at)) {
+        if (!on_line(std::string_view{text}.substr(at, end - at)))
+          return;
+        at = end + 1;
+      }
+      text.erase(0, at);
+      if (text.size() > max_line_bytes)
+        throw not_reached{authority + " sends a line of more than 16 MiB"};
+      if (parser.is_done())
+        return;
+      http::read_some(s, received, parser, failed);
+      if (failed == asio::error::timed_out ? !goes_on() : failed == http::error::end_of_stream)
+        return;
+      if (failed && failed != asio::error::timed_out)
+        throw boost::system::system_error{failed};
+    }
   }
 
   template <class Socket>
@@ -233,14 +291,9 @@ const std::string& http_client::host() const {
 http_reply http_client::request(std::string_view method, std::string_view target,
                                 const headers& more, std::string_view body) {
   auto& c = *impl_;
-  auto request = http::request<http::string_body>{
-      http::string_to_verb({method.data(), method.size()}), {target.data(), target.size()}, 11};
-  request.set(http::field::host, c.authority);
-  request.set(http::field::user_agent, agent);
-  for (const auto& [name, value] : more)
-    request.set(name, value);
-  request.body() = std::string{body};
-  request.prepare_payload();
+  auto request = c.request(method, target, more, body);
+  if (c.open() && c.is_stale())
+    c.reset();
   try {
     for (const auto kept = c.open();;) {
       try {
@@ -252,6 +305,28 @@ http_reply http_client::request(std::string_view method, std::string_view target
         if (!kept || request.method() == http::verb::post)
           throw;
       }
+    }
+  } catch (const boost::system::system_error& e) {
+    throw not_reached{"cannot reach " + c.authority + ": " + e.code().message()};
+  }
+}
+
+void http_client::lines(std::string_view method, std::string_view target, const headers& more,
+                        std::string_view body, const std::function<bool(std::string_view)>& on_line,
+                        const std::function<bool()>& goes_on) {
+  auto& c = *impl_;
+  auto request = c.request(method, target, more, body);
+  try {
+    if (c.tls) {
+      c.prepare_tls();
+      auto s = secure{plain{c.io, c.patience}, c.context};
+      c.connect(s.next_layer());
+      c.handshake(s);
+      c.lines(s, s.next_layer(), request, on_line, goes_on);
+    } else {
+      auto s = plain{c.io, c.patience};
+      c.connect(s);
+      c.lines(s, s, request, on_line, goes_on);
     }
   } catch (const boost::system::system_error& e) {
     throw not_reached{"cannot reach " + c.authority + ": " + e.code().message()};

@@ -41,6 +41,14 @@ class http_client {
   http_reply request(std::string_view method, std::string_view target, const headers& more = {},
                      std::string_view body = {});
 
+  /// Sends one request and hands every line of its reply to `on_line` as it comes, without its end,
+  /// until it gives false or the reply ends. While nothing comes `goes_on` is asked every 200 ms;
+  /// false ends it. A connection of its own. Throws not_reached, also for a status other than 200
+  /// and a line of more than 16 MiB.
+  void lines(std::string_view method, std::string_view target, const headers& more,
+             std::string_view body, const std::function<bool(std::string_view)>& on_line,
+             const std::function<bool()>& goes_on);
+
   /// Opens a WebSocket, sends `first`, and hands every text to `on_text` until it gives false or
   /// the server closes. Throws not_reached.
   void watch(std::string_view target, const headers& more, std::string_view sub_protocol,

@@ -75,7 +75,7 @@ class entity_store {
   /// all or nothing. `sync`: on stable storage before it returns. Writer thread only.
   [[nodiscard]] virtual model::status append(std::span<const frame> frames, bool sync) = 0;
 
-  /// Rows without records (metadata, reader positions). Writer thread only.
+  /// Rows without records (metadata, reader positions, what a cluster agreed on). Any thread.
   [[nodiscard]] virtual model::status put(std::span<const row> rows, bool sync) = 0;
 
   virtual model::result<std::optional<std::string>> get(family f, std::string_view key) const = 0;

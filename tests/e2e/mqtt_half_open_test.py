@@ -76,12 +76,13 @@ class HalfOpen(NodeTest):
         late.close()
         self.assertGreater(bystander.posted, posted)
         bystander.stop()
-        # Nobody says anything now: so the node has nothing to do.
+        # Nobody says anything for a while, and nobody asks for metrics: so the node has nothing to do.
         used, begin = cpu_seconds(self.node), time.monotonic()
-        wait_for(lambda: self.half_open() == 0, "the login timeout ends them", 60)
+        wait_for(lambda: time.monotonic() > begin + 5, "five seconds pass")
         share = (cpu_seconds(self.node) - used) / (time.monotonic() - begin)
-        print(f"2000 half handshakes: {share * 100:.0f} % of a core meanwhile", flush=True)
-        self.assertLess(share, 0.3)
+        print(f"2000 half handshakes: {share * 100:.1f} % of a core meanwhile", flush=True)
+        self.assertLess(share, 0.1)
+        wait_for(lambda: self.half_open() == 0, "the login timeout ends them", 60)
         for s in opened:
             s.close()
 

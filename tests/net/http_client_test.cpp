@@ -1,6 +1,8 @@
 #include "net/http_client.hpp"
 
+#include <condition_variable>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -268,6 +270,98 @@ class web_socket {
  private:
   peer& client_;
 };
+
+std::string chunk(std::string_view text) {
+  char size[20];
+  std::snprintf(size, sizeof size, "%zx\r\n", text.size());
+  return size + std::string{text} + "\r\n";
+}
+constexpr auto chunked_head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+TEST(HttpClient, ReadsLinesAsTheyCome) {
+  auto told = std::vector<std::string>{};
+  auto mutex = std::mutex{};
+  auto first_came = std::condition_variable{};
+  auto s = server{[&](peer& client, int) {
+    EXPECT_NE(read_request(client).find("\r\n\r\nwanted"), std::string::npos);
+    client.send(chunked_head + chunk("one\ntw"));
+    auto hold = std::unique_lock{mutex};  // the rest waits until the first was told
+    EXPECT_TRUE(first_came.wait_for(hold, std::chrono::seconds{20}, [&] { return !told.empty(); }));
+    client.send(chunk("o\n\nthree\nfour") + "0\r\n\r\n");
+  }};
+  auto c = http_client{s.url()};
+  c.lines(
+      "POST", "/watch", {}, "wanted",
+      [&](std::string_view line) {
+        const auto hold = std::lock_guard{mutex};
+        told.emplace_back(line);
+        first_came.notify_all();
+        return true;
+      },
+      [] { return true; });
+  EXPECT_EQ(told, (std::vector<std::string>{"one", "two", "", "three"}));  // the last has no end
+}
+
+TEST(HttpClient, LinesEndWhenTheReaderHasEnough) {
+  auto s = server{[&](peer& client, int) {
+    read_request(client);
+    client.send(chunked_head + chunk("one\ntwo\n"));
+    EXPECT_EQ(client.receive(), "");  // it hangs up
+  }};
+  auto lines = 0;
+  http_client{s.url()}.lines(
+      "GET", "/", {}, "", [&](auto) { return ++lines < 1; }, [] { return true; });
+  EXPECT_EQ(lines, 1);
+}
+
+TEST(HttpClient, WhileNoLineComesItAsksWhetherToGoOn) {
+  auto s = server{[&](peer& client, int) {
+    read_request(client);
+    client.send(chunked_head + chunk("one\n"));
+    EXPECT_EQ(client.receive(), "");
+  }};
+  auto lines = 0, asked = 0;
+  http_client{s.url()}.lines(
+      "GET", "/", {}, "", [&](auto) { return ++lines; }, [&] { return ++asked < 3; });
+  EXPECT_EQ(lines, 1);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(HttpClient, LinesThatAreRefusedOrBreakSaySo) {
+  const auto answer = [](const std::string& with) {
+    auto s = server{[&](peer& client, int) {
+      read_request(client);
+      client.send(with);
+    }};
+    return failure_of([&] {
+      http_client{s.url()}.lines(
+          "GET", "/", {}, "", [](auto) { return true; }, [] { return true; });
+    });
+  };
+  EXPECT_NE(answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope").find("403 nope"),
+            std::string::npos);
+  EXPECT_NE(answer(chunked_head + chunk("half a li")), "");
+  EXPECT_NE(answer("what?\r\n\r\n"), "");
+  EXPECT_NE(answer(""), "");
+}
+
+TEST(HttpClient, AConnectionThatWasClosedMeanwhileIsNotUsed) {
+  auto closed = std::promise<void>{};
+  auto s = server{[&](peer& client, int number) {
+    read_request(client);
+    client.send(reply("ok"));
+    if (number == 1) {
+      client.close();
+      closed.set_value();
+    } else {
+      client.receive();
+    }
+  }};
+  auto c = http_client{s.url()};
+  EXPECT_EQ(c.request("POST", "/", {}, "a").body, "ok");
+  closed.get_future().wait();
+  EXPECT_EQ(c.request("POST", "/", {}, "b").body, "ok");  // sent once, on a new one
+}
 
 TEST(HttpClient, WatchesAStream) {
   auto request = std::string{}, first = std::string{};

@@ -71,7 +71,7 @@ status memory_store::append(std::span<const storage::frame> frames, bool sync) {
 
 status memory_store::put(std::span<const storage::row> rows, bool) {
   const auto hold = std::lock_guard{mutex_};
-  if (auto ok = readable(false); !ok)
+  if (auto ok = readable(faults.putting); !ok)
     return ok;
   for (const auto& r : rows)
     keep(r);

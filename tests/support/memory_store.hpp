@@ -23,6 +23,7 @@ class memory_store final : public storage::entity_store {
     bool rows = false;         // get and scan fail
     bool journal = false;      // replay and meta fail
     bool noting = false;       // put_meta fails
+    bool putting = false;      // put fails
   };
   /// One append that was kept.
   struct written {
