@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <poll.h>
+#include <sys/socket.h>
 #include <variant>
 
 #include <boost/asio/connect.hpp>
@@ -43,6 +44,24 @@ class plain {
   void be_patient(std::chrono::milliseconds patience) { patience_ = patience; }
   tcp::socket& socket() { return socket_; }
 
+  void connect(const tcp::endpoint& to, error_code& failed) {
+    auto ignored = error_code{};
+    socket_.close(ignored);
+    socket_.open(to.protocol(), failed);
+    if (failed)
+      return;
+    socket_.non_blocking(true, ignored);
+    auto error = 0;  // Asio's own connect waits for ever
+    if (::connect(socket_.native_handle(), to.data(), static_cast<socklen_t>(to.size())) != 0)
+      error = errno;
+    if (error == EINPROGRESS && moves(POLLOUT, failed)) {
+      auto size = socklen_t{sizeof error};
+      ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size);
+    }
+    if (!failed)
+      failed = {error, boost::system::system_category()};
+    socket_.non_blocking(false, ignored);
+  }
   template <class Buffers>
   std::size_t read_some(const Buffers& into, error_code& failed) {
     return moves(POLLIN, failed) ? socket_.read_some(into, failed) : 0;
@@ -111,9 +130,17 @@ struct http_client::impl {
   std::unique_ptr<secure> tls_socket;
   beast::flat_buffer buffer;
 
+  /// To the first of the host's addresses that answers in time.
   void connect(plain& s) {
     auto resolver = tcp::resolver{io};
-    asio::connect(s.socket(), resolver.resolve(host, port));
+    auto failed = error_code{asio::error::host_not_found};
+    for (const auto& address : resolver.resolve(host, port)) {
+      s.connect(address.endpoint(), failed);
+      if (!failed)
+        break;
+    }
+    if (failed)
+      throw boost::system::system_error{failed};
     s.socket().set_option(tcp::no_delay{true});
   }
   void prepare_tls() {

@@ -190,6 +190,31 @@ TEST(HttpClient, ASilentServerIsGivenUp) {
       "");
 }
 
+TEST(HttpClient, OneThatDoesNotEvenAnswerTheDialIsGivenUp) {
+  // Its queue is full and nobody accepts: what dials it hears nothing.
+  const auto full = ::socket(AF_INET, SOCK_STREAM, 0);
+  auto at = sockaddr_in{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto size = socklen_t{sizeof at};
+  ASSERT_EQ(::bind(full, reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(::listen(full, 0), 0);
+  ASSERT_EQ(::getsockname(full, reinterpret_cast<sockaddr*>(&at), &size), 0);
+  auto waiting = std::vector<int>{};
+  for (auto i = 0; i < 4; ++i) {
+    waiting.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    ::connect(waiting.back(), reinterpret_cast<sockaddr*>(&at), sizeof at);
+  }
+  const auto url = "http://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+  auto c = http_client{url, {}, std::chrono::milliseconds{200}};
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_NE(failure_of([&] { c.request("GET", "/"); }).find("timed out"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{20});
+  for (const auto s : waiting)
+    ::close(s);
+  ::close(full);
+}
+
 TEST(HttpClient, AReplyThatIsNoneIsAFailure) {
   auto s = server{[](peer& client, int) {
     read_request(client);
