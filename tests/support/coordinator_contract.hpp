@@ -147,19 +147,19 @@ TYPED_TEST_P(CoordinatorContract, AKeyThatWentIsNotThere) {
 }
 
 TYPED_TEST_P(CoordinatorContract, KeysGoWithTheirLease) {
-  const auto lease = this->at().grant(milliseconds{2000});
+  const auto lease = this->at().grant(milliseconds{4000});
   ASSERT_TRUE(lease);
   this->put("/n/1", "here", *lease);
   this->put("/n/2", "stays");
   this->put("/n/3", "was leased", *lease);
   this->put("/n/3", "no more");
-  this->stand.pass(milliseconds{1500});
+  this->stand.pass(milliseconds{2500});
   const auto good = this->at().renew(*lease);
   ASSERT_TRUE(good);
   EXPECT_TRUE(*good);
-  this->stand.pass(milliseconds{1500});
+  this->stand.pass(milliseconds{2500});
   EXPECT_EQ(this->there("/n/").size(), 3u);
-  this->stand.pass_lease(milliseconds{2000});
+  this->stand.pass_lease(milliseconds{4000});
   this->wait_until_gone("/n/1");
   EXPECT_THAT(this->there("/n/"), ElementsAre("/n/2=stays", "/n/3=no more"));
   const auto late = this->at().renew(*lease);
