@@ -64,8 +64,8 @@ class subscription {
 };
 
 /// Thread-safe; every call may block for as long as the coordinator's patience, so none is for a
-/// thread that must not. Fails everywhere: `unavailable`; after a failed swap its outcome is not
-/// known: list again.
+/// thread that must not. Fails everywhere: `unavailable`, `unauthenticated` (it does not take our
+/// password); after a failed swap its outcome is not known: list again.
 class coordinator {
  public:
   virtual ~coordinator() = default;

@@ -8,8 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include <openssl/evp.h>
-
+#include "model/base64.hpp"
 #include "model/json.hpp"
 #include "net/http_client.hpp"
 #include "observe/log.hpp"
@@ -20,31 +19,13 @@ namespace {
 
 using model::array;
 using model::object;
+using model::to_base64;
 using model::value;
 using std::chrono::milliseconds;
 
 constexpr auto reply_limits =
     model::json_limits{.max_bytes = 64u * 1024 * 1024, .max_depth = 32, .max_nodes = 4'000'000};
 constexpr auto lease_not_found = 5;  // gRPC's code of it
-
-std::string to_base64(std::string_view bytes) {
-  auto out = std::string(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const auto size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                    reinterpret_cast<const unsigned char*>(bytes.data()),
-                                    static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
-std::string from_base64(std::string_view text) {
-  auto out = std::string(text.size() / 4 * 3 + 3, '\0');
-  const auto size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                    reinterpret_cast<const unsigned char*>(text.data()),
-                                    static_cast<int>(text.size()));
-  const auto padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  out.resize(static_cast<std::size_t>(std::max(size - padding, 0)));
-  return out;
-}
 
 /// The first key that does not start with `prefix`; etcd's "\0" for none.
 std::string end_of(std::string prefix) {
@@ -72,7 +53,7 @@ std::uint64_t number(const value* v) {
   return n;
 }
 std::string bytes(const value* v) {
-  return v && v->is_string() ? from_base64(v->as_string()) : std::string{};
+  return v && v->is_string() ? model::from_base64(v->as_string()).value_or("") : std::string{};
 }
 const array& items(const value* v) {
   static const auto none = array{};
@@ -239,8 +220,13 @@ class etcd_follower final : public subscription {
     if (!result)
       return false;
     if (is_true(result->find("canceled"))) {
-      if (number(result->find("compact_revision")) == 0)
-        return false;  // refused, as with a token that is too old: once more
+      if (number(result->find("compact_revision")) == 0) {
+        // Refused, as with a token that is too old: once more.
+        const auto* why = result->find("cancel_reason");
+        observe::log::warn("cluster.etcd", "watch_refused",
+                           {{"detail", why && why->is_string() ? why->as_string() : ""}});
+        return false;
+      }
       lost_ = true;
       told_({true, {}, 0});
       return false;

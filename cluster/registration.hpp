@@ -76,10 +76,12 @@ class registrar {
 
 /// Takes the turns of a registrar on a thread of its own until it goes, which ends the
 /// registration.
-class registration final : public subscription {
+class registration {
  public:
   explicit registration(std::shared_ptr<registrar> by);
-  ~registration() override;
+  ~registration();
+  registration(const registration&) = delete;
+  registration& operator=(const registration&) = delete;
 
  private:
   std::shared_ptr<registrar> by_;

@@ -110,7 +110,8 @@ class replica {
   replica(node_id self, options wanted, kept found);
 
   // ---- from the coordinator
-  /// The node holds a (new) registration; `now` was read after that.
+  /// The node holds a (new) registration; `now` was read after that. To be told again until
+  /// has_joined(): a node that lost the end of its log first leaves the in-sync set.
   void registered(incarnation_id own, const shard_record& now);
   /// The registration is gone, or may be: every role ends until there is another one.
   void lapsed();
