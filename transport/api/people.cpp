@@ -29,13 +29,14 @@ model::value tokens_for(const service_parts& parts, const std::string& org,
   const auto sign = [&](const char* use, model::timestamp expires) {
     return parts.tokens->sign({org, session.login, use, session.id, expires});
   };
+  const auto now = parts.now();  // read once: the time left is then the whole of it
   const auto access_ends =
-      std::min<model::timestamp>(parts.now() + parts.settings.api.access_ttl, session.until);
+      std::min<model::timestamp>(now + parts.settings.api.access_ttl, session.until);
   return model::object{
       {"access", sign("access", access_ends)},
       {"refresh", sign("refresh", session.until)},
       {"tokenType", "Bearer"},
-      {"expiresIn", std::chrono::floor<std::chrono::seconds>(access_ends - parts.now()).count()}};
+      {"expiresIn", std::chrono::floor<std::chrono::seconds>(access_ends - now).count()}};
 }
 
 /// Hashing takes tens of milliseconds: it runs on the query pool, and only so much of it may wait,
