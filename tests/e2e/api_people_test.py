@@ -31,8 +31,9 @@ class PeopleTest(NodeTest):
 
 class Login(PeopleTest):
     def test_gives_tokens_that_say_who_asks(self):
-        tokens = self.tokens()
-        self.assertEqual((tokens["tokenType"], tokens["expiresIn"]), ("Bearer", 3600))
+        for _ in range(20):  # whatever the clock says between two of its milliseconds
+            tokens = self.tokens()
+            self.assertEqual((tokens["tokenType"], tokens["expiresIn"]), ("Bearer", 3600))
         me = self.node.api(tokens["access"]).get("/auth/me")
         self.assertEqual(me, {"organisation": "default", "actor": "user:admin", "permissions": ["*"]})
 
