@@ -97,6 +97,44 @@ void catalogue::apply(const catalogue_change& change) {
 
 namespace {
 
+template <class State>
+model::status change_of(model::result<std::uint64_t> (*decode)(std::string_view, State&),
+                        const storage::row& r, catalogue_state& into) {
+  auto state = std::make_shared<State>();
+  if (auto revision = decode(r.value, *state); !revision)
+    return revision.error();
+  into = std::shared_ptr<const State>{std::move(state)};
+  return {};
+}
+
+}  // namespace
+
+model::status catalogue::apply(const storage::row& r) {
+  if (r.family != storage::family::state || r.operation != storage::row_operation::put)
+    return {};
+  const auto id = storage::keys::entity_of(r.key);
+  if (!id)
+    return {};
+  auto change = catalogue_change{*id, {}};
+  auto ok = model::status{};
+  const auto is_a = [&](model::entity_kind kind) {
+    return r.key == storage::keys::state(kind, *id);
+  };
+  if (is_a(model::entity_kind::product))
+    ok = change_of(model::product::decode_state, r, change.what);
+  else if (is_a(model::entity_kind::blueprint))
+    ok = change_of(model::blueprint::decode_state, r, change.what);
+  else if (is_a(model::entity_kind::organisation))
+    ok = change_of(model::organisation::decode_state, r, change.what);
+  else
+    return {};
+  if (ok)
+    apply(change);
+  return ok;
+}
+
+namespace {
+
 model::device::product_view view_of(const model::product::state& p, const catalogue_snapshot& in) {
   auto view = model::device::product_view{};
   view.exists = p.exists;

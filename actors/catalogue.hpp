@@ -60,6 +60,9 @@ class catalogue {
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
   void apply(const catalogue_change& change);
+  /// What another node changed: a row of the catalogue's shard. Rows that are no snapshots of
+  /// entities are passed over. Fails: `corrupted`.
+  [[nodiscard]] model::status apply(const storage::row& r);
 
  private:
   void put(catalogue_snapshot& next, const catalogue_change& change) const;

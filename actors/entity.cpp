@@ -179,6 +179,11 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
     return;
   }
   if (!decided->events.empty()) {
+    if (!ctx.shard->writable.load(std::memory_order_relaxed)) {
+      e.reply = model::failure{model::errc::unavailable, "not_in_sync",
+                               "too few replicas of its shard are in sync; ask again"};
+      return;
+    }
     const auto deadline = next_deadline(self.what);
     const auto events =
         std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));

@@ -52,13 +52,22 @@ std::uint64_t feed::subscribe(feed_filter filter, on_ready ready) {
   const auto hold = std::lock_guard{mutex_};
   subscribers_.emplace(++ids_, subscriber{std::move(filter), std::move(ready), {}, 0});
   wanted_->store(true, std::memory_order_relaxed);
+  if (subscribers_.size() == 1)
+    told_(true);
   return ids_;
+}
+
+void feed::set_wanted_elsewhere(bool wanted) {
+  const auto hold = std::lock_guard{mutex_};
+  wanted_elsewhere_ = wanted;
+  wanted_->store(wanted || !subscribers_.empty(), std::memory_order_relaxed);
 }
 
 void feed::unsubscribe(std::uint64_t id) {
   const auto hold = std::lock_guard{mutex_};
-  subscribers_.erase(id);
-  wanted_->store(!subscribers_.empty(), std::memory_order_relaxed);
+  if (subscribers_.erase(id) > 0 && subscribers_.empty())
+    told_(false);
+  wanted_->store(wanted_elsewhere_ || !subscribers_.empty(), std::memory_order_relaxed);
 }
 
 feed::batch feed::take(std::uint64_t id, std::size_t most) {

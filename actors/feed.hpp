@@ -53,6 +53,11 @@ class feed {
 
   explicit feed(std::size_t max_queued) : max_queued_{max_queued} {}
 
+  /// Called when the first subscriber comes and when the last one goes. Set before any comes.
+  void on_wanted(std::function<void(bool)> told) { told_ = std::move(told); }
+  /// Whether other nodes want what is published here.
+  void set_wanted_elsewhere(bool wanted);
+
   std::uint64_t subscribe(feed_filter filter, on_ready ready);
   void unsubscribe(std::uint64_t id);
   /// Up to `most` items, oldest first.
@@ -78,6 +83,8 @@ class feed {
   std::unordered_map<std::uint64_t, subscriber> subscribers_;
   std::shared_ptr<std::atomic<bool>> wanted_ = std::make_shared<std::atomic<bool>>(false);
   std::atomic<std::uint64_t> dropped_{0};
+  std::function<void(bool)> told_ = [](bool) {};
+  bool wanted_elsewhere_ = false;
 };
 
 }  // namespace orrery::actors

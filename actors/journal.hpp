@@ -13,6 +13,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/replication.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
@@ -23,6 +24,7 @@ struct journal_figures {
   std::atomic<std::uint64_t> groups{0};
   std::atomic<std::uint64_t> records{0};
   std::atomic<std::uint64_t> failed_groups{0};
+  std::atomic<bool> broken{false};  // the store takes nothing at the moment
   /// Called by the writer after each group: records in it, seconds the write took.
   std::function<void(std::size_t, double)> observe = [](std::size_t, double) {};
 };
@@ -45,6 +47,10 @@ struct journal_parts {
   journal_options options;
   /// Tells a shard's host that its entities must reload (the write's fate is unknown).
   std::function<void(write_lost)> on_write_lost;
+  /// Of a node in a cluster: every shard goes by it. Null: the node is alone.
+  std::shared_ptr<replication> replicas = {};
+  /// Tells a shard's host what this node is to its shard.
+  std::function<void(model::shard_id, shard_role)> on_role = {};
 };
 
 /// Bytes an entry counts for in `queued_bytes`: whoever sends an entry adds them, the writer takes

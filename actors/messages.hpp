@@ -113,7 +113,8 @@ struct ask {
 struct ask_batch {
   model::shard_id shard = 0;
   std::vector<ask> asks;
-  bool entered = false;  // came by a doorway
+  bool entered = false;    // came by a doorway
+  bool forwarded = false;  // came from another node: it is not sent on once more
 };
 
 /// Passes questions to where their shard is. Any thread.
@@ -183,9 +184,14 @@ struct checkpoint_note {
   model::shard_id shard;
   std::uint64_t generation;
   std::uint64_t offset;
+  bool operator==(const checkpoint_note&) const = default;
 };
 struct trim_order {
   model::shard_id shard;
+};
+/// Work of the replication that must be done on the writer's thread.
+struct writer_task {
+  std::function<void()> run;
 };
 
 // ---- entities and hosts -------------------------------------------------------------------------
@@ -195,6 +201,17 @@ struct write_lost {
   model::shard_id shard;
   std::uint64_t generation;  // the one that counts from now on
 };
+/// What this node is to a shard from now on.
+struct shard_role {
+  enum class what : std::uint8_t {
+    serves,
+    leaves,  // it is to move: nothing more is taken, what was is brought to its end
+    away,
+  } now = what::away;
+  std::uint64_t generation = 0;  // that counts from now on
+};
+/// Some node is gone, or came back: devices whose session was on it are told.
+struct look_for_lost_sessions {};
 /// Write latest values and samples to the store; the host is settled with that number.
 struct checkpoint_order {
   std::uint64_t number;
@@ -245,6 +262,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::ask_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::entry_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_note)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::trim_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::writer_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::shard_role)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::look_for_lost_sessions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::write_lost)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::rest_order)
@@ -262,12 +282,14 @@ namespace orrery::actors {
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 
 using journal_actor = caf::typed_actor<caf::reacts_to<entry_batch>, caf::reacts_to<flush_atom>,
-                                       caf::reacts_to<checkpoint_note>, caf::reacts_to<trim_order>>;
+                                       caf::reacts_to<checkpoint_note>, caf::reacts_to<trim_order>,
+                                       caf::reacts_to<writer_task>>;
 using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<checkpoint_order>,
                                       caf::reacts_to<rest_order>, caf::reacts_to<write_lost>>;
-using host_actor = settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
-                                   caf::reacts_to<reminder>, caf::reacts_to<write_lost>,
-                                   caf::reacts_to<host_tick>>;
+using host_actor =
+    settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
+                    caf::reacts_to<reminder>, caf::reacts_to<write_lost>, caf::reacts_to<host_tick>,
+                    caf::reacts_to<shard_role>, caf::reacts_to<look_for_lost_sessions>>;
 using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
                                       caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
                                       caf::reacts_to<session_closed>>;
@@ -277,6 +299,7 @@ struct shard_status {
   std::atomic<std::uint64_t> generation{1};
   std::atomic<std::uint64_t> committed{0};   // last committed offset
   std::atomic<std::uint64_t> tail_bytes{0};  // records behind the checkpoint
+  std::atomic<bool> writable{true};          // false: too few replicas are in sync
 };
 
 }  // namespace orrery::actors

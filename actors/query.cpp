@@ -46,9 +46,16 @@ std::optional<std::string> from_hex(std::string_view text) {
   return bytes;
 }
 
+bool is_wanted(const device_list_question& q, const model::device::state& s) {
+  return s.organisation() == q.organisation &&
+         (q.status.empty() || model::device::status_of(s) == q.status) &&
+         (q.text.empty() || s.name().device_key.find(q.text) != std::string::npos ||
+          s.display_name.find(q.text) != std::string::npos);
+}
+
 model::result<device_page> list_devices(const device_list_question& q,
                                         const storage::entity_store& store,
-                                        std::uint16_t shard_count) {
+                                        std::uint16_t shard_count, const read_ways* elsewhere) {
   auto page = device_page{};
   auto from = std::string{};
   auto shard = 0u;
@@ -57,13 +64,18 @@ model::result<device_page> list_devices(const device_list_question& q,
     if (!bytes || bytes->size() < 2)
       return bad_cursor();
     shard = static_cast<unsigned char>((*bytes)[0]) << 8 | static_cast<unsigned char>((*bytes)[1]);
-    from = *bytes;
+    if (bytes->size() > 2)
+      from = *bytes;  // else: at the shard's first
     if (shard >= shard_count)
       return bad_cursor();
   }
   auto failed = model::status{};
   for (; shard < shard_count; ++shard, from.clear()) {
     const auto number = static_cast<model::shard_id>(shard);
+    if (elsewhere && !elsewhere->is_here(number)) {
+      page.next = to_hex(from.empty() ? keys::shard_prefix(number) : from);
+      break;
+    }
     const auto by_product = !q.product_key.empty();
     const auto prefix = by_product ? keys::index_prefix(number, "product", q.product_key)
                                    : keys::state_prefix(number, model::entity_kind::device);
@@ -75,35 +87,35 @@ model::result<device_page> list_devices(const device_list_question& q,
       if (key != from)
         return bad_cursor();
     }
-    auto ok = store.scan(
-        by_product ? family::index : family::state, prefix, from, false,
-        [&](std::string_view key, std::string_view bytes) {
-          const auto id = keys::entity_of(key);
-          if (!id)
-            return true;
-          auto held = std::string{};
-          if (by_product) {
-            auto row = store.get(family::state, keys::state(model::entity_kind::device, *id));
-            if (!row || !*row)
-              return true;  // deleted meanwhile
-            held = std::move(**row);
-            bytes = held;
-          }
-          auto state = std::make_shared<model::device::state>();
-          auto revision = model::device::decode_state(bytes, *state);
-          if (!revision) {
-            failed = revision.error();
-            return false;
-          }
-          if (state->organisation() != q.organisation || (q.keep && !q.keep(*state)))
-            return true;
-          if (page.devices.size() == q.limit) {
-            page.next = to_hex(key);
-            return false;
-          }
-          page.devices.push_back({*id, *revision, std::move(state)});
-          return true;
-        });
+    auto ok = store.scan(by_product ? family::index : family::state, prefix, from, false,
+                         [&](std::string_view key, std::string_view bytes) {
+                           const auto id = keys::entity_of(key);
+                           if (!id)
+                             return true;
+                           auto held = std::string{};
+                           if (by_product) {
+                             auto row = store.get(family::state,
+                                                  keys::state(model::entity_kind::device, *id));
+                             if (!row || !*row)
+                               return true;  // deleted meanwhile
+                             held = std::move(**row);
+                             bytes = held;
+                           }
+                           auto state = std::make_shared<model::device::state>();
+                           auto revision = model::device::decode_state(bytes, *state);
+                           if (!revision) {
+                             failed = revision.error();
+                             return false;
+                           }
+                           if (!is_wanted(q, *state))
+                             return true;
+                           if (page.devices.size() == q.limit) {
+                             page.next = to_hex(key);
+                             return false;
+                           }
+                           page.devices.push_back({*id, *revision, std::move(state)});
+                           return true;
+                         });
     if (!ok)
       return ok.error();
     if (!failed)
@@ -160,13 +172,13 @@ model::result<event_page> list_events(const event_list_question& q,
   return page;
 }
 
-model::result<command_page> list_commands(const model::entity_id& device, const std::string& cursor,
-                                          std::size_t limit, const storage::entity_store& store) {
+model::result<command_page> list_commands(const command_list_question& q,
+                                          const storage::entity_store& store) {
   auto page = command_page{};
-  const auto prefix = keys::command_prefix(device);
+  const auto prefix = keys::command_prefix(q.device);
   auto from = std::string{};
-  if (!cursor.empty()) {
-    auto bytes = from_hex(cursor);
+  if (!q.cursor.empty()) {
+    auto bytes = from_hex(q.cursor);
     if (!bytes || !bytes->starts_with(prefix))
       return bad_cursor();
     from = std::move(*bytes);
@@ -179,7 +191,7 @@ model::result<command_page> list_commands(const model::entity_id& device, const 
                            failed = c.error();
                            return false;
                          }
-                         if (page.commands.size() == limit) {
+                         if (page.commands.size() == q.limit) {
                            page.next = to_hex(key);
                            return false;
                          }
@@ -199,12 +211,18 @@ model::result<command_page> list_commands(const model::entity_id& device, const 
 struct query::pool {
   std::shared_ptr<const storage::entity_store> store;
   std::shared_ptr<caller> ask;
+  std::shared_ptr<read_ways> elsewhere;
   std::uint16_t shard_count;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::function<void()>> work;
   bool stopping = false;
   std::vector<std::thread> threads;
+
+  template <class Page, class Question>
+  bool passed_on(model::shard_id shard, const Question& what,
+                 const std::function<void(model::result<Page>)>& done);
+  void list(device_list_question what, device_page so_far, const then<device_page>& done);
 
   void run() {
     auto hold = std::unique_lock{mutex};
@@ -238,11 +256,12 @@ struct query::pool {
 };
 
 query::query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask,
-             std::uint16_t shard_count, std::size_t threads)
+             std::uint16_t shard_count, std::size_t threads, std::shared_ptr<read_ways> elsewhere)
     : pool_{std::make_unique<pool>()} {
   pool_->store = std::move(store);
   pool_->ask = std::move(ask);
   pool_->shard_count = shard_count;
+  pool_->elsewhere = std::move(elsewhere);
   for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i)
     pool_->threads.emplace_back([p = pool_.get()] { p->run(); });
 }
@@ -257,7 +276,109 @@ query::~query() {
     t.join();
 }
 
+namespace {
+
+/// One sort of page as any page, and the other way round.
+template <class Page>
+std::function<void(model::result<Page>)> as_any(const read_ways::then& done) {
+  return [done](model::result<Page> got) {
+    if (!got)
+      return done(got.error());
+    done(any_page{std::move(*got)});
+  };
+}
+template <class Page>
+read_ways::then as_one(const std::function<void(model::result<Page>)>& done) {
+  return [done](model::result<any_page> got) {
+    if (!got)
+      return done(got.error());
+    if (auto* page = std::get_if<Page>(&*got))
+      return done(std::move(*page));
+    done(failure{errc::internal, "another node answered with a page of another sort"});
+  };
+}
+
+failure not_here() {
+  return {errc::wrong_node, "shard_moved", "its shard is not on this node"};
+}
+
+/// Where a list goes on; nothing for a cursor that is none.
+std::optional<model::shard_id> shard_of_cursor(const std::string& cursor) {
+  if (cursor.empty())
+    return model::shard_id{0};
+  const auto bytes = from_hex(cursor);
+  return bytes ? keys::shard_of(*bytes) : std::nullopt;
+}
+
+}  // namespace
+
+/// True: the read was sent to another node.
+template <class Page, class Question>
+bool query::pool::passed_on(model::shard_id shard, const Question& what,
+                            const std::function<void(model::result<Page>)>& done) {
+  if (!elsewhere || elsewhere->is_here(shard))
+    return false;
+  elsewhere->read(shard, what, as_one<Page>(done));
+  return true;
+}
+
+/// Page by page from node to node, until it is full or all shards were looked through.
+void query::pool::list(device_list_question what, device_page so_far,
+                       const then<device_page>& done) {
+  const auto shard = shard_of_cursor(what.cursor);
+  if (!shard || *shard >= shard_count)
+    return done(bad_cursor());
+  auto rest = what;
+  rest.limit = what.limit - so_far.devices.size();
+  const auto go_on = [this, what, so_far = std::move(so_far),
+                      done](model::result<device_page> got) mutable {
+    if (!got)
+      return done(std::move(got));
+    std::ranges::move(got->devices, std::back_inserter(so_far.devices));
+    if (got->next.empty() || so_far.devices.size() >= what.limit) {
+      so_far.next = got->next;
+      return done(std::move(so_far));
+    }
+    what.cursor = got->next;
+    list(std::move(what), std::move(so_far), done);
+  };
+  if (passed_on<device_page>(*shard, rest, std::function<void(model::result<device_page>)>{go_on}))
+    return;
+  answer<device_page>(
+      go_on, [this, rest] { return list_devices(rest, *store, shard_count, elsewhere.get()); });
+}
+
+void query::serve(any_read what, then<any_page> done) {
+  const auto shard = std::visit(
+      [](const auto& q) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(q)>, device_list_question>)
+          return shard_of_cursor(q.cursor);
+        else
+          return std::optional{q.device.shard};
+      },
+      what);
+  if (!shard)
+    return done(bad_cursor());
+  if (pool_->elsewhere && !pool_->elsewhere->is_here(*shard))
+    return done(not_here());
+  if (auto* h = std::get_if<history_question>(&what))
+    return history(std::move(*h), as_any<history_page>(done));
+  if (auto* e = std::get_if<event_list_question>(&what))
+    return events(std::move(*e), as_any<event_page>(done));
+  if (auto* c = std::get_if<command_question>(&what))
+    return command(*c, as_any<std::optional<model::device::command_record>>(done));
+  if (auto* l = std::get_if<command_list_question>(&what))
+    return commands(std::move(*l), as_any<command_page>(done));
+  pool_->answer<device_page>(
+      as_any<device_page>(done),
+      [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
+        return list_devices(q, *p->store, p->shard_count, p->elsewhere.get());
+      });
+}
+
 void query::history(history_question what, then<history_page> done) {
+  if (pool_->passed_on(what.device.shard, what, done))
+    return;
   const auto device = what.device;
   auto read = model::device::read_samples{what.from, what.to};
   pool_->ask->ask(device, model::device::command{read, {}, {}, {}},
@@ -275,21 +396,23 @@ void query::history(history_question what, then<history_page> done) {
 }
 
 void query::devices(device_list_question what, then<device_page> done) {
-  pool_->answer<device_page>(done, [p = pool_.get(), what = std::move(what)] {
-    return list_devices(what, *p->store, p->shard_count);
-  });
+  pool_->list(std::move(what), {}, done);
 }
 
 void query::events(event_list_question what, then<event_page> done) {
+  if (pool_->passed_on(what.device.shard, what, done))
+    return;
   pool_->answer<event_page>(
       done, [p = pool_.get(), what = std::move(what)] { return list_events(what, *p->store); });
 }
 
-void query::command(model::entity_id device, model::entity_id id,
+void query::command(command_question what,
                     then<std::optional<model::device::command_record>> done) {
   using found = std::optional<model::device::command_record>;
-  pool_->answer<found>(done, [p = pool_.get(), device, id]() -> model::result<found> {
-    auto row = p->store->get(family::state, keys::command(device, id));
+  if (pool_->passed_on(what.device.shard, what, done))
+    return;
+  pool_->answer<found>(done, [p = pool_.get(), what]() -> model::result<found> {
+    auto row = p->store->get(family::state, keys::command(what.device, what.command));
     if (!row)
       return row.error();
     if (!*row)
@@ -301,11 +424,11 @@ void query::command(model::entity_id device, model::entity_id id,
   });
 }
 
-void query::commands(model::entity_id device, std::string cursor, std::size_t limit,
-                     then<command_page> done) {
-  pool_->answer<command_page>(done, [p = pool_.get(), device, cursor = std::move(cursor), limit] {
-    return list_commands(device, cursor, limit, *p->store);
-  });
+void query::commands(command_list_question what, then<command_page> done) {
+  if (pool_->passed_on(what.device.shard, what, done))
+    return;
+  pool_->answer<command_page>(
+      done, [p = pool_.get(), what = std::move(what)] { return list_commands(what, *p->store); });
 }
 
 void query::run(std::function<void()> work) {

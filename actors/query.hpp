@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "actors/caller.hpp"
@@ -29,7 +30,8 @@ struct device_list_question {
   std::string product_key;  // empty: all products
   std::string cursor;
   std::size_t limit = 50;
-  std::function<bool(const model::device::state&)> keep;  // null: all
+  std::string status = {};  // model::device::status_of; empty: all
+  std::string text = {};    // part of the device key or the name shown; empty: all
 };
 
 struct listed_event {
@@ -51,17 +53,44 @@ struct event_list_question {
   std::size_t limit = 50;
 };
 
+struct command_question {
+  model::entity_id device;
+  model::entity_id command;
+};
+struct command_list_question {
+  model::entity_id device;
+  std::string cursor;
+  std::size_t limit = 50;
+};
 struct command_page {
   std::vector<model::device::command_record> commands;  // newest first
   std::string next;
+};
+
+using any_read = std::variant<history_question, device_list_question, event_list_question,
+                              command_question, command_list_question>;
+/// What is read, in the order of any_read.
+using any_page = std::variant<history_page, device_page, event_page,
+                              std::optional<model::device::command_record>, command_page>;
+
+/// Where reads go whose shard another node has. Thread-safe.
+class read_ways {
+ public:
+  using then = std::function<void(model::result<any_page>)>;
+  virtual ~read_ways() = default;
+  /// True: what is read of the shard here is not older than anything that was acknowledged.
+  virtual bool is_here(model::shard_id shard) const = 0;
+  /// Asks the node of the shard; `done` runs once, on any thread.
+  virtual void read(model::shard_id shard, any_read what, then done) = 0;
 };
 
 /// Thread-safe. Every callback runs once, on a thread of the pool (or an actor's): hand over and
 /// return. Fails: `unavailable`, `corrupted`, `invalid_argument` (reason "bad_cursor"), `timeout`.
 class query {
  public:
+  /// `elsewhere`: null on a node that is alone.
   query(std::shared_ptr<const storage::entity_store> store, std::shared_ptr<caller> ask,
-        std::uint16_t shard_count, std::size_t threads);
+        std::uint16_t shard_count, std::size_t threads, std::shared_ptr<read_ways> elsewhere = {});
   ~query();  // waits for what runs
 
   template <class T>
@@ -71,10 +100,11 @@ class query {
   void history(history_question what, then<history_page> done);
   void devices(device_list_question what, then<device_page> done);
   void events(event_list_question what, then<event_page> done);
-  void command(model::entity_id device, model::entity_id id,
-               then<std::optional<model::device::command_record>> done);
-  void commands(model::entity_id device, std::string cursor, std::size_t limit,
-                then<command_page> done);
+  /// Nothing if the log has no such command.
+  void command(command_question what, then<std::optional<model::device::command_record>> done);
+  void commands(command_list_question what, then<command_page> done);
+  /// A read of another node: of what is here alone. Fails also: `wrong_node`.
+  void serve(any_read what, then<any_page> done);
   /// Runs any blocking work of a handler (password hashing) on the pool.
   void run(std::function<void()> work);
 

@@ -18,6 +18,13 @@
 #include "actors/journal.hpp"
 #include "actors/query.hpp"
 #include "actors/session.hpp"
+#include "actors/wire.hpp"
+#include "app/effects.hpp"
+#include "app/gauges.hpp"
+#include "app/joining.hpp"
+#include "cluster/desk.hpp"
+#include "cluster/member.hpp"
+#include "cluster/remote_reads.hpp"
 #include "cluster/router.hpp"
 #include "cluster/shard_host.hpp"
 #include "config/load.hpp"
@@ -25,7 +32,6 @@
 #include "net/tls.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
-#include "observe/process.hpp"
 #include "storage/keys.hpp"
 #include "storage/rocks_store.hpp"
 #include "transport/api/service.hpp"
@@ -44,42 +50,6 @@ constexpr auto housekeeping_interval = std::chrono::minutes{1};
 model::timestamp clock_now() {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
-
-/// What commits set off on this node.
-class node_effects final : public actors::commit_effects {
- public:
-  node_effects(std::shared_ptr<actors::session_table> sessions, std::shared_ptr<actors::feed> feed,
-               std::shared_ptr<actors::catalogue> known)
-      : sessions_{std::move(sessions)}, feed_{std::move(feed)}, known_{std::move(known)} {}
-
-  void run(const model::effect& e, const model::entity_id& entity) override {
-    if (const auto* message = std::get_if<model::deliver>(&e)) {
-      if (const auto session = sessions_->find(message->session))
-        caf::anon_send(session, actors::session_deliver{message->message});
-    } else if (const auto* end = std::get_if<model::close_session>(&e)) {
-      if (const auto session = sessions_->find(end->session))
-        caf::anon_send(session, actors::session_end{end->reason});
-    } else if (const auto* waiter = std::get_if<model::settle_waiter>(&e)) {
-      if (const auto ask = ask_.lock())
-        ask->command_over(waiter->waiter);
-    } else if (const auto* later = std::get_if<model::remind>(&e)) {
-      if (const auto host = hosts.find(entity.shard); host != hosts.end())
-        caf::anon_send(host->second, actors::reminder{entity, later->at});
-    }
-  }
-  void publish(std::vector<actors::published> group) override { feed_->publish(group); }
-  void change_catalogue(const actors::catalogue_change& change) override { known_->apply(change); }
-
-  // Both are set before the first connection.
-  void set_caller(const std::shared_ptr<actors::caller>& ask) { ask_ = ask; }
-  std::unordered_map<model::shard_id, actors::host_actor> hosts;
-
- private:
-  std::shared_ptr<actors::session_table> sessions_;
-  std::shared_ptr<actors::feed> feed_;
-  std::shared_ptr<actors::catalogue> known_;
-  std::weak_ptr<actors::caller> ask_;
-};
 
 /// Throws what ends a start, by the failure of the store.
 [[noreturn]] void give_up(const model::failure& why) {
@@ -141,12 +111,31 @@ void write_secret_file(const std::string& path, const std::string& text) {
     throw storage_failed{path + " cannot be written: " + std::strerror(errno)};
 }
 
-actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what) {
+namespace {
+
+actors::answer ask_once(actors::caller& ask, actors::target whom, actors::any_command what) {
   auto done = std::make_shared<std::promise<actors::answer>>();
   auto got = done->get_future();
   ask.ask(std::move(whom), std::move(what),
           [done](actors::answer a) { done->set_value(std::move(a)); });
   return got.get();
+}
+
+/// Shards of a cluster that begins are not served by anybody yet, or have too few replicas.
+constexpr auto begin_patience = std::chrono::seconds{30};
+constexpr auto begin_pause = std::chrono::milliseconds{100};
+
+}  // namespace
+
+actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what) {
+  const auto until = std::chrono::steady_clock::now() + begin_patience;
+  for (;;) {
+    auto got = ask_once(ask, whom, what);
+    if (got || got.error().code != model::errc::unavailable ||
+        std::chrono::steady_clock::now() > until)
+      return got;
+    std::this_thread::sleep_for(begin_pause);
+  }
 }
 
 struct node::impl {
@@ -166,6 +155,11 @@ struct node::impl {
   std::shared_ptr<actors::shard_table> shards = std::make_shared<actors::shard_table>();
   std::shared_ptr<std::atomic<std::int64_t>> awake = std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<cluster::router> router;
+  std::unique_ptr<cluster::member> member;  // null: the node is alone
+  std::shared_ptr<cluster::remote_reads> reads;
+  std::shared_ptr<cluster::desk> desk;       // of a cluster
+  std::shared_ptr<cluster::lone_desk> lone;  // or of a node that is alone
+  std::string key_check;                     // tells two master keys apart, and nothing else
   std::shared_ptr<node_effects> effects;
   caf::actor_system_config caf_settings;
   std::unique_ptr<caf::actor_system> system;
@@ -176,7 +170,8 @@ struct node::impl {
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::api::service> api;
   std::atomic<bool> ready{false};
-  std::thread housekeeper;
+  std::atomic<bool> boot_noted{false};
+  std::thread housekeeper, starter;
   std::mutex mutex;
   std::condition_variable wake;
   bool stopping = false, stopped = false;
@@ -200,7 +195,6 @@ struct node::impl {
       give_up(made.error());
     store = std::move(*made);
     check_shard_count();
-    next_incarnation();
   }
 
   /// A name's shard depends on the number of shards: it never changes.
@@ -218,16 +212,141 @@ struct node::impl {
       put(key, wanted);
   }
 
-  /// Rises with every start, also when the clock went back.
-  void next_incarnation() {
-    const auto key = storage::keys::meta("incarnation");
-    const auto row = store->get(storage::family::meta, key);
+  std::string note(const std::string& name) const {
+    const auto row = store->get(storage::family::meta, storage::keys::meta(name));
     if (!row)
       give_up(row.error());
-    const auto last = *row ? std::strtoull((*row)->c_str(), nullptr, 10) : 0;
-    incarnation =
-        std::max<std::uint64_t>(last + 1, static_cast<std::uint64_t>(model::to_ms(clock_now())));
-    put(key, std::to_string(incarnation));
+    return row->value_or("");
+  }
+
+  /// Rises with every start, also when the clock went back.
+  void next_incarnation(cluster::node_id number) {
+    const auto last = std::strtoull(note("incarnation").c_str(), nullptr, 10);
+    incarnation = cluster::next_incarnation(
+        last, static_cast<std::uint64_t>(model::to_ms(clock_now())), number);
+    put(storage::keys::meta("incarnation"), std::to_string(incarnation));
+  }
+
+  /// The number of this node. A data folder is of one cluster for ever.
+  cluster::node_id join(cluster::coordinator& at) {
+    const auto name = note("cluster"), made = note("cluster_made");
+    if (!name.empty() && name != settings.cluster.name)
+      throw cluster_failed{"the data folder is of a node of the cluster " + name +
+                           ", and the settings say " + settings.cluster.name +
+                           ": set cluster.name to " + name + ", or give a new data folder"};
+    auto has = cluster::own_data{.joined = !name.empty(), .made = {}};
+    if (!made.empty())
+      has.made = model::from_ms(std::stoll(made));
+    const auto joined = join_cluster(at, settings, key_check, clock_now(), has);
+    put(storage::keys::meta("cluster"), settings.cluster.name);
+    put(storage::keys::meta("cluster_made"), std::to_string(model::to_ms(joined.made)));
+    return joined.number;
+  }
+
+  void desk_of(const cluster::member_parts& parts, std::shared_ptr<cluster::coordinator> at) {
+    desk = std::make_shared<cluster::desk>(
+        cluster::desk_parts{.at = std::move(at),
+                            .cluster = settings.cluster.name,
+                            .node = settings.node.name,
+                            .placement = parts.placement,
+                            .min_in_sync = parts.replicas.min_in_sync,
+                            .seen = [this] { return member->view(); }});
+  }
+
+  /// Alone, or with a number of the cluster's.
+  void find_place() {
+    if (!is_in_cluster(settings)) {
+      // Replicas may have entries that were not committed: only a cluster knows.
+      if (!note("cluster").empty())
+        throw config::bad_settings{
+            "cluster.coordinator: the data folder is of a node of the "
+            "cluster " +
+            note("cluster") + ": it is not served alone\n"};
+      lone = std::make_shared<cluster::lone_desk>(
+          cluster::lone_node{.cluster = settings.cluster.name,
+                             .name = settings.node.name,
+                             .zone = settings.cluster.zone,
+                             .weight = static_cast<std::uint32_t>(settings.cluster.weight),
+                             .shard_count = shard_count(),
+                             .started = clock_now()});
+      return next_incarnation(0);
+    }
+    const auto at = coordinator_of(settings, std::chrono::seconds{2});
+    const auto number = join(*at);
+    next_incarnation(number);
+    auto parts = member_parts_of(settings, number, incarnation);
+    desk_of(parts, at);
+    parts.at = at;
+    parts.lease_at = coordinator_of(settings, std::chrono::milliseconds{700});
+    parts.store = store;
+    parts.now = clock_now;
+    // A log that goes to the disk with every write is whole after a crash of the machine too.
+    const auto booted = note("boot");
+    parts.replicas.whole = booted.empty() || booted == boot_id() || parts.replicas.sync;
+    parts.on_writer = [this](std::function<void()> work) {
+      caf::anon_send(journal, actors::writer_task{std::move(work)});
+    };
+    parts.tell_host = [this](model::shard_id shard, actors::shard_role::what what) {
+      caf::anon_send(effects->hosts.at(shard),
+                     actors::shard_role{what, shards->at(shard)->generation.load()});
+    };
+    parts.catalogue_rows = [this](const std::vector<storage::row>& rows) {
+      for (const auto& r : rows)
+        if (const auto ok = known->apply(r); !ok)
+          log::error("catalogue", "change_not_read", {{"detail", ok.error().detail}});
+    };
+    parts.catalogue_loaded = [this] {
+      if (const auto ok = known->load(*store); !ok)
+        log::error("catalogue", "not_read", {{"detail", ok.error().detail}});
+    };
+    parts.nodes_changed = [this] {
+      for (const auto& [shard, host] : effects->hosts)
+        caf::anon_send(host, actors::look_for_lost_sessions{});
+    };
+    parts.on_message = [this](cluster::node_id from, cluster::link_channel channel,
+                              std::string_view bytes) { take(from, channel, bytes); };
+    parts.on_link_up = [this](cluster::node_id who) { effects->link_up(who); };
+    parts.on_link_down = [this](cluster::node_id who) {
+      effects->link_down(who);
+      reads->link_down(who);
+    };
+    parts.is_able = [f = figures] { return !f->broken.load(); };
+    parts.on_tick = [this] {
+      reads->tick();
+      if (!boot_noted && member->replicas_joined()) {
+        boot_noted = true;
+        put(storage::keys::meta("boot"), boot_id());
+      }
+    };
+    member = std::make_unique<cluster::member>(std::move(parts));
+    if (auto ok = member->open(); !ok)
+      give_up(ok.error());
+  }
+
+  /// A message of another node that is not about shards.
+  void take(cluster::node_id from, cluster::link_channel channel, std::string_view bytes) {
+    switch (channel) {
+      case cluster::link_channel::effect:
+        return effects->take_effect(from, bytes);
+      case cluster::link_channel::published:
+        return effects->take_published(from, bytes);
+      case cluster::link_channel::feed_wants:
+        return effects->take_feed_wants(from, bytes);
+      case cluster::link_channel::page:
+        return reads->answered(from, bytes);
+      case cluster::link_channel::read: {
+        auto asked = actors::decode_read(bytes);
+        if (!asked)
+          return log::warn("cluster", "read_not_read",
+                           {{"node", from}, {"detail", asked.error().detail}});
+        return query->serve(std::move(asked->what), [this, from, number = asked->number](
+                                                        model::result<actors::any_page> page) {
+          (void)member->send(from, cluster::link_channel::page, actors::encode_page(number, page));
+        });
+      }
+      default:
+        return;  // of a newer release
+    }
   }
 
   void put(std::string key, std::string value) {
@@ -242,8 +361,10 @@ struct node::impl {
       give_up(ok.error());
     feed = std::make_shared<actors::feed>(settings.stream.max_queued);
     sessions = std::make_shared<actors::session_table>(incarnation);
-    router = std::make_shared<cluster::router>(shard_count());
-    effects = std::make_shared<node_effects>(sessions, feed, known);
+    router = member ? member->router() : std::make_shared<cluster::router>(shard_count());
+    effects = std::make_shared<node_effects>(incarnation, sessions, feed, known);
+    if (member)
+      effects->set_member(member.get());
     for (unsigned s = 0; s < shard_count(); ++s)
       (*shards)[static_cast<model::shard_id>(s)] = std::make_shared<actors::shard_status>();
     (*shards)[model::catalogue_shard] = std::make_shared<actors::shard_status>();
@@ -268,15 +389,30 @@ struct node::impl {
                                                    .group_max_bytes = 4 * 1024 * 1024,
                                                    .retention = settings.storage.journal_retention,
                                                    .now = clock_now},
-                                       .on_write_lost = [e = effects](actors::write_lost lost) {
-                                         if (const auto host = e->hosts.find(lost.shard);
-                                             host != e->hosts.end())
-                                           caf::anon_send(host->second, lost);
-                                       }});
+                                       .on_write_lost =
+                                           [e = effects](actors::write_lost lost) {
+                                             if (const auto host = e->hosts.find(lost.shard);
+                                                 host != e->hosts.end())
+                                               caf::anon_send(host->second, lost);
+                                           },
+                                       .replicas = member ? member->replicas() : nullptr,
+                                       .on_role =
+                                           [this](model::shard_id shard, actors::shard_role role) {
+                                             caf::anon_send(effects->hosts.at(shard), role);
+                                             member->note_role(shard, role);
+                                           }});
     ask = std::make_shared<actors::caller>(*system, router, incarnation, settings.api.ask_timeout);
     effects->set_caller(ask);
     open_shards();
-    query = std::make_shared<actors::query>(store, ask, shard_count(), settings.threads.query);
+    if (member)
+      reads = std::make_shared<cluster::remote_reads>(
+          *member, cluster::remote_reads::options{.patience = settings.cluster.grace});
+    query =
+        std::make_shared<actors::query>(store, ask, shard_count(), settings.threads.query, reads);
+    if (reads)
+      reads->set_local([q = query.get()](actors::any_read what, actors::read_ways::then done) {
+        q->serve(std::move(what), std::move(done));
+      });
   }
 
   /// Hosts first learn their lives in the table, then open: a question of one finds all others.
@@ -302,56 +438,41 @@ struct node::impl {
                                             .shard_count = shard_count(),
                                             .unsaved_points_max = 4096};
       auto host = cluster::spawn_shard_host(
-          *system, {.shard = shard,
-                    .context = std::move(context),
-                    .options = {.idle_timeout = settings.entities.idle_timeout,
-                                .checkpoint_bytes = share,
-                                .checkpoint_interval = settings.storage.checkpoint_interval,
-                                .tick = std::chrono::seconds{1}},
-                    .node_incarnation = incarnation,
-                    .awake = awake,
-                    .on_open = [opened, failed, all, count](const model::status& ok) {
-                      if (!ok) {
-                        const auto hold = std::lock_guard{failed->first};
-                        failed->second = ok.error();
-                      }
-                      if (opened->fetch_add(1) + 1 == count)
-                        all->set_value();
-                    }});
-      router->place(shard, {host, ""});
+          *system,
+          {.shard = shard,
+           .context = std::move(context),
+           .options = {.idle_timeout = settings.entities.idle_timeout,
+                       .checkpoint_bytes = share,
+                       .checkpoint_interval = settings.storage.checkpoint_interval,
+                       .tick = std::chrono::seconds{1}},
+           .session_lost =
+               [this](std::uint64_t process) {
+                 return member ? member->is_process_gone(process) : process != incarnation;
+               },
+           .awake = awake,
+           .on_open =
+               [opened, failed, all, count](const model::status& ok) {
+                 if (!ok) {
+                   const auto hold = std::lock_guard{failed->first};
+                   failed->second = ok.error();
+                 }
+                 if (opened->fetch_add(1) + 1 == count)
+                   all->set_value();
+               },
+           .in_cluster = member != nullptr,
+           .elsewhere = [r = router](actors::ask_batch batch) { r->wait(std::move(batch)); },
+           .on_left =
+               [this](model::shard_id s) {
+                 caf::anon_send(journal, actors::writer_task{
+                                             [r = member->replicas(), s] { r->host_left(s); }});
+               }});
+      router->place(shard, host);
       effects->hosts.emplace(shard, std::move(host));
     }
-    done.wait();
+    if (!member)  // else they open when this node begins to serve their shards
+      done.wait();
     if (failed->second)
       give_up(*failed->second);
-  }
-
-  void add_gauges() {
-    auto& m = *metrics;
-    m.gauge("orrery_build_info", "Version of the program", [] { return 1.0; },
-            {{"version", ORRERY_VERSION}});
-    m.gauge("orrery_journal_queued_bytes", "Waiting for the journal",
-            [f = figures] { return static_cast<double>(f->queued_bytes.load()); });
-    m.count("orrery_journal_failed_groups_total", "Commits that failed",
-            [f = figures] { return static_cast<double>(f->failed_groups.load()); });
-    m.gauge("orrery_journal_tail_bytes", "Records behind the checkpoint", [all = shards] {
-      auto bytes = std::uint64_t{0};
-      for (const auto& [number, shard] : *all)
-        bytes += shard->tail_bytes.load(std::memory_order_relaxed);
-      return static_cast<double>(bytes);
-    });
-    m.gauge("orrery_entities_awake", "Entities in memory",
-            [a = awake] { return static_cast<double>(a->load()); });
-    m.gauge("orrery_sessions", "Sessions",
-            [s = sessions] { return static_cast<double>(s->size()); });
-    m.gauge("orrery_feed_subscribers", "Live subscriptions",
-            [f = feed] { return static_cast<double>(f->subscribers()); });
-    m.count("orrery_feed_dropped_total", "Items dropped for slow subscribers",
-            [f = feed] { return static_cast<double>(f->dropped()); });
-    m.count("orrery_log_dropped_total", "Log entries dropped",
-            [] { return static_cast<double>(log::dropped()); });
-    observe::add_process_metrics(m);
-    m.gauges("orrery_rocksdb_", [s = store] { return s->figures(); });
   }
 
   void open_ports() {
@@ -369,6 +490,7 @@ struct node::impl {
             .ask = ask,
             .query = query,
             .feed = feed,
+            .desk = desk ? std::shared_ptr<actors::cluster_desk>{desk} : lone,
             .known = known,
             .keys = keys,
             .tokens = std::make_shared<transport::api::token_signer>(token_key),
@@ -377,7 +499,11 @@ struct node::impl {
             .settings = settings,
             .shard_count = shard_count()},
         tls, [this]() -> std::optional<std::string> {
-          return ready.load() ? std::nullopt : std::optional<std::string>{"starting or stopping"};
+          if (!ready.load())
+            return "starting or stopping";
+          if (member && !member->is_registered())
+            return "not registered at the cluster's coordinator";
+          return std::nullopt;
         });
     mqtt = std::make_unique<transport::mqtt::listener>(
         *io, transport::mqtt::parts{
@@ -391,6 +517,37 @@ struct node::impl {
                  .ports = settings.listeners,
                  .tls = tls,
                  .metrics = metrics});
+  }
+
+  /// Of the public ports, as others reach them.
+  std::map<std::string, std::string> addresses(
+      const std::map<std::string, std::uint16_t>& ports) const {
+    auto all = std::map<std::string, std::string>{};
+    const auto& l = settings.listeners;
+    for (const auto& [name, listener] : {std::pair{"mqtt", l.mqtt}, std::pair{"mqtts", l.mqtts},
+                                         std::pair{"api", l.api}, std::pair{"apis", l.apis}})
+      if (const auto port = ports.find(name); port != ports.end())
+        all.emplace(name, advertised(settings, listener, port->second));
+    return all;
+  }
+
+  /// Registers, and sees to it that the cluster has its first user.
+  void take_part(std::map<std::string, std::string> addresses) {
+    member->start(std::move(addresses));
+    starter = std::thread{[this] {
+      // The catalogue may be on its way to another node, or not served by anybody yet.
+      for (auto hold = std::unique_lock{mutex}; !stopping;) {
+        hold.unlock();
+        try {
+          make_first_user(*ask, file("admin-password"));
+          return;
+        } catch (const std::exception& e) {
+          log::warn("node", "no_first_user_yet", {{"detail", e.what()}});
+        }
+        hold.lock();
+        wake.wait_for(hold, std::chrono::milliseconds{500}, [this] { return stopping; });
+      }
+    }};
   }
 
   /// Old slices of samples go, the next ones are made; the journal is kept within its size.
@@ -429,6 +586,10 @@ struct node::impl {
     wake.notify_all();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (member && member->is_registered() && !member->hand_over(stop_patience))
+      log::warn("node", "shards_left", {});
+    if (reads)
+      reads->stop();
     if (api)
       api->stop();
     if (mqtt)
@@ -438,6 +599,12 @@ struct node::impl {
     wait_for([this] { return figures->queued_bytes.load() == 0; });
     if (io)
       io->stop();
+    if (desk)
+      desk->stop();
+    if (member)
+      member->stop();
+    if (starter.joinable())
+      starter.join();
     api.reset();
     mqtt.reset();
     io.reset();  // with it go the connections that are left, and what they hold
@@ -454,6 +621,10 @@ struct node::impl {
       caf::anon_send_exit(journal, caf::exit_reason::user_shutdown);
     journal = nullptr;
     system.reset();
+    router.reset();
+    reads.reset();
+    desk.reset();
+    member.reset();
     store.reset();
   }
 };
@@ -467,13 +638,29 @@ node::node(const config::settings& settings) : impl_{std::make_unique<impl>(sett
     throw storage_failed{settings.node.data + " cannot be made: " + failed.message()};
   try {
     n.open_store();
-    const auto master = master_key(n.file("master.key"));
+    const auto master = master_key(settings.node.master_key.empty() ? n.file("master.key")
+                                                                    : settings.node.master_key);
+    n.key_check =
+        model::sha256_hex(std::string{master.begin(), master.end()} + ":check").substr(0, 16);
     n.keys = std::make_shared<model::keyring>(master);
     n.token_key = model::sha256_hex(std::string{master.begin(), master.end()} + ":tokens");
+    n.find_place();
     n.start_actors();
-    make_first_user(*n.ask, password_file());
-    n.add_gauges();
+    if (!n.member)
+      make_first_user(*n.ask, password_file());
+    add_gauges(*n.metrics, {.store = n.store,
+                            .figures = n.figures,
+                            .shards = n.shards,
+                            .awake = n.awake,
+                            .sessions = n.sessions,
+                            .feed = n.feed});
+    if (n.member)
+      add_cluster_gauges(*n.metrics, *n.member, n.shards->size());
     n.open_ports();
+    if (n.member)
+      n.take_part(n.addresses(ports()));
+    else
+      n.lone->listens(n.addresses(ports()));
   } catch (...) {
     n.stop();
     throw;
@@ -493,6 +680,8 @@ std::map<std::string, std::uint16_t> node::ports() const {
                                                   {"api", n.api->port()},
                                                   {"apis", n.api->tls_port()},
                                                   {"admin", n.api->admin_port()}};
+  if (n.member)
+    all.emplace("link", n.member->link_port());
   std::erase_if(all, [](const auto& p) { return p.second == 0; });
   return all;
 }
@@ -505,6 +694,8 @@ std::string node::password_file() const {
 }
 
 void node::add_demo() {
+  if (impl_->starter.joinable())
+    impl_->starter.join();
   const auto path = impl_->file("demo.json");
   if (!fs::exists(path))
     write_secret_file(path, make_demo(*impl_->ask, *impl_->keys, clock_now()));

@@ -43,7 +43,8 @@ class node {
   std::unique_ptr<impl> impl_;
 };
 
-/// Asks an entity and waits for the answer: for the start, before there are ports.
+/// Asks an entity and waits for the answer: for the start, before there are ports. Asks again for
+/// half a minute while its shard is `unavailable`.
 actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what);
 
 /// Makes the organisation `default` and its user `admin` if they are not there; the password goes

@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   cli::add_management(app, s);
   cli::add_data(app, s);
   cli::add_simulate(app, s);
+  cli::add_cluster(app, s);
   cli::add_completion(app);
   app.footer("Example: orrery --output json device list --product demo-inverter");
   auto ready = std::string{}, demo = std::string{};

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "app/joining.hpp"
 #include "app/node.hpp"
 #include "config/load.hpp"
 #include "observe/log.hpp"
@@ -33,7 +34,8 @@ enum exit_code : int {
   internal_failure = 1,
   bad_settings = 2,
   storage_failure = 3,
-  port_taken = 4
+  port_taken = 4,
+  cluster_failure = 5
 };
 constexpr auto stop_limit = std::chrono::seconds{9};
 
@@ -144,6 +146,9 @@ int main(int argc, char** argv) {
   } catch (const app::storage_failed& e) {
     std::cerr << "orreryd: storage: " << e.what() << '\n';
     return storage_failure;
+  } catch (const app::cluster_failed& e) {
+    std::cerr << "orreryd: cluster: " << e.what() << '\n';
+    return cluster_failure;
   } catch (const orrery::transport::port_taken& e) {
     std::cerr << "orreryd: port: " << e.what()
               << "; is another node running? Choose another with --set listeners.<name>.port=N\n";

@@ -37,6 +37,7 @@ struct change {
   std::string key;
   std::optional<std::string> value;  // nothing: the key goes
   lease_id lease = 0;
+  std::uint64_t revision = 0;  // in news: at which it was made
 };
 
 struct swap_outcome {

@@ -129,7 +129,7 @@ class agreement {
         auto found = news{false, {}, revision_};
         for (const auto& c : history_)
           if (c.revision > revision && starts_with(c.what.key, prefix))
-            found.changes.push_back(c.what);
+            found.changes.push_back({c.what.key, c.what.value, 0, c.revision});
         if (!found.changes.empty())
           return found;
         revision = revision_;

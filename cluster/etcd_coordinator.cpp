@@ -239,9 +239,10 @@ class etcd_follower final : public subscription {
         continue;
       const auto gone = type && type->is_string() && type->as_string() == "DELETE";
       n.changes.push_back({bytes(kv->find("key")),
-                           gone ? std::nullopt : std::optional{bytes(kv->find("value"))}, 0});
+                           gone ? std::nullopt : std::optional{bytes(kv->find("value"))}, 0,
+                           number(kv->find("mod_revision"))});
       // Not the header's: one answer may hold a part of what that has.
-      revision_ = std::max(revision_, number(kv->find("mod_revision")));
+      revision_ = std::max(revision_, n.changes.back().revision);
     }
     n.revision = revision_;
     if (!n.changes.empty())

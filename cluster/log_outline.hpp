@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace orrery::cluster {
@@ -18,14 +19,26 @@ struct log_position {
 
 class log_outline {
  public:
+  /// What one epoch wrote without another between.
+  struct stretch {
+    std::uint64_t epoch, first;  // of its entries: the least index that they may have
+    bool operator==(const stretch&) const = default;
+  };
+
   log_outline() = default;
   /// Everything up to `begin` is in the state and not in the log any more.
   explicit log_outline(log_position begin) : begin_{begin}, last_{begin} {}
+
+  /// As it was kept. Requires: stretches in order, none behind `last`.
+  log_outline(log_position begin, log_position last, std::vector<stretch> stretches)
+      : begin_{begin}, last_{last}, stretches_{std::move(stretches)} {}
 
   log_position begin() const { return begin_; }
   log_position last() const { return last_; }
   /// The epoch that wrote the entry at `index`, from begin() to last(). Elsewhere: 0.
   std::uint64_t epoch_at(std::uint64_t index) const;
+
+  const std::vector<stretch>& stretches() const { return stretches_; }
 
   /// The end of what other epochs wrote before the stretch that holds `index`.
   std::uint64_t before_stretch_of(std::uint64_t index) const;
@@ -39,9 +52,6 @@ class log_outline {
   void trim(std::uint64_t index);
 
  private:
-  struct stretch {
-    std::uint64_t epoch, first;  // of its entries: the least index that they may have
-  };
   const stretch* stretch_of(std::uint64_t index) const;
 
   log_position begin_, last_;

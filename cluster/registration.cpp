@@ -21,7 +21,14 @@ registrar::registrar(std::shared_ptr<coordinator> at, std::string key, std::stri
 milliseconds registrar::turn() {
   if (replaced_)
     return options_.renewal;
-  return lease_ ? renew() : enrol();
+  if (events_.is_able && !events_.is_able()) {
+    if (lease() != 0) {
+      log::warn("cluster.registration", "given_up", {{"key", key_}});
+      lapse();
+    }
+    return options_.retry;
+  }
+  return lease() != 0 ? renew() : enrol();
 }
 
 milliseconds registrar::enrol() {
@@ -39,7 +46,7 @@ milliseconds registrar::enrol() {
     log::warn("cluster.registration", "not_registered", {{"detail", done.error().detail}});
     return options_.retry;
   }
-  lease_ = *lease;
+  lease_.store(*lease, std::memory_order_release);
   incarnation_ = done->revision;
   good(sent_at);
   log::info("cluster.registration", "registered", {{"key", key_}, {"incarnation", incarnation_}});
@@ -49,7 +56,7 @@ milliseconds registrar::enrol() {
 
 milliseconds registrar::renew() {
   const auto sent_at = now_();
-  const auto renewed = at_->renew(*lease_);
+  const auto renewed = at_->renew(lease_);
   if (!renewed) {
     if (now_() >= sent_at_ + options_.life) {
       log::warn("cluster.registration", "lapsed", {{"detail", renewed.error().detail}});
@@ -95,15 +102,14 @@ void registrar::good(milliseconds sent_at) {
 
 void registrar::lapse() {
   serves_until_.store(0, std::memory_order_release);
-  const auto old = std::exchange(lease_, std::nullopt);
+  const auto old = lease_.exchange(0);
   events_.lapsed();
-  static_cast<void>(at_->revoke(*old));  // if it lives, it is not to be waited for
+  static_cast<void>(at_->revoke(old));  // if it lives, it is not to be waited for
 }
 
 void registrar::end() {
-  if (!lease_)
-    return;
-  lapse();
+  if (lease() != 0)
+    lapse();
 }
 
 registration::registration(std::shared_ptr<registrar> by)

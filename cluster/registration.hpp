@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -34,6 +33,8 @@ struct registration_events {
   std::function<void()> lapsed;
   /// Another process has registered under this key: this one does not fight, it stays lapsed.
   std::function<void()> replaced;
+  /// False: this node cannot do its part at the moment, and lets others do it. Null: it always can.
+  std::function<bool()> is_able = {};
 };
 
 /// The turns of it, one after the other, on whoever's thread.
@@ -55,6 +56,9 @@ class registrar {
   std::chrono::milliseconds serves_until() const {
     return std::chrono::milliseconds{serves_until_.load(std::memory_order_acquire)};
   }
+  /// The lease that the key is bound to, for others that go with it; 0: there is none, or it may be
+  /// over. Any thread.
+  lease_id lease() const { return lease_.load(std::memory_order_acquire); }
 
  private:
   std::chrono::milliseconds enrol();
@@ -67,7 +71,7 @@ class registrar {
   registration_options options_;
   registration_events events_;
   clock now_;
-  std::optional<lease_id> lease_;
+  std::atomic<lease_id> lease_{0};
   incarnation_id incarnation_ = 0;
   std::chrono::milliseconds sent_at_{};  // of the last renewal that was good
   bool replaced_ = false;

@@ -13,7 +13,7 @@ replica::replica(node_id self, options wanted, kept found)
       led_{found.led},
       log_{std::move(found.log)},
       written_{log_.last().index},
-      synced_{0},
+      synced_{log_.last().index},
       commit_{std::max(found.commit, log_.begin().index)} {}
 
 std::vector<action> replica::take_actions() {
@@ -72,6 +72,7 @@ void replica::proposal_decided(std::uint64_t on, const shard_record& now) {
     if (leads_ && now.primary == self_ && now.epoch == epoch_) {
       configs_ = {now.in_sync};
       record_ = now;
+      follow_replicas();
     }
   }
   consider(now);
@@ -128,6 +129,7 @@ void replica::consider(const shard_record& now) {
       configs_ = {now.in_sync};
       version_ = now.version;
       record_ = now;
+      follow_replicas();
     }
     advance();
   } else {
@@ -154,6 +156,18 @@ void replica::lead(const shard_record& now) {
     if (who != self_)
       followers_[who].next = log_.last().index - 1;
   ship_all();
+}
+
+/// Whoever is new among the replicas is shipped to, whoever has gone is not any more.
+void replica::follow_replicas() {
+  std::erase_if(followers_, [&](const auto& f) {
+    return !record_.replicas.contains(f.first) && !record_.in_sync.contains(f.first);
+  });
+  for (const auto who : record_.replicas)
+    if (who != self_ && !followers_.contains(who)) {
+      followers_[who].next = log_.last().index;
+      actions_.emplace_back(ship{who, log_.last().index});
+    }
 }
 
 void replica::step_down(std::uint64_t newest) {
@@ -198,9 +212,20 @@ void replica::written(std::uint64_t number, bool synced) {
   }
 }
 
-bool replica::wants_checkpoint(std::uint64_t epoch, log_position at) {
-  if (!joined_ || leads_ || loading_ || epoch < epoch_ || at.index <= commit_)
+bool replica::wants_checkpoint(node_id from, std::uint64_t epoch, log_position at) {
+  if (!joined_ || leads_ || loading_ || epoch < epoch_)
     return false;
+  epoch_ = epoch;
+  if (leader_ != from || leader_epoch_ != epoch) {
+    leader_ = from;
+    leader_epoch_ = epoch;
+    equal_ = 0;
+  }
+  if (at.index <= commit_) {
+    equal_ = std::max(equal_, at.index);
+    acknowledge();
+    return false;
+  }
   if (log_.epoch_at(at.index) != at.epoch) {
     // In no in-sync set, then: nobody counts on what is here.
     loading_ = true;
@@ -209,7 +234,9 @@ bool replica::wants_checkpoint(std::uint64_t epoch, log_position at) {
   }
   // It has all that by its log: it only did not know that it is committed.
   commit_ = at.index;
+  equal_ = std::max(equal_, at.index);
   actions_.emplace_back(commit_up_to{commit_, false});
+  acknowledge();
   return false;
 }
 
@@ -361,8 +388,9 @@ void replica::ship_all() {
 }
 
 void replica::ship_again(node_id to) {
+  // It may have more than is known here: it says so when asked for the first entry that is kept.
   if (const auto f = followers_.find(to); leads_ && f != followers_.end())
-    f->second.next = f->second.matched;
+    f->second.next = std::max(f->second.matched, log_.begin().index);
 }
 
 append_entries replica::shipment(node_id to, log_position before, std::vector<log_entry> entries) {

@@ -99,7 +99,7 @@ class replica {
     bool sync = false;             // every replica syncs before it says that it has something
     std::uint64_t behind_max = 1;  // entries a learner may lack when it is taken in
   };
-  /// What a node has of the shard on its disk.
+  /// What a node has of the shard on its disk itself (opening the store has brought it there).
   struct kept {
     log_outline log{};
     std::uint64_t commit = 0;  // known to be committed
@@ -129,7 +129,7 @@ class replica {
   void written(std::uint64_t number, bool synced);
   /// True: the state as of `at`, offered by the primary of `epoch`, is to be installed in place of
   /// what is here. What is committed is the same everywhere, so it may take any time.
-  bool wants_checkpoint(std::uint64_t epoch, log_position at);
+  bool wants_checkpoint(node_id from, std::uint64_t epoch, log_position at);
   /// A checkpoint was installed in place of log and state: it holds everything up to `at`.
   void checkpoint_installed(log_position at);
   /// It did not come to its end: there is neither log nor state here now.
@@ -160,6 +160,8 @@ class replica {
   bool has_joined() const { return joined_; }
   bool is_primary() const { return leads_; }
   bool is_serving() const { return serving_; }
+  /// Serves, and enough replicas are in sync.
+  bool takes_writes() const { return serving_ && is_enough(); }
   std::uint64_t epoch() const { return epoch_; }
   std::uint64_t commit() const { return commit_; }
   const log_outline& log() const { return log_; }
@@ -183,6 +185,7 @@ class replica {
 
   void consider(const shard_record& now);
   void lead(const shard_record& now);
+  void follow_replicas();
   void step_down(std::uint64_t newest);
   void advance();
   void take(node_id from, const append_entries& m);

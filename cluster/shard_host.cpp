@@ -60,6 +60,8 @@ struct host_state {
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   bool closed = false;           // its journal could not be read: it answers nobody until it is
+  actors::shard_role::what role = actors::shard_role::what::serves;
+  std::set<caf::actor_addr> ending{};  // entities that bring what they have taken to its end
   checkpoint_round round;
   std::uint64_t rounds = 0;
   std::uint64_t round_tail_bytes = 0;
@@ -71,6 +73,7 @@ struct host_state {
 using pointer = actors::host_actor::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
+constexpr auto lost_sessions_pause = std::chrono::seconds{2};
 
 void answer(const ask& one, const model::failure& why) {
   if (one.from && one.number != 0)
@@ -168,8 +171,17 @@ model::entity_id resolve_registration(pointer self, const model::entity_id& want
   return wanted;
 }
 
+bool serves(const host_state& state) {
+  return state.role == actors::shard_role::what::serves;
+}
+
 void ask_batch_here(pointer self, ask_batch& batch) {
   auto& state = self->state;
+  if (!serves(state)) {
+    batch.entered = false;
+    state.parts.elsewhere(std::move(batch));
+    return;
+  }
   if (state.closed) {
     for (const auto& one : batch.asks)
       answer(one, {model::errc::unavailable, "shard_closed",
@@ -254,7 +266,7 @@ model::status open_shard(pointer self) {
   return {};
 }
 
-/// Sessions of earlier incarnations of this node ended with them.
+/// Sessions on nodes that are gone ended with them.
 model::status tell_lost_sessions(pointer self) {
   auto& state = self->state;
   auto lost = std::vector<std::pair<model::entity_id, std::uint64_t>>{};
@@ -266,7 +278,7 @@ model::status tell_lost_sessions(pointer self) {
         if (id && value) {
           const auto incarnation =
               static_cast<std::uint64_t>(model::to_ms(keys::from_ordered(*value)));
-          if (incarnation != state.parts.node_incarnation)
+          if (state.parts.session_lost(incarnation))
             lost.emplace_back(*id, incarnation);
         }
         return true;
@@ -397,13 +409,13 @@ void try_open(pointer self) {
   state.registered.clear();
 }
 
-/// Everything decided on top of a lost write goes; what was committed comes back from the store.
-void reload(pointer self, const actors::write_lost& lost) {
+/// Tells all entities to end once they have answered what they have taken. What waited for one to
+/// rest has not been taken: it is given back.
+std::vector<ask> end_entities(pointer self) {
   auto& state = self->state;
-  state.generation = lost.generation;
   auto waiting = std::vector<ask>{};
   for (auto& [id, s] : state.slots) {
-    self->send(s.actor, lost);
+    self->send(s.actor, actors::write_lost{state.parts.shard, state.generation});
     std::move(s.waiting.begin(), s.waiting.end(), std::back_inserter(waiting));
   }
   state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
@@ -411,10 +423,53 @@ void reload(pointer self, const actors::write_lost& lost) {
   state.slots.clear();
   state.names.clear();
   state.registered.clear();
+  state.deadlines.clear();
   state.round = {};
-  for (const auto& one : waiting)
+  return waiting;
+}
+
+/// Everything decided on top of a lost write goes; what was committed comes back from the store.
+void reload(pointer self, const actors::write_lost& lost) {
+  auto& state = self->state;
+  if (!serves(state))
+    return;
+  state.generation = lost.generation;
+  for (const auto& one : end_entities(self))
     answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});
   try_open(self);
+}
+
+void say_left(pointer self) {
+  auto& state = self->state;
+  if (state.role == actors::shard_role::what::leaves && state.ending.empty())
+    state.parts.on_left(state.parts.shard);
+}
+
+void change_role(pointer self, const actors::shard_role& role) {
+  using what = actors::shard_role::what;
+  auto& state = self->state;
+  if (role.now == what::leaves && !serves(state))
+    return;  // it has gone meanwhile
+  if (role.now == what::leaves)
+    for (const auto& [id, s] : state.slots) {
+      self->monitor(s.actor);
+      state.ending.insert(s.actor->address());
+    }
+  else
+    state.ending.clear();
+  state.role = role.now;
+  if (role.now != what::leaves)
+    state.generation = role.generation;
+  auto batch = ask_batch{.shard = state.parts.shard, .asks = end_entities(self)};
+  if (serves(state)) {
+    try_open(self);
+    if (!state.closed)
+      self->delayed_send(self, lost_sessions_pause, actors::look_for_lost_sessions{});
+  } else {
+    say_left(self);
+  }
+  if (!batch.asks.empty())
+    ask_batch_here(self, batch);
 }
 
 /// Sets the phase of what a shard does again and again. Shards take turns: a checkpoint of all in
@@ -438,7 +493,14 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
   state.generation = state.context->shard->generation.load(std::memory_order_acquire);
   const auto first_tick = take_turn(state);
-  state.parts.on_open(open_whole(self));
+  self->set_down_handler([self](const caf::down_msg& down) {
+    if (self->state.ending.erase(down.source) > 0)
+      say_left(self);
+  });
+  if (state.parts.in_cluster)
+    state.role = actors::shard_role::what::away;
+  else
+    state.parts.on_open(open_whole(self));
   self->delayed_send(self, first_tick, actors::host_tick{});
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
@@ -467,9 +529,21 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
             if (!batch.asks.empty())
               ask_batch_here(self, batch);
           },
-          [self](const actors::reminder& r) { self->state.deadlines[r.at].insert(r.id); },
+          [self](const actors::reminder& r) {
+            if (serves(self->state))
+              self->state.deadlines[r.at].insert(r.id);
+          },
           [self](const actors::write_lost& lost) { reload(self, lost); },
+          [self](const actors::shard_role& role) { change_role(self, role); },
+          [self](actors::look_for_lost_sessions) {
+            if (serves(self->state) && !self->state.closed)
+              (void)tell_lost_sessions(self);
+          },
           [self](actors::host_tick) {
+            if (!serves(self->state)) {
+              self->delayed_send(self, self->state.parts.options.tick, actors::host_tick{});
+              return;
+            }
             if (self->state.closed)
               try_open(self);
             wake_due(self);

@@ -23,14 +23,22 @@ struct host_parts {
   model::shard_id shard = 0;
   actors::entity_context context;  // `host` is filled in by the host itself
   host_options options;
-  std::uint64_t node_incarnation = 0;
+  /// True: a session of that incarnation of some node is over.
+  std::function<bool(std::uint64_t)> session_lost;
   std::shared_ptr<std::atomic<std::int64_t>> awake;  // entities awake on this node
-  /// Set once the tail is replayed and lost sessions are told.
+  /// Called once the tail is replayed and lost sessions are told.
   std::function<void(model::status)> on_open;
+
+  /// In a cluster: the host opens the shard when it is told that this node serves it.
+  bool in_cluster = false;
+  /// Takes questions that cannot be answered here (any more).
+  std::function<void(actors::ask_batch)> elsewhere = {};
+  /// A shard that is to move was let go of: its entities have ended.
+  std::function<void(model::shard_id)> on_left = {};
 };
 
 /// Opens the shard: replays the tail behind its checkpoint, wakes the entities in it, tells devices
-/// whose session was on an earlier incarnation of this node that it is lost.
+/// whose session is over. In a cluster whenever the node begins to serve it.
 actors::host_actor spawn_shard_host(caf::actor_system& system, host_parts parts);
 
 }  // namespace orrery::cluster

@@ -21,6 +21,9 @@ struct shard_record {
   std::optional<node_id> primary;
   node_set in_sync;   // each has every acknowledged record
   node_set replicas;  // meant to hold the shard; those that are not in sync are learning
+  /// Who is to be the primary once it is in sync. The controller's wish and nothing more: whoever
+  /// changes anything else copies it along.
+  std::optional<node_id> preferred = {};
   bool operator==(const shard_record&) const = default;
 };
 

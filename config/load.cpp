@@ -140,6 +140,10 @@ std::vector<key> make_table() {
   auto t = std::vector<key>{
       text_key("node.name", "the node's name in logs and replies", ORRERY_AT(node.name)),
       text_key("node.data", "folder of everything that lasts", ORRERY_AT(node.data)),
+      text_key("node.master_key",
+               "file with the key that secrets are sealed with, one for all nodes; empty: "
+               "<data>/master.key",
+               ORRERY_AT(node.master_key)),
   };
   const auto port = [&](const std::string& name, const std::string& help, auto get) {
     const auto prefix = "listeners." + name + ".";
@@ -157,6 +161,7 @@ std::vector<key> make_table() {
   port("api", "REST API and stream, plain", ORRERY_AT(listeners.api));
   port("apis", "REST API and stream over TLS", ORRERY_AT(listeners.apis));
   port("admin", "/healthz /readyz /metrics", ORRERY_AT(listeners.admin));
+  port("link", "other nodes, mutual TLS; opened in a cluster alone", ORRERY_AT(listeners.link));
   auto rest = std::vector<key>{
       number_key("listeners.max_connections", "per listener", 1, 1'000'000,
                  ORRERY_AT(listeners.max_connections)),
@@ -225,10 +230,45 @@ std::vector<key> make_table() {
                  ORRERY_AT(threads.query)),
       text_key("log.level", "debug, info, warn, error or off", ORRERY_AT(log.level),
                {"debug", "info", "warn", "error", "off"}),
-      text_key("cluster.coordinator", "embedded: one node", ORRERY_AT(cluster.coordinator),
-               {"embedded"}),
+      text_key("cluster.coordinator", "embedded: one node; etcd: one of many",
+               ORRERY_AT(cluster.coordinator), {"embedded", "etcd"}),
       number_key("cluster.shard_count", "fixed when the data folder is made", 1, 4096,
                  ORRERY_AT(cluster.shard_count)),
+      text_key("cluster.name", "of the cluster, in the keys at its coordinator",
+               ORRERY_AT(cluster.name)),
+      text_key("cluster.endpoints", "of etcd: http://host:2379,... or https://",
+               ORRERY_AT(cluster.endpoints)),
+      text_key("cluster.ca", "PEM file, for https; empty: the system's authorities",
+               ORRERY_AT(cluster.ca)),
+      text_key("cluster.user", "of etcd; empty: it asks for none", ORRERY_AT(cluster.user)),
+      text_key("cluster.password_file", "holds the user's password",
+               ORRERY_AT(cluster.password_file)),
+      number_key("cluster.replication_factor", "nodes that hold each shard", 1, 3,
+                 ORRERY_AT(cluster.replication_factor)),
+      number_key("cluster.min_in_sync",
+                 "with fewer replicas in sync nothing is written; 0: 2 if the factor is 3, else 1",
+                 0, 3, ORRERY_AT(cluster.min_in_sync)),
+      text_key("cluster.durability",
+               "replicated: acknowledged once all in-sync replicas have it; sync: on their disks",
+               ORRERY_AT(cluster.durability), {"replicated", "sync"}),
+      text_key("cluster.zone", "what fails together has one name: replicas are kept apart",
+               ORRERY_AT(cluster.zone)),
+      number_key("cluster.weight", "share of the shards, relative to other nodes'", 1, 10'000,
+                 ORRERY_AT(cluster.weight)),
+      text_key("cluster.advertise_host",
+               "where others reach this node; empty: the listener's address, or the machine's name",
+               ORRERY_AT(cluster.advertise_host)),
+      text_key("cluster.link_ca", "PEM file: who may be a node of the cluster",
+               ORRERY_AT(cluster.link_ca)),
+      text_key("cluster.link_certificate", "PEM file, with node.name as a DNS name",
+               ORRERY_AT(cluster.link_certificate)),
+      text_key("cluster.link_key", "PEM file", ORRERY_AT(cluster.link_key)),
+      time_key("cluster.replace_after", "a node absent for so long is replaced by others",
+               seconds{1}, ORRERY_AT(cluster.replace_after)),
+      number_key("cluster.moves_at_once", "shards that are copied for balance", 1, 1000,
+                 ORRERY_AT(cluster.moves_at_once)),
+      time_key("cluster.grace", "so long a question waits for a node that serves its shard",
+               milliseconds{100}, ORRERY_AT(cluster.grace)),
   };
   std::move(rest.begin(), rest.end(), std::back_inserter(t));
   return t;
@@ -298,6 +338,7 @@ class loader {
       note("settings",
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
+    check_cluster();
     if (!problems.empty())
       throw bad_settings{problems};
   }
@@ -306,6 +347,23 @@ class loader {
   std::string problems;
 
  private:
+  void check_cluster() {
+    const auto& c = made.cluster;
+    if (c.min_in_sync > c.replication_factor)
+      note("settings",
+           "cluster.min_in_sync is more than cluster.replication_factor: nothing could be written");
+    if (c.coordinator != "etcd")
+      return;
+    if (c.endpoints.empty())
+      note("settings", "cluster.endpoints: with etcd as coordinator give its addresses");
+    if (c.link_ca.empty() || c.link_certificate.empty() || c.link_key.empty())
+      note("settings",
+           "cluster.link_ca, cluster.link_certificate and cluster.link_key are needed in a "
+           "cluster: nodes prove to each other who they are");
+    if (!made.listeners.link.enabled)
+      note("settings", "listeners.link must be enabled in a cluster");
+  }
+
   void note(const std::string& where, const std::string& what) {
     problems += where + ": " + what + "\n";
   }

@@ -20,6 +20,7 @@ struct settings {
   struct node_section {
     std::string name = "orrery-1";
     std::string data = "data";
+    std::string master_key;  // file; empty: <data>/master.key
   } node;
 
   /// Plain device ports bind to loopback: they carry replayable signatures.
@@ -29,6 +30,7 @@ struct settings {
     listener api{true, "127.0.0.1", 8090};
     listener apis{true, "0.0.0.0", 8493};
     listener admin{true, "127.0.0.1", 8091};
+    listener link{true, "0.0.0.0", 7946};    // between nodes, in a cluster alone
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
@@ -92,8 +94,21 @@ struct settings {
   } log;
 
   struct cluster_section {
-    std::string coordinator = "embedded";
-    std::uint64_t shard_count = 64;  // fixed when the data folder is made
+    std::string coordinator = "embedded";  // or etcd: one of many
+    std::uint64_t shard_count = 64;        // fixed when the data folder is made
+    std::string name = "orrery";
+    std::string endpoints;  // of etcd, with commas between
+    std::string ca, user, password_file;
+    std::uint64_t replication_factor = 2;
+    std::uint64_t min_in_sync = 0;          // 0: 2 if the factor is 3, else 1
+    std::string durability = "replicated";  // or sync: each replica's disk has it
+    std::string zone;                       // what fails together has one name
+    std::uint64_t weight = 100;
+    std::string advertise_host;  // empty: the listener's, or the machine's name
+    std::string link_ca, link_certificate, link_key;
+    milliseconds replace_after{std::chrono::minutes{10}};
+    std::uint64_t moves_at_once = 4;
+    milliseconds grace{std::chrono::seconds{8}};
   } cluster;
 };
 

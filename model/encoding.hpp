@@ -3,19 +3,29 @@
 // ties its members in their order on disk; the order is for ever.
 //
 //   template <field_of<my_struct> X> auto fields_of(X& x) { return std::tie(x.a, x.b); }
+//
+// A variant is the place of its alternative (u8) and the fields of that. An enumeration is its
+// number (u8), and says beside the lists of fields which numbers it has; others do not decode:
+//
+//   constexpr auto range_of(my_enum) { return std::pair{my_enum::first, my_enum::last}; }
 #pragma once
 
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "model/bytes.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/point_name.hpp"
+#include "model/result.hpp"
+#include "model/static_text.hpp"
 #include "model/thing_model.hpp"
 
 namespace orrery::model {
@@ -48,6 +58,27 @@ template <field_of<sample> X>
 auto fields_of(X& x) {
   return std::tie(x.time, x.points);
 }
+template <field_of<posted_point> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.posted);
+}
+template <field_of<problem> X>
+auto fields_of(X& x) {
+  return std::tie(x.where, x.code, x.detail);
+}
+template <field_of<login_proof> X>
+auto fields_of(X& x) {
+  return std::tie(x.client_id, x.timestamp, x.method, x.digest);
+}
+constexpr auto range_of(sign_method) {
+  return std::pair{sign_method::sha256, sign_method::md5};
+}
+constexpr auto range_of(validation) {
+  return std::pair{validation::strict, validation::off};
+}
+constexpr auto range_of(thing_model::side) {
+  return std::pair{thing_model::side::cloud, thing_model::side::registration};
+}
 
 template <class T>
 concept has_fields = requires(T& x) {
@@ -71,12 +102,26 @@ template <class T>
 struct is_cow : std::false_type {};
 template <class T>
 struct is_cow<cow<T>> : std::true_type {};
+template <class T>
+struct is_variant : std::false_type {};
+template <class... Ts>
+struct is_variant<std::variant<Ts...>> : std::true_type {};
+
+template <class Variant, std::size_t... Is>
+bool emplace_alternative(Variant& v, std::size_t number, std::index_sequence<Is...>) {
+  return ((number == Is && (v.template emplace<Is>(), true)) || ...);
+}
+/// The alternative of that place, as it is at first; false if there is none.
+template <class... Ts>
+bool emplace_alternative(std::variant<Ts...>& v, std::size_t number) {
+  return emplace_alternative(v, number, std::index_sequence_for<Ts...>{});
+}
 
 template <class T>
 void write(byte_writer& out, const T& x) {
   if constexpr (is_cow<T>::value) {
     write(out, *x);
-  } else if constexpr (std::is_same_v<T, std::string>) {
+  } else if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::string_view>) {
     out.text(x);
   } else if constexpr (std::is_same_v<T, point_name>) {
     out.text(x.text());
@@ -120,7 +165,10 @@ void write(byte_writer& out, const T& x) {
       out.text(key);
       write(out, v);
     }
-  } else {
+  } else if constexpr (is_variant<T>::value) {
+    out.u8(static_cast<std::uint8_t>(x.index()));
+    std::visit([&](const auto& alternative) { write(out, alternative); }, x);
+  } else if constexpr (!std::is_empty_v<T>) {
     static_assert(has_fields<const T>, "give it a fields_of in its own namespace");
     std::apply([&](const auto&... field) { (write(out, field), ...); }, fields_of(x));
   }
@@ -134,6 +182,8 @@ void read(byte_reader& in, T& x) {
     x = std::move(content);
   } else if constexpr (std::is_same_v<T, std::string>) {
     x = in.text();
+  } else if constexpr (std::is_same_v<T, std::string_view>) {
+    x = static_text(in.text());
   } else if constexpr (std::is_same_v<T, point_name>) {
     x = point_name{in.text()};
   } else if constexpr (std::is_same_v<T, bool>) {
@@ -152,13 +202,23 @@ void read(byte_reader& in, T& x) {
       x.emplace_back(std::move(name), in.any());
     }
   } else if constexpr (std::is_enum_v<T>) {
-    x = static_cast<T>(in.u8());
+    const auto number = static_cast<T>(in.u8());
+    if (constexpr auto range = range_of(T{}); number < range.first || number > range.second)
+      in.fail();
+    else
+      x = number;
   } else if constexpr (std::is_integral_v<T> && sizeof(T) == 1) {
     x = static_cast<T>(in.u8());
   } else if constexpr (std::is_unsigned_v<T>) {
-    x = static_cast<T>(in.varint());
+    const auto number = in.varint();
+    if (number > std::numeric_limits<T>::max())
+      in.fail();
+    x = static_cast<T>(number);
   } else if constexpr (std::is_integral_v<T>) {
-    x = static_cast<T>(in.svarint());
+    const auto number = in.svarint();
+    if (number < std::numeric_limits<T>::min() || number > std::numeric_limits<T>::max())
+      in.fail();
+    x = static_cast<T>(number);
   } else if constexpr (std::is_same_v<T, double>) {
     x = in.f64();
   } else if constexpr (is_optional<T>::value) {
@@ -172,7 +232,11 @@ void read(byte_reader& in, T& x) {
       auto key = std::string{in.text()};
       read(in, x[std::move(key)]);
     }
-  } else {
+  } else if constexpr (is_variant<T>::value) {
+    if (!emplace_alternative(x, in.u8()))
+      return in.fail();
+    std::visit([&](auto& alternative) { read(in, alternative); }, x);
+  } else if constexpr (!std::is_empty_v<T>) {
     static_assert(has_fields<T>, "give it a fields_of in its own namespace");
     std::apply([&](auto&... field) { (read(in, field), ...); }, fields_of(x));
   }
@@ -194,32 +258,6 @@ bool read_versioned(std::uint8_t version, std::string_view bytes, T& x) {
     return false;
   read(in, x);
   return in.ok() && in.at_end();
-}
-
-/// A list of events: count, then each as its place in the variant (u8) and its fields. New events
-/// are added at the variant's end.
-template <class Variant>
-void write_events(byte_writer& out, const std::vector<Variant>& events) {
-  out.varint(events.size());
-  for (const auto& e : events) {
-    out.u8(static_cast<std::uint8_t>(e.index()));
-    std::visit([&](const auto& x) { write(out, x); }, e);
-  }
-}
-
-template <class Variant, std::size_t... Is>
-bool emplace_alternative(Variant& v, std::size_t number, std::index_sequence<Is...>) {
-  return ((number == Is && (v.template emplace<Is>(), true)) || ...);
-}
-
-template <class Variant>
-void read_events(byte_reader& in, std::vector<Variant>& events) {
-  for (auto n = in.count(); n > 0 && in.ok(); --n) {
-    auto& e = events.emplace_back();
-    if (!emplace_alternative(e, in.u8(), std::make_index_sequence<std::variant_size_v<Variant>>{}))
-      return in.fail();
-    std::visit([&](auto& x) { read(in, x); }, e);
-  }
 }
 
 }  // namespace orrery::model

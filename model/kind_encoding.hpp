@@ -1,6 +1,6 @@
 // The byte forms that every kind of entity has: a list of events, and a snapshot with its revision.
 //
-//   events   version u8 | events (model/encoding.hpp)
+//   events   version u8 | count, then each as its place in the variant (u8) and its fields
 //   state    version u8 | revision varint | fields
 #pragma once
 
@@ -12,7 +12,7 @@ template <class Event>
 std::string encode_event_list(std::uint8_t version, const std::vector<Event>& events) {
   auto out = byte_writer{};
   out.u8(version);
-  write_events(out, events);
+  write(out, events);
   return out.take();
 }
 
@@ -23,7 +23,7 @@ result<std::vector<Event>> decode_event_list(std::uint8_t version, std::string_v
   auto in = byte_reader{bytes};
   auto events = std::vector<Event>{};
   if (in.u8() == version)
-    read_events(in, events);
+    read(in, events);
   else
     in.fail();
   if (!in.ok() || !in.at_end())

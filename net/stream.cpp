@@ -1,6 +1,7 @@
 #include "net/stream.hpp"
 
 #include <cerrno>
+#include <cstring>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -9,11 +10,20 @@
 #include <boost/asio/steady_timer.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "net/tls.hpp"
 
 namespace orrery::net {
 
 namespace asio = boost::asio;
 using error_code = boost::system::error_code;
+
+namespace {
+
+constexpr unsigned name_flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS;
+
+}  // namespace
 
 void stream::ssl_free::operator()(void* ssl) const {
   SSL_free(static_cast<SSL*>(ssl));
@@ -27,14 +37,21 @@ owned_socket::~owned_socket() {
 std::shared_ptr<stream> stream::accept(asio::io_context& context, owned_socket socket,
                                        std::string peer, SSL_CTX* tls) {
   auto made = std::shared_ptr<stream>{new stream{context, socket.release(), std::move(peer)}};
-  made->open(tls);
+  made->open(tls, nullptr);
+  return made;
+}
+
+std::shared_ptr<stream> stream::connect(asio::io_context& context, owned_socket socket,
+                                        std::string peer, SSL_CTX* tls, const std::string& name) {
+  auto made = std::shared_ptr<stream>{new stream{context, socket.release(), std::move(peer)}};
+  made->open(tls, &name);
   return made;
 }
 
 stream::stream(asio::io_context& context, int socket, std::string peer)
     : context_{context}, socket_{socket}, peer_{std::move(peer)} {}
 
-void stream::open(SSL_CTX* tls) {
+void stream::open(SSL_CTX* tls, const std::string* name) {
   watch_ = poller::of(context_).add(socket_, *this);
   if (watch_ == 0)
     return close();
@@ -44,8 +61,36 @@ void stream::open(SSL_CTX* tls) {
     if (!ssl)
       return close();
     SSL_set_fd(ssl, socket_);
-    SSL_set_accept_state(ssl);
+    if (!name)
+      return SSL_set_accept_state(ssl);
+    SSL_set_connect_state(ssl);
+    SSL_set_hostflags(ssl, name_flags);
+    // An empty name or one that begins with a dot would let many in.
+    if (!certifiable(*name) || SSL_set1_host(ssl, name->c_str()) != 1)
+      close();
   }
+}
+
+bool stream::proves(const std::string& name) const {
+  auto* ssl = static_cast<SSL*>(ssl_.get());
+  if (!ssl || SSL_is_init_finished(ssl) != 1 || SSL_get_verify_result(ssl) != X509_V_OK ||
+      !certifiable(name))
+    return false;
+  auto* shown = SSL_get0_peer_certificate(ssl);
+  return shown && X509_check_host(shown, name.data(), name.size(), name_flags, nullptr) == 1;
+}
+
+/// Every text here lives as long as the program.
+void stream::note_trouble(int why, int system_error) {
+  auto* ssl = static_cast<SSL*>(ssl_.get());
+  const char* text = nullptr;
+  if (const auto verdict = SSL_get_verify_result(ssl); verdict != X509_V_OK)
+    text = X509_verify_cert_error_string(verdict);
+  else if (const auto code = ERR_peek_last_error(); why == SSL_ERROR_SSL && code != 0)
+    text = ERR_reason_error_string(code);
+  else if (why == SSL_ERROR_SYSCALL && system_error != 0)
+    text = strerrordesc_np(system_error);
+  trouble_ = text ? text : "";
 }
 
 stream::~stream() {
@@ -98,11 +143,14 @@ read_result stream::read(char* into, std::size_t size) {
   auto* ssl = static_cast<SSL*>(ssl_.get());
   read_wants_write_ = false;
   ERR_clear_error();
+  errno = 0;
   auto n = std::size_t{0};
   const auto ok = SSL_read_ex(ssl, into, size, &n);
   if (ok == 1)
     return {n, false};
-  switch (SSL_get_error(ssl, ok)) {
+  const auto system_error = errno;
+  const auto why = SSL_get_error(ssl, ok);
+  switch (why) {
     case SSL_ERROR_WANT_READ:
       if (over_)
         return {0, true};  // the peer went in the middle of a record
@@ -113,6 +161,7 @@ read_result stream::read(char* into, std::size_t size) {
       readable_ = false;
       return {};
     default:
+      note_trouble(why, system_error);
       ERR_clear_error();
       return {0, true};
   }
@@ -128,12 +177,21 @@ std::size_t stream::send_some(const char* data, std::size_t size, bool& dead) {
   }
   auto* ssl = static_cast<SSL*>(ssl_.get());
   ERR_clear_error();
+  errno = 0;
   auto n = std::size_t{0};
   const auto ok = SSL_write_ex(ssl, data, size, &n);
-  if (ok == 1)
+  if (ok == 1) {
+    if (rekey_every_ > 0 && ++records_ >= rekey_every_) {
+      records_ = 0;
+      SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);  // said with the next record
+    }
     return n;
+  }
+  const auto system_error = errno;
   const auto why = SSL_get_error(ssl, ok);
   dead = why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE;
+  if (dead)
+    note_trouble(why, system_error);
   ERR_clear_error();
   return 0;
 }
@@ -151,6 +209,8 @@ void stream::write(std::string_view bytes) {
   }
   if (!dead_)
     out_.append(bytes);
+  else if (reader_)  // it may have met the end before the reader could
+    asio::post(context_, [self = shared_from_this()] { self->call_reader(); });
 }
 
 void stream::on_writable() {
@@ -171,6 +231,8 @@ void stream::on_writable() {
   out_begin_ = 0;
   if (finishing_)
     close();
+  else if (dead_)
+    call_reader();
   if (auto told = std::exchange(drained_, nullptr))
     told();
 }

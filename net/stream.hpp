@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -45,6 +47,10 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   /// the server's end of a TLS session.
   static std::shared_ptr<stream> accept(boost::asio::io_context& context, owned_socket socket,
                                         std::string peer, SSL_CTX* tls);
+  /// The client's end of a TLS session, on a socket that is connected or about to be: what is
+  /// written meanwhile waits. `name` must stand in the server's certificate, as a DNS name.
+  static std::shared_ptr<stream> connect(boost::asio::io_context& context, owned_socket socket,
+                                         std::string peer, SSL_CTX* tls, const std::string& name);
   ~stream();
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
@@ -69,12 +75,20 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
 
   const std::string& peer() const { return peer_; }  // address without port
   bool secure() const { return ssl_ != nullptr; }
+  /// Whether the peer has proved by its certificate that this is one of its DNS names.
+  bool proves(const std::string& name) const;
+  /// New keys after so many records sent: those of AES-GCM wear out after 2^24 (RFC 8446, 5.5). TLS
+  /// 1.3 alone.
+  void rekey_every(std::uint32_t records) { rekey_every_ = records; }
+  /// Why the last read found the end, as far as anybody knows; "" if the peer just went.
+  std::string_view trouble() const { return trouble_; }
   boost::asio::io_context& context() { return context_; }
   boost::asio::io_context::executor_type executor() { return context_.get_executor(); }
 
  private:
   stream(boost::asio::io_context& context, int socket, std::string peer);
-  void open(SSL_CTX* tls);
+  void open(SSL_CTX* tls, const std::string* name);
+  void note_trouble(int why, int system_error);
   void on_ready(bool readable, bool writable, bool over) override;
   void on_shutdown() override;
   void on_writable();
@@ -97,6 +111,8 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   bool finishing_ = false;
   bool dead_ = false;
   bool read_wants_write_ = false;
+  std::uint32_t rekey_every_ = 0, records_ = 0;
+  const char* trouble_ = "";
 };
 
 }  // namespace orrery::net

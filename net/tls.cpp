@@ -1,5 +1,6 @@
 #include "net/tls.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cstdio>
 #include <fcntl.h>
@@ -128,14 +129,53 @@ tls_context make_context(const SSL_METHOD* method) {
   return context;
 }
 
+/// `section`: where the settings of both files stand.
+void use_certificate(SSL_CTX* context, const std::string& section,
+                     const std::string& certificate_file, const std::string& key_file) {
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
+    give_up(section + ".certificate: cannot read " + certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    give_up(section + ".key: cannot read " + key_file + ", or it does not belong to " +
+            certificate_file);
+}
+
+/// <folder>/ca.pem and ca.key; made if one of them is missing. Gives whether it was.
+bool ensure_authority(const std::string& folder, const std::string& name) {
+  namespace fs = std::filesystem;
+  fs::create_directories(folder);
+  if (fs::exists(folder + "/ca.pem") && fs::exists(folder + "/ca.key"))
+    return false;
+  const auto key = make_key();
+  const auto ca = certify(key.get(), name, nullptr, key.get(), 3650,
+                          {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
+                           {NID_key_usage, "critical,keyCertSign,cRLSign"},
+                           {NID_subject_key_identifier, "hash"}});
+  write_key(folder + "/ca.key", key.get());
+  write_certificate(folder + "/ca.pem", ca.get());
+  return true;
+}
+
+/// A key and a certificate for it, signed by the folder's authority.
+void issue(const std::string& folder, const pki_files& into, const std::string& name,
+           const std::string& alternative_names, const std::string& usage) {
+  const auto ca = read_certificate(into.ca);
+  const auto ca_key = read_key(folder + "/ca.key");
+  const auto key = make_key();
+  const auto made = certify(key.get(), name, ca.get(), ca_key.get(), 825,
+                            {{NID_basic_constraints, "critical,CA:FALSE"},
+                             {NID_key_usage, "critical,digitalSignature"},
+                             {NID_ext_key_usage, usage},
+                             {NID_subject_alt_name, alternative_names},
+                             {NID_authority_key_identifier, "keyid"}});
+  write_key(into.key, key.get());
+  write_certificate(into.certificate, made.get());
+}
+
 }  // namespace
 
 tls_context server_context(const std::string& certificate_file, const std::string& key_file) {
   auto context = make_context(TLS_server_method());
-  if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1)
-    give_up("tls.certificate: cannot read " + certificate_file);
-  if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
-    give_up("tls.key: cannot read " + key_file + ", or it does not belong to " + certificate_file);
+  use_certificate(context.get(), "tls", certificate_file, key_file);
   SSL_CTX_set_num_tickets(context.get(), 1);
   return context;
 }
@@ -151,25 +191,30 @@ tls_context client_context(const std::string& ca_file) {
   return context;
 }
 
+tls_context mutual_context(const std::string& ca_file, const std::string& certificate_file,
+                           const std::string& key_file) {
+  auto context = make_context(TLS_method());
+  use_certificate(context.get(), "cluster.tls", certificate_file, key_file);
+  if (SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr) != 1)
+    give_up("cluster.tls.ca: cannot read " + ca_file);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context.get(), 0);
+  // Few connections with much on them: several records by one call of the kernel.
+  SSL_CTX_clear_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_read_ahead(context.get(), 1);
+  SSL_CTX_set_default_read_buffer_len(context.get(), std::size_t{64} * 1024);
+  return context;
+}
+
 pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts) {
   namespace fs = std::filesystem;
-  fs::create_directories(folder);
-  const auto at = [&](const char* name) { return folder + "/" + name; };
-  const auto files = pki_files{at("ca.pem"), at("server.pem"), at("server.key")};
-  const auto ca_key_file = at("ca.key");
-  if (!fs::exists(files.ca) || !fs::exists(ca_key_file)) {
-    const auto key = make_key();
-    const auto ca = certify(key.get(), "Orrery installation CA", nullptr, key.get(), 3650,
-                            {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
-                             {NID_key_usage, "critical,keyCertSign,cRLSign"},
-                             {NID_subject_key_identifier, "hash"}});
-    write_key(ca_key_file, key.get());
-    write_certificate(files.ca, ca.get());
+  const auto files = pki_files{folder + "/ca.pem", folder + "/server.pem", folder + "/server.key"};
+  if (ensure_authority(folder, "Orrery installation CA"))
     fs::remove(files.certificate);
-  }
   if (!fs::exists(files.certificate) || !fs::exists(files.key)) {
-    const auto ca = read_certificate(files.ca);
-    const auto ca_key = read_key(ca_key_file);
     auto names = std::string{"DNS:localhost,IP:127.0.0.1,IP:::1"};
     for (const auto& host : hosts) {
       unsigned char address[16];
@@ -177,18 +222,34 @@ pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& 
                               inet_pton(AF_INET6, host.c_str(), address) == 1;
       names += (is_address ? ",IP:" : ",DNS:") + host;
     }
-    const auto key = make_key();
-    const auto server =
-        certify(key.get(), hosts.empty() ? "localhost" : hosts.front(), ca.get(), ca_key.get(), 825,
-                {{NID_basic_constraints, "critical,CA:FALSE"},
-                 {NID_key_usage, "critical,digitalSignature"},
-                 {NID_ext_key_usage, "serverAuth"},
-                 {NID_subject_alt_name, names},
-                 {NID_authority_key_identifier, "keyid"}});
-    write_key(files.key, key.get());
-    write_certificate(files.certificate, server.get());
+    issue(folder, files, hosts.empty() ? "localhost" : hosts.front(), names, "serverAuth");
   }
   return files;
+}
+
+void make_cluster_ca(const std::string& folder) {
+  ensure_authority(folder, "Orrery cluster CA");
+}
+
+pki_files issue_node_certificate(const std::string& folder, const std::string& name) {
+  if (!certifiable(name))
+    throw std::runtime_error{"no certificate can name a node \"" + name + "\""};
+  const auto files =
+      pki_files{folder + "/ca.pem", folder + "/" + name + ".pem", folder + "/" + name + ".key"};
+  if (name == "ca")
+    throw std::runtime_error{"\"ca\" is the authority's name in " + folder};
+  // Node names can be longer than a common name may be; who compares looks at the alternative one.
+  issue(folder, files, name.substr(0, 64), "DNS:" + name, "serverAuth,clientAuth");
+  return files;
+}
+
+bool certifiable(std::string_view name) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  return !name.empty() && name.size() <= 253 && plain(name.front()) && plain(name.back()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return plain(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 }  // namespace orrery::net

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using SSL_CTX = struct ssl_ctx_st;
@@ -18,6 +19,12 @@ tls_context server_context(const std::string& certificate_file, const std::strin
 /// Verifies the server against `ca_file` (empty: the system's authorities). Throws as above.
 tls_context client_context(const std::string& ca_file);
 
+/// TLS 1.3 for both ends among members of one group, each of whom proves itself to the other: a
+/// connection needs a certificate of `ca_file` at either end, and no session is resumed without
+/// that proof. Throws as above.
+tls_context mutual_context(const std::string& ca_file, const std::string& certificate_file,
+                           const std::string& key_file);
+
 struct pki_files {
   std::string ca, certificate, key;
 };
@@ -25,5 +32,16 @@ struct pki_files {
 /// there; the server's certificate names `hosts` (DNS names or addresses). Throws
 /// std::runtime_error.
 pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts);
+
+/// Makes the authority of a cluster, <folder>/ca.pem and ca.key, unless it is there: its key signs
+/// nodes and belongs on none of them. Throws std::runtime_error.
+void make_cluster_ca(const std::string& folder);
+/// Makes <folder>/<name>.pem and <name>.key, signed by the authority in the folder, for the node of
+/// that name at either end of a link; replaces what is there. Throws std::runtime_error, also if
+/// `name` cannot stand in a certificate: letters, digits, '-', '_' and '.', the first and last a
+/// letter or digit, at most 253.
+pki_files issue_node_certificate(const std::string& folder, const std::string& name);
+/// Whether it is a name as above.
+bool certifiable(std::string_view name);
 
 }  // namespace orrery::net

@@ -18,11 +18,14 @@
 namespace orrery::storage {
 
 /// The families a row may name. The names (not the numbers) are on disk and on the wire.
-enum class family : std::uint8_t { state, latest, series, index, meta };
+enum class family : std::uint8_t { state, latest, series, index, meta, journal };
+inline constexpr auto last_family = family::journal;
 
 /// What a row does to its key. `append`: to a bucket of samples (family `series`), which is made if
-/// it is not there; the value is a part made by storage/bucket.
-enum class row_operation : std::uint8_t { put, remove, append };
+/// it is not there; the value is a part made by storage/bucket. `remove_range`: takes away all keys
+/// from this one up to the one in `value` (exclusive); in `series` those of all times.
+enum class row_operation : std::uint8_t { put, remove, append, remove_range };
+inline constexpr auto last_operation = row_operation::remove_range;
 
 /// One materialised row: written when its record is committed. `key` is the whole key, shard
 /// included (made by storage/keys). For `series` the slice is found from `slice_time`, the start of
@@ -53,6 +56,14 @@ struct frame {
   std::vector<row> rows;  // materialised in the same write
 };
 
+/// The rows of one shard as they were at one moment, family by family. Any thread, one at a time.
+class shard_copy {
+ public:
+  virtual ~shard_copy() = default;
+  /// The next rows, about `max_bytes` of them but at least one; none: there are no more.
+  virtual model::result<std::vector<row>> next(std::size_t max_bytes) = 0;
+};
+
 /// A row read back.
 struct stored_row {
   std::string key;
@@ -64,6 +75,10 @@ struct shard_meta {
   std::uint64_t next_offset = 1;        // of the next record
   std::uint64_t checkpoint_offset = 0;  // every record up to and with this one is materialised
 };
+
+/// The row that put_meta writes. Fails: `corrupted`.
+row shard_meta_row(model::shard_id shard, const shard_meta& meta);
+model::result<shard_meta> parse_shard_meta(model::shard_id shard, std::string_view bytes);
 
 /// Thread-safe. Fails everywhere: `unavailable` (I/O error, disk full: may work again after
 /// `reopen`), `corrupted` (checksum, a record that does not decode).
@@ -119,6 +134,11 @@ class entity_store {
   /// makes the next slices ahead of `now`.
   [[nodiscard]] virtual model::status roll_slices(model::timestamp oldest,
                                                   model::timestamp now) = 0;
+
+  /// What is in the families now, each row as a `put`; of the journal what is behind `offset`. A
+  /// copy that lives while the database is reopened fails `unavailable`.
+  virtual model::result<std::unique_ptr<shard_copy>> copy_shard(model::shard_id shard,
+                                                                std::uint64_t offset) const = 0;
 
   /// After a failed write: closes the database and opens it again. While the disk is still full it
   /// fails at once, and what is there can be read meanwhile.

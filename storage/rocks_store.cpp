@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 
 #include <rocksdb/cache.h>
@@ -33,6 +34,100 @@ constexpr std::uintmax_t reopen_reserve_bytes = 16 * 1024 * 1024;
 std::string_view view(const rocksdb::Slice& s) {
   return {s.data(), s.size()};
 }
+
+/// A family that takes part in a copy.
+struct copied_family {
+  storage::family name;
+  rocksdb::ColumnFamilyHandle* handle;
+  timestamp slice{};
+};
+
+/// Copies that are under way: they end before the database or its families change.
+class rocks_copy;
+struct copy_list {
+  std::mutex mutex;
+  std::set<rocks_copy*> copies;
+};
+
+class rocks_copy final : public shard_copy {
+ public:
+  rocks_copy(std::shared_ptr<copy_list> all, rocksdb::DB& db, std::vector<copied_family> families,
+             model::shard_id shard, std::uint64_t offset, std::string folder)
+      : all_{std::move(all)},
+        db_{&db},
+        snapshot_{db.GetSnapshot()},
+        families_{std::move(families)},
+        shard_{shard},
+        offset_{offset},
+        folder_{std::move(folder)} {
+    const auto hold = std::lock_guard{all_->mutex};
+    all_->copies.insert(this);
+  }
+  ~rocks_copy() override {
+    {
+      const auto hold = std::lock_guard{all_->mutex};
+      all_->copies.erase(this);
+    }
+    drop();
+  }
+
+  /// Lets go of the database.
+  void drop() {
+    const auto hold = std::lock_guard{mutex_};
+    if (!db_)
+      return;
+    at_.reset();
+    db_->ReleaseSnapshot(snapshot_);
+    db_ = nullptr;
+  }
+
+  model::result<std::vector<row>> next(std::size_t max_bytes) override {
+    const auto hold = std::lock_guard{mutex_};
+    if (!db_)
+      return failure{errc::unavailable, "storage_failed",
+                     "database in " + folder_ + " was reopened while it was copied: begin again"};
+    auto rows = std::vector<row>{};
+    auto bytes = std::size_t{0};
+    for (; family_ < families_.size(); ++family_, at_.reset()) {
+      const auto& f = families_[family_];
+      if (!at_)
+        seek(f);
+      for (; at_->Valid() && at_->key().starts_with(keys::shard_prefix(shard_)); at_->Next()) {
+        if (bytes >= max_bytes)
+          return rows;
+        rows.push_back({.family = f.name,
+                        .key = at_->key().ToString(),
+                        .value = at_->value().ToString(),
+                        .slice_time = f.slice});
+        bytes += rows.back().key.size() + rows.back().value.size();
+      }
+      if (!at_->status().ok())
+        return to_failure(at_->status(), folder_);
+    }
+    return rows;
+  }
+
+ private:
+  void seek(const copied_family& f) {
+    auto read = rocksdb::ReadOptions{};
+    read.snapshot = snapshot_;
+    read.fill_cache = false;
+    at_.reset(db_->NewIterator(read, f.handle));
+    at_->Seek(f.name == family::journal ? keys::journal(shard_, offset_ + 1)
+                                        : keys::shard_prefix(shard_));
+  }
+
+  std::shared_ptr<copy_list> all_;
+  std::mutex mutex_;
+  rocksdb::DB* db_;  // null: dropped
+  const rocksdb::Snapshot* snapshot_;
+  std::vector<copied_family> families_;
+  model::shard_id shard_;
+  std::uint64_t offset_;
+  std::string folder_;
+  std::size_t family_ = 0;
+  std::unique_ptr<rocksdb::Iterator> at_;
+};
 
 class rocks_store final : public entity_store {
  public:
@@ -172,12 +267,7 @@ class rocks_store final : public entity_store {
   }
 
   status put_meta(model::shard_id shard, const shard_meta& meta) override {
-    auto out = model::byte_writer{};
-    out.varint(meta.epoch);
-    out.varint(meta.checkpoint_offset);
-    out.varint(meta.next_offset);
-    const auto r =
-        row{.family = family::meta, .key = keys::meta(shard, "shard"), .value = out.take()};
+    const auto r = shard_meta_row(shard, meta);
     return put(std::span{&r, 1}, false);
   }
 
@@ -216,12 +306,27 @@ class rocks_store final : public entity_store {
     *horizon_ = model::to_ms(oldest);
     while (!slices_.empty() && slices_.begin()->first + slice_length <= oldest) {
       const auto first = slices_.begin();
+      drop_copies();
       if (const auto s = db_->DropColumnFamily(first->second); !s.ok())
         return failed(s);
       db_->DestroyColumnFamilyHandle(first->second);
       slices_.erase(first);
     }
     return make_slices();
+  }
+
+  model::result<std::unique_ptr<shard_copy>> copy_shard(model::shard_id shard,
+                                                        std::uint64_t offset) const override {
+    const auto hold = std::shared_lock{mutex_};
+    if (!db_)
+      return closed();
+    auto families = std::vector<copied_family>{
+        {family::state, state_}, {family::latest, latest_}, {family::index, index_},
+        {family::meta, meta_},   {family::series, far_},    {family::journal, journal_}};
+    for (const auto& [start, handle] : slices_)
+      families.push_back({family::series, handle, start});
+    return std::unique_ptr<shard_copy>{std::make_unique<rocks_copy>(
+        copies_, *db_, std::move(families), shard, offset, options_.folder)};
   }
 
   status reopen() override {
@@ -290,6 +395,8 @@ class rocks_store final : public entity_store {
         return index_;
       case family::meta:
         return meta_;
+      case family::journal:
+        return journal_;
     }
     return meta_;
   }
@@ -318,6 +425,14 @@ class rocks_store final : public entity_store {
             return failure{errc::internal, "only rows of samples can be appended to"};
           s = batch.Merge(handle, r.key, r.value);
           break;
+        case row_operation::remove_range:
+          s = batch.DeleteRange(handle, r.key, r.value);
+          if (r.family == family::series) {
+            s = batch.DeleteRange(far_, r.key, r.value);
+            for (auto slice = slices_.begin(); s.ok() && slice != slices_.end(); ++slice)
+              s = batch.DeleteRange(slice->second, r.key, r.value);
+          }
+          break;
       }
       if (!s.ok())
         return failed(s);
@@ -345,14 +460,7 @@ class rocks_store final : public entity_store {
       return found;
     if (!s.ok())
       return failed(s).error();
-    auto in = model::byte_reader{bytes};
-    found.epoch = in.varint();
-    found.checkpoint_offset = in.varint();
-    found.next_offset = in.varint();  // as of the checkpoint: the journal may be trimmed up to it
-    if (!in.ok())
-      return failure{errc::corrupted, "storage_corrupt",
-                     "the position of shard " + std::to_string(shard) + " is damaged"};
-    return found;
+    return parse_shard_meta(shard, bytes);
   }
 
   status open_held() {
@@ -401,9 +509,16 @@ class rocks_store final : public entity_store {
     return failed(s);
   }
 
+  void drop_copies() {
+    const auto hold = std::lock_guard{copies_->mutex};
+    for (auto* copy : copies_->copies)
+      copy->drop();
+  }
+
   void close() {
     if (!db_)
       return;
+    drop_copies();
     for (auto* handle : std::exchange(fixed_, {}))
       db_->DestroyColumnFamilyHandle(handle);
     for (const auto& [start, handle] : std::exchange(slices_, {}))
@@ -413,6 +528,7 @@ class rocks_store final : public entity_store {
   }
 
   rocks_options options_;
+  std::shared_ptr<copy_list> copies_ = std::make_shared<copy_list>();
   std::shared_ptr<storage::sample_horizon> horizon_ = std::make_shared<storage::sample_horizon>(0);
   family_parts parts_;
   timestamp now_{};
@@ -427,6 +543,26 @@ class rocks_store final : public entity_store {
 };
 
 }  // namespace
+
+row shard_meta_row(model::shard_id shard, const shard_meta& meta) {
+  auto out = model::byte_writer{};
+  out.varint(meta.epoch);
+  out.varint(meta.checkpoint_offset);
+  out.varint(meta.next_offset);
+  return {.family = family::meta, .key = keys::meta(shard, "shard"), .value = out.take()};
+}
+
+model::result<shard_meta> parse_shard_meta(model::shard_id shard, std::string_view bytes) {
+  auto in = model::byte_reader{bytes};
+  auto found = shard_meta{};
+  found.epoch = in.varint();
+  found.checkpoint_offset = in.varint();
+  found.next_offset = in.varint();  // as of the checkpoint: the journal may be trimmed up to it
+  if (!in.ok())
+    return failure{errc::corrupted, "storage_corrupt",
+                   "the position of shard " + std::to_string(shard) + " is damaged"};
+  return found;
+}
 
 model::result<std::unique_ptr<entity_store>> open_rocks_store(const rocks_options& options,
                                                               timestamp now) {

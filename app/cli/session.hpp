@@ -92,6 +92,7 @@ json read_json(const std::string& text);
 void add_management(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
+void add_cluster(CLI::App& to, session& s);
 /// Last: it describes all that is there.
 void add_completion(CLI::App& to);
 

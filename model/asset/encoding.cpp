@@ -1,38 +1,7 @@
-#include "model/asset/asset.hpp"
+#include "model/asset/fields.hpp"
 #include "model/kind_encoding.hpp"
 
-// The order of fields is on disk.
 namespace orrery::model::asset {
-
-template <field_of<create_node> X>
-auto fields_of(X& x) {
-  return std::tie(x.tree, x.parent, x.name, x.device, x.order, x.depth, x.organisation, x.tags);
-}
-template <field_of<created> X>
-auto fields_of(X& x) {
-  return std::tie(x.as, x.at);
-}
-template <field_of<renamed> X>
-auto fields_of(X& x) {
-  return std::tie(x.name, x.at);
-}
-template <field_of<bound> X>
-auto fields_of(X& x) {
-  return std::tie(x.device, x.at);
-}
-template <field_of<moved> X>
-auto fields_of(X& x) {
-  return std::tie(x.parent, x.depth, x.order, x.at);
-}
-template <field_of<removed> X>
-auto fields_of(X& x) {
-  return std::tie(x.at);
-}
-template <field_of<state> X>
-auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.tree, x.parent, x.name, x.device, x.order, x.depth,
-                  x.organisation, x.tags, x.created_at, x.updated_at, x.revision);
-}
 
 namespace {
 

@@ -1,64 +1,7 @@
 #include "model/kind_encoding.hpp"
-#include "model/organisation/organisation.hpp"
+#include "model/organisation/fields.hpp"
 
-// The order of fields is on disk.
 namespace orrery::model::organisation {
-
-template <field_of<user> X>
-auto fields_of(X& x) {
-  return std::tie(x.login, x.name, x.roles, x.password_hash, x.failures, x.locked_until,
-                  x.created_at);
-}
-template <field_of<api_key> X>
-auto fields_of(X& x) {
-  return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
-                  x.actor);
-}
-template <field_of<login_session> X>
-auto fields_of(X& x) {
-  return std::tie(x.login, x.id, x.until);
-}
-template <field_of<create_organisation> X>
-auto fields_of(X& x) {
-  return std::tie(x.id, x.name);
-}
-template <field_of<created> X>
-auto fields_of(X& x) {
-  return std::tie(x.as, x.at);
-}
-template <field_of<updated> X>
-auto fields_of(X& x) {
-  return std::tie(x.name, x.at);
-}
-template <field_of<user_set> X>
-auto fields_of(X& x) {
-  return std::tie(x.what);
-}
-template <field_of<user_removed> X>
-auto fields_of(X& x) {
-  return std::tie(x.login);
-}
-template <field_of<key_set> X>
-auto fields_of(X& x) {
-  return std::tie(x.what);
-}
-template <field_of<key_removed> X>
-auto fields_of(X& x) {
-  return std::tie(x.id);
-}
-template <field_of<session_set> X>
-auto fields_of(X& x) {
-  return std::tie(x.what);
-}
-template <field_of<session_ended> X>
-auto fields_of(X& x) {
-  return std::tie(x.login, x.id);
-}
-template <field_of<state> X>
-auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
-                  x.sessions);
-}
 
 namespace {
 

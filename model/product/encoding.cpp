@@ -1,43 +1,7 @@
 #include "model/kind_encoding.hpp"
-#include "model/product/product.hpp"
+#include "model/product/fields.hpp"
 
-// The order of fields is on disk.
 namespace orrery::model::product {
-
-template <field_of<create_product> X>
-auto fields_of(X& x) {
-  return std::tie(x.product_key, x.organisation, x.name, x.description, x.model, x.pinned_revision,
-                  x.node, x.access, x.format, x.auth, x.dynamic_activation, x.sign_methods, x.mode,
-                  x.tags, x.secret);
-}
-template <field_of<update_product> X>
-auto fields_of(X& x) {
-  return std::tie(x.name, x.description, x.pinned_revision, x.access, x.auth, x.dynamic_activation,
-                  x.sign_methods, x.mode, x.tags);
-}
-template <field_of<created> X>
-auto fields_of(X& x) {
-  return std::tie(x.as, x.at);
-}
-template <field_of<updated> X>
-auto fields_of(X& x) {
-  return std::tie(x.changes, x.at);
-}
-template <field_of<removed> X>
-auto fields_of(X& x) {
-  return std::tie(x.at);
-}
-template <field_of<secret_set> X>
-auto fields_of(X& x) {
-  return std::tie(x.secret, x.at);
-}
-template <field_of<state> X>
-auto fields_of(X& x) {
-  return std::tie(x.exists, x.deleted, x.product_key, x.organisation, x.name, x.description,
-                  x.model, x.pinned_revision, x.node, x.access, x.format, x.auth,
-                  x.dynamic_activation, x.sign_methods, x.mode, x.tags, x.secret, x.created_at,
-                  x.updated_at, x.revision);
-}
 
 namespace {
 

@@ -287,10 +287,23 @@ TEST_F(Query, ListsOnlyWhatFits) {
   const auto other = node.add_device("other");
   auto what = device_list_question{};
   what.organisation = tests::organisation;
-  what.keep = [](const device::state& s) { return s.name().device_key == "other"; };
+  auto renamed = device::update_device{};
+  renamed.display_name = "as it is shown";
+  ASSERT_TRUE(node.ask(other, order(renamed)));
+  node.login("dk");
+  for (const auto* text : {"the", "shown"}) {  // of the key, of the name
+    what.text = text;
+    ASSERT_EQ(devices(what).devices.size(), 1u) << text;
+    EXPECT_EQ(devices(what).devices[0].id, other);
+  }
+  what.status = "inactive";
+  EXPECT_EQ(devices(what).devices.size(), 1u);
+  what.status = "online";
+  EXPECT_TRUE(devices(what).devices.empty());
+  what.text = "";
   ASSERT_EQ(devices(what).devices.size(), 1u);
-  EXPECT_EQ(devices(what).devices[0].id, other);
-  what.keep = {};
+  EXPECT_EQ(devices(what).devices[0].id, id);
+  what.status = "";
   what.product_key = "p";  // the beginning of another key is no key
   EXPECT_TRUE(devices(what).devices.empty());
   what.product_key = "";
@@ -320,7 +333,7 @@ TEST_F(Query, RefusesCursorsThatAreNotItsOwn) {
   ASSERT_FALSE(cursor.empty());
   for (const auto& bad :
        {std::string{"x"}, std::string{"zz"}, std::string{"0"}, std::string{"00"},
-        std::string{"ffffffff"}, std::string{"0000"}, "00" + cursor, std::string(5000, 'a')}) {
+        std::string{"ffffffff"}, std::string{"0000ff"}, "00" + cursor, std::string(5000, 'a')}) {
     own.cursor = bad;
     const auto devices_got =
         wait<device_page>([&](auto done) { ask.devices(own, std::move(done)); });
@@ -335,8 +348,9 @@ TEST_F(Query, RefusesCursorsThatAreNotItsOwn) {
     const auto events_got =
         wait<event_page>([&](auto done) { ask.events(events, std::move(done)); });
     EXPECT_EQ(events_got ? errc::internal : events_got.error().code, errc::invalid_argument) << bad;
-    const auto commands_got =
-        wait<command_page>([&](auto done) { ask.commands(id, bad, 10, std::move(done)); });
+    const auto commands_got = wait<command_page>([&](auto done) {
+      ask.commands({id, bad, 10}, std::move(done));
+    });
     EXPECT_EQ(commands_got ? errc::internal : commands_got.error().code, errc::invalid_argument)
         << bad;
   }
@@ -387,8 +401,9 @@ TEST_F(Query, ListsCommandsNewestFirstAndFindsOne) {
   auto cursor = std::string{};
   auto count = 0;
   do {
-    const auto got =
-        wait<command_page>([&](auto done) { ask.commands(id, cursor, 2, std::move(done)); });
+    const auto got = wait<command_page>([&](auto done) {
+      ask.commands({id, cursor, 2}, std::move(done));
+    });
     ASSERT_TRUE(got);
     for (const auto& c : got->commands)
       found.push_back(c.id.ulid[0]);
@@ -398,12 +413,12 @@ TEST_F(Query, ListsCommandsNewestFirstAndFindsOne) {
 
   using one = std::optional<device::command_record>;
   const auto third = wait<one>([&](auto done) {
-    ask.command(id, {id.shard, {3}}, std::move(done));
+    ask.command({id, {id.shard, {3}}}, std::move(done));
   });
   ASSERT_TRUE(third && *third);
   EXPECT_EQ((*third)->state, device::command_record::state_code::queued);
   const auto none = wait<one>([&](auto done) {
-    ask.command(id, {id.shard, {9}}, std::move(done));
+    ask.command({id, {id.shard, {9}}}, std::move(done));
   });
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);

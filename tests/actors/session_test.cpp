@@ -181,7 +181,7 @@ TEST_F(Session, WhatIsInFlightAtItsEndIsDone) {
 
 TEST_F(Session, SpeaksWithItsEntityPastTheHost) {
   const auto c = node.login("dk");
-  node.router->place(id.shard, {{}, "elsewhere"});  // whoever asked the host would be told so
+  node.router->place(id.shard, {});  // whoever asked the host would be told so
   post(c, 100, 1);
   node.run();
   EXPECT_TRUE(c.port->to(100) && *c.port->to(100));
@@ -201,7 +201,7 @@ TEST_F(Session, AsksTheHostOnceItsEntityRests) {
   EXPECT_THAT(std::vector(numbers.end() - 10, numbers.end()),
               ElementsAre(100, 101, 102, 103, 104, 105, 106, 107, 108, 109));
   EXPECT_EQ(node.latest(id, "q"), model::value{109});
-  node.router->place(id.shard, {{}, "elsewhere"});
+  node.router->place(id.shard, {});
   post(c, 110, 110);  // past the host again
   node.run();
   EXPECT_TRUE(c.port->to(110) && *c.port->to(110));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/embedded_coordinator.hpp"
+#include "tests/support/far_coordinator.hpp"
 #include "tests/support/memory_store.hpp"
 
 namespace orrery::cluster {
@@ -13,55 +14,13 @@ using std::chrono::milliseconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-/// One that can be cut off: what is sent then does not arrive, or its answer does not.
-class far_away final : public coordinator {
- public:
-  explicit far_away(coordinator& real) : real_{real} {}
-  bool cut = false;
-  bool answers_lost = false;
-
-  model::result<listing> list(std::string_view prefix) override {
-    return over([&] { return real_.list(prefix); });
-  }
-  model::result<swap_outcome> swap(std::span<const condition> conditions,
-                                   std::span<const change> changes) override {
-    return over([&] { return real_.swap(conditions, changes); });
-  }
-  model::result<lease_id> grant(milliseconds life) override {
-    return over([&] { return real_.grant(life); });
-  }
-  model::result<bool> renew(lease_id lease) override {
-    return over([&] { return real_.renew(lease); });
-  }
-  model::status revoke(lease_id lease) override {
-    return over([&] { return real_.revoke(lease); });
-  }
-  std::unique_ptr<subscription> follow(std::string prefix, std::uint64_t revision,
-                                       listener told) override {
-    return real_.follow(std::move(prefix), revision, std::move(told));
-  }
-
- private:
-  template <class Call>
-  auto over(Call call) -> decltype(call()) {
-    const auto lost = model::failure{model::errc::unavailable, "cut", "cut off"};
-    if (cut)
-      return lost;
-    auto got = call();
-    if (answers_lost)
-      return lost;
-    return got;
-  }
-  coordinator& real_;
-};
-
 class Registration : public testing::Test {
  protected:
   Registration() {
     auto made = make_embedded_coordinator(store, [this] { return now; });
     EXPECT_TRUE(made);
     real = std::move(*made);
-    at = std::make_shared<far_away>(*real);
+    at = std::make_shared<tests::far_coordinator>(real);
     mine = make("me");
   }
   std::unique_ptr<registrar> make(const std::string& value) {
@@ -82,8 +41,8 @@ class Registration : public testing::Test {
 
   milliseconds now{10'000};
   std::shared_ptr<tests::memory_store> store = std::make_shared<tests::memory_store>();
-  std::unique_ptr<coordinator> real;
-  std::shared_ptr<far_away> at;
+  std::shared_ptr<coordinator> real;
+  std::shared_ptr<tests::far_coordinator> at;
   std::vector<std::string> told;
   std::vector<incarnation_id> incarnations;
   std::unique_ptr<registrar> mine;

@@ -375,6 +375,35 @@ TEST_F(Replica, TakesOverWhenThePrimaryIsGone) {
   EXPECT_FALSE(last<propose>());  // it may lack what was acknowledged
 }
 
+TEST_F(Replica, TheControllersWishStaysInEveryProposal) {
+  auto wished = record(1, 1, other, {me, other, third});
+  wished.preferred = third;
+  make_follower().primary_gone(wished);
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);
+  make({}, {.log = {}, .commit = 0, .led = 0, .whole = false}).registered(10, wished);
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);  // it leaves the in-sync set
+  wished.primary = me;
+  make({}, {.log = {}, .commit = 0, .led = 1, .whole = true}).registered(10, wished);
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);  // the next epoch
+  make().registered(10, wished);
+  write_all();
+  acknowledged(other, 1);
+  acknowledged(third, 1);
+  r->give_up(other);
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);
+  auto now = wished;
+  now.version = 2;
+  now.in_sync.erase(other);
+  r->proposal_decided(1, now);
+  r->take_in(other);
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);
+  now = wished;
+  now.version = 3;
+  r->proposal_decided(2, now);
+  EXPECT_TRUE(r->hand_over(third));
+  EXPECT_EQ(last<propose>()->what.wanted.preferred, third);
+}
+
 TEST_F(Replica, TakesNoRoleAfterALapseUntilItIsRegisteredAgain) {
   make_primary({me});
   r->lapsed();
@@ -390,10 +419,11 @@ TEST_F(Replica, ACheckpointTakesThePlaceOfALogThatLacksIt) {
   make_follower();
   r->received(other, append_entries{1, {}, {entry(1, 1), entry(1, 2)}, 1});
   write_all();
-  EXPECT_FALSE(r->wants_checkpoint(1, {1, 2}));  // it has that
+  EXPECT_FALSE(r->wants_checkpoint(other, 1, {1, 2}));  // it has that
   EXPECT_EQ(r->commit(), 2u);
-  EXPECT_FALSE(r->wants_checkpoint(0, {1, 9}));
-  ASSERT_TRUE(r->wants_checkpoint(1, {1, 9}));
+  EXPECT_EQ(last_sent<append_done>()->index, 2u) << "and says so: its primary may not know";
+  EXPECT_FALSE(r->wants_checkpoint(other, 0, {1, 9}));
+  ASSERT_TRUE(r->wants_checkpoint(other, 1, {1, 9}));
   all<send_to>();
   r->received(other, append_entries{1, {}, {entry(1, 1)}, 0});
   EXPECT_FALSE(last<send_to>());  // not while it loads

@@ -48,10 +48,12 @@ TEST_F(Router, PassesQuestionsToTheHostOfTheirShard) {
                 [](const actors::rest_answer&) {},
                 [](const actors::reminder&) {},
                 [](const actors::write_lost&) {},
-                [](actors::host_tick) {}};
+                [](actors::host_tick) {},
+                [](const actors::shard_role&) {},
+                [](actors::look_for_lost_sessions) {}};
       },
       &seen);
-  routes.place(3, {host, ""});
+  routes.place(3, host);
   routes.route(batch(3, {1, 2}));
   stage.run();
   EXPECT_THAT(seen, ElementsAre(1, 2));
@@ -73,12 +75,11 @@ TEST_F(Router, AnswersForAShardThatNoNodeHas) {
   EXPECT_NE(asker.to(1)->error().detail.find('7'), std::string::npos);
 }
 
-TEST_F(Router, NamesTheNodeOfAShardThatIsElsewhere) {
-  routes.place(3, {{}, "node-b"});
+TEST_F(Router, AnswersForAShardWhoseHostHasEnded) {
+  routes.place(3, {});
   routes.route(batch(3, {1}));
   stage.run();
-  EXPECT_EQ(asker.to(1)->error().code, errc::wrong_node);
-  EXPECT_NE(asker.to(1)->error().detail.find("node-b"), std::string::npos);
+  EXPECT_EQ(asker.to(1)->error().code, errc::unavailable);
 }
 
 TEST_F(Router, TellsNobodyWhereNobodyWaits) {

@@ -4,10 +4,14 @@ import unittest
 
 import jsonschema
 
-from api_kit import model_document, serve
+from api_kit import all_of, model_document, refused, serve
 from orrery import Api, NodeTest
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+# A node that is alone refuses these: cluster_operations_test.py calls them.
+OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
 
 class Operations(NodeTest):
@@ -19,7 +23,8 @@ class Operations(NodeTest):
         self.commands()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
-        documented = {o["operationId"] for o in self.operations()}
+        self.cluster()
+        documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER
         called = {name for name, status in Api.seen if status < 300}
         self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
 
@@ -46,6 +51,23 @@ class Operations(NodeTest):
         self.assertEqual([k["id"] for k in admin.get("~/apps/tour/keys")["items"]], [key["id"]])
         admin.request("DELETE", f"~/apps/tour/keys/{key['id']}")
         admin.post("/auth/logout")
+
+    def cluster(self):
+        """Of a node that is alone: a cluster of one."""
+        tokens = self.api.post("/auth/login", {"user": "admin", "password": (self.node.data / "admin-password").read_text().strip()})
+        admin = self.node.api(tokens["access"])
+        status = admin.get("/cluster")
+        [node] = status["nodes"]
+        self.assertEqual((node["name"], node["state"], status["coordinator"]["kind"]), ("orrery-1", "up", "embedded"))
+        self.assertEqual(node["addresses"]["mqtt"], f"127.0.0.1:{self.node.ports['mqtt']}")
+        self.assertEqual(status["shards"]["whole"], 65)
+        self.assertEqual(len(all_of(admin, "/cluster/shards", 30)), 65)
+        self.assertEqual(admin.post("/cluster:rebalance")["moves"], [])
+        for verb, body in (("drain", {}), ("undrain", {}), ("remove", {}), ("replace", {"by": "x"})):
+            refused(self, admin, "POST", f"/cluster/nodes/orrery-1:{verb}", 409, "not_clustered", json=body)
+        refused(self, admin, "POST", "/cluster/nodes/x:drain", 404, "node_unknown", json={})
+        key = admin.post("~/apps/tour/keys", {"roles": ["operator"]})["apiKey"]
+        refused(self, self.node.api(key), "GET", "/cluster", 403, "forbidden")
 
     def models_and_products(self):
         api = self.api

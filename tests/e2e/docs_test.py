@@ -2,13 +2,15 @@
 import json
 import pathlib
 import re
+import shutil
 import subprocess
-import time
+import tempfile
 import unittest
 
 import requests
 import yaml
 
+from cluster_kit import free_net, load_deploy
 from orrery import BIN, NodeTest, wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -67,8 +69,22 @@ class Metrics(NodeTest):
         admin = f"http://127.0.0.1:{cls.node.ports['admin']}"
         text = wait_for(lambda: (t := requests.get(admin + "/metrics", timeout=10).text) and "orrery_mqtt_closed_total{" in t and t,
                         "the connection's end is counted")
+        text += cls.of_a_cluster()
         cls.types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
         cls.samples = {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
+
+    @classmethod
+    def of_a_cluster(cls):
+        """What a node of a cluster has beside them."""
+        net, holder = free_net()
+        cls.addClassCleanup(holder.close)
+        folder = tempfile.mkdtemp(prefix="orrery-cluster-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cluster = load_deploy().Cluster(folder, nodes=1, members=1, binaries=BIN, net=net)
+        cls.addClassCleanup(cluster.down)
+        cluster.up()
+        admin = f"http://{cluster.host(1)}:{cluster.ready(1)['ports']['admin']}"
+        return "".join(line + "\n" for line in requests.get(admin + "/metrics", timeout=10).text.splitlines() if "orrery_cluster_" in line)
 
     def assert_there(self, names, where):
         for name in sorted(names):

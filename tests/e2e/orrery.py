@@ -130,7 +130,7 @@ class Api:
     seen = set()  # (operation id, status) of all requests of this process
 
     def __init__(self, node, token, org="-"):
-        self.base = f"http://127.0.0.1:{node.ports['api']}/api/v1"
+        self.base = f"http://{getattr(node, 'host', '127.0.0.1')}:{node.ports['api']}/api/v1"
         self.org = f"/orgs/{org}"
         self.session = requests.Session()
         if token:
@@ -260,7 +260,7 @@ class Device:
         self.client.on_disconnect = lambda c, u, code: self.gone.put(code)
         self.client.on_message = self.on_message
         self.ids = 0
-        self.port = node.ports["mqtts" if tls else "mqtt"]
+        self.host, self.port = getattr(node, "host", "localhost"), node.ports["mqtts" if tls else "mqtt"]
         self.keep_alive = keep_alive
         if tls:
             self.client.tls_set(ca_certs=node.ca)
@@ -274,7 +274,7 @@ class Device:
         return self
 
     def try_connect(self):
-        self.client.connect("localhost", self.port, keepalive=self.keep_alive)
+        self.client.connect(self.host, self.port, keepalive=self.keep_alive)
         self.client.loop_start()
         return self.connected.get(timeout=DEADLINE)
 

@@ -74,7 +74,38 @@ TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u
          "[[[[[]]]]]", '{"a":1,"a":2}', '"1.795395424824e+15"', '{"format":"tm/1","id":"m","name":"m","measurePoints":[{"id":"p","type":{"t":"double"}}]}']
 
 
+WIRE = ({"asks", "command"}, {"answers", "reply"}, {"deliver", "close", "settle"}, {"published"}, {"wants"}, {"read"}, {"page", "no"})
+
+
+def wire():
+    """The messages between nodes that tests/data holds, each behind its sort."""
+    held = pathlib.Path(__file__).resolve().parent.parent / "data/wire-1.txt"
+    for line in held.read_text().splitlines():
+        name, content = line.split()
+        sort = next(i for i, names in enumerate(WIRE) if name.split("-")[0] in names)
+        yield name, bytes([sort]) + bytes.fromhex(content)
+
+
+def frame(kind, body=b""):
+    return struct.pack(">IB", len(body) + 1, kind) + body
+
+
+GREETING = frame(1, b"ORLK" + struct.pack(">HHIQQIIB", 1, 2, 3, 4, 5, 1 << 24, 1 << 22, 6) + b"node-a")
+LINKS = {
+    "talk": GREETING + frame(3, b"\1hello") + frame(4, struct.pack(">I", 70)) + frame(5) + frame(3, b"\2" + b"x" * 300) + frame(3, b"\0"),
+    "refusal": frame(2, b"not known"),
+    "later": frame(1, GREETING[5:] + b"more"),
+    "cut": frame(3, b"\1hello")[:-2],
+    "long": b"\xff\xff\xff\xff\3",
+    "none": frame(5) + b"\0\0\0\0",
+}
+
+
 def seeds(target):
+    if target == "actors_wire_fuzz":
+        return dict(wire())
+    if target == "link_frame_fuzz":
+        return LINKS
     if target == "mqtt_codec_fuzz":
         return CODEC
     if target == "mqtt_payload_fuzz":

@@ -383,5 +383,152 @@ TEST_F(TlsStream, WhatIsWrittenBeforeTheHandshakeWaitsForIt) {
   EXPECT_EQ(got.get(), "early");
 }
 
+/// Two streams, one at either end, each with a certificate of its own.
+class MutualTls : public Stream {
+ protected:
+  static void SetUpTestSuite() {
+    folder = std::make_unique<scratch_folder>();
+    for (const auto* group : {"/ours", "/theirs"})
+      make_cluster_ca(folder->path() + group);
+  }
+  static void TearDownTestSuite() { folder.reset(); }
+  static tls_context member(const std::string& name, const std::string& group = "/ours") {
+    const auto files = issue_node_certificate(folder->path() + group, name);
+    return mutual_context(files.ca, files.certificate, files.key);
+  }
+  ~MutualTls() override {
+    for (const auto& end : {dialer, s})
+      if (end)
+        end->close();
+    io.restart();
+    io.poll();
+  }
+  void join(const tls_context& server, const tls_context& client, const std::string& wanted) {
+    auto acceptor = asio::ip::tcp::acceptor{io, {asio::ip::address_v4::loopback(), 0}};
+    const auto fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    const auto to = acceptor.local_endpoint();
+    ::connect(fd, to.data(), static_cast<socklen_t>(to.size()));
+    tls = {server, client};
+    dialer = stream::connect(io, owned_socket{fd}, "127.0.0.1", client.get(), wanted);
+    dialer->write("hello");
+    auto socket = acceptor.accept();
+    socket.non_blocking(true);
+    s = stream::accept(io, owned_socket{socket.release()}, "127.0.0.1", server.get());
+    listen(*s, at_server);
+    listen(*dialer, at_dialer);
+  }
+  struct heard {
+    std::string text;
+    bool over = false;
+  };
+  static void listen(stream& at, heard& into) {
+    at.wait_readable([&] {
+      char some[4096];
+      while (!into.over) {
+        const auto r = at.read(some, sizeof some);
+        into.text.append(some, r.size);
+        into.over = r.closed;
+        if (r.size == 0)
+          break;
+      }
+      if (!into.over)
+        listen(at, into);
+    });
+  }
+
+  static std::unique_ptr<scratch_folder> folder;
+  std::vector<tls_context> tls;
+  std::shared_ptr<stream> dialer;
+  heard at_server, at_dialer;
+};
+std::unique_ptr<scratch_folder> MutualTls::folder;
+
+TEST_F(MutualTls, BothProveTheirName) {
+  join(member("b"), member("a"), "b");
+  EXPECT_FALSE(s->proves("a"));  // not yet
+  run_until([&] { return at_server.text == "hello"; }, "the first words");
+  EXPECT_TRUE(s->proves("a"));
+  EXPECT_TRUE(s->proves("A"));
+  EXPECT_TRUE(dialer->proves("b"));
+  for (const auto* other : {"b", "", ".", ".a", "*", "a.", "ab"})
+    EXPECT_FALSE(s->proves(other)) << other;
+  s->write("welcome");
+  run_until([&] { return at_dialer.text == "welcome"; }, "the answer");
+  dialer->close();
+  run_until([&] { return at_server.over; }, "the end");
+  EXPECT_EQ(s->trouble(), "");
+}
+
+TEST_F(MutualTls, TheDialerWantsTheName) {
+  join(member("b"), member("a"), "c");
+  run_until([&] { return at_dialer.over && at_server.over; }, "refused");
+  EXPECT_EQ(dialer->trouble(), "hostname mismatch");
+  EXPECT_NE(s->trouble(), "");
+  EXPECT_EQ(at_server.text, "");
+}
+
+TEST_F(MutualTls, AnEmptyNameOpensNothing) {
+  for (const auto* name : {"", ".b", "*"}) {
+    join(member("b"), member("a"), name);
+    run_until([&] { return at_dialer.over; }, "refused");
+    EXPECT_FALSE(dialer->is_open());
+    run_until([&] { return at_server.over; }, "refused");
+    at_dialer = at_server = {};
+  }
+}
+
+TEST_F(MutualTls, AnotherAuthorityIsRefusedByEither) {
+  join(member("b"), member("a", "/theirs"), "b");
+  run_until([&] { return at_dialer.over && at_server.over; }, "refused");
+  EXPECT_NE(dialer->trouble(), "");
+  EXPECT_EQ(at_server.text, "");
+  at_dialer = at_server = {};
+  // One that trusts them, and is not trusted.
+  const auto files = issue_node_certificate(folder->path() + "/theirs", "a");
+  join(member("b"), mutual_context(folder->path() + "/ours/ca.pem", files.certificate, files.key),
+       "b");
+  run_until([&] { return at_dialer.over && at_server.over; }, "refused");
+  EXPECT_EQ(at_server.text, "");
+  EXPECT_FALSE(s->proves("a"));
+}
+
+TEST_F(MutualTls, WhoShowsNoCertificateIsRefused) {
+  join(member("b"), client_context(folder->path() + "/ours/ca.pem"), "b");
+  run_until([&] { return at_server.over; }, "refused");
+  EXPECT_EQ(s->trouble(), "peer did not return a certificate");
+  EXPECT_EQ(at_server.text, "");
+  EXPECT_FALSE(s->proves("a"));
+}
+
+TEST_F(MutualTls, ADialThatIsRefusedSaysWhy) {
+  const auto fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  auto acceptor = asio::ip::tcp::acceptor{io, {asio::ip::address_v4::loopback(), 0}};
+  const auto to = acceptor.local_endpoint();
+  acceptor.close();
+  ::connect(fd, to.data(), static_cast<socklen_t>(to.size()));
+  const auto tls = member("a");
+  dialer = stream::connect(io, owned_socket{fd}, "127.0.0.1", tls.get(), "b");
+  dialer->write("hello");
+  listen(*dialer, at_dialer);
+  run_until([&] { return at_dialer.over; }, "refused");
+  EXPECT_EQ(dialer->trouble(), "Connection refused");
+}
+
+TEST_F(MutualTls, NewKeysChangeNothing) {
+  join(member("b"), member("a"), "b");
+  dialer->rekey_every(3);
+  s->rekey_every(2);
+  auto all = std::string{"hello"};
+  for (auto i = 0; i < 100; ++i) {
+    const auto some = noise(20'000 + static_cast<std::size_t>(i));
+    dialer->write(some);
+    all += some;
+    s->write("ok");
+  }
+  run_until([&] { return at_server.text.size() == all.size() && at_dialer.text.size() == 200; },
+            "everything");
+  EXPECT_TRUE(at_server.text == all);
+}
+
 }  // namespace
 }  // namespace orrery::net

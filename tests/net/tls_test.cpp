@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <sys/stat.h>
+#include <tuple>
 
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
@@ -140,6 +141,77 @@ TEST_F(Pki, AClientNeedsAuthorities) {
   } catch (const std::runtime_error& e) {
     EXPECT_NE(std::string{e.what()}.find(none), std::string::npos) << e.what();
   }
+}
+
+class ClusterPki : public testing::Test {
+ protected:
+  std::string at(const std::string& name) const { return folder.path() + "/pki/" + name; }
+  scratch_folder folder;
+};
+
+TEST_F(ClusterPki, IssuesCertificatesForBothEndsOfALink) {
+  make_cluster_ca(folder.path() + "/pki");
+  const auto files = issue_node_certificate(folder.path() + "/pki", "node-a.example");
+  EXPECT_EQ(files.ca, at("ca.pem"));
+  EXPECT_EQ(files.certificate, at("node-a.example.pem"));
+  EXPECT_EQ(files.key, at("node-a.example.key"));
+  const auto ca = certificate(files.ca), node = certificate(files.certificate);
+  ASSERT_TRUE(ca && node);
+  EXPECT_EQ(X509_verify(node.get(), X509_get0_pubkey(ca.get())), 1);
+  EXPECT_EQ(X509_check_ca(node.get()), 0);
+  EXPECT_EQ(X509_check_host(node.get(), "node-a.example", 0, 0, nullptr), 1);
+  EXPECT_EQ(X509_check_host(node.get(), "localhost", 0, 0, nullptr), 0);
+  EXPECT_EQ(X509_check_purpose(node.get(), X509_PURPOSE_SSL_SERVER, 0), 1);
+  EXPECT_EQ(X509_check_purpose(node.get(), X509_PURPOSE_SSL_CLIENT, 0), 1);
+  struct stat is {};
+  ASSERT_EQ(::stat(files.key.c_str(), &is), 0);
+  EXPECT_EQ(is.st_mode & 0777, 0600u);
+  EXPECT_TRUE(mutual_context(files.ca, files.certificate, files.key));
+}
+
+TEST_F(ClusterPki, TheAuthorityStaysAndCertificatesAreReplaced) {
+  make_cluster_ca(folder.path() + "/pki");
+  const auto ca = text_of(at("ca.pem")),
+             first = text_of(issue_node_certificate(folder.path() + "/pki", "a").certificate);
+  make_cluster_ca(folder.path() + "/pki");
+  EXPECT_EQ(text_of(at("ca.pem")), ca);
+  EXPECT_NE(text_of(issue_node_certificate(folder.path() + "/pki", "a").certificate), first);
+}
+
+TEST_F(ClusterPki, NotEveryNameCanStandInACertificate) {
+  make_cluster_ca(folder.path() + "/pki");
+  for (const auto& name :
+       {"", ".", ".a", "a.", "-a", "*", "*.a", "a/b", "../a", "a b", "a,DNS:b", "ca"})
+    EXPECT_THROW(issue_node_certificate(folder.path() + "/pki", name), std::runtime_error) << name;
+  EXPECT_FALSE(certifiable(std::string(254, 'a')));
+  const auto longest = std::string(200, 'a');  // a file can still be named so
+  const auto node =
+      certificate(issue_node_certificate(folder.path() + "/pki", longest).certificate);
+  EXPECT_EQ(X509_check_host(node.get(), longest.data(), longest.size(), 0, nullptr), 1);
+}
+
+TEST_F(ClusterPki, NobodyIssuesWithoutTheAuthority) {
+  EXPECT_THROW(issue_node_certificate(folder.path() + "/pki", "a"), std::runtime_error);
+  make_cluster_ca(folder.path() + "/pki");
+  fs::remove(at("ca.key"));
+  EXPECT_THROW(issue_node_certificate(folder.path() + "/pki", "a"), std::runtime_error);
+}
+
+TEST_F(ClusterPki, AMemberNeedsAllThreeFiles) {
+  make_cluster_ca(folder.path() + "/pki");
+  const auto files = issue_node_certificate(folder.path() + "/pki", "a");
+  const auto none = at("none.pem");
+  for (const auto& [ca, own, key] :
+       {std::tuple{none, files.certificate, files.key}, std::tuple{files.ca, none, files.key},
+        std::tuple{files.ca, files.certificate, none}})
+    try {
+      mutual_context(ca, own, key);
+      ADD_FAILURE() << "trusts whom?";
+    } catch (const std::runtime_error& e) {
+      const auto text = std::string{e.what()};
+      EXPECT_NE(text.find("cluster.tls."), std::string::npos) << text;
+      EXPECT_NE(text.find(none), std::string::npos) << text;
+    }
 }
 
 }  // namespace

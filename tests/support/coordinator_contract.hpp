@@ -25,8 +25,15 @@ class news_reader {
       lost_ = lost_ || n.lost;
       for (const auto& c : n.changes)
         told_.push_back(c.key + (c.value ? "=" + *c.value : " gone"));
+      for (const auto& c : n.changes)
+        revisions_.push_back(c.revision);
       changed_.notify_all();
     };
+  }
+  /// Of what was told so far.
+  std::vector<std::uint64_t> revisions() {
+    const auto hold = std::lock_guard{mutex_};
+    return revisions_;
   }
   /// The first `count`, as "key=value" or "key gone"; fewer only if they do not come.
   std::vector<std::string> wait_for(std::size_t count) {
@@ -44,6 +51,7 @@ class news_reader {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> told_;
+  std::vector<std::uint64_t> revisions_;
   bool lost_ = false;
 };
 
@@ -195,6 +203,17 @@ TYPED_TEST_P(CoordinatorContract, TellsChangesInTheirOrder) {
   EXPECT_THAT(reader.wait_for(4), ElementsAre("/s/1=a", "/s/2=b", "/s/1=c", "/s/2 gone"));
 }
 
+TYPED_TEST_P(CoordinatorContract, TellsTheRevisionOfEachChange) {
+  auto reader = news_reader{};
+  const auto a = this->put("/s/1", "a");
+  const auto b = this->put("/s/2", "b");
+  const auto gone = this->swap({}, {{"/s/1", std::nullopt}}).revision;
+  const auto both = this->swap({}, {{"/s/3", "c"}, {"/s/4", "d"}}).revision;
+  const auto following = this->at().follow("/s/", a, reader.listener());
+  EXPECT_EQ(reader.wait_for(4).size(), 4u);
+  EXPECT_THAT(reader.revisions(), ElementsAre(b, gone, both, both));
+}
+
 TYPED_TEST_P(CoordinatorContract, TellsThatALeaseIsOver) {
   auto reader = news_reader{};
   const auto lease = this->at().grant(milliseconds{2000});
@@ -232,7 +251,7 @@ TYPED_TEST_P(CoordinatorContract, OneOfManyWins) {
 REGISTER_TYPED_TEST_SUITE_P(CoordinatorContract, ListsWhatIsUnderAPrefix, ValuesAreAnyBytes,
                             SwapsOnlyWhatIsAsExpected, SwapsAllOrNothing, AKeyThatWentIsNotThere,
                             KeysGoWithTheirLease, ARevokedLeaseIsOverAtOnce,
-                            TellsChangesInTheirOrder, TellsThatALeaseIsOver,
-                            AnEndedSubscriptionTellsNothing, OneOfManyWins);
+                            TellsChangesInTheirOrder, TellsTheRevisionOfEachChange,
+                            TellsThatALeaseIsOver, AnEndedSubscriptionTellsNothing, OneOfManyWins);
 
 }  // namespace orrery::tests

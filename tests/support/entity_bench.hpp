@@ -36,7 +36,9 @@ class entity_bench : public testing::Test {
                   [kept](const actors::rest_answer& a) { kept->rested.push_back(a.rested); },
                   [](const actors::reminder&) {},
                   [](const actors::write_lost&) {},
-                  [](actors::host_tick) {}};
+                  [](actors::host_tick) {},
+                  [](const actors::shard_role&) {},
+                  [](actors::look_for_lost_sessions) {}};
         },
         this);
     context.journal = journal;

@@ -28,6 +28,8 @@ status memory_store::readable(bool fault) const {
 }
 
 void memory_store::keep(const storage::row& r) {
+  if (r.family == storage::family::journal)
+    return keep_frame(r);
   auto& into = tables_[r.family];
   switch (r.operation) {
     case storage::row_operation::put:
@@ -42,7 +44,22 @@ void memory_store::keep(const storage::row& r) {
       row = storage::concatenate(values);
       break;
     }
+    case storage::row_operation::remove_range:
+      into.erase(into.lower_bound(r.key), into.lower_bound(r.value));
+      break;
   }
+}
+
+void memory_store::keep_frame(const storage::row& r) {
+  const auto place = [](std::string_view key) {
+    return std::pair{keys::shard_of(key).value_or(0), keys::journal_offset(key).value_or(0)};
+  };
+  if (r.operation == storage::row_operation::put)
+    frames_[place(r.key)] = r.value;
+  else if (r.operation == storage::row_operation::remove_range)
+    frames_.erase(frames_.lower_bound(place(r.key)), frames_.lower_bound(place(r.value)));
+  else
+    frames_.erase(place(r.key));
 }
 
 void memory_store::keep(std::span<const storage::frame> frames) {
@@ -106,6 +123,56 @@ memory_store::row_list memory_store::matching(const table& in, std::string_view 
   return all;
 }
 
+memory_store::table memory_store::journal_table() const {
+  auto all = table{};
+  for (const auto& [place, bytes] : frames_)
+    all.emplace(keys::journal(place.first, place.second), bytes);
+  return all;
+}
+
+namespace {
+
+class memory_copy final : public storage::shard_copy {
+ public:
+  explicit memory_copy(std::vector<storage::row> rows) : rows_{std::move(rows)} {}
+  model::result<std::vector<storage::row>> next(std::size_t max_bytes) override {
+    auto some = std::vector<storage::row>{};
+    for (auto bytes = std::size_t{0}; at_ < rows_.size() && bytes < max_bytes; ++at_) {
+      bytes += rows_[at_].key.size() + rows_[at_].value.size();
+      some.push_back(std::move(rows_[at_]));
+    }
+    return some;
+  }
+
+ private:
+  std::vector<storage::row> rows_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+model::result<std::unique_ptr<storage::shard_copy>> memory_store::copy_shard(
+    model::shard_id shard, std::uint64_t offset) const {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(faults.rows); !ok)
+    return ok.error();
+  auto rows = std::vector<storage::row>{};
+  const auto add = [&](storage::family f, const table& from) {
+    for (const auto& [key, value] : matching(from, keys::shard_prefix(shard), {}, false)) {
+      const auto place = f == storage::family::series ? keys::parse_series(key) : std::nullopt;
+      if (f != storage::family::journal || keys::journal_offset(key).value_or(0) > offset)
+        rows.push_back({.family = f,
+                        .key = key,
+                        .value = value,
+                        .slice_time = place ? place->time : model::timestamp{}});
+    }
+  };
+  for (const auto& [f, from] : tables_)
+    add(f, from);
+  add(storage::family::journal, journal_table());
+  return std::unique_ptr<storage::shard_copy>{std::make_unique<memory_copy>(std::move(rows))};
+}
+
 status memory_store::scan(storage::family f, std::string_view prefix, std::string_view from,
                           bool backwards, const visitor& visit) const {
   auto found = row_list{};
@@ -113,7 +180,9 @@ status memory_store::scan(storage::family f, std::string_view prefix, std::strin
     const auto hold = std::lock_guard{mutex_};
     if (auto ok = readable(faults.rows); !ok)
       return ok;
-    if (const auto in = tables_.find(f); in != tables_.end())
+    if (f == storage::family::journal)
+      found = matching(journal_table(), prefix, from, backwards);
+    else if (const auto in = tables_.find(f); in != tables_.end())
       found = matching(in->second, prefix, from, backwards);
   }
   for (const auto& [key, value] : found)
@@ -163,12 +232,22 @@ status memory_store::replay(model::shard_id shard, std::uint64_t from_offset,
   return {};
 }
 
+storage::shard_meta memory_store::noted(model::shard_id shard) const {
+  const auto in = tables_.find(storage::family::meta);
+  if (in == tables_.end())
+    return {};
+  const auto row = in->second.find(keys::meta(shard, "shard"));
+  if (row == in->second.end())
+    return {};
+  const auto parsed = storage::parse_shard_meta(shard, row->second);
+  return parsed ? *parsed : storage::shard_meta{};
+}
+
 model::result<storage::shard_meta> memory_store::meta(model::shard_id shard) const {
   const auto hold = std::lock_guard{mutex_};
   if (auto ok = readable(faults.journal); !ok)
     return ok.error();
-  const auto noted = metas_.find(shard);
-  auto found = noted == metas_.end() ? storage::shard_meta{} : noted->second;
+  auto found = noted(shard);
   for (const auto& [place, bytes] : frames_)
     if (place.first == shard) {
       const auto f = storage::decode_frame(shard, place.second, bytes);
@@ -183,7 +262,7 @@ status memory_store::put_meta(model::shard_id shard, const storage::shard_meta& 
   const auto hold = std::lock_guard{mutex_};
   if (closed_ || faults.noting)
     return failure{errc::unavailable, "storage_failed", "the test's disk does not write"};
-  metas_[shard] = meta;
+  keep(storage::shard_meta_row(shard, meta));
   return {};
 }
 
@@ -215,7 +294,7 @@ status memory_store::limit_journal(std::uint64_t max_bytes) {
   for (auto i = frames_.begin(); i != frames_.end() && size > max_bytes;) {
     const auto next = std::next(i);
     const auto covered = next != frames_.end() && next->first.first == i->first.first &&
-                         metas_[i->first.first].checkpoint_offset + 1 >= next->first.second;
+                         noted(i->first.first).checkpoint_offset + 1 >= next->first.second;
     if (covered) {
       size -= i->second.size();
       frames_.erase(i);

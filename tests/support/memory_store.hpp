@@ -59,6 +59,8 @@ class memory_store final : public storage::entity_store {
   model::status limit_journal(std::uint64_t max_bytes) override;
   model::status roll_slices(model::timestamp oldest, model::timestamp now) override;
   model::timestamp sample_horizon() const override;
+  model::result<std::unique_ptr<storage::shard_copy>> copy_shard(
+      model::shard_id shard, std::uint64_t offset) const override;
   model::status reopen() override;
   std::vector<std::pair<std::string, double>> figures() const override { return {}; }
 
@@ -69,6 +71,9 @@ class memory_store final : public storage::entity_store {
   model::status readable(bool fault) const;
   void keep(std::span<const storage::frame> frames);
   void keep(const storage::row& r);
+  void keep_frame(const storage::row& r);
+  table journal_table() const;
+  storage::shard_meta noted(model::shard_id shard) const;
   static row_list matching(const table& in, std::string_view prefix, std::string_view from,
                            bool backwards);
 
@@ -77,7 +82,6 @@ class memory_store final : public storage::entity_store {
   std::map<storage::family, table> tables_;
   model::timestamp horizon_ = model::timestamp::min();
   std::map<std::pair<model::shard_id, std::uint64_t>, std::string> frames_;
-  std::map<model::shard_id, storage::shard_meta> metas_;
   std::vector<std::vector<storage::frame>> log_;  // failed appends that a reopen finds
 };
 

@@ -139,7 +139,7 @@ void replication_sim::at_node(std::uint32_t to, std::uint32_t from, const conten
   } else if (const auto* s = std::get_if<swapped>(&what)) {
     n.part->proposal_decided(s->on, s->now);
   } else if (const auto* c = std::get_if<checkpoint>(&what)) {
-    if (n.part->wants_checkpoint(c->epoch, c->at)) {
+    if (n.part->wants_checkpoint(from, c->epoch, c->at)) {
       n.writes.clear();
       n.log.clear();
       n.kept.log.clear();
@@ -163,6 +163,8 @@ void replication_sim::start(std::uint32_t who) {
   n.writes.clear();
   n.installing.reset();
   n.log = n.kept.log;
+  // A store that is opened brings its log to the disk itself.
+  n.kept.synced = n.log.empty() ? n.kept.begin.index : n.log.back().at.index;
   auto outline = log_outline{n.kept.begin};
   for (const auto& e : n.log)
     outline.append(e.at);

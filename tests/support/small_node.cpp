@@ -101,12 +101,12 @@ void small_node::start() {
         {.shard = shard,
          .context = std::move(context),
          .options = options_.hosts,
-         .node_incarnation = incarnation,
+         .session_lost = [own = incarnation](std::uint64_t process) { return process != own; },
          // The catalogue's entities stand in no test's count.
          .awake = shard == model::catalogue_shard ? std::make_shared<std::atomic<std::int64_t>>(0)
                                                   : awake_,
          .on_open = [this](const model::status& ok) { opened.push_back(ok); }});
-    router->place(shard, {host, ""});
+    router->place(shard, host);
     hosts_.emplace(shard, std::move(host));
   }
   stage_.run();

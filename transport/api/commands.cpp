@@ -23,23 +23,23 @@ constexpr auto longest_wait = std::chrono::seconds{120};
 /// The answer to a waiting call: the command as the log has it, ended or (in time or not) not.
 void answer_waiting(const exchange_ptr& e, const model::entity_id& device,
                     const model::entity_id& command) {
-  e->parts().query->command(
-      device, command,
-      [e, device, command](model::result<std::optional<device::command_record>> found) {
-        if (!found)
-          return e->fail(found.error());
-        if (!*found)
-          return e->fail(
-              {errc::internal, "", "command " + to_string(command) + " is not in the log"});
-        const auto& c = **found;
-        if (c.state == state_code::queued && c.pending_ttl.count() > 0)
-          return e->reply(202, show_command(*e, device, c));
-        if (!is_final(c.state) || c.state == state_code::timed_out)
-          return e->fail({errc::timeout, "device_timeout",
-                          "the device did not answer in time; command " + to_string(device) + "-" +
-                              to_string(command)});
-        e->reply(200, show_command(*e, device, c));
-      });
+  e->parts().query->command({device, command}, [e, device,
+                                                command](model::result<
+                                                         std::optional<device::command_record>>
+                                                             found) {
+    if (!found)
+      return e->fail(found.error());
+    if (!*found)
+      return e->fail({errc::internal, "", "command " + to_string(command) + " is not in the log"});
+    const auto& c = **found;
+    if (c.state == state_code::queued && c.pending_ttl.count() > 0)
+      return e->reply(202, show_command(*e, device, c));
+    if (!is_final(c.state) || c.state == state_code::timed_out)
+      return e->fail({errc::timeout, "device_timeout",
+                      "the device did not answer in time; command " + to_string(device) + "-" +
+                          to_string(command)});
+    e->reply(200, show_command(*e, device, c));
+  });
 }
 
 /// What a path names is looked for before what is said about it is read.
@@ -127,7 +127,7 @@ void list(const exchange_ptr& e) {
     if (why)
       return e->fail(*why);
   e->with_device([e, limit = *limit, cursor = *cursor](const found_device& d) {
-    e->parts().query->commands(d.id, cursor, limit,
+    e->parts().query->commands({d.id, cursor, limit},
                                [e, id = d.id](model::result<actors::command_page> page) {
                                  if (!page)
                                    return e->fail(page.error());
@@ -163,7 +163,7 @@ void with_command(
     return;
   e->with_device([e, command = *command, then = std::move(then)](const found_device& d) {
     e->parts().query->command(
-        d.id, command,
+        {d.id, command},
         [e, id = d.id, then](model::result<std::optional<device::command_record>> found) {
           if (!found)
             return e->fail(found.error());

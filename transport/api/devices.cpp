@@ -209,18 +209,13 @@ void list(const exchange_ptr& e) {
                                         .product_key = e->query("productKey"),
                                         .cursor = *cursor,
                                         .limit = *limit,
-                                        .keep = {}};
-  const auto status = e->query("status"), text = e->query("q");
+                                        .status = e->query("status"),
+                                        .text = e->query("q")};
+  const auto& status = q.status;
   if (!status.empty() && status != "online" && status != "offline" && status != "inactive" &&
       status != "disabled")
     return e->fail({errc::invalid_argument, "malformed",
                     "status: expected online, offline, inactive or disabled"});
-  if (!status.empty() || !text.empty())
-    q.keep = [status, text](const device::state& s) {
-      return (status.empty() || device::status_of(s) == status) &&
-             (text.empty() || s.name().device_key.find(text) != std::string::npos ||
-              s.display_name.find(text) != std::string::npos);
-    };
   e->parts().query->devices(std::move(q), [e](model::result<actors::device_page> page) {
     if (!page)
       return e->fail(page.error());

@@ -11,6 +11,7 @@
 
 #include "actors/caller.hpp"
 #include "actors/catalogue.hpp"
+#include "actors/cluster_desk.hpp"
 #include "actors/feed.hpp"
 #include "actors/query.hpp"
 #include "config/settings.hpp"
@@ -26,6 +27,7 @@ struct service_parts {
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
   std::shared_ptr<actors::feed> feed;
+  std::shared_ptr<actors::cluster_desk> desk;
   std::shared_ptr<const actors::catalogue> known;
   std::shared_ptr<const model::keyring> keys;
   std::shared_ptr<const token_signer> tokens;

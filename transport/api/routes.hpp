@@ -37,6 +37,7 @@ std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();
 std::vector<route> statistics_routes();
+std::vector<route> cluster_routes();
 
 /// All of them, "@d" and "~" written out.
 const std::vector<route>& all_routes();

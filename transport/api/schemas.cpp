@@ -349,11 +349,58 @@ json commands() {
           {"Cancelled", object({{"cancelled", list(text)}})}};
 }
 
+json cluster() {
+  return {
+      {"ClusterNode", object({{"name", text},
+                              {"number", integer},
+                              {"state", word({"up", "absent", "draining", "removed"})},
+                              {"present", truth},
+                              {"order?", word({"drain", "remove"})},
+                              {"version?", text},
+                              {"zone?", text},
+                              {"weight?", integer},
+                              {"addresses?", map_of(text)},
+                              {"startedAt?", time},
+                              {"primaries", integer},
+                              {"inSync", integer},
+                              {"learning", integer}})},
+      {"Cluster", object({{"name", text},
+                          {"node", text},
+                          {"coordinator", object({{"kind", word({"embedded", "etcd"})},
+                                                  {"reachable", truth},
+                                                  {"trouble?", text}})},
+                          {"controller?", text},
+                          {"copies", integer},
+                          {"shards", object({{"total", integer},
+                                             {"whole", integer},
+                                             {"moving", integer},
+                                             {"lacking", integer},
+                                             {"withoutPrimary", integer},
+                                             {"stuck", integer}})},
+                          {"nodes", list(ref("ClusterNode"))}})},
+      {"Shard", object({{"shard", integer},
+                        {"catalogue", truth},
+                        {"state", word({"whole", "moving", "lacking", "withoutPrimary", "stuck"})},
+                        {"epoch", integer},
+                        {"primary?", text},
+                        {"preferred?", text},
+                        {"inSync", list(text)},
+                        {"replicas", list(text)}})},
+      {"ShardList", page_of("Shard")},
+      {"Replacement", object({{"by", text}})},
+      {"Rebalance", object({{"automatic", truth},
+                            {"moves", list(object({{"shard", integer},
+                                                   {"primary?", text},
+                                                   {"leader?", text},
+                                                   {"copies", list(text)}}))}})}};
+}
+
 }  // namespace
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), models(), products(), devices(), data(), commands()})
+  for (const auto& part :
+       {shared(), people(), models(), products(), devices(), data(), commands(), cluster()})
     all.update(part);
   return all.dump();
 }

@@ -15,8 +15,7 @@ void count(const exchange_ptr& e, std::string cursor, std::shared_ptr<totals> t)
   auto q = actors::device_list_question{.organisation = e->who.organisation,
                                         .product_key = e->query("productKey"),
                                         .cursor = std::move(cursor),
-                                        .limit = 5000,
-                                        .keep = {}};
+                                        .limit = 5000};
   e->parts().query->devices(std::move(q), [e, t](model::result<actors::device_page> page) {
     if (!page)
       return e->fail(page.error());

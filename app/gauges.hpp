@@ -1,0 +1,31 @@
+// What a node's metrics page reads from its parts when it is asked for.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "actors/feed.hpp"
+#include "actors/journal.hpp"
+#include "actors/session.hpp"
+#include "cluster/member.hpp"
+#include "observe/metrics.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::app {
+
+struct gauge_parts {
+  std::shared_ptr<storage::entity_store> store;
+  std::shared_ptr<actors::journal_figures> figures;
+  std::shared_ptr<actors::shard_table> shards;
+  std::shared_ptr<std::atomic<std::int64_t>> awake;
+  std::shared_ptr<actors::session_table> sessions;
+  std::shared_ptr<actors::feed> feed;
+};
+
+/// Of any node.
+void add_gauges(observe::metrics& m, const gauge_parts& parts);
+/// Of one of a cluster with so many shards; `at` lives longer than anybody reads the page.
+void add_cluster_gauges(observe::metrics& m, const cluster::member& at, std::size_t shards);
+
+}  // namespace orrery::app

@@ -1,0 +1,59 @@
+#include "cluster/cluster_keys.hpp"
+
+#include <charconv>
+#include <initializer_list>
+
+namespace orrery::cluster {
+namespace {
+
+/// A decimal number as to_string writes it.
+std::optional<std::uint32_t> number_of(std::string_view text, std::uint32_t least,
+                                       std::uint32_t most) {
+  auto n = std::uint32_t{0};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc{} || end != text.data() + text.size() || n < least || n > most ||
+      std::to_string(n) != text)
+    return std::nullopt;
+  return n;
+}
+
+}  // namespace
+
+cluster_keys::cluster_keys(std::string_view cluster)
+    : root_{"/orrery/" + std::string{cluster} + "/"} {}
+
+std::optional<cluster_key> cluster_keys::parse(std::string_view key) const {
+  using kind = cluster_key::kind;
+  if (!key.starts_with(root_))
+    return std::nullopt;
+  key.remove_prefix(root_.size());
+  if (key == "about")
+    return cluster_key{kind::about};
+  if (key == "last_number")
+    return cluster_key{kind::last_number};
+  if (key == "controller")
+    return cluster_key{kind::controller};
+  const auto slash = key.find('/');
+  if (slash == std::string_view::npos)
+    return std::nullopt;
+  const auto folder = key.substr(0, slash), last = key.substr(slash + 1);
+  if (folder == "number" && is_valid_node_name(last))
+    return cluster_key{kind::number, std::string{last}};
+  if (folder == "node" || folder == "order")
+    if (const auto id = number_of(last, 1, max_node_id))
+      return cluster_key{folder == "node" ? kind::node : kind::order, {}, *id};
+  if (folder == "shard")
+    if (const auto id = number_of(last, 0, model::catalogue_shard))
+      return cluster_key{kind::shard, {}, *id};
+  return std::nullopt;
+}
+
+bool is_valid_node_name(std::string_view name) {
+  return model::is_valid_key(name, 1, 128);
+}
+
+bool is_valid_cluster_name(std::string_view name) {
+  return model::is_valid_key(name, 1, 64);
+}
+
+}  // namespace orrery::cluster

@@ -1,0 +1,228 @@
+// What the structs of a device are made of, for its encodings: on disk (encoding.cpp) and between
+// nodes (wire.cpp). The order of fields is for ever, and so is that of a variant's alternatives;
+// new ones come last, and with a new version of what has them.
+#pragma once
+
+#include "model/device/device.hpp"
+#include "model/encoding.hpp"
+
+namespace orrery::model::device {
+
+constexpr auto range_of(admin_state) {
+  return std::pair{admin_state::enabled, admin_state::disabled};
+}
+constexpr auto range_of(protocol) {
+  return std::pair{protocol::none, protocol::coap};
+}
+constexpr auto range_of(command_record::form) {
+  return std::pair{command_record::form::service, command_record::form::points};
+}
+constexpr auto range_of(command_record::state_code) {
+  return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
+}
+
+template <field_of<command_record> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.type, x.element, x.input, x.actor, x.timeout, x.pending_ttl, x.state,
+                  x.created_at, x.sent_at, x.finished_at, x.downlink_id, x.delivered, x.waiter,
+                  x.code, x.output, x.message, x.late_reply);
+}
+template <field_of<register_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.organisation, x.display_name, x.description, x.timezone, x.secret,
+                  x.attributes, x.tags);
+}
+template <field_of<update_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.display_name, x.description, x.timezone, x.attributes, x.tags);
+}
+template <field_of<connection_state> X>
+auto fields_of(X& x) {
+  return std::tie(x.online, x.session, x.protocol, x.address, x.secure, x.since, x.reason);
+}
+template <field_of<latest_point> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.v, x.quality, x.time, x.server_time);
+}
+template <field_of<registered> X>
+auto fields_of(X& x) {
+  return std::tie(x.as, x.at);
+}
+template <field_of<updated> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.at);
+}
+template <field_of<admin_state_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.now, x.reason, x.at);
+}
+template <field_of<removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
+template <field_of<secret_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.old_valid_until);
+}
+template <field_of<connected> X>
+auto fields_of(X& x) {
+  return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.keeps_session, x.resumed,
+                  x.at);
+}
+template <field_of<disconnected> X>
+auto fields_of(X& x) {
+  return std::tie(x.session, x.reason, x.at);
+}
+template <field_of<points_accepted> X>
+auto fields_of(X& x) {
+  return std::tie(x.samples, x.backfill, x.at);
+}
+template <field_of<event_raised> X>
+auto fields_of(X& x) {
+  return std::tie(x.event, x.level, x.output, x.time, x.at);
+}
+template <field_of<attributes_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.at);
+}
+template <field_of<tags_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.replace, x.at);
+}
+template <field_of<command_queued> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<command_sent> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.downlink_id, x.at);
+}
+template <field_of<command_finished> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<late_reply_noted> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<subscriptions_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes);
+}
+template <field_of<command_delivered> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<naming> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.organisation);
+}
+template <field_of<state> X>
+auto fields_of(X& s) {
+  return std::tie(s.exists, s.deleted, s.called, s.display_name, s.description, s.timezone, s.admin,
+                  s.admin_reason, s.created_at, s.updated_at, s.activated_at, s.secret,
+                  s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
+                  s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
+                  s.timed_out, s.keeps_session, s.subscriptions);
+}
+
+// Between nodes.
+
+template <field_of<set_admin_state> X>
+auto fields_of(X& x) {
+  return std::tie(x.wanted, x.reason);
+}
+template <field_of<reset_secret> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.overlap);
+}
+template <field_of<connect> X>
+auto fields_of(X& x) {
+  return std::tie(x.proof, x.keeps_session, x.session, x.protocol, x.address, x.secure);
+}
+template <field_of<disconnect> X>
+auto fields_of(X& x) {
+  return std::tie(x.reason);
+}
+template <field_of<session_lost> X>
+auto fields_of(X& x) {
+  return std::tie(x.node_incarnation);
+}
+template <field_of<posted_sample> X>
+auto fields_of(X& x) {
+  return std::tie(x.time, x.points);
+}
+template <field_of<report_points> X>
+auto fields_of(X& x) {
+  return std::tie(x.samples, x.backfill, x.skip_invalid);
+}
+template <field_of<report_event> X>
+auto fields_of(X& x) {
+  return std::tie(x.event, x.output, x.time);
+}
+template <field_of<change_attributes> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.side);
+}
+template <field_of<change_tags> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.replace);
+}
+template <field_of<send_command> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<complete_command> X>
+auto fields_of(X& x) {
+  return std::tie(x.downlink_id, x.code, x.output, x.message);
+}
+template <field_of<cancel_commands> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<read_latest> X>
+auto fields_of(X& x) {
+  return std::tie(x.ids);
+}
+template <field_of<read_samples> X>
+auto fields_of(X& x) {
+  return std::tie(x.from, x.to);
+}
+template <field_of<change_subscriptions> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes);
+}
+template <field_of<note_delivered> X>
+auto fields_of(X& x) {
+  return std::tie(x.downlink_id);
+}
+template <field_of<command> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.session, x.actor, x.expected_revision);
+}
+template <field_of<connection_granted> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.epoch, x.organisation, x.resumed, x.subscriptions);
+}
+template <field_of<latest_points> X>
+auto fields_of(X& x) {
+  return std::tie(x.points);
+}
+template <field_of<unsaved_samples> X>
+auto fields_of(X& x) {
+  return std::tie(x.batches);
+}
+template <field_of<command_accepted> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<commands_cancelled> X>
+auto fields_of(X& x) {
+  return std::tie(x.ids);
+}
+template <field_of<points_taken> X>
+auto fields_of(X& x) {
+  return std::tie(x.dropped);
+}
+
+}  // namespace orrery::model::device

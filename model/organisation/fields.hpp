@@ -1,0 +1,118 @@
+// What the structs of an organisation are made of, for its encodings: on disk (encoding.cpp) and
+// between nodes (wire.cpp). The order of fields is for ever, and so is that of a variant's
+// alternatives; new ones come last, and with a new version of what has them.
+#pragma once
+
+#include "model/encoding.hpp"
+#include "model/organisation/organisation.hpp"
+
+namespace orrery::model::organisation {
+
+template <field_of<user> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.name, x.roles, x.password_hash, x.failures, x.locked_until,
+                  x.created_at);
+}
+template <field_of<api_key> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
+                  x.actor);
+}
+template <field_of<login_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.id, x.until);
+}
+template <field_of<create_organisation> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name);
+}
+template <field_of<created> X>
+auto fields_of(X& x) {
+  return std::tie(x.as, x.at);
+}
+template <field_of<updated> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.at);
+}
+template <field_of<user_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<user_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.login);
+}
+template <field_of<key_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<key_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<session_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<session_ended> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.id);
+}
+template <field_of<state> X>
+auto fields_of(X& x) {
+  return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
+                  x.sessions);
+}
+
+// Between nodes.
+
+template <field_of<update_organisation> X>
+auto fields_of(X& x) {
+  return std::tie(x.name);
+}
+template <field_of<create_user> X>
+auto fields_of(X& x) {
+  return std::tie(x.who);
+}
+template <field_of<set_password> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.password_hash);
+}
+template <field_of<remove_user> X>
+auto fields_of(X& x) {
+  return std::tie(x.login);
+}
+template <field_of<note_bad_login> X>
+auto fields_of(X& x) {
+  return std::tie(x.login);
+}
+template <field_of<open_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<keep_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<end_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.id);
+}
+template <field_of<create_key> X>
+auto fields_of(X& x) {
+  return std::tie(x.key);
+}
+template <field_of<revoke_key> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<command> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.actor, x.expected_revision);
+}
+template <field_of<organisation_snapshot> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.what);
+}
+
+}  // namespace orrery::model::organisation
