@@ -115,7 +115,17 @@ class Audit:
             self.load.count["commands " + command["state"]] += 1
             self.commands_done.add(number)
         for device in self.load.devices:
-            listed = [c["input"]["number"] for c in await self.load.all_of(f"~/devices/{device.asset}/commands")]
+            log = []
+
+            async def all_ended():  # those of unknown outcome too: nothing is to change any more
+                log[:] = await self.load.all_of(f"~/devices/{device.asset}/commands")
+                return not any(c["state"] in ("queued", "sent") for c in log)
+
+            try:
+                await until(all_ended, f"all commands of {device.key} come to an end", 30)
+            except TimeoutError as e:
+                self.problem(f"{e}: {[c for c in log if c['state'] in ('queued', 'sent')][:3]}")
+            listed = [c["input"]["number"] for c in log]
             twice = sorted(n for n in set(listed) if listed.count(n) > 1)
             if twice:
                 self.doubled += len(twice)
