@@ -64,6 +64,8 @@ model::result<link_frame> decode_body(std::string_view body) {
       g.name = in.raw(in.u8());
       if (!in.ok())
         return malformed("greeting: ends inside a field");
+      if (g.name.size() > name_max)
+        return malformed("greeting: the name is longer than any");
       return link_frame{g};
     }
     case k_refusal: {

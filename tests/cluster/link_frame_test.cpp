@@ -84,6 +84,19 @@ TEST(LinkFrame, ALongNameOrReasonIsCut) {
             link_refusal_max);
 }
 
+TEST(LinkFrame, ANameLongerThanAnyIsRefused) {
+  auto greeting = hello();
+  greeting.name = {};
+  auto bytes = bytes_of(greeting);
+  bytes.back() = static_cast<char>(254);
+  bytes.append(254, 'x');
+  bytes[2] = static_cast<char>((bytes.size() - 4) >> 8);
+  bytes[3] = static_cast<char>(bytes.size() - 4);
+  const auto got = decode_link_frame(bytes, max);
+  ASSERT_FALSE(got);
+  EXPECT_NE(got.error().detail.find("longer"), std::string::npos) << got.error().detail;
+}
+
 TEST(LinkFrame, TooMuchIsRefusedByItsHeadAlone) {
   EXPECT_EQ(code_of("\0\0\x03\xe9"s), errc::too_large);
   EXPECT_EQ(code_of("\xff\xff\xff\xff"s), errc::too_large);
