@@ -271,12 +271,14 @@ void member::link_came(node_id who, std::uint64_t process) {
 }
 
 void member::link_went(node_id who) {
+  auto stopping = node_set{};
   {
     const auto hold = std::lock_guard{mutex_};
     linked_.erase(who);
     stopping_.erase(who);
+    stopping = stopping_;
   }
-  parts_.on_writer([r = replicas_, who, stopping = stopping_] {
+  parts_.on_writer([r = replicas_, who, stopping = std::move(stopping)] {
     r->link_down(who);
     r->stopping(stopping);
   });

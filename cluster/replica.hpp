@@ -127,8 +127,9 @@ class replica {
   void received(node_id from, const replica_message& what);
   /// All writes up to that number are in the log, with `synced` on the disk itself.
   void written(std::uint64_t number, bool synced);
-  /// True: the state as of `at`, offered by the primary of `epoch`, is to be installed in place of
-  /// what is here. What is committed is the same everywhere, so it may take any time.
+  /// True: the state as of `at`, offered by `from`, the primary of `epoch`, is to be installed in
+  /// place of what is here. False: it is not wanted; if it is here already, that is acknowledged.
+  /// What is committed is the same everywhere, so it may take any time.
   bool wants_checkpoint(node_id from, std::uint64_t epoch, log_position at);
   /// A checkpoint was installed in place of log and state: it holds everything up to `at`.
   void checkpoint_installed(log_position at);

@@ -8,8 +8,9 @@
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
 //   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
-//   meta     shard u16 | name                                           "shard", readers
-//   meta     0xffff | name                                              of the node: "format"
+//   meta     shard u16 | name             "shard", readers; of a replica: "log", "applied",
+//   "loading" meta     0xffff | name                                              of the node:
+//   "format"
 #pragma once
 
 #include <cstdint>
