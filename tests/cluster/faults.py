@@ -81,33 +81,34 @@ async def partition(fault, world):
     me, other = f"node-{fault.node}", f"node-{fault.other}"
     nodes = [(me, f"node-{n}") for n in NODES if n != fault.node]
     members = [(me, f"etcd-{m}") for m in range(1, world.members + 1)]
-    world.block({"pair": both_ways([(me, other)]), "one way": [(me, other)], "from nodes": both_ways(nodes),
-                 "alone": both_ways(nodes + members), "deaf": [(b, a) for a, b in nodes]}[fault.form])
+    cut = world.block({"pair": both_ways([(me, other)]), "one way": [(me, other)], "from nodes": both_ways(nodes),
+                       "alone": both_ways(nodes + members), "deaf": [(b, a) for a, b in nodes]}[fault.form])
     await asyncio.sleep(fault.seconds)
-    world.unblock()
+    world.unblock(cut)
 
 
 async def etcd_cut(fault, world):
     """Nodes that do not reach etcd, and reach each other."""
-    world.block(both_ways([(f"node-{n}", f"etcd-{m}") for n in nodes_of(fault) for m in range(1, world.members + 1)]))
+    cut = world.block(both_ways([(f"node-{n}", f"etcd-{m}") for n in nodes_of(fault) for m in range(1, world.members + 1)]))
     await asyncio.sleep(fault.seconds)
-    world.unblock()
+    world.unblock(cut)
 
 
 async def etcd_leader(fault, world):
     leader = await world.leader() or 1
+    cut = []
     name, others = f"etcd-{leader}", [f"etcd-{m}" for m in range(1, world.members + 1) if m != leader]
     if fault.form == "killed":
         world.signal(name, signal.SIGKILL)
     elif fault.form == "stopped":
         world.signal(name, signal.SIGSTOP)
     elif fault.form == "cut":
-        world.block(both_ways([(name, other) for other in others]))
+        cut = world.block(both_ways([(name, other) for other in others]))
     elif fault.form == "without quorum":
         world.signal(name, signal.SIGKILL)
         world.signal(others[0], signal.SIGKILL)
     await asyncio.sleep(fault.seconds)
-    world.unblock()
+    world.unblock(cut)
     if fault.form == "stopped":
         world.signal(name, signal.SIGCONT)
     await back(world, name, *others)

@@ -3,6 +3,7 @@ says to another; each node behind fault_shim.c, which makes its disk slow and it
 the test's process (`enter`), so that nothing of it is left when that process has ended, however it ended."""
 import asyncio
 import base64
+import collections
 import importlib.machinery
 import importlib.util
 import json
@@ -70,7 +71,7 @@ class World(cluster_program.Cluster):
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(self.shim), str(HERE / "fault_shim.c")], check=True)
         self.steering = {}
         self.wanted = set()  # names of the processes that must be there
-        self.blocked = []  # (from, to): addresses
+        self.blocked = collections.Counter()  # (from, to): how many faults want it
         for n in range(1, self.nodes + 1):
             self.add_network(f"node-{n}")
             self.steering[n] = Steering(self.folder / f"node-{n}.faults")
@@ -105,16 +106,20 @@ class World(cluster_program.Cluster):
                        input=f"link set lo up\naddr add {net}.2/24 dev eth0\nlink set eth0 up\nroute add default via {net}.1\n")
 
     def block(self, pairs):
-        """Drops what the first of a pair says to the second; both are names of processes."""
-        pairs = [(self.address(a), self.address(b)) for a, b in pairs]
-        self.blocked += pairs
-        if pairs:
-            self.ip(*(f"rule add from {a} to {b} blackhole pref 100" for a, b in pairs))
+        """Drops what the first of a pair says to the second; both are names of processes. The pairs as unblock() wants them: two
+        faults at once may have some in common."""
+        fresh = [pair for pair in pairs if not self.blocked[pair]]
+        self.blocked.update(pairs)
+        self.rules("add", fresh)
+        return pairs
 
-    def unblock(self):
-        if self.blocked:
-            self.ip(*(f"rule del from {a} to {b} blackhole pref 100" for a, b in self.blocked))
-        self.blocked = []
+    def unblock(self, pairs):
+        self.blocked.subtract(pairs)
+        self.rules("del", [pair for pair in pairs if not self.blocked[pair]])
+
+    def rules(self, verb, pairs):
+        if pairs:
+            self.ip(*(f"rule {verb} from {self.address(a)} to {self.address(b)} blackhole pref 100" for a, b in pairs))
 
     # ---- processes
     def make_files(self):
