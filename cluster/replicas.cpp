@@ -422,8 +422,11 @@ void replicas::do_one(model::shard_id shard, held& h, action& what) {
                                                                     .records = {},
                                                                     .rows = {}},
                                                                    ports_.now()));
-    h.log.write(w->after, std::move(w->entries), h.machine.log(), std::exchange(h.next_rows, {}),
-                round_.rows);
+    // A write may be for the sync alone, and come before that of the entry that was taken.
+    auto rows = std::vector<storage::row>{};
+    if (!w->entries.empty() && w->entries.back().at.index == h.taken)
+      rows = std::exchange(h.taken_rows, {});
+    h.log.write(w->after, std::move(w->entries), h.machine.log(), std::move(rows), round_.rows);
     h.writes.push_back(w->number);
     round_.needed = true;
     round_.sync = round_.sync || w->sync;
@@ -609,7 +612,8 @@ std::optional<std::uint64_t> replicas::write(storage::frame& f) {
   const auto at = h->machine.write(records, std::make_shared<const std::string>(std::move(bytes)));
   if (!at)
     return std::nullopt;
-  h->next_rows = std::exchange(f.rows, {});
+  h->taken = at->index;
+  h->taken_rows = std::exchange(f.rows, {});
   act(f.shard, *h);
   touch(f.shard);
   return at->index;

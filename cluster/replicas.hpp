@@ -138,8 +138,9 @@ class replicas final : public actors::replication {
     std::vector<std::uint64_t> writes{};  // numbers that the open round writes
     bool proposing = false;
     milliseconds proposed{};
-    std::vector<storage::row> next_rows{};  // of the entry that is being taken
-    std::uint64_t applied_written = 0;      // rows of entries up to here are in the store
+    std::uint64_t taken = 0;                 // index of the entry that was taken last
+    std::vector<storage::row> taken_rows{};  // and its rows, until it is in the log
+    std::uint64_t applied_written = 0;       // rows of entries up to here are in the store
     std::uint64_t told_commit = 0;
     bool ship = false;
     bool writable = true;

@@ -197,6 +197,7 @@ void shard_log::write(std::uint64_t after, std::vector<log_entry> entries, const
   }
   auto first = after + 1;
   auto epochs = cut;
+  const auto takes_rows = !entries.empty() && !rows.empty();
   for (auto& e : entries) {
     epochs = epochs || now.epoch_at(first - 1) != e.at.epoch;
     into.push_back({.family = storage::family::journal,
@@ -208,7 +209,7 @@ void shard_log::write(std::uint64_t after, std::vector<log_entry> entries, const
     ring_.push_back({std::move(e), first, {}, outline && outline->has_rows});
     first = index + 1;
   }
-  if (!rows.empty() && !ring_.empty())
+  if (takes_rows)
     ring_.back().rows = std::move(rows);
   if (epochs)
     into.push_back(outline_row(now));

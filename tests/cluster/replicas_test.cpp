@@ -248,6 +248,22 @@ TEST_F(Replicas, AWriteIsCommittedOnceAllInSyncHaveIt) {
   EXPECT_EQ(b.read("k"), "v");
 }
 
+TEST_F(Replicas, AWriteWhileAReplicaIsGivenUpKeepsTheRowsOfTheOneBefore) {
+  record(shard, 1, {1, 2}, {1, 2});
+  enter(a);
+  enter(b);
+  settle();
+  at.cut.insert({1, 2});
+  ASSERT_TRUE(a.write("before", "v"));
+  at.now += milliseconds{3'500};
+  a.replicas->tick();  // gives it up: all is to be synced first
+  ASSERT_TRUE(a.write("after", "w"));
+  settle();
+  EXPECT_THAT(at.records[shard].in_sync, ElementsAre(1));
+  EXPECT_EQ(a.read("before"), "v");
+  EXPECT_EQ(a.read("after"), "w");
+}
+
 TEST_F(Replicas, AFollowerGoesOnFromWhereThePrimaryWas) {
   record(shard, 1, {1, 2}, {1, 2});
   enter(a);
