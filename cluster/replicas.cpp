@@ -670,7 +670,7 @@ void replicas::written(bool ok) {
     if (!item.applied.empty() && !h.machine.is_serving())
       ports_.applied(item.what.shard, item.applied);
     if (item.what.shard != model::catalogue_shard) {
-      progress_.push_back(item.what);
+      pass_on(item.what);
       continue;
     }
     if (item.what.happened == progress::committed && h.machine.is_serving()) {
@@ -685,7 +685,7 @@ void replicas::written(bool ok) {
     if (item.what.happened == progress::began)
       catalogue_applied_.clear();
     release_catalogue(true);
-    progress_.push_back(item.what);
+    pass_on(item.what);
   }
   release_catalogue(false);
 }
@@ -704,9 +704,17 @@ void replicas::release_catalogue(bool all) {
       return;
     if (!all && !everywhere)
       log::warn("cluster", "change_not_everywhere", {{"offset", first.what.offset}});
-    progress_.push_back(first.what);
+    pass_on(first.what);
     catalogue_commits_.pop_front();
   }
+}
+
+void replicas::pass_on(const actors::shard_progress& what) {
+  if (what.happened == progress::began)
+    served_.insert(what.shard);
+  else if (what.happened == progress::ended)
+    served_.erase(what.shard);
+  progress_.push_back(what);
 }
 
 std::vector<actors::shard_progress> replicas::take_progress() {
@@ -715,11 +723,11 @@ std::vector<actors::shard_progress> replicas::take_progress() {
 
 void replicas::start_again() {
   failed_ = false;
-  auto served = std::vector<model::shard_id>{};
+  // Also where a role began or ended in the round that failed: nobody was told of that.
   auto records = shard_records{};
   for (const auto& [shard, h] : shards_) {
     if (h.machine.is_serving())
-      served.push_back(shard);
+      served_.insert(shard);
     if (h.record.version > 0)
       records.emplace(shard, h.record);
   }
@@ -728,8 +736,9 @@ void replicas::start_again() {
     failed_ = round_.needed = true;
     return;
   }
-  for (const auto shard : served)
-    progress_.push_back({shard, progress::ended});
+  release_catalogue(true);
+  for (const auto shard : std::set{served_})
+    pass_on({shard, progress::ended});
   if (incarnation_)
     registered(*incarnation_, records);
 }

@@ -171,6 +171,7 @@ class replicas final : public actors::replication {
   void take_applied(model::shard_id shard, const held& h, node_id from, const applied_up_to& m);
   void count();
   void release_catalogue(bool all);
+  void pass_on(const actors::shard_progress& what);
 
   std::shared_ptr<storage::entity_store> store_;
   replicas_options options_;
@@ -195,6 +196,7 @@ class replicas final : public actors::replication {
   std::deque<held_commit> catalogue_commits_;
   std::map<node_id, std::uint64_t> catalogue_applied_;
   std::vector<actors::shard_progress> progress_;
+  std::set<model::shard_id> served_;  // as the writer was told
   std::optional<incarnation_id> incarnation_;
   node_set nodes_, leaving_, up_, stopping_;
   bool hands_over_all_ = false;

@@ -240,6 +240,8 @@ model::result<std::optional<std::vector<log_entry>>> shard_log::entries(std::uin
     }
     return std::optional{std::move(out)};
   }
+  // What is in memory counts: behind a cut the store has the old frames until the round is written.
+  const auto end = ring_.empty() ? last : std::min(last, ring_.front().first - 1);
   auto expected = after + 1;
   auto gap = false, bad = false;
   const auto ok = store_->scan(
@@ -249,7 +251,7 @@ model::result<std::optional<std::vector<log_entry>>> shard_log::entries(std::uin
         const auto found = storage::outline_of_frame(v);
         bad = !offset || !found || found->records == 0;
         gap = !bad && *offset != expected;
-        if (bad || gap || bytes >= max_bytes || expected > last)
+        if (bad || gap || bytes >= max_bytes || expected > end)
           return false;
         expected += found->records;
         bytes += v.size();
