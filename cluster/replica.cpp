@@ -8,7 +8,8 @@ namespace orrery::cluster {
 replica::replica(node_id self, options wanted, kept found)
     : self_{self},
       options_{wanted},
-      whole_{found.whole},
+      whole_{found.whole && !found.restored},
+      restored_{found.restored},
       epoch_{found.log.last().epoch},
       led_{found.led},
       log_{std::move(found.log)},
@@ -86,6 +87,9 @@ void replica::propose_again() {
 void replica::primary_gone(const shard_record& now) {
   if (!joined_ || leads_ || !now.in_sync.contains(self_) || now.primary == self_)
     return;
+  if (now.in_sync.size() == 1 && synced_ < log_.last().index)
+    // Chosen by an operator: first all that others will take from here is on the disk itself.
+    return append(log_.last().index, {}, true);
   auto p = proposal{.wanted = now, .registered = {{self_, incarnation_}}, .gone = now.primary};
   p.wanted.primary = self_;
   ++p.wanted.epoch;
@@ -95,7 +99,7 @@ void replica::primary_gone(const shard_record& now) {
 void replica::consider(const shard_record& now) {
   if (!joined_) {
     // Its log may lack what it said it had: nobody may count on it any more.
-    if (!whole_ && now.in_sync.contains(self_) && now.in_sync.size() > 1) {
+    if (!whole_ && now.in_sync.contains(self_) && (restored_ || now.in_sync.size() > 1)) {
       auto p = proposal{.wanted = now, .registered = {{self_, incarnation_}}, .gone = {}};
       p.wanted.in_sync.erase(self_);
       if (now.primary == self_) {
@@ -107,9 +111,11 @@ void replica::consider(const shard_record& now) {
     }
     joined_ = true;
     whole_ = true;
+    restored_ = false;
   }
   if (now.version < version_)
     return;
+  learn_recovered(now.recovered, now.in_sync.contains(self_));
   if (now.primary == self_ && (!leads_ || epoch_ != now.epoch)) {
     if (led_ >= now.epoch) {
       // It led that epoch before a crash or a lapse: entries may be under way that it has not.
@@ -136,6 +142,24 @@ void replica::consider(const shard_record& now) {
     version_ = now.version;
     epoch_ = std::max(epoch_, now.epoch);
   }
+}
+
+/// Since that epoch an operator's choice is the truth; here there may be what it lacks.
+void replica::learn_recovered(std::uint64_t epoch, bool is_ours) {
+  if (epoch <= recovered_)
+    return;
+  recovered_ = epoch;
+  // Of what is being loaded nobody knows any more how it would end.
+  if (!loading_ && (is_ours || log_.last().epoch >= epoch))
+    return;
+  if (leads_)
+    step_down(epoch);
+  leader_.reset();
+  if (log_.last().index == 0 && !loading_)
+    return;
+  loading_ = false;
+  forget_log({});
+  actions_.emplace_back(discard{});
 }
 
 void replica::lead(const shard_record& now) {
@@ -184,7 +208,7 @@ void replica::step_down(std::uint64_t newest) {
 
 // ---- the log ------------------------------------------------------------------------------------
 
-void replica::append(std::uint64_t after, std::vector<log_entry> entries) {
+void replica::append(std::uint64_t after, std::vector<log_entry> entries, bool sync) {
   if (after < log_.last().index) {
     log_.cut(after);
     written_ = std::min(written_, after);
@@ -195,7 +219,7 @@ void replica::append(std::uint64_t after, std::vector<log_entry> entries) {
   for (const auto& e : entries)
     log_.append(e.at);
   pending_.push_back({++writes_, log_.last().index});
-  actions_.emplace_back(write_log{writes_, after, std::move(entries), syncs()});
+  actions_.emplace_back(write_log{writes_, after, std::move(entries), sync || syncs()});
 }
 
 void replica::written(std::uint64_t number, bool synced) {
@@ -212,9 +236,11 @@ void replica::written(std::uint64_t number, bool synced) {
   }
 }
 
-bool replica::wants_checkpoint(node_id from, std::uint64_t epoch, log_position at) {
+bool replica::wants_checkpoint(node_id from, std::uint64_t epoch, log_position at,
+                               std::uint64_t recovered) {
   if (!joined_ || leads_ || loading_ || epoch < epoch_)
     return false;
+  learn_recovered(recovered, false);
   epoch_ = epoch;
   if (leader_ != from || leader_epoch_ != epoch) {
     leader_ = from;
@@ -289,6 +315,8 @@ void replica::received(node_id from, const replica_message& what) {
 }
 
 void replica::take(node_id from, const append_entries& m) {
+  if (m.epoch >= epoch_)
+    learn_recovered(m.recovered, false);
   if (loading_)
     return;
   if (m.epoch < epoch_) {
@@ -396,7 +424,7 @@ void replica::ship_again(node_id to) {
 append_entries replica::shipment(node_id to, log_position before, std::vector<log_entry> entries) {
   if (!entries.empty())
     followers_[to].next = std::max(followers_[to].next, entries.back().at.index);
-  return {epoch_, before, std::move(entries), commit_};
+  return {epoch_, before, std::move(entries), commit_, record_.recovered};
 }
 
 void replica::open(proposal what, bool hands_over) {

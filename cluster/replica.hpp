@@ -31,6 +31,7 @@ struct append_entries {
   log_position before;
   std::vector<log_entry> entries;
   std::uint64_t commit;
+  std::uint64_t recovered = 0;  // shard_record's
 };
 /// The log of the sender equals the primary's up to `index`, and is kept as the shard demands.
 struct append_done {
@@ -67,6 +68,8 @@ struct write_log {
   std::vector<log_entry> entries;
   bool sync;  // to the disk itself
 };
+/// Log and state here count for nothing: they go before anything that follows.
+struct discard {};
 /// To be on the disk before anything that follows: a crash must not let this epoch go on.
 struct mark_led {
   std::uint64_t epoch;
@@ -87,8 +90,8 @@ struct begin_serving {
 /// Answer nobody any more; what waits for its commit has no known outcome.
 struct end_serving {};
 
-using action = std::variant<send_to, ship, send_checkpoint, write_log, mark_led, commit_up_to,
-                            propose, begin_serving, end_serving>;
+using action = std::variant<send_to, ship, send_checkpoint, write_log, discard, mark_led,
+                            commit_up_to, propose, begin_serving, end_serving>;
 
 // ---- the state machine --------------------------------------------------------------------------
 
@@ -105,13 +108,15 @@ class replica {
     std::uint64_t commit = 0;  // known to be committed
     std::uint64_t led = 0;     // newest epoch it has led
     bool whole = true;         // false: the machine crashed and the log's end may be missing
+    bool restored = false;     // from a backup: much of it may be missing
   };
 
   replica(node_id self, options wanted, kept found);
 
   // ---- from the coordinator
   /// The node holds a (new) registration; `now` was read after that. To be told again until
-  /// has_joined(): a node that lost the end of its log first leaves the in-sync set.
+  /// has_joined(): a node that lost the end of its log first leaves the in-sync set. One that was
+  /// restored does so even if nobody is left in it then.
   void registered(incarnation_id own, const shard_record& now);
   /// The registration is gone, or may be: every role ends until there is another one.
   void lapsed();
@@ -130,7 +135,8 @@ class replica {
   /// True: the state as of `at`, offered by `from`, the primary of `epoch`, is to be installed in
   /// place of what is here. False: it is not wanted; if it is here already, that is acknowledged.
   /// What is committed is the same everywhere, so it may take any time.
-  bool wants_checkpoint(node_id from, std::uint64_t epoch, log_position at);
+  bool wants_checkpoint(node_id from, std::uint64_t epoch, log_position at,
+                        std::uint64_t recovered = 0);
   /// A checkpoint was installed in place of log and state: it holds everything up to `at`.
   void checkpoint_installed(log_position at);
   /// It did not come to its end: there is neither log nor state here now.
@@ -165,6 +171,8 @@ class replica {
   bool takes_writes() const { return serving_ && is_enough(); }
   std::uint64_t epoch() const { return epoch_; }
   std::uint64_t commit() const { return commit_; }
+  /// Of the record by which it leads.
+  std::uint64_t recovered() const { return record_.recovered; }
   const log_outline& log() const { return log_; }
   /// What `who` is known to have, as the primary sees it.
   std::uint64_t matched(node_id who) const;
@@ -185,6 +193,7 @@ class replica {
   };
 
   void consider(const shard_record& now);
+  void learn_recovered(std::uint64_t epoch, bool is_ours);
   void lead(const shard_record& now);
   void follow_replicas();
   void step_down(std::uint64_t newest);
@@ -192,7 +201,7 @@ class replica {
   void take(node_id from, const append_entries& m);
   void take(node_id from, const append_done& m);
   void take(node_id from, const append_refused& m);
-  void append(std::uint64_t after, std::vector<log_entry> entries);
+  void append(std::uint64_t after, std::vector<log_entry> entries, bool sync = false);
   void acknowledge();
   void forget_log(log_position up_to);
   void open(proposal what, bool hands_over);
@@ -206,7 +215,9 @@ class replica {
   options options_;
   bool joined_ = false;
   bool whole_;
+  bool restored_;
   bool loading_ = false;
+  std::uint64_t recovered_ = 0;  // newest that was looked at
   incarnation_id incarnation_ = 0;
   std::uint64_t version_ = 0;
   std::uint64_t epoch_;

@@ -21,6 +21,7 @@ void put(model::byte_writer& out, const append_entries& m) {
   out.varint(m.epoch);
   put(out, m.before);
   out.varint(m.commit);
+  out.varint(m.recovered);
   out.varint(m.entries.size());
   for (const auto& e : m.entries) {
     put(out, e.at);
@@ -31,6 +32,7 @@ void take(model::byte_reader& in, append_entries& m) {
   m.epoch = in.varint();
   m.before = position(in);
   m.commit = in.varint();
+  m.recovered = in.varint();
   auto at = m.before;
   for (auto n = in.count(); n > 0 && in.ok(); --n) {
     auto& e = m.entries.emplace_back();
@@ -69,11 +71,13 @@ void put(model::byte_writer& out, const copy_begun& m) {
   out.varint(m.copy);
   out.varint(m.epoch);
   put(out, m.at);
+  out.varint(m.recovered);
 }
 void take(model::byte_reader& in, copy_begun& m) {
   m.copy = in.varint();
   m.epoch = in.varint();
   m.at = position(in);
+  m.recovered = in.varint();
 }
 
 void put(model::byte_writer& out, const copy_rows& m) {

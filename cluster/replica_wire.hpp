@@ -2,11 +2,11 @@
 //
 //   version u8 | shard varint | type u8 | fields
 //
-//   append_entries   epoch | before epoch | before index | commit | count | entries {epoch, index,
-//                    frame text}
+//   append_entries   epoch | before epoch | before index | commit | recovered | count | entries
+//                    {epoch, index, frame text}
 //   append_done      epoch | index | incarnation
 //   append_refused   epoch | index
-//   copy_begun       copy | epoch | at epoch | at index
+//   copy_begun       copy | epoch | at epoch | at index | recovered
 //   copy_rows        copy | number | count | rows {family u8, slice time, key text, value text}
 //   copy_ended       copy | number of the last
 //   copy_taken       copy | number | accepted u8
@@ -30,6 +30,7 @@ struct copy_begun {
   std::uint64_t copy = 0;
   std::uint64_t epoch = 0;
   log_position at{};
+  std::uint64_t recovered = 0;  // shard_record's
 };
 struct copy_rows {
   std::uint64_t copy = 0;

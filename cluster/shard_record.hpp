@@ -24,6 +24,9 @@ struct shard_record {
   /// Who is to be the primary once it is in sync. The controller's wish and nothing more: whoever
   /// changes anything else copies it along.
   std::optional<node_id> preferred = {};
+  /// The epoch at which an operator gave the shard to a copy that may lack what was acknowledged
+  /// (cluster/recovery). Logs that end before it count for nothing but that copy's.
+  std::uint64_t recovered = 0;
   bool operator==(const shard_record&) const = default;
 };
 

@@ -2,6 +2,9 @@
 // with 1 at a broken promise, which it prints with the seed that repeats it.
 //
 //   --runs N  --steps N  --seed N (the first)  --min N (in sync)  --sync  --crashes none|one|any
+//   --observer  one node more, that only follows  --recoveries  disks come back from a backup, and
+//   an
+//               operator gives shards that nobody has all of to a copy
 //   --first   end at the first broken promise
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +30,10 @@ int main(int argc, char** argv) {
       o.min_in_sync = number();
     } else if (is("--sync")) {
       o.sync = true;
+    } else if (is("--observer")) {
+      o.observer = true;
+    } else if (is("--recoveries")) {
+      o.recoveries = true;
     } else if (is("--first")) {
       first_only = true;
     } else if (is("--crashes") && i + 1 < argc) {
@@ -55,6 +62,8 @@ int main(int argc, char** argv) {
             << ", crashes " << all.crashes << " (of machines " << all.machine_crashes
             << "), lapses " << all.lapses << ", hand-overs " << all.hand_overs
             << ", records changed " << all.proposals << ", checkpoints " << all.checkpoints
-            << ", entries cut " << all.truncations << "\n";
+            << ", entries cut " << all.truncations << ", restores " << all.restores
+            << ", recoveries " << all.recoveries << " (lost " << all.lost << ", copies discarded "
+            << all.discards << ")\n";
   return broken == 0 ? 0 : 1;
 }

@@ -17,13 +17,20 @@ replication_sim::counts& replication_sim::counts::operator+=(const counts& o) {
   checkpoints += o.checkpoints;
   lapses += o.lapses;
   truncations += o.truncations;
+  restores += o.restores;
+  recoveries += o.recoveries;
+  discards += o.discards;
+  lost += o.lost;
   return *this;
 }
 
-replication_sim::replication_sim(options o) : options_{o}, random_{o.seed} {
-  record_ = {.version = 1, .epoch = 1, .primary = 0, .in_sync = {0, 1, 2}, .replicas = {0, 1, 2}};
-  for (auto i = 0u; i < nodes; ++i)
+replication_sim::replication_sim(options o)
+    : options_{o}, count_{o.observer ? 4u : 3u}, random_{o.seed}, nodes_(count_) {
+  record_ = {.version = 1, .epoch = 1, .primary = 0, .in_sync = {0, 1, 2}, .replicas = {}};
+  for (auto i = 0u; i < count_; ++i) {
+    record_.replicas.insert(i);
     start(i);
+  }
 }
 
 replication_sim::counts replication_sim::run() {
@@ -60,14 +67,18 @@ void replication_sim::cut_network() {
   cut_.clear();
   if (chance(0.3))
     return;
-  const auto a = static_cast<std::uint32_t>(pick(nodes));
-  auto b = static_cast<std::uint32_t>(pick(nodes));
+  const auto a = static_cast<std::uint32_t>(pick(count_));
+  auto b = static_cast<std::uint32_t>(pick(count_));
   b = b >= a ? b + 1 : b;  // another one, or the coordinator
-  if (chance(0.6))
+  if (b == count_)
+    b = coordinator;
+  if (chance(0.6)) {
     cut_.emplace_back(a, b);
-  else
-    for (auto q = 0u; q <= nodes; ++q)
-      cut_.emplace_back(a, q);
+    return;
+  }
+  for (auto q = 0u; q < count_; ++q)
+    cut_.emplace_back(a, q);
+  cut_.emplace_back(a, coordinator);
 }
 
 void replication_sim::deliver() {
@@ -139,20 +150,28 @@ void replication_sim::at_node(std::uint32_t to, std::uint32_t from, const conten
   } else if (const auto* s = std::get_if<swapped>(&what)) {
     n.part->proposal_decided(s->on, s->now);
   } else if (const auto* c = std::get_if<checkpoint>(&what)) {
-    if (n.part->wants_checkpoint(from, c->epoch, c->at)) {
-      n.writes.clear();
-      n.log.clear();
-      n.kept.log.clear();
-      n.kept.state.clear();
-      n.kept.begin = {};
-      n.kept.synced = 0;
+    const auto wanted = n.part->wants_checkpoint(from, c->epoch, c->at, c->recovered);
+    act(to);  // what goes before
+    if (wanted) {
+      forget(n);
       n.installing = {c->at, c->state};
-      n.applied = 0;
     }
   } else if (const auto* m = std::get_if<replica_message>(&what)) {
     n.part->received(from, *m);
   }
   act(to);
+}
+
+/// Neither log nor state.
+void replication_sim::forget(node& n) {
+  n.writes.clear();
+  n.log.clear();
+  n.kept.log.clear();
+  n.kept.state.clear();
+  n.kept.begin = {};
+  n.kept.synced = 0;
+  n.installing.reset();
+  n.applied = 0;
 }
 
 void replication_sim::start(std::uint32_t who) {
@@ -171,7 +190,7 @@ void replication_sim::start(std::uint32_t who) {
   n.applied = n.kept.begin.index;
   n.part = std::make_unique<replica>(
       who, replica::options{.min_in_sync = options_.min_in_sync, .sync = options_.sync},
-      replica::kept{std::move(outline), n.kept.begin.index, n.kept.led, n.whole});
+      replica::kept{std::move(outline), n.kept.begin.index, n.kept.led, n.whole, n.restored});
   send(who, coordinator, register_me{n.incarnation});
 }
 
@@ -182,7 +201,7 @@ void replication_sim::crash(std::uint32_t who) {
     machine = chance(0.5);
   } else if (options_.crashes == machine_crashes::one_at_a_time && chance(0.5)) {
     machine = !crashed_machine_ || crashed_machine_ == who;
-    for (auto q = 0u; q < nodes; ++q)
+    for (auto q = 0u; q < count_; ++q)
       machine = machine && (q == who || (nodes_[q].up && nodes_[q].part->has_joined()));
   }
   n.up = false;
@@ -192,6 +211,12 @@ void replication_sim::crash(std::uint32_t who) {
     return;
   ++counts_.machine_crashes;
   crashed_machine_ = who;
+  if (options_.recoveries && chance(0.3)) {
+    ++counts_.restores;
+    n.kept = n.backup;
+    n.restored = true;
+    return;
+  }
   n.whole = options_.sync;
   while (!n.kept.log.empty() && n.kept.log.back().at.index > n.kept.synced && chance(0.7))
     n.kept.log.pop_back();
@@ -231,8 +256,10 @@ void replication_sim::write_some(std::uint32_t who, std::size_t most) {
 }
 
 void replication_sim::act(std::uint32_t who) {
-  if (nodes_[who].part->has_joined())
+  if (nodes_[who].part->has_joined()) {
     nodes_[who].whole = true;  // it gave up what it had lost
+    nodes_[who].restored = false;
+  }
   for (auto actions = nodes_[who].part->take_actions(); !actions.empty();
        actions = nodes_[who].part->take_actions())
     for (const auto& a : actions)
@@ -253,6 +280,9 @@ void replication_sim::do_action(std::uint32_t who, const action& a) {
     for (const auto& e : w->entries)
       n.log.push_back({e.at, e.bytes ? std::stoull(*e.bytes) : 0});
     n.writes.push_back(*w);
+  } else if (std::holds_alternative<discard>(a)) {
+    ++counts_.discards;
+    forget(n);
   } else if (const auto* m = std::get_if<mark_led>(&a)) {
     n.kept.led = m->epoch;
   } else if (const auto* c = std::get_if<commit_up_to>(&a)) {
@@ -272,7 +302,7 @@ void replication_sim::do_action(std::uint32_t who, const action& a) {
         all.push_back(e);
     if (!all.empty()) {
       ++counts_.checkpoints;
-      send(who, cp->to, checkpoint{n.part->epoch(), all.back().at, all});
+      send(who, cp->to, checkpoint{n.part->epoch(), all.back().at, n.part->recovered(), all});
     }
   }
 }
@@ -300,7 +330,9 @@ void replication_sim::ship(std::uint32_t who, const cluster::ship& s) {
 
 void replication_sim::commit(std::uint32_t who, const commit_up_to& c) {
   auto& n = nodes_[who];
-  for (auto e = behind(n.log, n.applied); e != n.log.end() && e->at.index <= c.index; ++e) {
+  const auto counts = recovered_ == 0 && !is_overtaken(who);
+  for (auto e = behind(n.log, n.applied); counts && e != n.log.end() && e->at.index <= c.index;
+       ++e) {
     const auto [known, fresh] = committed_.try_emplace(e->at.index, *e);
     if (!fresh && (known->second.at != e->at || known->second.value != e->value))
       broken("two nodes committed different entries at " + std::to_string(e->at.index));
@@ -308,7 +340,8 @@ void replication_sim::commit(std::uint32_t who, const commit_up_to& c) {
   n.applied = std::max(n.applied, c.index);
   for (auto w = n.waiting.begin(); w != n.waiting.end() && w->first <= c.index;
        w = n.waiting.erase(w))
-    if (c.acknowledge) {
+    // An operator may have given the shard away as soon as the lease can be over.
+    if (c.acknowledge && (!options_.recoveries || time_ < n.deadline)) {
       acknowledged_.emplace(w->second, w->first);
       ++counts_.acknowledged;
       if (written_by_[{n.part->log().epoch_at(w->first), w->first}].size() < options_.min_in_sync)
@@ -325,8 +358,49 @@ bool replication_sim::has(std::uint32_t who, std::uint64_t value, std::uint64_t 
   return in(n.log) || in(n.kept.state);
 }
 
+/// After an operator's choice its log is the truth, whatever was promised before.
+void replication_sim::forget_what_is_lost(std::uint32_t who) {
+  const auto& n = nodes_[who];
+  const auto before = acknowledged_.size();
+  std::erase_if(acknowledged_, [&](const auto& a) { return !has(who, a.first, a.second); });
+  counts_.lost += before - acknowledged_.size();
+  committed_.clear();
+  for (const auto* part : {&n.kept.state, &n.log})
+    for (const auto& e : *part)
+      if (e.at.index <= n.part->commit())
+        committed_.emplace(e.at.index, e);
+}
+
+/// It goes on with what was true before an operator's choice, and has not heard of that yet.
+bool replication_sim::is_overtaken(std::uint32_t who) const {
+  return nodes_[who].part->log().last().epoch < record_.recovered && !record_.in_sync.contains(who);
+}
+
+/// What an operator may do when nobody is there who has all of the shard (cluster/recovery).
+void replication_sim::recover() {
+  const auto is_there = [&](std::uint32_t who) { return leases_[who] > time_; };
+  if (record_.primary && is_there(*record_.primary))
+    return;
+  if (std::ranges::any_of(record_.in_sync, is_there))
+    return;
+  const auto who = static_cast<std::uint32_t>(pick(count_));
+  if (!is_there(who))
+    return;
+  ++counts_.recoveries;
+  ++record_.version;
+  recovered_ = record_.recovered = ++record_.epoch;
+  record_.primary.reset();
+  record_.in_sync = {who};
+}
+
 void replication_sim::check_activation(std::uint32_t who, std::uint64_t epoch) {
   ++counts_.activations;
+  if (is_overtaken(who))
+    return;
+  if (recovered_ > 0 && epoch > recovered_) {
+    recovered_ = 0;
+    forget_what_is_lost(who);
+  }
   const auto [served, fresh] = served_by_.try_emplace(epoch, who);
   if (!fresh && served->second != who)
     broken("epoch " + std::to_string(epoch) + " has two primaries");
@@ -357,8 +431,10 @@ void replication_sim::step() {
     ++time_;
     return;
   }
-  const auto who = static_cast<std::uint32_t>(pick(nodes));
+  const auto who = static_cast<std::uint32_t>(pick(count_));
   auto& n = nodes_[who];
+  if (options_.recoveries && x < 0.562)
+    return recover();
   if (x < 0.6) {
     if (n.up && chance(0.12))
       crash(who);
@@ -414,24 +490,30 @@ void replication_sim::node_step(std::uint32_t who) {
     }
     case 11:
       if (n.part->is_primary())
-        n.part->ship_again(static_cast<std::uint32_t>(pick(nodes)));
+        n.part->ship_again(static_cast<std::uint32_t>(pick(count_)));
       [[fallthrough]];
     case 12:
       if (n.part->is_primary())
         n.part->ship_all();
       return;
     case 13: {
-      const auto other = static_cast<std::uint32_t>(pick(nodes));
+      const auto other = static_cast<std::uint32_t>(pick(count_));
       if (chance(0.4))
         return n.part->give_up(other);
-      return n.part->take_in(other);
+      if (record_.in_sync.size() < in_sync_most)
+        n.part->take_in(other);
+      return;
     }
     case 14:
-      if (chance(0.5) && n.part->hand_over(static_cast<std::uint32_t>(pick(nodes))))
+      if (chance(0.5) && n.part->hand_over(static_cast<std::uint32_t>(pick(count_))))
         ++counts_.hand_overs;
       return;
     default:
-      if (chance(0.2)) {
+      if (options_.recoveries && chance(0.1) && !n.installing) {
+        n.backup = n.kept;
+        return;
+      }
+      if (n.writes.empty() && chance(0.2)) {
         const auto most = std::min({n.part->commit(), n.kept.synced, n.applied});
         const auto end = behind(n.kept.log, most);
         if (end == n.kept.log.begin())

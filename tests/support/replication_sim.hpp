@@ -34,10 +34,16 @@ class replication_sim {
     bool sync = false;
     machine_crashes crashes = machine_crashes::one_at_a_time;
     std::size_t min_in_sync = 1;
+    /// One node more than may be in sync: it only follows.
+    bool observer = false;
+    /// Disks are lost and come back from a backup; an operator gives shards that nobody has all of
+    /// to a copy that is there.
+    bool recoveries = false;
   };
   struct counts {
     std::uint64_t acknowledged = 0, activations = 0, reads = 0, crashes = 0, machine_crashes = 0,
-                  hand_overs = 0, proposals = 0, checkpoints = 0, lapses = 0, truncations = 0;
+                  hand_overs = 0, proposals = 0, checkpoints = 0, lapses = 0, truncations = 0,
+                  restores = 0, recoveries = 0, discards = 0, lost = 0;
     counts& operator+=(const counts& o);
   };
 
@@ -46,8 +52,9 @@ class replication_sim {
   counts run();
 
  private:
-  static constexpr std::uint32_t nodes = 3;
-  static constexpr std::uint32_t coordinator = nodes;
+  static constexpr std::uint32_t most_nodes = 4;
+  static constexpr std::uint32_t coordinator = most_nodes;
+  static constexpr std::size_t in_sync_most = 3;
   static constexpr int lease_time = 40, margin = 4;
 
   struct entry {
@@ -64,11 +71,12 @@ class replication_sim {
   struct node {
     bool up = false;
     bool whole = true;
+    bool restored = false;
     cluster::incarnation_id incarnation = 0;
     bool registered = false;  // knows that it is
     int deadline = -1;
     std::unique_ptr<cluster::replica> part;
-    disk kept;
+    disk kept, backup;
     std::vector<entry> log;  // appended, maybe not written
     std::deque<cluster::write_log> writes;
     std::uint64_t applied = 0;                       // index
@@ -104,6 +112,7 @@ class replication_sim {
   struct checkpoint {
     std::uint64_t epoch;
     cluster::log_position at;
+    std::uint64_t recovered;
     std::vector<entry> state;
   };
   using content = std::variant<keep_alive, kept_alive, register_me, read_record, record_is, swap,
@@ -124,7 +133,11 @@ class replication_sim {
   void at_node(std::uint32_t to, std::uint32_t from, const content& what);
   void node_step(std::uint32_t who);
   void crash(std::uint32_t who);
+  void recover();
+  void forget_what_is_lost(std::uint32_t who);
+  bool is_overtaken(std::uint32_t who) const;
   void start(std::uint32_t who);
+  static void forget(node& n);
   void lapse(std::uint32_t who);
   void cut_network();
   void write_some(std::uint32_t who, std::size_t most);
@@ -140,8 +153,9 @@ class replication_sim {
   [[noreturn]] void broken(const std::string& what) const;
 
   options options_;
+  std::uint32_t count_;  // of nodes
   std::mt19937_64 random_;
-  std::vector<node> nodes_{nodes};
+  std::vector<node> nodes_;
   std::vector<message> network_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> cut_;
   int time_ = 0;
@@ -157,6 +171,7 @@ class replication_sim {
   std::map<cluster::log_position, std::set<std::uint32_t>> written_by_;  // whoever ever had it
   std::map<std::uint64_t, std::uint32_t> served_by_;                     // epoch -> primary
   std::optional<std::uint32_t> crashed_machine_;
+  std::uint64_t recovered_ = 0;  // an operator's choice that has not been served yet
   counts counts_;
 };
 
