@@ -20,7 +20,7 @@ from cluster_kit import free_net, load_deploy  # noqa: E402
 from mqtt_wire import CONNACK, PUBACK, PUBLISH, Packet, Who, numbered  # noqa: E402
 
 MEMORY = pathlib.Path("/dev/shm")
-START = 120  # seconds until a cluster is whole
+START = 600  # seconds until a cluster is whole: with thousands of shards that takes minutes
 MQTT = 11883
 
 
