@@ -6,7 +6,8 @@
 //   paced         --rate R [--window W]    R posts a second over all connections
 //   idle          --hold                   connect, say so, wait for the end of standard input
 //
-// A line of the file of devices may name a host (an IPv4 address): devices of a cluster connect there.
+// A line of the file of devices may name a host (an IPv4 address): devices of a cluster connect
+// there.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
@@ -442,7 +443,8 @@ int main(int argc, char** argv) {
   auto cli = CLI::App{"MQTT load with little cost of its own"};
   cli.add_option("--host", o.host);
   cli.add_option("--port", o.port);
-  cli.add_option("--devices", o.devices, "file: product key, device key, secret and perhaps host a line")
+  cli.add_option("--devices", o.devices,
+                 "file: product key, device key, secret and perhaps host a line")
       ->required();
   cli.add_option("--skip", o.skip, "devices of the file that are left out at its head");
   cli.add_option("--connections", o.connections, "of the devices that follow; 0: all");
