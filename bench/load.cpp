@@ -5,6 +5,9 @@
 //   closed loop   --window W               each connection keeps W posts unacknowledged
 //   paced         --rate R [--window W]    R posts a second over all connections
 //   idle          --hold                   connect, say so, wait for the end of standard input
+//
+// A line of the file of devices may name a host (an IPv4 address): devices of a cluster connect
+// there.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
@@ -17,6 +20,7 @@
 #include <iostream>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
@@ -90,7 +94,7 @@ void put_packet(std::string& out, unsigned char head, std::string_view body) {
 
 struct peer {
   int socket = -1;
-  std::string product, device, secret, topic;
+  std::string product, device, secret, host, topic;
   enum { connecting, logging_in, open, dead } state = connecting;
   std::string in, out;
   std::uint16_t packet_id = 0;
@@ -106,10 +110,16 @@ class load {
 
   bool read_devices() {
     auto file = std::ifstream{o_.devices};
-    auto p = peer{};
+    auto line = std::string{};
     for (auto skipped = 0;
-         file >> p.product >> p.device >> p.secret &&
+         std::getline(file, line) &&
          (o_.connections == 0 || peers_.size() < static_cast<std::size_t>(o_.connections));) {
+      auto p = peer{};
+      auto words = std::istringstream{line};
+      if (!(words >> p.product >> p.device >> p.secret))
+        break;
+      if (!(words >> p.host))
+        p.host = o_.host;
       if (skipped < o_.skip) {
         ++skipped;
         continue;
@@ -212,7 +222,7 @@ class load {
     auto to = sockaddr_in{};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<std::uint16_t>(o_.port));
-    inet_pton(AF_INET, o_.host.c_str(), &to.sin_addr);
+    inet_pton(AF_INET, p.host.c_str(), &to.sin_addr);
     const auto begun = ::connect(p.socket, reinterpret_cast<const sockaddr*>(&to), sizeof to);
     if (p.socket < 0 || (begun != 0 && errno != EINPROGRESS))
       return end(p);
@@ -433,7 +443,8 @@ int main(int argc, char** argv) {
   auto cli = CLI::App{"MQTT load with little cost of its own"};
   cli.add_option("--host", o.host);
   cli.add_option("--port", o.port);
-  cli.add_option("--devices", o.devices, "file: product key, device key, secret a line")
+  cli.add_option("--devices", o.devices,
+                 "file: product key, device key, secret and perhaps host a line")
       ->required();
   cli.add_option("--skip", o.skip, "devices of the file that are left out at its head");
   cli.add_option("--connections", o.connections, "of the devices that follow; 0: all");

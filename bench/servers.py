@@ -76,7 +76,38 @@ class Mosquitto(Server):
         time.sleep(1)
 
 
-class Orrery(Server):
+class Registry:
+    """Registers devices of one product by the API at `api`, as the first administrator."""
+
+    def call(self, method, path, body=None, headers=()):
+        request = urllib.request.Request(self.api + path, method=method, data=json.dumps(body or {}).encode(),
+                                         headers={"Content-Type": "application/json", **dict(headers)})
+        if hasattr(self, "token"):
+            request.add_header("Authorization", f"Bearer {self.token}")
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            self.etag = reply.headers.get("ETag")
+            return json.loads(reply.read() or b"{}")
+
+    def log_in(self):
+        self.token = self.call("POST", "/auth/login", {"user": "admin", "password": self.password()})["access"]
+
+    def register(self):
+        """Makes the model, the product and `count` devices: their names and secrets are in the file `devices`, their ids in `ids`."""
+        self.log_in()
+        self.call("POST", "/orgs/-/models", MODEL)
+        self.call("POST", "/orgs/-/models/bench:publish", {}, {"If-Match": self.etag} if self.etag else {})
+        product = self.call("POST", "/orgs/-/products", {"name": "bench", "modelId": "bench"})["productKey"]
+        self.devices, self.ids = self.folder / "devices", []
+        with open(self.devices, "w") as out:
+            for first in range(0, self.count, 1000):
+                items = [{"productKey": product, "deviceKey": f"d{i:05}"} for i in range(first, min(first + 1000, self.count))]
+                for one in self.call("POST", "/orgs/-/devices:batch", {"items": items})["results"]:
+                    made = one.get("device", one)
+                    self.ids.append(made["assetId"])
+                    out.write(f"{product} {made['deviceKey']} {made['deviceSecret']}\n")
+
+
+class Orrery(Server, Registry):
     """A node with registered devices of one product."""
     plain = False
 
@@ -112,28 +143,8 @@ class Orrery(Server):
         self.stop()
         return self.run()
 
-    def call(self, method, path, body=None, headers=()):
-        request = urllib.request.Request(self.api + path, method=method, data=json.dumps(body or {}).encode(),
-                                         headers={"Content-Type": "application/json", **dict(headers)})
-        if hasattr(self, "token"):
-            request.add_header("Authorization", f"Bearer {self.token}")
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            self.etag = reply.headers.get("ETag")
-            return json.loads(reply.read() or b"{}")
-
-    def register(self):
-        password = (self.folder / "data/admin-password").read_text().strip()
-        self.token = self.call("POST", "/auth/login", {"user": "admin", "password": password})["access"]
-        self.call("POST", "/orgs/-/models", MODEL)
-        self.call("POST", "/orgs/-/models/bench:publish", {}, {"If-Match": self.etag} if self.etag else {})
-        product = self.call("POST", "/orgs/-/products", {"name": "bench", "modelId": "bench"})["productKey"]
-        self.devices = self.folder / "devices"
-        with open(self.devices, "w") as out:
-            for first in range(0, self.count, 1000):
-                items = [{"productKey": product, "deviceKey": f"d{i:05}"} for i in range(first, min(first + 1000, self.count))]
-                for one in self.call("POST", "/orgs/-/devices:batch", {"items": items})["results"]:
-                    made = one.get("device", one)
-                    out.write(f"{product} {made['deviceKey']} {made['deviceSecret']}\n")
+    def password(self):
+        return (self.folder / "data/admin-password").read_text().strip()
 
     def metrics(self):
         text = urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10).read().decode()
