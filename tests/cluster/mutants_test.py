@@ -13,6 +13,8 @@ COMPILER = os.environ.get("CXX", "c++")
 FLAGS = ["-std=c++20", "-O1", f"-I{SOURCE}"]
 PARTS = ["cluster/log_outline.cpp", "tests/support/replication_sim.cpp", "tests/cluster/replication_sim_main.cpp"]
 
+RECOVERIES = ["--recoveries", "--observer"]
+
 # name: what stands in cluster/replica.cpp, what is to stand there, the schedules that find it
 MUTANTS = {
     "a follower takes what an older epoch sends": (
@@ -25,7 +27,7 @@ MUTANTS = {
         "if (!alone)\n    return propose_now();", "return propose_now();", []),
     "alone, it syncs nothing": (
         "return syncs() ? synced_ : written_;", "return options_.sync ? synced_ : written_;", [],
-        "std::move(entries), syncs()}", "std::move(entries), options_.sync}"),
+        "std::move(entries), sync || syncs()}", "std::move(entries), sync || options_.sync}"),
     "an epoch goes on after a crash": (
         "if (led_ >= now.epoch) {", "if (false) {", []),
     "a node that lost its log's end stays in the in-sync set": (
@@ -49,6 +51,14 @@ MUTANTS = {
         "{who, f->second.incarnation}}", "}", []),
     "a write is acknowledged with too few copies": (
         "commit_up_to{commit_, is_enough()}", "commit_up_to{commit_, true}", ["--min", "2"]),
+    "after an operator's choice a copy keeps what the chosen one lacks": (
+        "  if (!loading_ && (is_ours || log_.last().epoch >= epoch))\n    return;", "  return;", RECOVERIES),
+    "a chosen copy goes on with what it was loading": (
+        "if (!loading_ && (is_ours ||", "if ((is_ours ||", RECOVERIES),
+    "a chosen copy leads before its log is on the disk": (
+        "if (now.in_sync.size() == 1 && synced_ < log_.last().index)", "if (false)", RECOVERIES),
+    "a node that was restored goes on where it was alone": (
+        "(restored_ || now.in_sync.size() > 1)", "(now.in_sync.size() > 1)", RECOVERIES),
 }
 
 
