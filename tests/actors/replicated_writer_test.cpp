@@ -85,7 +85,7 @@ class ReplicatedWriter : public testing::Test {
     caf::anon_send(writer, writer_task{[] {}});
     stage.run();
   }
-  std::string reason_of(std::uint64_t number) {
+  std::string_view reason_of(std::uint64_t number) {
     const auto* got = asker.to(number);
     return !got ? "none yet" : *got ? "" : got->error().reason;
   }
