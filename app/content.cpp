@@ -1,10 +1,13 @@
-// What a first start and the demo put into an empty installation.
+#include "app/content.hpp"
+
 #include <filesystem>
+#include <future>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "actors/catalogue.hpp"
-#include "app/node.hpp"
+#include "app/data_folder.hpp"
 #include "model/json.hpp"
 #include "transport/api/tokens.hpp"
 
@@ -82,7 +85,30 @@ model::entity_id make_node(actors::caller& ask, model::timestamp now, const std:
   return id;
 }
 
+actors::answer ask_once(actors::caller& ask, actors::target whom, actors::any_command what) {
+  auto done = std::make_shared<std::promise<actors::answer>>();
+  auto got = done->get_future();
+  ask.ask(std::move(whom), std::move(what),
+          [done](actors::answer a) { done->set_value(std::move(a)); });
+  return got.get();
+}
+
+/// Shards of a cluster that begins are not served by anybody yet, or have too few replicas.
+constexpr auto begin_patience = std::chrono::seconds{30};
+constexpr auto begin_pause = std::chrono::milliseconds{100};
+
 }  // namespace
+
+actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what) {
+  const auto until = std::chrono::steady_clock::now() + begin_patience;
+  for (;;) {
+    auto got = ask_once(ask, whom, what);
+    if (got || got.error().code != model::errc::unavailable ||
+        std::chrono::steady_clock::now() > until)
+      return got;
+    std::this_thread::sleep_for(begin_pause);
+  }
+}
 
 void make_first_user(actors::caller& ask, const std::string& password_file) {
   const auto there = ask_and_wait(

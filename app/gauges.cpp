@@ -143,4 +143,16 @@ void add_cluster_gauges(observe::metrics& m, const cluster::member& at, std::siz
   add_questions(m, at.router());
 }
 
+void observe_commits(observe::metrics& m, actors::journal_figures& figures) {
+  auto& sizes = m.distribution("orrery_journal_group_records", "Records of one commit",
+                               {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000});
+  auto& times =
+      m.distribution("orrery_journal_commit_seconds", "Time of one commit",
+                     {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1});
+  figures.observe = [&sizes, &times](std::size_t records, double seconds) {
+    sizes.observe(static_cast<double>(records));
+    times.observe(seconds);
+  };
+}
+
 }  // namespace orrery::app

@@ -25,6 +25,8 @@ struct gauge_parts {
 
 /// Of any node.
 void add_gauges(observe::metrics& m, const gauge_parts& parts);
+/// Has the writer count what a commit takes. Before the writer begins.
+void observe_commits(observe::metrics& m, actors::journal_figures& figures);
 /// Of one of a cluster with so many shards; `at` lives longer than anybody reads the page.
 void add_cluster_gauges(observe::metrics& m, const cluster::member& at, std::size_t shards);
 

@@ -148,8 +148,15 @@ std::string boot_id() {
   return line_of("/proc/sys/kernel/random/boot_id");
 }
 
-std::string advertised(const config::settings& s, const config::listener& l, std::uint16_t port) {
-  return reachable(s, l.host) + ":" + std::to_string(port);
+std::map<std::string, std::string> public_addresses(
+    const config::settings& s, const std::map<std::string, std::uint16_t>& ports) {
+  auto all = std::map<std::string, std::string>{};
+  const auto& l = s.listeners;
+  for (const auto& [name, listener] : {std::pair{"mqtt", l.mqtt}, std::pair{"mqtts", l.mqtts},
+                                       std::pair{"api", l.api}, std::pair{"apis", l.apis}})
+    if (const auto port = ports.find(name); port != ports.end())
+      all.emplace(name, reachable(s, listener.host) + ":" + std::to_string(port->second));
+  return all;
 }
 
 }  // namespace orrery::app

@@ -2,6 +2,7 @@
 // `cluster` want them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -39,7 +40,8 @@ cluster::member_parts member_parts_of(const config::settings& s, cluster::node_i
 
 /// Of the machine since its start, as the kernel has it.
 std::string boot_id();
-/// The address under which others reach a listener: "host:port".
-std::string advertised(const config::settings& s, const config::listener& l, std::uint16_t port);
+/// The public ones of the node's ports, as others reach them: "host:port" by name.
+std::map<std::string, std::string> public_addresses(
+    const config::settings& s, const std::map<std::string, std::uint16_t>& ports);
 
 }  // namespace orrery::app

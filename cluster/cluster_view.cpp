@@ -108,4 +108,11 @@ cluster_view view_of(const cluster_keys& keys, const listing& all, const cluster
   return view;
 }
 
+node_set leaving_nodes(const cluster_view& view) {
+  auto all = node_set{};
+  for (const auto& [id, order] : view.orders)
+    all.insert(id);
+  return all;
+}
+
 }  // namespace orrery::cluster

@@ -38,6 +38,9 @@ struct cluster_view {
 /// then the key is among the malformed ones.
 model::status take(cluster_view& view, const cluster_keys& keys, const change& c);
 
+/// The nodes that are to hold nothing any more: there is an order for them.
+node_set leaving_nodes(const cluster_view& view);
+
 /// Takes in what a shard's record is now; false if the view has it or a newer one.
 bool take(cluster_view& view, model::shard_id shard, const shard_record& now);
 

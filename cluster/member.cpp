@@ -149,7 +149,6 @@ void member::registered(incarnation_id own) {
 void member::see(const std::shared_ptr<const cluster_view>& view) {
   const auto now = steady();
   auto nodes = node_set{};
-  auto leaving = node_set{};
   auto alive = std::map<node_id, std::uint64_t>{};
   auto peers = std::vector<link_peer>{};
   {
@@ -167,8 +166,6 @@ void member::see(const std::shared_ptr<const cluster_view>& view) {
     for (const auto& [id, p] : peers_)
       peers.push_back(p.peer);
   }
-  for (const auto& [id, order] : view->orders)
-    leaving.insert(id);
   links_->set_peers(std::move(peers));
   auto changed = false;
   {
@@ -182,7 +179,7 @@ void member::see(const std::shared_ptr<const cluster_view>& view) {
   for (const auto& [shard, record] : view->shards)
     place(shard, *view);
   parts_.on_writer(
-      [r = replicas_, view, nodes, leaving] { r->records(view->shards, nodes, leaving); });
+      [r = replicas_, view, nodes] { r->records(view->shards, nodes, leaving_nodes(*view)); });
   router_->tick();
   auto turns = std::shared_ptr<running_controller>{};
   {

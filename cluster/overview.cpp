@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cluster/in_sync.hpp"
 #include "cluster/member.hpp"
 
 namespace orrery::cluster {
@@ -30,10 +31,11 @@ std::optional<std::string> name_of(const cluster_view& view, std::optional<node_
 /// Replicas that are being brought up to date. Of the catalogue's some only watch, for good.
 node_set learners(const cluster_view& view, const placement_options& options, model::shard_id shard,
                   const shard_record& r) {
+  const auto leaving = leaving_nodes(view);
   auto all = node_set{};
   for (const auto id : r.replicas)
     if (!r.in_sync.contains(id) && is_here(view, id) &&
-        is_to_be_in_sync(view, options, shard, r, id))
+        is_to_be_in_sync(shard, r, options.catalogue_factor, leaving, id))
       all.insert(id);
   return all;
 }

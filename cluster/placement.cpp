@@ -329,17 +329,4 @@ placement_plan plan(const cluster_view& view, const placement_options& options,
   return p;
 }
 
-bool is_to_be_in_sync(const cluster_view& view, const placement_options& options,
-                      model::shard_id shard, const shard_record& record, node_id who) {
-  if (!record.replicas.contains(who))
-    return false;
-  if (shard != model::catalogue_shard)
-    return true;
-  const auto members = members_of(view, options, {}, milliseconds{0});
-  auto nodes = ranked(shard, &record, members);
-  const auto count = choose(nodes, options.catalogue_factor, record.in_sync);
-  return std::any_of(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count),
-                     [&](const auto* m) { return m->id == who; });
-}
-
 }  // namespace orrery::cluster

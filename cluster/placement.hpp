@@ -60,12 +60,8 @@ struct placement_plan {
 /// its in-sync members.
 ///
 /// The catalogue's replicas are all nodes; `catalogue_factor` of them are to be in sync
-/// (is_to_be_in_sync), the others only watch.
+/// (is_to_be_in_sync in cluster/in_sync), the others only watch.
 placement_plan plan(const cluster_view& view, const placement_options& options,
                     const absences& missing, std::chrono::milliseconds now);
-
-/// Whether the primary is to take `who` in sync once it is level.
-bool is_to_be_in_sync(const cluster_view& view, const placement_options& options,
-                      model::shard_id shard, const shard_record& record, node_id who);
 
 }  // namespace orrery::cluster

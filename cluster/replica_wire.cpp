@@ -41,7 +41,7 @@ void take(model::byte_reader& in, append_entries& m) {
     // A log takes entries in order, each with as many records as its position says.
     const auto frame = storage::outline_of_frame(*e.bytes);
     if (!frame || frame->records == 0 || frame->epoch != e.at.epoch || e.at.epoch < at.epoch ||
-        e.at.epoch > m.epoch || e.at.index != at.index + frame->records)
+        e.at.epoch > m.epoch || e.at.index <= at.index || e.at.index - at.index != frame->records)
       return in.fail();
     at = e.at;
   }

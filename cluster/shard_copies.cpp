@@ -30,11 +30,12 @@ bool shard_copies::is_free(model::shard_id shard, node_id to) const {
   return !busy_.contains({shard, to});
 }
 
-void shard_copies::add(model::shard_id shard, node_id to, std::uint64_t epoch, log_position at,
+void shard_copies::add(model::shard_id shard, node_id to, const copy_begun& what,
                        std::unique_ptr<storage::shard_copy> rows) {
   const auto hold = std::lock_guard{mutex_};
   busy_.insert({shard, to});
-  waiting_.push_back({shard, to, epoch, at, std::move(rows), ++numbers_});
+  auto& j = waiting_.emplace_back(job{shard, to, what, std::move(rows)});
+  j.what.copy = ++numbers_;
   wake_.notify_all();
 }
 
@@ -57,7 +58,7 @@ void shard_copies::run() {
       return;
     auto j = std::move(waiting_.front());
     waiting_.pop_front();
-    current_ = j.number;
+    current_ = j.what.copy;
     current_to_ = j.to;
     taken_ = 0;
     begun_ = refused_ = false;
@@ -93,7 +94,7 @@ bool shard_copies::push(const job& j, const replica_envelope& what) {
 }
 
 bool shard_copies::copy(job& j) {
-  if (!push(j, copy_begun{j.number, j.epoch, j.at}))
+  if (!push(j, j.what))
     return false;
   auto hold = std::unique_lock{mutex_};
   if (!wait_taken(hold, 0))
@@ -111,15 +112,15 @@ bool shard_copies::copy(job& j) {
       break;
     std::erase_if(*rows, [&](const auto& r) {
       return shard_log::is_local(j.shard, r) ||
-             (r.family == storage::family::journal && shard_log::is_behind(r, j.at.index));
+             (r.family == storage::family::journal && shard_log::is_behind(r, j.what.at.index));
     });
-    if (!push(j, copy_rows{j.number, ++number, std::move(*rows)}))
+    if (!push(j, copy_rows{j.what.copy, ++number, std::move(*rows)}))
       return false;
     hold.lock();
     if (number > window && !wait_taken(hold, number - window))
       return false;
   }
-  if (!push(j, copy_ended{j.number, number}))
+  if (!push(j, copy_ended{j.what.copy, number}))
     return false;
   hold.lock();
   return wait_taken(hold, number + 1);

@@ -29,8 +29,8 @@ class shard_copies {
 
   /// True: none is waiting or under way for that node and shard.
   bool is_free(model::shard_id shard, node_id to) const;
-  /// Queues a copy. `rows`: the shard as of `at`, taken now.
-  void add(model::shard_id shard, node_id to, std::uint64_t epoch, log_position at,
+  /// Queues a copy and numbers it. `rows`: the shard as of `what.at`, taken now.
+  void add(model::shard_id shard, node_id to, const copy_begun& what,
            std::unique_ptr<storage::shard_copy> rows);
   /// What the other side says of one.
   void taken(node_id from, const copy_taken& m);
@@ -39,10 +39,8 @@ class shard_copies {
   struct job {
     model::shard_id shard;
     node_id to;
-    std::uint64_t epoch;
-    log_position at;
+    copy_begun what;
     std::unique_ptr<storage::shard_copy> rows;
-    std::uint64_t number = 0;
   };
   void run();
   bool copy(job& j);

@@ -330,12 +330,17 @@ row shard_log::mark(std::uint64_t led, const log_outline& now) {
   return outline_row(now);
 }
 
-std::vector<row> shard_log::begin_loading() {
+std::vector<row> shard_log::discard() {
   ring_.clear();
   ring_bytes_ = 0;
   applied_ = written_ = 0;
   auto rows = wipe();
   rows.push_back(local_row(log_name, encode_outline(led_, {})));
+  return rows;
+}
+
+std::vector<row> shard_log::begin_loading() {
+  auto rows = discard();
   rows.push_back(local_row(loading_name, "1"));
   return rows;
 }

@@ -52,7 +52,9 @@ class shard_log {
   /// The outline has changed otherwise: it was trimmed.
   storage::row outline_row(const log_outline& now) const;
 
-  /// Takes away all that is here of the shard and notes that it is being loaded.
+  /// The rows that take away all that is here of the shard.
+  std::vector<storage::row> discard();
+  /// The same, and they note that it is being loaded.
   std::vector<storage::row> begin_loading();
   /// The rows that end it: everything up to `at` is here and applied.
   std::vector<storage::row> end_loading(log_position at);

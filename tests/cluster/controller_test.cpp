@@ -10,6 +10,7 @@
 
 #include "cluster/embedded_coordinator.hpp"
 #include "cluster/etcd_coordinator.hpp"
+#include "cluster/in_sync.hpp"
 #include "cluster/membership.hpp"
 #include "cluster/registration.hpp"
 #include "tests/support/etcd_server.hpp"
@@ -134,7 +135,8 @@ class Controllers : public testing::Test {
         return id != r.primary && !(v.nodes.contains(id) && r.replicas.contains(id));
       });
       for (const auto id : r.replicas)
-        if (v.nodes.contains(id) && is_to_be_in_sync(v, options, shard, r, id))
+        if (v.nodes.contains(id) &&
+            is_to_be_in_sync(shard, w, options.catalogue_factor, leaving_nodes(v), id))
           w.in_sync.insert(id);
       if (w == r && r.preferred != r.primary && r.preferred && r.in_sync.contains(*r.preferred)) {
         w.primary = r.preferred;

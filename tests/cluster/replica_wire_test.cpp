@@ -64,6 +64,7 @@ TEST(ReplicaWire, EntriesMustFollowEachOther) {
   };
   EXPECT_FALSE(refused({5, {4, 9}, {entry(4, 10)}, 8}));
   EXPECT_TRUE(refused({5, {4, 9}, {entry(4, 11)}, 8})) << "a hole";
+  EXPECT_TRUE(refused({5, {4, ~std::uint64_t{0}}, {entry(4, 0)}, 8})) << "behind the last number";
   EXPECT_TRUE(refused({5, {4, 9}, {entry(3, 10)}, 8})) << "an older epoch";
   EXPECT_TRUE(refused({5, {4, 9}, {entry(6, 10)}, 8})) << "newer than its sender";
   auto lies = entry(4, 10);

@@ -101,7 +101,41 @@ LINKS = {
 }
 
 
+def varint(n):
+    out = b""
+    while n > 0x7f:
+        out, n = out + bytes([n & 0x7f | 0x80]), n >> 7
+    return out + bytes([n])
+
+
+def replica(sort, *fields):
+    """A message between the replicas of shard 3: numbers, and bytes with their length before them."""
+    return bytes([1, 3, sort]) + b"".join(varint(f) if isinstance(f, int) else varint(len(f)) + f for f in fields)
+
+
+def log_frame(epoch, records):
+    """As much of a frame as the outline of a log is made of."""
+    return b"\1" + varint(epoch) + varint(2 * 1700000000000) + varint(records)
+
+
+REPLICAS = {
+    "append": replica(0, 5, 4, 9, 8, 2, 4, 10, log_frame(4, 1), 5, 13, log_frame(5, 3)),
+    "nothing": replica(0, 5, 4, 9, 8, 0),
+    "hole": replica(0, 5, 4, 9, 8, 1, 4, 12, log_frame(4, 1)),
+    "round": replica(0, 5, 4, 2**64 - 1, 8, 1, 4, 1, log_frame(4, 2)),
+    "done": replica(1, 5, 11, 77),
+    "refused": replica(2, 6, 3),
+    "begun": replica(3, 1, 5, 4, 9),
+    "rows": replica(4, 1, 2, 1, 2, 0, b"key", b"value"),
+    "ended": replica(5, 1, 2),
+    "taken": replica(6, 1, 3, 1),
+    "applied": replica(7, 5, 11),
+}
+
+
 def seeds(target):
+    if target == "replica_wire_fuzz":
+        return REPLICAS
     if target == "actors_wire_fuzz":
         return dict(wire())
     if target == "link_frame_fuzz":

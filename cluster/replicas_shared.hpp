@@ -1,0 +1,110 @@
+// What all shards of a node work with: its store, its ways to the rest, who is there, and the round
+// of writes that is open.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "actors/replication.hpp"
+#include "cluster/peers.hpp"
+#include "cluster/replica.hpp"
+#include "cluster/shard_copies.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::cluster {
+
+struct replicas_options {
+  node_id self = 0;
+  std::uint16_t shard_count = 64;  // and the catalogue
+  std::size_t catalogue_factor = 3;
+  std::size_t min_in_sync = 1;
+  bool sync = false;      // every replica syncs its disk before it acknowledges
+  bool whole = true;      // false: the machine crashed, and logs may lack their ends
+  bool restored = false;  // what is here is from a backup
+  /// A change of the catalogue is answered once every node has it, or after so long.
+  std::chrono::milliseconds spread_patience{5000};
+  std::chrono::milliseconds silence{3000};         // of a replica that is given up then
+  std::chrono::milliseconds leave_patience{3000};  // for a planned move
+  std::chrono::milliseconds trim_interval{std::chrono::minutes{1}};
+  std::chrono::milliseconds journal_retention{std::chrono::hours{72}};
+};
+
+/// How it reaches the rest. Every one returns at once.
+struct replicas_ports {
+  /// False: there is no link, or it takes no more now.
+  std::function<bool(node_id, std::string)> send;
+  /// Asks the coordinator; then replicas::decided or replicas::undecided is to be called.
+  std::function<void(model::shard_id, const proposal&)> propose;
+  std::function<std::chrono::milliseconds()> clock;         // does not go back
+  std::function<std::chrono::milliseconds()> serves_until;  // by that clock
+  std::function<model::timestamp()> now;
+  /// Rows of committed entries have been applied.
+  std::function<void(model::shard_id, const std::vector<storage::row>&)> applied;
+  /// The whole state of the shard was replaced by a copy.
+  std::function<void(model::shard_id)> loaded;
+  /// The shard is to move: its host lets go of it, then replicas::host_left is to be called.
+  std::function<void(model::shard_id)> leave;
+  /// It does not move after all.
+  std::function<void(model::shard_id)> stay;
+};
+
+/// For the metrics page. Any thread.
+struct replicas_figures {
+  std::atomic<std::uint64_t> primaries{0};
+  std::atomic<std::uint64_t> in_sync{0};   // shards in whose in-sync set this node is
+  std::atomic<std::uint64_t> learning{0};  // replicas here that are not in sync
+  std::atomic<std::uint64_t> lacking{0};   // primaries here with too few replicas in sync
+  std::atomic<std::uint64_t> elections{0}, moves{0}, given_up{0}, taken_in{0};
+  std::atomic<std::uint64_t> copies_sent{0}, copies_received{0};
+  std::atomic<std::uint64_t> entries_shipped{0}, bytes_shipped{0};
+};
+
+/// What is told once the round that is open is in the store.
+struct shard_news {
+  actors::shard_progress what;
+  std::vector<storage::row> applied{};  // of the catalogue
+};
+
+/// Used on the writer's thread.
+struct replicas_shared {
+  replicas_shared(std::shared_ptr<storage::entity_store> at, replicas_options wanted,
+                  replicas_ports to, std::shared_ptr<replicas_figures> counts);
+
+  /// Something may have come of it: the shard is looked at before the next write.
+  void touch(model::shard_id shard) { dirty.insert(shard); }
+  void tell(model::shard_id shard, actors::shard_progress::what happened, std::uint64_t offset = 0,
+            bool acknowledged = true);
+  void send(node_id to, model::shard_id shard, const replica_envelope& what) const;
+  /// A write outside the rounds: what follows must not happen before it. False: nothing goes on,
+  /// the store is to be opened again.
+  bool put_now(std::span<const storage::row> rows, bool sync);
+  /// The same with all rows of the open round before.
+  bool put_round_and(std::vector<storage::row> rows);
+  /// A write has failed, or nothing can be made of what is kept.
+  void fail() { failed = round.needed = true; }
+
+  const std::shared_ptr<storage::entity_store> store;
+  const replicas_options options;
+  const replicas_ports ports;
+  const std::shared_ptr<replicas_figures> figures;
+  shard_copies copies;
+  peers nodes;
+  bool hands_over_all = false;                // this node ends soon
+  std::optional<incarnation_id> incarnation;  // of its registration
+  actors::write_round round;
+  std::vector<shard_news> news;  // in order
+  std::set<model::shard_id> dirty;
+  /// All rows of the open round so far were put before it.
+  std::function<void()> on_round_put = [] {};
+  bool failed = false;
+};
+
+}  // namespace orrery::cluster
