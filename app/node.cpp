@@ -19,6 +19,7 @@
 #include "actors/query.hpp"
 #include "actors/session.hpp"
 #include "actors/wire.hpp"
+#include "app/backups.hpp"
 #include "app/effects.hpp"
 #include "app/gauges.hpp"
 #include "app/joining.hpp"
@@ -32,6 +33,7 @@
 #include "net/tls.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
+#include "storage/backup.hpp"
 #include "storage/keys.hpp"
 #include "storage/rocks_store.hpp"
 #include "transport/api/service.hpp"
@@ -159,7 +161,9 @@ struct node::impl {
   std::shared_ptr<cluster::remote_reads> reads;
   std::shared_ptr<cluster::desk> desk;       // of a cluster
   std::shared_ptr<cluster::lone_desk> lone;  // or of a node that is alone
-  std::string key_check;                     // tells two master keys apart, and nothing else
+  std::unique_ptr<app::backups> backups;
+  bool restored = false;  // the store is that of a backup
+  std::string key_check;  // tells two master keys apart, and nothing else
   std::shared_ptr<node_effects> effects;
   caf::actor_system_config caf_settings;
   std::unique_ptr<caf::actor_system> system;
@@ -195,6 +199,22 @@ struct node::impl {
       give_up(made.error());
     store = std::move(*made);
     check_shard_count();
+  }
+
+  /// A backup holds no keys, and a key that is made anew would read no secret of it.
+  void check_restored(const std::string& key_file) {
+    const auto from = storage::restored_from(*store);
+    if (!from)
+      give_up(from.error());
+    restored = from->has_value();
+    if (!restored)
+      return;
+    log::info("node", "restored", {{"backup", (*from)->id}, {"from", (*from)->node}});
+    if (!fs::exists(key_file))
+      throw storage_failed{settings.node.data +
+                           " was restored from a backup, which holds no keys: put the "
+                           "master key of then at " +
+                           key_file + ", and pki/ of then beside it"};
   }
 
   /// A name's shard depends on the number of shards: it never changes.
@@ -234,7 +254,7 @@ struct node::impl {
       throw cluster_failed{"the data folder is of a node of the cluster " + name +
                            ", and the settings say " + settings.cluster.name +
                            ": set cluster.name to " + name + ", or give a new data folder"};
-    auto has = cluster::own_data{.joined = !name.empty(), .made = {}};
+    auto has = cluster::own_data{.joined = !name.empty(), .made = {}, .restored = restored};
     if (!made.empty())
       has.made = model::from_ms(std::stoll(made));
     const auto joined = join_cluster(at, settings, key_check, clock_now(), has);
@@ -250,6 +270,9 @@ struct node::impl {
                             .node = settings.node.name,
                             .placement = parts.placement,
                             .min_in_sync = parts.replicas.min_in_sync,
+                            .makes_backups = !settings.backup.directory.empty(),
+                            .keep_backups = settings.backup.keep,
+                            .now = clock_now,
                             .seen = [this] { return member->view(); }});
   }
 
@@ -269,6 +292,10 @@ struct node::impl {
                              .weight = static_cast<std::uint32_t>(settings.cluster.weight),
                              .shard_count = shard_count(),
                              .started = clock_now()});
+      lone->makes({.begin = [this](std::string actor) { return backups->begin(std::move(actor)); },
+                   .all = [this] { return backups->all(); }});
+      if (const auto ok = restored ? storage::clear_restored(*store) : model::status{}; !ok)
+        give_up(ok.error());
       return next_incarnation(0);
     }
     const auto at = coordinator_of(settings, std::chrono::seconds{2});
@@ -302,6 +329,9 @@ struct node::impl {
     parts.nodes_changed = [this] {
       for (const auto& [shard, host] : effects->hosts)
         caf::anon_send(host, actors::look_for_lost_sessions{});
+    };
+    parts.seen = [this, at, number](const cluster::cluster_view& view) {
+      backups->see(view, number, incarnation, at);
     };
     parts.on_message = [this](cluster::node_id from, cluster::link_channel channel,
                               std::string_view bytes) { take(from, channel, bytes); };
@@ -586,6 +616,8 @@ struct node::impl {
     wake.notify_all();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (backups)
+      backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
       log::warn("node", "shards_left", {});
     if (reads)
@@ -625,6 +657,7 @@ struct node::impl {
     reads.reset();
     desk.reset();
     member.reset();
+    backups.reset();
     store.reset();
   }
 };
@@ -638,8 +671,11 @@ node::node(const config::settings& settings) : impl_{std::make_unique<impl>(sett
     throw storage_failed{settings.node.data + " cannot be made: " + failed.message()};
   try {
     n.open_store();
-    const auto master = master_key(settings.node.master_key.empty() ? n.file("master.key")
-                                                                    : settings.node.master_key);
+    const auto key_file =
+        settings.node.master_key.empty() ? n.file("master.key") : settings.node.master_key;
+    n.check_restored(key_file);
+    const auto master = master_key(key_file);
+    n.backups = std::make_unique<backups>(n.store, settings, clock_now);
     n.key_check =
         model::sha256_hex(std::string{master.begin(), master.end()} + ":check").substr(0, 16);
     n.keys = std::make_shared<model::keyring>(master);
@@ -653,7 +689,8 @@ node::node(const config::settings& settings) : impl_{std::make_unique<impl>(sett
                             .shards = n.shards,
                             .awake = n.awake,
                             .sessions = n.sessions,
-                            .feed = n.feed});
+                            .feed = n.feed,
+                            .backups = n.backups->figures()});
     if (n.member)
       add_cluster_gauges(*n.metrics, *n.member, n.shards->size());
     n.open_ports();

@@ -18,8 +18,8 @@ using actors::desk_backup_part_state;
 using model::errc;
 using model::failure;
 
-constexpr auto most_tries = 8;              // each, something else changed meanwhile
-constexpr std::size_t most_changes = 100;   // in one step: etcd takes 128
+constexpr auto most_tries = 8;             // each, something else changed meanwhile
+constexpr std::size_t most_changes = 100;  // in one step: etcd takes 128
 
 std::string text_of(std::time_t seconds) {
   auto parts = std::tm{};
@@ -168,9 +168,9 @@ model::result<desk_backup> order_backup(coordinator& at, const std::string& clus
     const change begun[] = {{keys.last_backup(), id}, {keys.backup(id), encode(*entry.order)}};
     const auto done = at.swap(unchanged, begun);
     if (!done)
-      return failure{done.error().code, done.error().reason,
-                     "whether the backup was begun is not known, look at the list: " +
-                         done.error().detail};
+      return failure{
+          done.error().code, done.error().reason,
+          "whether the backup was begun is not known, look at the list: " + done.error().detail};
     if (!done->done)
       continue;
     drop_oldest(at, keys, *all, std::max<std::size_t>(keep, 1) - 1);

@@ -35,7 +35,7 @@ struct cluster_view {
   std::map<model::shard_id, shard_record> shards;
   std::optional<node_id> controller;
   std::map<node_id, node_order> orders;
-  std::map<std::string, node_id> numbers;  // of all nodes that ever were
+  std::map<std::string, node_id> numbers;       // of all nodes that ever were
   std::map<std::string, backup_entry> backups;  // by id: oldest first
   /// Keys whose values cannot be read. They are missing above, and nobody writes over them.
   std::set<std::string> malformed;

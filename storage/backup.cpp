@@ -33,6 +33,7 @@ constexpr auto unfinished_folder = "db.restoring";
 std::string encode(const backup_note& n) {
   return model::to_json(model::object{{"id", n.id},
                                       {"at", model::to_ms(n.at)},
+                                      {"by", n.by},
                                       {"node", n.node},
                                       {"cluster", n.cluster},
                                       {"release", n.release}});
@@ -49,6 +50,7 @@ backup_note decode(std::string_view text) {
     return v && v->is_string() ? v->as_string() : std::string{};
   };
   note.id = read("id");
+  note.by = read("by");
   note.node = read("node");
   note.cluster = read("cluster");
   note.release = read("release");

@@ -24,11 +24,12 @@ namespace orrery::storage {
 /// The database's folder in a data folder.
 inline constexpr std::string_view database_folder = "db";
 
-/// What a backup says of itself. {"id":"20261125-025746","at":1795575466000,"node":"node-1",
-/// "cluster":"orrery","release":"0.1.0"}
+/// What a backup says of itself. {"id":"20261125-025746","at":1795575466000,"by":"user:admin",
+/// "node":"node-1","cluster":"orrery","release":"0.1.0"}
 struct backup_note {
   std::string id;  // the same on all nodes of a cluster
   model::timestamp at;
+  std::string by;  // who ordered it
   std::string node, cluster, release;
   bool operator==(const backup_note&) const = default;
 };

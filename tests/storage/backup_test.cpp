@@ -23,7 +23,7 @@ class Backup : public store_fixture {
   Backup() {
     fs::create_directory(folder + "/backups");
     to.folder = folder + "/backups/node-1";
-    to.note = {"20261125-025746", now, "node-1", "plant", "0.1.0"};
+    to.note = {"20261125-025746", now, "user:eve", "node-1", "plant", "0.1.0"};
   }
   stored_backup make(const std::string& id) {
     to.note.id = id;
