@@ -45,6 +45,7 @@ class members {
       all_ = std::move(*parsed);
   }
 
+  bool has(std::string_view name) const { return all_.find(name) != nullptr; }
   std::uint64_t number(std::string_view name, std::int64_t least, std::int64_t most) {
     const auto* v = all_.find(name);
     if (!v || !v->is_int() || v->as_int() < least || v->as_int() > most)
@@ -100,6 +101,27 @@ class members {
         found[of] = one.as_string();
       else
         wrong(name);
+    return found;
+  }
+
+  std::map<node_id, std::uint64_t> processes(std::string_view name) {
+    auto found = std::map<node_id, std::uint64_t>{};
+    const auto* v = all_.find(name);
+    if (!v || !v->is_object())
+      return wrong(name), found;
+    for (const auto& [of, one] : v->as_object()) {
+      auto id = node_id{0};
+      auto process = std::uint64_t{0};
+      const auto read = [](std::string_view t, auto& n) {
+        const auto [end, error] = std::from_chars(t.data(), t.data() + t.size(), n);
+        return error == std::errc{} && end == t.data() + t.size();
+      };
+      if (read(of, id) && id >= 1 && id <= max_node_id && one.is_string() &&
+          read(one.as_string(), process))
+        found[id] = process;
+      else
+        wrong(name);
+    }
     return found;
   }
 
@@ -206,6 +228,53 @@ model::result<node_order> decode_order(std::string_view key, std::string_view te
   if (!drain && !remove)
     in.wrong("says neither drain nor remove");
   return in.give(remove ? node_order::remove : node_order::drain);
+}
+
+std::string encode(const backup_order& order) {
+  auto nodes = object{};
+  for (const auto& [id, process] : order.nodes)
+    nodes.emplace_back(std::to_string(id), std::to_string(process));
+  return model::to_json(object{{"at", model::to_ms(order.at)},
+                               {"by", order.by},
+                               {"nodes", std::move(nodes)},
+                               {"absent", ids(order.absent)}});
+}
+
+model::result<backup_order> decode_backup_order(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = backup_order{};
+  read.at = model::from_ms(whole(in.number("at", 0, max_number)));
+  read.by = in.text("by");
+  read.nodes = in.processes("nodes");
+  read.absent = in.nodes("absent");
+  return in.give(std::move(read));
+}
+
+std::string encode(const backup_part& part) {
+  auto o = object{{"at", model::to_ms(part.at)}, {"ms", std::int64_t{part.took.count()}}};
+  if (part.reason.empty()) {
+    o.emplace_back("bytes", whole(part.bytes));
+  } else {
+    o.emplace_back("reason", part.reason);
+    o.emplace_back("detail", part.detail.substr(0, max_text));
+  }
+  return model::to_json(o);
+}
+
+model::result<backup_part> decode_backup_part(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = backup_part{};
+  read.at = model::from_ms(whole(in.number("at", 0, max_number)));
+  read.took = std::chrono::milliseconds{in.number("ms", 0, max_number)};
+  if (in.has("bytes")) {
+    read.bytes = in.number("bytes", 0, max_number);
+  } else {
+    read.reason = in.text("reason");
+    read.detail = in.text("detail");
+    if (read.reason.empty())
+      in.wrong("reason");
+  }
+  return in.give(std::move(read));
 }
 
 std::string encode_number(node_id id) {

@@ -2,6 +2,7 @@
 // Members that this release does not know are passed over: a newer one may write more.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -43,6 +44,24 @@ struct node_info {
 /// {"drain":true}: its shards go elsewhere while it lives. {"remove":true}: it does not come back.
 enum class node_order : std::uint8_t { drain, remove };
 
+/// {"at":1700000000000,"by":"user:admin","nodes":{"1":"1740800000001"},"absent":[3]}
+struct backup_order {
+  model::timestamp at;
+  std::string by;
+  std::map<node_id, std::uint64_t> nodes;  // that were registered then, and their processes
+  node_set absent;                         // that were not, and were not removed
+  bool operator==(const backup_order&) const = default;
+};
+
+/// {"at":1700000004200,"bytes":123456,"ms":4200} or {"at":..,"ms":..,"reason":"..","detail":".."}
+struct backup_part {
+  model::timestamp at;  // when it was over
+  std::chrono::milliseconds took{};
+  std::uint64_t bytes = 0;
+  std::string reason, detail;  // why it failed; no reason: it is complete
+  bool operator==(const backup_part&) const = default;
+};
+
 // Each decoder fails with `corrupted`, naming the key, for what the encoder cannot have written.
 // None takes more than 64 KiB.
 
@@ -60,6 +79,12 @@ model::result<shard_record> decode_shard(std::string_view key, std::string_view 
 
 std::string encode(node_order order);
 model::result<node_order> decode_order(std::string_view key, std::string_view text);
+
+std::string encode(const backup_order& order);
+model::result<backup_order> decode_backup_order(std::string_view key, std::string_view text);
+
+std::string encode(const backup_part& part);
+model::result<backup_part> decode_backup_part(std::string_view key, std::string_view text);
 
 /// A node's number, decimal.
 std::string encode_number(node_id id);

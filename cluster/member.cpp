@@ -190,6 +190,8 @@ void member::see(const std::shared_ptr<const cluster_view>& view) {
     turns->wake();
   if (changed)
     parts_.nodes_changed();
+  if (parts_.seen)
+    parts_.seen(*view);
 }
 
 void member::place(model::shard_id shard, const cluster_view& view) {

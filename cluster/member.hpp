@@ -75,6 +75,8 @@ struct member_parts {
   std::function<void()> catalogue_loaded;
   /// The set of living nodes has changed.
   std::function<void()> nodes_changed;
+  /// The picture has changed. On a thread that may block, but holds up the picture.
+  std::function<void(const cluster_view&)> seen;
   /// Messages that are for other parts of the node. On the links' thread.
   std::function<void(node_id, link_channel, std::string_view)> on_message;
   std::function<void(node_id)> on_link_up, on_link_down;

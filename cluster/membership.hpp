@@ -26,6 +26,7 @@ struct membership {
 struct own_data {
   bool joined = false;
   std::optional<model::timestamp> made;  // that cluster; some that have joined do not know
+  bool restored = false;                 // they are those of a backup
 };
 
 /// Makes the cluster if there is none, checks that it is the same one as this node's, and gives

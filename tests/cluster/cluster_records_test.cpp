@@ -52,6 +52,33 @@ TEST(ClusterRecords, AreReadAsWritten) {
   EXPECT_EQ(*decode_number("k", "17"), 17u);
 }
 
+TEST(ClusterRecords, BackupsAreReadAsWritten) {
+  const auto order = backup_order{model::from_ms(1'700'000'000'000),
+                                  "user:admin",
+                                  {{1, 17}, {1023, std::numeric_limits<std::uint64_t>::max()}},
+                                  {3}};
+  EXPECT_EQ(encode(order), R"({"at":1700000000000,"by":"user:admin",)"
+                           R"("nodes":{"1":"17","1023":"18446744073709551615"},"absent":[3]})");
+  EXPECT_EQ(*decode_backup_order("k", encode(order)), order);
+  auto part =
+      backup_part{model::from_ms(1'700'000'004'200), std::chrono::milliseconds{4200}, 123, {}, {}};
+  EXPECT_EQ(encode(part), R"({"at":1700000004200,"ms":4200,"bytes":123})");
+  EXPECT_EQ(*decode_backup_part("k", encode(part)), part);
+  part.bytes = 0;
+  part.reason = "backup_full";
+  part.detail = "no room";
+  EXPECT_EQ(encode(part),
+            R"({"at":1700000004200,"ms":4200,"reason":"backup_full","detail":"no room"})");
+  EXPECT_EQ(*decode_backup_part("k", encode(part)), part);
+  for (const auto* text : {"", "{}", R"({"at":1,"by":"a","nodes":{"0":"1"},"absent":[]})",
+                           R"({"at":1,"by":"a","nodes":{"1":1},"absent":[]})",
+                           R"({"at":1,"by":"a","nodes":[],"absent":[]})"})
+    EXPECT_EQ(decode_backup_order("k", text).error().reason, "value_malformed") << text;
+  for (const auto* text : {"", "{}", R"({"at":1,"ms":1})", R"({"at":1,"ms":1,"bytes":-1})",
+                           R"({"at":1,"ms":1,"reason":"","detail":""})"})
+    EXPECT_EQ(decode_backup_part("k", text).error().reason, "value_malformed") << text;
+}
+
 TEST(ClusterRecords, NobodyIsNull) {
   auto headless = record;
   headless.primary.reset();
