@@ -51,8 +51,8 @@ cluster::node_id cluster_place::join(cluster::coordinator& at) {
     throw cluster_failed{"the data folder is of a node of the cluster " + joined_before +
                          ", and the settings say " + name + ": set cluster.name to " +
                          joined_before + ", or give a new data folder"};
-  auto has =
-      cluster::own_data{.joined = !joined_before.empty(), .made = {}, .restored = data_.restored()};
+  auto has = cluster::own_data{
+      .joined = !joined_before.empty(), .made = {}, .found_again = parts_.found_again};
   if (!made.empty())
     has.made = model::from_ms(std::stoll(made));
   const auto joined = join_cluster(at, settings_, parts_.key_check, parts_.now(), has);

@@ -35,7 +35,8 @@ struct cluster_place_parts {
   std::function<model::timestamp()> now;
   /// Runs something on the journal writer's thread.
   std::function<void(std::function<void()>)> on_writer;
-  app::backups* backups;  // is to outlive it
+  app::backups* backups;     // is to outlive it
+  bool found_again = false;  // an operator's word: cluster::own_data
 };
 
 class cluster_place {

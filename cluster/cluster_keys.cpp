@@ -47,6 +47,16 @@ std::optional<cluster_key> cluster_keys::parse(std::string_view key) const {
   if (folder == "shard")
     if (const auto id = number_of(last, 0, model::catalogue_shard))
       return cluster_key{kind::shard, {}, *id};
+  if (folder == "copy") {
+    const auto end = last.find('/');
+    if (end == std::string_view::npos)
+      return std::nullopt;
+    const auto shard = number_of(last.substr(0, end), 0, model::catalogue_shard);
+    const auto node = number_of(last.substr(end + 1), 1, max_node_id);
+    if (shard && node)
+      return cluster_key{kind::copy, {}, *node, static_cast<model::shard_id>(*shard)};
+    return std::nullopt;
+  }
   if (folder == "backup") {
     const auto end = last.find('/');
     const auto id = last.substr(0, end);

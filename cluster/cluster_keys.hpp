@@ -5,6 +5,7 @@
 //   /orrery/{cluster}/last_number     the highest that was given: none is given twice
 //   /orrery/{cluster}/node/<number>   a node that is there; goes with its lease
 //   /orrery/{cluster}/shard/<shard>   who holds the shard
+//   /orrery/{cluster}/copy/<shard>/<number>  what that node has of a shard that nobody serves
 //   /orrery/{cluster}/controller      who decides placement; goes with that node's lease
 //   /orrery/{cluster}/order/<number>  an operator's word on a node
 //   /orrery/{cluster}/backup/<id>     a backup that every node of then makes its part of
@@ -32,6 +33,7 @@ struct cluster_key {
     last_number,
     node,
     shard,
+    copy,
     controller,
     order,
     backup,
@@ -39,8 +41,9 @@ struct cluster_key {
     last_backup,
   };
   kind what;
-  std::string name = {};  // number: of the node; backup, backup_part: the backup's id
-  std::uint32_t id = 0;   // node, order, backup_part: the node; shard: the shard
+  std::string name = {};   // number: of the node; backup, backup_part: the backup's id
+  std::uint32_t id = 0;    // node, order, backup_part, copy: the node; shard: the shard
+  model::shard_id of = 0;  // copy: the shard
   bool operator==(const cluster_key&) const = default;
 };
 
@@ -56,6 +59,9 @@ class cluster_keys {
   std::string last_number() const { return root_ + "last_number"; }
   std::string node(node_id id) const { return root_ + "node/" + std::to_string(id); }
   std::string shard(model::shard_id id) const { return root_ + "shard/" + std::to_string(id); }
+  std::string copy(model::shard_id shard, node_id node) const {
+    return root_ + "copy/" + std::to_string(shard) + "/" + std::to_string(node);
+  }
   std::string controller() const { return root_ + "controller"; }
   std::string order(node_id id) const { return root_ + "order/" + std::to_string(id); }
 

@@ -52,6 +52,10 @@ class members {
       return wrong(name), 0;
     return static_cast<std::uint64_t>(v->as_int());
   }
+  /// One that is not there is 0.
+  std::uint64_t number_or(std::string_view name, std::int64_t least, std::int64_t most) {
+    return all_.find(name) ? number(name, least, most) : 0;
+  }
   std::uint64_t long_number(std::string_view name) {
     const auto t = text(name);
     auto n = std::uint64_t{0};
@@ -146,10 +150,13 @@ class members {
 }  // namespace
 
 std::string encode(const cluster_about& about) {
-  return model::to_json(object{{"format", whole(about.format)},
-                               {"shards", whole(about.shards)},
-                               {"made", model::to_ms(about.made)},
-                               {"keyCheck", about.key_check}});
+  auto o = object{{"format", whole(about.format)},
+                  {"shards", whole(about.shards)},
+                  {"made", model::to_ms(about.made)},
+                  {"keyCheck", about.key_check}};
+  if (about.found_again)
+    o.emplace_back("foundAgain", true);
+  return model::to_json(o);
 }
 
 model::result<cluster_about> decode_about(std::string_view key, std::string_view text) {
@@ -159,6 +166,7 @@ model::result<cluster_about> decode_about(std::string_view key, std::string_view
   read.shards = static_cast<std::uint16_t>(in.number("shards", 1, model::catalogue_shard));
   read.made = model::from_ms(whole(in.number("made", 0, max_number)));
   read.key_check = in.text("keyCheck");
+  read.found_again = in.flag("foundAgain");
   return in.give(std::move(read));
 }
 
@@ -197,11 +205,14 @@ model::result<node_info> decode_node(std::string_view key, std::string_view text
 }
 
 std::string encode(const shard_record& record) {
-  return model::to_json(object{{"epoch", whole(record.epoch)},
-                               {"primary", maybe(record.primary)},
-                               {"inSync", ids(record.in_sync)},
-                               {"replicas", ids(record.replicas)},
-                               {"preferred", maybe(record.preferred)}});
+  auto o = object{{"epoch", whole(record.epoch)},
+                  {"primary", maybe(record.primary)},
+                  {"inSync", ids(record.in_sync)},
+                  {"replicas", ids(record.replicas)},
+                  {"preferred", maybe(record.preferred)}};
+  if (record.recovered != 0)
+    o.emplace_back("recovered", whole(record.recovered));
+  return model::to_json(o);
 }
 
 model::result<shard_record> decode_shard(std::string_view key, std::string_view text,
@@ -213,9 +224,25 @@ model::result<shard_record> decode_shard(std::string_view key, std::string_view 
                            .in_sync = in.nodes("inSync"),
                            .replicas = in.nodes("replicas"),
                            .preferred = in.maybe_node("preferred")};
-  if (read.in_sync.empty())
+  read.recovered = in.number_or("recovered", 0, max_number);
+  if (read.in_sync.empty() && read.primary)
     in.wrong("inSync");  // then nobody would have what was acknowledged
   return in.give(std::move(read));
+}
+
+std::string encode(const offered_copy& copy) {
+  return model::to_json(object{{"version", std::to_string(copy.version)},
+                               {"epoch", whole(copy.end.epoch)},
+                               {"index", whole(copy.end.index)}});
+}
+
+model::result<offered_copy> decode_copy(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = offered_copy{};
+  read.version = in.long_number("version");
+  read.end.epoch = in.number("epoch", 0, max_number);
+  read.end.index = in.number("index", 0, max_number);
+  return in.give(read);
 }
 
 std::string encode(node_order order) {

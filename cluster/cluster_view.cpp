@@ -33,6 +33,11 @@ void forget(cluster_view& view, const cluster_key& key) {
     case kind::shard:
       view.shards.erase(static_cast<model::shard_id>(key.id));
       return;
+    case kind::copy:
+      if (const auto found = view.copies.find(key.of);
+          found != view.copies.end() && found->second.erase(key.id) > 0 && found->second.empty())
+        view.copies.erase(found);
+      return;
     case kind::controller:
       view.controller.reset();
       return;
@@ -73,6 +78,8 @@ model::status read(cluster_view& view, const cluster_key& key, const std::string
     case kind::shard:
       return keep(decode_shard(name, text, revision),
                   [&](const auto& v) { view.shards[static_cast<model::shard_id>(key.id)] = v; });
+    case kind::copy:
+      return keep(decode_copy(name, text), [&](const auto& v) { view.copies[key.of][key.id] = v; });
     case kind::controller:
       return keep(decode_number(name, text), [&](auto v) { view.controller = v; });
     case kind::order:

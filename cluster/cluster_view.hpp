@@ -33,6 +33,7 @@ struct cluster_view {
   std::optional<cluster_about> about;
   std::map<node_id, node_entry> nodes;  // that are registered
   std::map<model::shard_id, shard_record> shards;
+  std::map<model::shard_id, std::map<node_id, offered_copy>> copies;  // that nodes offer
   std::optional<node_id> controller;
   std::map<node_id, node_order> orders;
   std::map<std::string, node_id> numbers;       // of all nodes that ever were

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <variant>
 
 #include "cluster/cluster_view.hpp"
 #include "cluster/coordinator.hpp"
@@ -136,7 +137,7 @@ class member {
  private:
   struct proposed {
     model::shard_id shard;
-    proposal what;
+    std::variant<proposal, offered_copy> what;
   };
   void see(const std::shared_ptr<const cluster_view>& view);
   void place(model::shard_id shard, const cluster_view& view);
@@ -144,7 +145,10 @@ class member {
   void link_came(node_id who, std::uint64_t process);
   void link_went(node_id who);
   void heard(link_message m);
+  void propose(model::shard_id shard, std::variant<proposal, offered_copy> what);
   void run_proposals();
+  void carry_out(model::shard_id shard, const proposal& what);
+  void carry_out(model::shard_id shard, const offered_copy& what);
   void run_ticks();
   void registered(incarnation_id own);
 

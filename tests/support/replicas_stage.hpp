@@ -55,6 +55,7 @@ struct node {
   std::vector<std::pair<model::shard_id, proposal>> proposals;
   std::vector<shard_progress> told;
   std::vector<model::shard_id> asked_to_leave, loaded;
+  std::map<model::shard_id, offered_copy> offers;
   std::size_t catalogue_rows = 0;
   bool lease = true;
 
@@ -86,7 +87,8 @@ struct node {
             .applied = [this](model::shard_id, const auto& rows) { catalogue_rows += rows.size(); },
             .loaded = [this](model::shard_id s) { loaded.push_back(s); },
             .leave = [this](model::shard_id s) { asked_to_leave.push_back(s); },
-            .stay = [](model::shard_id) {}},
+            .stay = [](model::shard_id) {},
+            .offer = [this](model::shard_id s, const offered_copy& c) { offers[s] = c; }},
         figures);
     ASSERT_TRUE(replicas->open());
     told.clear();
