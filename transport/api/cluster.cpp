@@ -11,7 +11,6 @@ namespace {
 
 using actors::desk_order;
 using model::errc;
-using model::failure;
 
 /// Other organisations are guests of the cluster.
 constexpr auto owner = "default";
