@@ -62,9 +62,10 @@ std::vector<std::string> host_names() {
 }  // namespace
 
 struct node::impl {
-  explicit impl(const config::settings& s) : settings{s} {}
+  impl(const config::settings& s, bool again) : settings{s}, found_again{again} {}
 
   config::settings settings;
+  bool found_again;
   net::pki_files pki;
   std::unique_ptr<data_folder> data;
   std::shared_ptr<storage::entity_store> store;
@@ -136,7 +137,8 @@ struct node::impl {
                                 [this](std::function<void()> work) {
                                   caf::anon_send(journal, actors::writer_task{std::move(work)});
                                 },
-                            .backups = backups.get()});
+                            .backups = backups.get(),
+                            .found_again = found_again});
     member = &place->member();
     incarnation = place->incarnation();
   }
@@ -332,7 +334,8 @@ struct node::impl {
   }
 };
 
-node::node(const config::settings& settings) : impl_{std::make_unique<impl>(settings)} {
+node::node(const config::settings& settings, bool found_again)
+    : impl_{std::make_unique<impl>(settings, found_again)} {
   auto& n = *impl_;
   log::set_level(level_of(settings.log.level));
   try {

@@ -19,6 +19,8 @@ TEST(ClusterKeys, ReadsWhatItMakes) {
   EXPECT_EQ(keys.parse(keys.shard(0)), (cluster_key{kind::shard, {}, 0}));
   EXPECT_EQ(keys.parse(keys.shard(model::catalogue_shard)),
             (cluster_key{kind::shard, {}, model::catalogue_shard}));
+  EXPECT_EQ(keys.copy(17, 3), "/orrery/plant/copy/17/3");
+  EXPECT_EQ(keys.parse(keys.copy(17, 3)), (cluster_key{kind::copy, {}, 3, 17}));
   EXPECT_EQ(keys.backup_part("20261125-025746", 3), "/orrery/plant/backup/20261125-025746/3");
   EXPECT_EQ(keys.parse(keys.backup("20261125-025746")),
             (cluster_key{kind::backup, "20261125-025746"}));
@@ -41,6 +43,12 @@ TEST(ClusterKeys, PassesOverWhatItDoesNotMake) {
                            "node/1x",
                            "node/1/2",
                            "node/99999999999999999999",
+                           "copy/1",
+                           "copy/1/",
+                           "copy/1/0",
+                           "copy//1",
+                           "copy/32768/1",
+                           "copy/1/1/1",
                            "shard/32768",
                            "shard/-1",
                            "number/",
