@@ -87,6 +87,16 @@ bool give(cluster::coordinator& at, const std::string& name, const picture& p,
   return static_cast<bool>(done);
 }
 
+/// Its replicas that are there and have not said what they have.
+std::vector<std::string> not_heard(const picture& p, const cluster::stuck_shard& s) {
+  auto all = std::vector<std::string>{};
+  for (const auto id : s.record.replicas)
+    if (p.view.nodes.contains(id) &&
+        std::ranges::none_of(s.copies, [&](const auto& c) { return c.node == id; }))
+      all.push_back(name_of(p.view, id));
+  return all;
+}
+
 bool give_all(cluster::coordinator& at, const std::string& name, const picture& p,
               bool absent_are_lost, std::ostream& out) {
   if (!p.stuck.empty() && !p.absent.empty() && !absent_are_lost) {
@@ -97,8 +107,11 @@ bool give_all(cluster::coordinator& at, const std::string& name, const picture& 
   }
   auto good = true;
   for (const auto& s : p.stuck)
-    if (s.copies.empty()) {
+    if (const auto waits = not_heard(p, s); !waits.empty() || s.copies.empty()) {
       show(p, s, out);
+      if (!waits.empty())
+        out << "  not done: it is not known yet what they have: " << joined(waits)
+            << ". Ask again in some seconds\n";
       good = false;
     } else {
       good = give(at, name, p, s.shard, s.copies.front().node, out) && good;
