@@ -10,7 +10,8 @@
 namespace orrery::actors {
 
 /// The door of one awake entity: who knows it sends questions to the entity without its host. Keeps
-/// what the entity's host, the journal's writer and the entity itself all look at.
+/// what the entity's host, the journal's writer and the entity itself all look at. What the host
+/// sends goes through it too, so that it tells whether anything is on its way.
 /// Closed for ever when the entity rests or is lost. Any thread.
 class gate {
  public:
@@ -22,14 +23,15 @@ class gate {
         return true;
     return false;
   }
-  /// The entity has taken such a batch.
+  /// The entity has taken such a batch, and sent what came of it to the journal's writer.
   void leave() { count_.fetch_sub(one, std::memory_order_acq_rel); }
   /// True: closed, and nothing is on its way. False: something is, and it stays open.
   bool close_if_empty() {
     auto nobody = std::uint64_t{0};
     return count_.compare_exchange_strong(nobody, closed, std::memory_order_acq_rel);
   }
-  void close() { count_.fetch_or(closed, std::memory_order_acq_rel); }
+  /// True: something is on its way still; once that is taken the entity ends.
+  bool close() { return (count_.fetch_or(closed, std::memory_order_acq_rel) & ~closed) != 0; }
   /// Closed, and nothing is on its way any more.
   bool is_done() const { return count_.load(std::memory_order_acquire) == closed; }
 

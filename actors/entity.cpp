@@ -286,8 +286,6 @@ void take(pointer<Kind> self, ask_batch& asked) {
   const auto& ctx = *state.context;
   load_again(state);
   auto& door = *state.gate;
-  if (asked.entered)
-    door.leave();
   door.last_asked.store(ctx.now(), std::memory_order_relaxed);
   auto batch = entry_batch{};
   batch.entries.reserve(asked.asks.size() + 1);
@@ -303,6 +301,8 @@ void take(pointer<Kind> self, ask_batch& asked) {
   if (is_full(state, ctx) && !save_unsaved(state, batch.entries.emplace_back()))
     batch.entries.pop_back();
   send(state, ctx, std::move(batch));
+  if (asked.entered)
+    door.leave();  // whoever closed it knows by this that the writer has everything
   if (door.is_done())
     self->quit();  // lost, and this was the last one that had entered
 }

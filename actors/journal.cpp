@@ -134,7 +134,9 @@ journal_actor spawn_journal(caf::actor_system& system, journal_parts parts, bool
               });
             },
             [state](const trim_order& order) { state->trim(order.shard); },
-            [order_commit](const writer_task& task) {
+            [commit, order_commit](const writer_task& task) {
+              if (task.behind_entries)
+                commit();
               task.run();
               order_commit();
             },

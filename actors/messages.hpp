@@ -192,6 +192,7 @@ struct trim_order {
 /// Work of the replication that must be done on the writer's thread.
 struct writer_task {
   std::function<void()> run;
+  bool behind_entries = false;  // entries that came before it are given to the replicas first
 };
 
 // ---- entities and hosts -------------------------------------------------------------------------
@@ -205,7 +206,7 @@ struct write_lost {
 struct shard_role {
   enum class what : std::uint8_t {
     serves,
-    leaves,  // it is to move: nothing more is taken, what was is brought to its end
+    leaves,  // it is to move: nothing more is taken, what was taken is still given to the writer
     away,
   } now = what::away;
   std::uint64_t generation = 0;  // that counts from now on

@@ -74,8 +74,11 @@ cluster::member_parts cluster_place::parts_of(cluster::node_id number,
   parts.replicas.restored = data_.restored();
   parts.on_writer = parts_.on_writer;
   parts.tell_host = [this](model::shard_id shard, actors::shard_role::what what) {
-    caf::anon_send(effects_->hosts.at(shard),
-                   actors::shard_role{what, parts_.shards->at(shard)->generation.load()});
+    // One that does not move after all is opened anew: what its old entities still say is refused.
+    auto& generation = parts_.shards->at(shard)->generation;
+    const auto counts =
+        what == actors::shard_role::what::serves ? generation.fetch_add(1) + 1 : generation.load();
+    caf::anon_send(effects_->hosts.at(shard), actors::shard_role{what, counts});
   };
   parts.catalogue_rows = [known = parts_.known](const std::vector<storage::row>& rows) {
     for (const auto& r : rows)

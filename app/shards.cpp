@@ -59,7 +59,9 @@ cluster::host_parts host_of(model::shard_id shard, const config::settings& s,
   made.in_cluster = parts.member != nullptr;
   made.elsewhere = [r = parts.router](actors::ask_batch batch) { r->wait(std::move(batch)); };
   made.on_left = [m = parts.member, journal = parts.context.journal](model::shard_id left) {
-    caf::anon_send(journal, actors::writer_task{[r = m->replicas(), left] { r->host_left(left); }});
+    caf::anon_send(journal,
+                   actors::writer_task{.run = [r = m->replicas(), left] { r->host_left(left); },
+                                       .behind_entries = true});
   };
   return made;
 }

@@ -232,7 +232,9 @@ void held_shard::move_on(milliseconds now) {
     with_->figures->moves.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (machine_.is_serving() && (!to || now > leave_began_ + with_->options.leave_patience)) {
+  // Its host reads all from the store then: everything must have got there.
+  if (machine_.is_serving() && applied_ >= last() &&
+      (!to || now > leave_began_ + with_->options.leave_patience)) {
     leaving_ = left_ = false;
     leave_again_ = now + leave_pause;
     with_->ports.stay(shard_);

@@ -42,6 +42,24 @@ struct slot {
   std::vector<ask> waiting;  // came while it was going to rest
 };
 
+/// Telemetry of an entity that only the journal has.
+struct unsaved_tail {
+  model::entity_kind kind{};
+  actors::tail records;
+};
+
+using slots_by_id = std::unordered_map<model::entity_id, slot>;
+using names_by_text = std::unordered_map<shared_name, model::entity_id, by_name, by_name>;
+using tails_by_id = std::unordered_map<model::entity_id, unsaved_tail>;
+
+/// What a host had awake before its shard went, or was opened anew. Nobody reaches it any more.
+struct past_life {
+  slots_by_id slots;
+  names_by_text names;
+  tails_by_id tails;
+  bool is_over() const { return slots.empty() && names.empty() && tails.empty(); }
+};
+
 struct checkpoint_round {
   std::uint64_t number = 0;  // of the orders; 0: none runs
   std::uint64_t offset = 0;  // everything up to here is in the store when all have answered
@@ -53,15 +71,18 @@ struct host_state {
   host_state() = default;
   host_parts parts;
   std::shared_ptr<const actors::entity_context> context;
-  std::unordered_map<model::entity_id, slot> slots;
-  // Of awake devices, and of those being registered.
-  std::unordered_map<shared_name, model::entity_id, by_name, by_name> names;
+  slots_by_id slots;
+  names_by_text names;  // of awake devices, and of those being registered
+  tails_by_id tails;    // of entities that were not woken since the shard was opened
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   bool closed = false;           // its journal could not be read: it answers nobody until it is
   actors::shard_role::what role = actors::shard_role::what::serves;
-  std::set<caf::actor_addr> ending{};  // entities that bring what they have taken to its end
+  std::set<caf::actor_addr> ending{};  // entities that were asked something before it leaves
+  std::vector<past_life> past{};       // is ended bit by bit
+  bool slice_ordered = false;
+  bool ticks = false;
   checkpoint_round round;
   std::uint64_t rounds = 0;
   std::uint64_t round_tail_bytes = 0;
@@ -70,22 +91,31 @@ struct host_state {
   model::timestamp last_trim{};
 };
 
-using pointer = actors::host_actor::stateful_pointer<host_state>;
+using slice_atom = caf::atom_constant<caf::atom("slice")>;
+using slicing_host = actors::host_actor::extend<caf::reacts_to<slice_atom>>;
+using pointer = slicing_host::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
 constexpr auto lost_sessions_pause = std::chrono::seconds{2};
+// To wake or to end an entity takes 10 to 40 us. Whoever else wants the thread waits for one slice.
+constexpr auto slice_size = std::size_t{128};
+constexpr auto slice_pause = std::chrono::milliseconds{5};
 
 void answer(const ask& one, const model::failure& why) {
   if (one.from && one.number != 0)
     one.from.settle({{one.number, why}});
 }
 
-slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind,
-           actors::tail unsaved = {}) {
+slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind) {
   auto& state = self->state;
   auto [place, fresh] = state.slots.try_emplace(id);
   auto& s = place->second;
   if (!s.actor) {
+    auto unsaved = actors::tail{};
+    if (const auto tail = state.tails.extract(id)) {
+      kind = tail.mapped().kind;
+      unsaved = std::move(tail.mapped().records);
+    }
     s.gate = std::make_shared<actors::gate>();
     s.gate->unsaved = !unsaved.empty();
     s.gate->last_asked = state.context->now();
@@ -223,23 +253,21 @@ void ask_batch_here(pointer self, ask_batch& batch) {
         group.asks.push_back(std::move(one));
       ++next;
     } while (!is_new && next < batch.asks.size() && batch.asks[next].whom == whom);
-    if (!group.asks.empty())
+    if (!group.asks.empty()) {
+      group.entered = s.gate->enter();
       self->send(s.actor, std::move(group));
+    }
   }
 }
 
-/// Replays the tail of the journal and wakes the entities whose rows lack something of it.
+/// Replays the tail of the journal: keeps what the rows of entities lack for when they are woken.
 model::status open_shard(pointer self) {
   auto& state = self->state;
   const auto& store = *state.context->store;
   const auto meta = store.meta(state.parts.shard);
   if (!meta)
     return meta.error();
-  struct unsaved {
-    model::entity_kind kind;
-    actors::tail records;
-  };
-  auto tails = std::unordered_map<model::entity_id, unsaved>{};
+  auto tails = tails_by_id{};
   auto last = meta->next_offset - 1;
   auto bytes = std::uint64_t{0};
   auto ok = store.replay(state.parts.shard, meta->checkpoint_offset + 1,
@@ -257,12 +285,11 @@ model::status open_shard(pointer self) {
     return ok;
   state.context->shard->committed.store(last, std::memory_order_release);
   state.context->shard->tail_bytes.store(bytes, std::memory_order_relaxed);
-  for (auto& [id, t] : tails)
-    wake(self, id, t.kind, std::move(t.records));
   if (!tails.empty())
     observe::log::info(
         "shard", "replayed",
         {{"shard", state.parts.shard}, {"entities", tails.size()}, {"bytes", bytes}});
+  state.tails = std::move(tails);
   return {};
 }
 
@@ -349,7 +376,7 @@ void begin_checkpoint(pointer self) {
   const auto now = state.context->now();
   auto& shard = *state.context->shard;
   const auto bytes = shard.tail_bytes.load(std::memory_order_relaxed);
-  if (state.round.number != 0 || bytes == 0 || state.closed)
+  if (state.round.number != 0 || bytes == 0 || state.closed || !state.tails.empty())
     return;
   if (bytes < state.checkpoint_bytes &&
       now < state.last_checkpoint + state.parts.options.checkpoint_interval)
@@ -392,6 +419,61 @@ void count_down(pointer self) {
     end_checkpoint(self);
 }
 
+/// Closes all entities: nobody reaches them any more, and they end bit by bit once they have taken
+/// what is on its way to them. What waited for one to rest has not been taken: it is given back.
+std::vector<ask> close_entities(pointer self) {
+  auto& state = self->state;
+  auto waiting = std::vector<ask>{};
+  for (auto& [id, s] : state.slots) {
+    if (s.gate->close() && state.role == actors::shard_role::what::leaves) {
+      self->monitor(s.actor);
+      state.ending.insert(s.actor->address());
+    }
+    std::move(s.waiting.begin(), s.waiting.end(), std::back_inserter(waiting));
+  }
+  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
+                               std::memory_order_relaxed);
+  auto past = past_life{std::exchange(state.slots, {}), std::exchange(state.names, {}),
+                        std::exchange(state.tails, {})};
+  if (!past.is_over())
+    state.past.push_back(std::move(past));
+  state.registered.clear();
+  state.deadlines.clear();
+  state.round = {};
+  return waiting;
+}
+
+/// Takes away up to `slice_size` of them.
+void shrink(auto& all) {
+  for (auto left = slice_size; left > 0 && !all.empty(); --left)
+    all.erase(all.begin());
+}
+
+/// Ends some entities of before, and wakes some of those whose telemetry only the journal has.
+void do_slice(pointer self) {
+  auto& state = self->state;
+  if (!state.past.empty()) {
+    auto& past = state.past.front();
+    auto left = slice_size;
+    for (auto s = past.slots.begin(); s != past.slots.end() && left > 0; --left) {
+      self->send(s->second.actor, actors::write_lost{state.parts.shard, state.generation});
+      s = past.slots.erase(s);
+    }
+    shrink(past.names);
+    shrink(past.tails);
+    if (past.is_over())
+      state.past.erase(state.past.begin());
+  }
+  for (auto left = slice_size; left > 0 && !state.tails.empty(); --left) {
+    const auto id = state.tails.begin()->first;
+    wake(self, id, state.tails.begin()->second.kind);
+  }
+  if (!state.slice_ordered && !(state.past.empty() && state.tails.empty())) {
+    state.slice_ordered = true;
+    self->delayed_send(self, slice_pause, slice_atom::value);
+  }
+}
+
 /// Opens it again after a lost write; if that does not work, the next tick tries once more.
 void try_open(pointer self) {
   auto& state = self->state;
@@ -402,30 +484,7 @@ void try_open(pointer self) {
   observe::log::error("shard", "not_reloaded",
                       {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
   state.closed = true;
-  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
-                               std::memory_order_relaxed);
-  state.slots.clear();
-  state.names.clear();
-  state.registered.clear();
-}
-
-/// Tells all entities to end once they have answered what they have taken. What waited for one to
-/// rest has not been taken: it is given back.
-std::vector<ask> end_entities(pointer self) {
-  auto& state = self->state;
-  auto waiting = std::vector<ask>{};
-  for (auto& [id, s] : state.slots) {
-    self->send(s.actor, actors::write_lost{state.parts.shard, state.generation});
-    std::move(s.waiting.begin(), s.waiting.end(), std::back_inserter(waiting));
-  }
-  state.parts.awake->fetch_sub(static_cast<std::int64_t>(state.slots.size()),
-                               std::memory_order_relaxed);
-  state.slots.clear();
-  state.names.clear();
-  state.registered.clear();
-  state.deadlines.clear();
-  state.round = {};
-  return waiting;
+  (void)close_entities(self);
 }
 
 /// Everything decided on top of a lost write goes; what was committed comes back from the store.
@@ -434,42 +493,16 @@ void reload(pointer self, const actors::write_lost& lost) {
   if (!serves(state))
     return;
   state.generation = lost.generation;
-  for (const auto& one : end_entities(self))
+  for (const auto& one : close_entities(self))
     answer(one, {model::errc::unavailable, "write_lost", "an earlier write failed; ask again"});
   try_open(self);
+  do_slice(self);
 }
 
 void say_left(pointer self) {
   auto& state = self->state;
   if (state.role == actors::shard_role::what::leaves && state.ending.empty())
     state.parts.on_left(state.parts.shard);
-}
-
-void change_role(pointer self, const actors::shard_role& role) {
-  using what = actors::shard_role::what;
-  auto& state = self->state;
-  if (role.now == what::leaves && !serves(state))
-    return;  // it has gone meanwhile
-  if (role.now == what::leaves)
-    for (const auto& [id, s] : state.slots) {
-      self->monitor(s.actor);
-      state.ending.insert(s.actor->address());
-    }
-  else
-    state.ending.clear();
-  state.role = role.now;
-  if (role.now != what::leaves)
-    state.generation = role.generation;
-  auto batch = ask_batch{.shard = state.parts.shard, .asks = end_entities(self)};
-  if (serves(state)) {
-    try_open(self);
-    if (!state.closed)
-      self->delayed_send(self, lost_sessions_pause, actors::look_for_lost_sessions{});
-  } else {
-    say_left(self);
-  }
-  if (!batch.asks.empty())
-    ask_batch_here(self, batch);
 }
 
 /// Sets the phase of what a shard does again and again. Shards take turns: a checkpoint of all in
@@ -485,14 +518,44 @@ model::milliseconds take_turn(host_state& state) {
   return options.tick * turn / count;
 }
 
-actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
+/// A host that serves nothing sleeps: a node has one for every shard of the cluster.
+void tick_if_serving(pointer self, model::milliseconds pause) {
+  auto& state = self->state;
+  if (!serves(state) || std::exchange(state.ticks, true))
+    return;
+  self->delayed_send(self, pause, actors::host_tick{});
+}
+
+void change_role(pointer self, const actors::shard_role& role) {
+  using what = actors::shard_role::what;
+  auto& state = self->state;
+  if (role.now == what::leaves && !serves(state))
+    return;  // it has gone meanwhile
+  state.role = role.now;
+  state.ending.clear();
+  if (role.now != what::leaves)
+    state.generation = role.generation;
+  auto batch = ask_batch{.shard = state.parts.shard, .asks = close_entities(self)};
+  if (serves(state)) {
+    try_open(self);
+    if (!state.closed)
+      self->delayed_send(self, lost_sessions_pause, actors::look_for_lost_sessions{});
+    tick_if_serving(self, take_turn(state));
+  } else {
+    say_left(self);
+  }
+  if (!batch.asks.empty())
+    ask_batch_here(self, batch);
+  do_slice(self);
+}
+
+slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
   auto& state = self->state;
   state.parts = std::move(parts);
   auto context = state.parts.context;
-  context.host = self;
+  context.host = caf::actor_cast<actors::host_actor>(self);
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
   state.generation = state.context->shard->generation.load(std::memory_order_acquire);
-  const auto first_tick = take_turn(state);
   self->set_down_handler([self](const caf::down_msg& down) {
     if (self->state.ending.erase(down.source) > 0)
       say_left(self);
@@ -501,7 +564,8 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
     state.role = actors::shard_role::what::away;
   else
     state.parts.on_open(open_whole(self));
-  self->delayed_send(self, first_tick, actors::host_tick{});
+  do_slice(self);
+  tick_if_serving(self, take_turn(state));
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
             for (const auto& item : batch.items)
@@ -540,21 +604,25 @@ actors::host_actor::behavior_type shard_host(pointer self, host_parts parts) {
               (void)tell_lost_sessions(self);
           },
           [self](actors::host_tick) {
-            if (!serves(self->state)) {
-              self->delayed_send(self, self->state.parts.options.tick, actors::host_tick{});
+            auto& s = self->state;
+            s.ticks = false;
+            if (!serves(s))
               return;
-            }
-            if (self->state.closed)
+            if (s.closed)
               try_open(self);
             wake_due(self);
             rest_idle(self);
             begin_checkpoint(self);
-            auto& s = self->state;
             if (const auto now = s.context->now(); now >= s.last_trim + trim_interval) {
               s.last_trim = now;
               self->send(s.context->journal, actors::trim_order{s.parts.shard});
             }
-            self->delayed_send(self, s.parts.options.tick, actors::host_tick{});
+            do_slice(self);
+            tick_if_serving(self, s.parts.options.tick);
+          },
+          [self](slice_atom) {
+            self->state.slice_ordered = false;
+            do_slice(self);
           }};
 }
 

@@ -33,12 +33,15 @@ struct host_parts {
   bool in_cluster = false;
   /// Takes questions that cannot be answered here (any more).
   std::function<void(actors::ask_batch)> elsewhere = {};
-  /// A shard that is to move was let go of: its entities have ended.
+  /// A shard that is to move was let go of: all that its entities will say of it was sent to the
+  /// journal's writer before this.
   std::function<void(model::shard_id)> on_left = {};
 };
 
-/// Opens the shard: replays the tail behind its checkpoint, wakes the entities in it, tells devices
-/// whose session is over. In a cluster whenever the node begins to serve it.
+/// Opens the shard: replays the tail behind its checkpoint, tells devices whose session is over. In
+/// a cluster whenever the node begins to serve it. Entities that have something in that tail are
+/// woken when they are asked, and all of them bit by bit; and bit by bit they end when the shard
+/// goes.
 actors::host_actor spawn_shard_host(caf::actor_system& system, host_parts parts);
 
 }  // namespace orrery::cluster

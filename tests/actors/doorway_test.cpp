@@ -29,13 +29,14 @@ TEST(Gate, ClosedWithSomebodyInsideItIsDoneWhenTheLastOneLeft) {
   auto g = gate{};
   ASSERT_TRUE(g.enter());
   ASSERT_TRUE(g.enter());
-  g.close();
+  EXPECT_TRUE(g.close());
   EXPECT_FALSE(g.enter());
   EXPECT_FALSE(g.is_done());
   g.leave();
   EXPECT_FALSE(g.is_done());
   g.leave();
   EXPECT_TRUE(g.is_done());
+  EXPECT_FALSE(g.close());  // nothing is on its way
 }
 
 /// Whoever got in is served before the gate closes, on whichever thread, again and again.

@@ -152,6 +152,25 @@ TEST_F(ReplicatedWriter, WritesAreTakenAsTheReplicasSay) {
   EXPECT_TRUE((*shards)[1]->writable);
 }
 
+TEST_F(ReplicatedWriter, ATaskBehindEntriesFindsThemWithTheReplicas) {
+  auto seen = std::uint64_t{0};
+  auto e = entry{};
+  e.shard = 1;
+  e.generation = (*shards)[1]->generation;
+  e.entity = tests::device_id(1, 1);
+  e.record = storage::record{.entity = e.entity,
+                             .kind = model::entity_kind::device,
+                             .revision = 1,
+                             .time = stage.clock.now(),
+                             .events = "e"};
+  auto batch = entry_batch{};
+  batch.entries.push_back(std::move(e));
+  send_entries(writer, *figures, std::move(batch));
+  caf::anon_send(writer, writer_task{.run = [&] { seen = replicas->end; }, .behind_entries = true});
+  stage.run();
+  EXPECT_EQ(seen, 1u);
+}
+
 TEST_F(ReplicatedWriter, AFailedStoreIsTriedAgainAlsoAfterACheckpoint) {
   store->faults = {.reopening = true, .putting = true};
   caf::anon_send(writer, checkpoint_note{1, (*shards)[1]->generation, 5});

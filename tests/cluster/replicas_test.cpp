@@ -169,6 +169,30 @@ TEST_F(Replicas, APlannedMoveGoesThroughTheHost) {
   EXPECT_EQ(at.records[shard].epoch, 2u);
 }
 
+TEST_F(Replicas, AShardThatDoesNotMoveIsOpenedAgainOnceAllIsApplied) {
+  record(shard, 1, {1, 2}, {1, 2});
+  enter(a);
+  enter(b);
+  settle();
+  at.records[shard].preferred = 2;
+  at.records[shard].version = ++at.versions;
+  tell_records();
+  settle(5);
+  ASSERT_THAT(a.asked_to_leave, ElementsAre(shard));
+  at.cut = {{1, 2}, {2, 1}};
+  ASSERT_TRUE(a.write("last", "w"));
+  at.records[shard].preferred = 1;
+  at.records[shard].version = ++at.versions;
+  tell_records();
+  settle(10);
+  EXPECT_TRUE(a.stayed_with.empty()) << "the other copy has not acknowledged the write";
+  at.cut.clear();
+  settle(60);
+  ASSERT_EQ(a.stayed_with.size(), 1u);
+  EXPECT_EQ(a.applied_then[0], "w");
+  EXPECT_TRUE(a.serves());
+}
+
 TEST_F(Replicas, AfterALostWriteEverythingIsReadAnew) {
   record(shard, 1, {1, 2}, {1, 2});
   enter(a);

@@ -391,5 +391,159 @@ TEST_F(ShardHost, LosingASessionIsToldAgainIfItsWriteIsLost) {
   EXPECT_FALSE(node.state_of(id).connection.online);
 }
 
+// ---- moves --------------------------------------------------------------------------------------
+
+class ShardMoves : public ShardHost {
+ protected:
+  using role = actors::shard_role::what;
+  static constexpr model::shard_id shard = 0;
+
+  ShardMoves() {
+    node.on_left = [this](model::shard_id which) {
+      EXPECT_EQ(which, shard);
+      ++left;
+      // What the writer had by then.
+      caf::anon_send(
+          node.journal,
+          actors::writer_task{.run = [this] { end = node.store->meta(shard)->next_offset - 1; },
+                              .behind_entries = true});
+    };
+  }
+  model::entity_id add(int n) {
+    auto key = std::string{};
+    for (auto i = 0; key.empty(); ++i)
+      if (const auto k = std::to_string(n) + "-" + std::to_string(i); node.shard_of(k) == shard)
+        key = k;
+    node.where().clock.turn(1ms);  // ids are of a time, and of few others in it
+    return node.add_device(key);
+  }
+  std::vector<model::entity_id> add_many(int count) {
+    auto all = std::vector<model::entity_id>{};
+    for (auto n = 0; n < count; ++n)
+      all.push_back(add(n));
+    return all;
+  }
+  void tell(role what) {
+    node.change_role(shard, what);
+    node.where().run_only(node.host(shard));
+  }
+  std::size_t actors_running() { return node.system().registry().running(); }
+
+  int left = 0;
+  std::uint64_t end = 0;
+};
+
+TEST_F(ShardMoves, LeavesWithoutWaitingForWhatIsOnlyAwake) {
+  add_many(300);
+  ASSERT_EQ(node.awake(), 300u);
+  const auto running = actors_running();
+  tell(role::leaves);
+  EXPECT_EQ(left, 1);
+  EXPECT_EQ(node.awake(), 0u);
+  EXPECT_EQ(actors_running(), running);  // nobody was waited for
+  node.run();
+  EXPECT_GT(actors_running(), running - 300);  // and they end bit by bit
+  EXPECT_LT(actors_running(), running);
+  node.pass(2s);
+  EXPECT_EQ(actors_running(), running - 300);
+  EXPECT_EQ(left, 1);
+}
+
+TEST_F(ShardMoves, LeavesOnceWhatIsUnderWayIsWithTheWriter) {
+  const auto ids = add_many(3);
+  const auto before = node.store->meta(shard)->next_offset - 1;
+  const auto first = node.send(ids[1], std::vector{order(p(1)), order(p(2))});
+  node.where().run_only(node.host(shard));  // it is in the entity's box
+  tell(role::leaves);
+  EXPECT_EQ(left, 0);
+  const auto late = node.send(ids[1], order(p(3)));
+  node.run();
+  EXPECT_EQ(left, 1);
+  EXPECT_EQ(end, before + 2);
+  for (const auto number : first)
+    EXPECT_TRUE(node.asker().to(number) && *node.asker().to(number)) << number;
+  // What came later goes to the next primary, and has been decided by nobody.
+  EXPECT_FALSE(node.asker().to(late));
+  ASSERT_EQ(node.given_back.size(), 1u);
+  EXPECT_EQ(node.given_back[0].asks[0].number, late);
+  EXPECT_FALSE(node.given_back[0].entered);
+  tell(role::away);
+  tell(role::serves);
+  node.router->route(std::move(node.given_back[0]));
+  node.run();
+  ASSERT_TRUE(node.asker().to(late) && *node.asker().to(late));
+  EXPECT_EQ((*node.asker().to(late))->revision, (*node.asker().to(first[1]))->revision + 1);
+  EXPECT_EQ(node.latest(ids[1], "q"), model::value{3});
+}
+
+TEST_F(ShardMoves, WhatComesByADoorwayWhileItLeavesIsWaitedFor) {
+  const auto id = add(1);
+  auto batch = actors::ask_batch{.shard = shard, .asks = {}};
+  batch.asks.push_back({node.asker().handle(), 1'000, id, order(device::read_device{}), true});
+  node.router->route(std::move(batch));
+  node.run();
+  const auto way = (*node.asker().to(1'000))->way;
+  ASSERT_TRUE(way);
+  auto by_it = [&](std::uint64_t number) {
+    auto b = actors::ask_batch{.shard = shard, .asks = {}};
+    b.asks.push_back({node.asker().handle(), number, id, order(p(static_cast<int>(number)))});
+    return way->send(b);
+  };
+  ASSERT_TRUE(by_it(1'001));
+  tell(role::leaves);
+  EXPECT_EQ(left, 0);
+  EXPECT_FALSE(by_it(1'002));
+  node.run();
+  EXPECT_EQ(left, 1);
+  EXPECT_TRUE(node.asker().to(1'001) && *node.asker().to(1'001));
+}
+
+TEST_F(ShardMoves, WhatAnOldEntityStillSaysWhenTheShardIsBackIsRefused) {
+  const auto ids = add_many(300);
+  const auto id = ids[7];
+  ASSERT_TRUE(node.ask(id, order(p(1))));
+  const auto revision = node.ask(id, order(device::read_device{}))->revision;
+  const auto late = node.send(id, order(p(2)));
+  const auto read = node.send(id, order(device::read_device{}));
+  node.where().run_only(node.host(shard));
+  tell(role::leaves);
+  tell(role::serves);  // it does not move after all: the old ones have not even been told
+  const auto fresh = node.send(id, order(p(3)));
+  node.run();
+  EXPECT_EQ(left, 0);
+  for (const auto number : {late, read}) {
+    ASSERT_TRUE(node.asker().to(number) && !*node.asker().to(number)) << number;
+    EXPECT_EQ(node.asker().to(number)->error().code, errc::unavailable);
+  }
+  ASSERT_TRUE(node.asker().to(fresh) && *node.asker().to(fresh));
+  EXPECT_EQ((*node.asker().to(fresh))->revision, revision + 1);
+  EXPECT_EQ(node.latest(id, "q"), model::value{3});
+  for (auto i = 0; i < 20; ++i) {  // while the others of before end
+    ASSERT_TRUE(node.ask(ids[static_cast<std::size_t>(i)], order(p(i))));
+    node.pass(100ms);
+  }
+  EXPECT_EQ(node.awake(), 20u);
+}
+
+TEST_F(ShardMoves, UnsavedTelemetryIsThereAtOnceAndWokenBitByBit) {
+  const auto ids = add_many(300);
+  for (auto i = 0; i < 300; ++i)
+    ASSERT_TRUE(node.ask(ids[static_cast<std::size_t>(i)], order(p(i))));
+  tell(role::leaves);
+  tell(role::away);
+  tell(role::serves);
+  EXPECT_EQ(node.awake(), 128u);
+  for (auto i = 0; i < 300; i += 10)
+    EXPECT_EQ(node.latest(ids[static_cast<std::size_t>(i)], "q"), model::value{i});
+  EXPECT_LT(node.awake(), 300u);
+  node.pass(2s);
+  EXPECT_EQ(node.awake(), 300u);
+  node.pass(2min);  // a checkpoint has it all
+  EXPECT_EQ(node.store->meta(shard)->checkpoint_offset, node.store->meta(shard)->next_offset - 1);
+  node.restart();
+  EXPECT_EQ(node.awake(), 0u);
+  EXPECT_EQ(node.latest(ids[299], "q"), model::value{299});
+}
+
 }  // namespace
 }  // namespace orrery::cluster

@@ -105,7 +105,9 @@ void small_node::start() {
          // The catalogue's entities stand in no test's count.
          .awake = shard == model::catalogue_shard ? std::make_shared<std::atomic<std::int64_t>>(0)
                                                   : awake_,
-         .on_open = [this](const model::status& ok) { opened.push_back(ok); }});
+         .on_open = [this](const model::status& ok) { opened.push_back(ok); },
+         .elsewhere = [this](actors::ask_batch b) { given_back.push_back(std::move(b)); },
+         .on_left = [this](model::shard_id left) { on_left(left); }});
     router->place(shard, host);
     hosts_.emplace(shard, std::move(host));
   }
@@ -166,6 +168,13 @@ model::device::state small_node::state_of(const model::entity_id& device) {
   const auto* found = reply_of<model::device::device_snapshot>(got);
   EXPECT_TRUE(found) << (got ? "another reply" : got.error().detail);
   return found ? *found->what : model::device::state{};
+}
+
+void small_node::change_role(model::shard_id shard, actors::shard_role::what role) {
+  auto& generation = shards->at(shard)->generation;
+  if (role != actors::shard_role::what::leaves)
+    ++generation;
+  caf::anon_send(host(shard), actors::shard_role{role, generation.load()});
 }
 
 small_node::connection small_node::connect() {

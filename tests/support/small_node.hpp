@@ -2,6 +2,7 @@
 // feed, sessions, over a store in memory that outlives a crash.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,6 +75,8 @@ class small_node {
   /// Connects and logs in.
   connection login(const std::string& key);
   std::size_t awake() const { return static_cast<std::size_t>(awake_->load()); }
+  /// Tells a shard's host what this node is to it; who serves begins a new generation.
+  void change_role(model::shard_id shard, actors::shard_role::what role);
   const actors::host_actor& host(model::shard_id shard) const { return hosts_.at(shard); }
   model::shard_id shard_of(const std::string& device_key) const;
 
@@ -81,6 +84,9 @@ class small_node {
   std::uint64_t incarnation = 0;
   /// How each shard's opening ended, of this incarnation.
   std::vector<model::status> opened;
+  /// Questions that came to a host whose shard has gone.
+  std::vector<actors::ask_batch> given_back;
+  std::function<void(model::shard_id)> on_left = [](model::shard_id) {};
 
   // Of this incarnation; none after a crash.
   std::shared_ptr<actors::catalogue> known;
