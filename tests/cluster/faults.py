@@ -137,8 +137,14 @@ async def slow_disk(fault, world):
 
 async def drain(fault, world):
     """An operator's order, taken back when it is done or after a while. With as many copies as nodes it cannot be done."""
-    number = await world.number_of(fault.node)
-    await world.order(fault.node, {"drain": True})
+    number = None
+
+    async def given():  # etcd may have no quorum, by another fault
+        nonlocal number
+        number = await world.number_of(fault.node)
+        return number is not None and await world.order(fault.node, {"drain": True})
+
+    await until(given, "the order is given", 30)
 
     async def is_empty():
         found = await world.records()
@@ -151,7 +157,7 @@ async def drain(fault, world):
     async def taken_back():
         return await world.order(fault.node, None)
 
-    await until(taken_back, "the order is taken back", 10)
+    await until(taken_back, "the order is taken back", 30)
 
 
 # Forms may be named several times, to come more often. Then the shortest and longest time in seconds, and the amounts.

@@ -216,12 +216,16 @@ class World(cluster_program.Cluster):
         return {int(s): json.loads(r) for s, r in shards.items()}, {int(n): json.loads(v)["name"] for n, v in nodes.items()}
 
     async def number_of(self, n):
-        """The node's number at the coordinator."""
-        return int((await self.keys("number/"))[f"node-{n}"])
+        """The node's number at the coordinator; None: etcd does not answer."""
+        numbers = await self.keys("number/")
+        return numbers and int(numbers[f"node-{n}"])
 
     async def order(self, n, what):
-        """An operator's word on a node; None takes it back."""
-        key = encode(f"/orrery/orrery/order/{await self.number_of(n)}".encode())
+        """An operator's word on a node; None takes it back. None, if etcd does not answer."""
+        number = await self.number_of(n)
+        if number is None:
+            return None
+        key = encode(f"/orrery/orrery/order/{number}".encode())
         if what is None:
             return await self.etcd("kv/deleterange", {"key": key})
         return await self.etcd("kv/put", {"key": key, "value": encode(json.dumps(what).encode())})
