@@ -41,6 +41,8 @@ class held_shard {
   bool host_left();
   /// What time brings.
   void look_at(std::chrono::milliseconds now);
+  /// Something is going on or missing here: it is to be looked at in every tick.
+  bool is_under_way() const;
 
   // ---- from the writer
   /// As replication::write.
