@@ -170,6 +170,17 @@ bool held_shard::is_under_way() const {
   return !std::ranges::includes(record_.replicas, record_.in_sync);
 }
 
+shard_part held_shard::part() const {
+  const auto self = with_->options.self;
+  const auto serves = machine_.is_serving(), in_sync = record_.in_sync.contains(self);
+  return {.unjoined = !machine_.has_joined() && record_.version > 0,
+          .primary = serves,
+          .in_sync = in_sync,
+          .learning = !in_sync && record_.replicas.contains(self),
+          .lacking = serves && record_.in_sync.size() < record_.replicas.size() &&
+                     shard_ != model::catalogue_shard};
+}
+
 primary_view held_shard::view() const {
   return {.shard = shard_,
           .self = with_->options.self,

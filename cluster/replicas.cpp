@@ -27,20 +27,23 @@ model::status replicas::open() {
   shards_.clear();
   turns_.clear();
   next_turn_ = 0;
-  all_joined_ = false;
+  counted_.clear();
+  whole_ = {};
   for (auto* queue : {&shared_.dirty, &shared_.due, &shared_.writing})
     (void)queue->take();
   shared_.round = {};
   shared_.news.clear();
-  const auto count = shared_.options.shard_count;
-  for (unsigned s = 0; s <= count; ++s) {
-    const auto shard = s == count ? model::catalogue_shard : static_cast<model::shard_id>(s);
+  const auto all = shared_.options.shard_count;
+  for (unsigned s = 0; s <= all; ++s) {
+    const auto shard = s == all ? model::catalogue_shard : static_cast<model::shard_id>(s);
     auto made = held_shard::open(shared_, shard);
     if (!made)
       return made.error();
     shards_.emplace(shard, std::move(*made));
     turns_.push_back(shard);
+    count(shard, {.unjoined = 1});  // until it is looked at
   }
+  look_at_all();
   return {};
 }
 
@@ -58,7 +61,6 @@ void replicas::look_at_all() {
 
 void replicas::registered(incarnation_id own, const shard_records& now) {
   shared_.incarnation = own;
-  all_joined_ = false;
   for (const auto& [shard, record] : now)
     if (auto* h = find(shard)) {
       h->registered(record);
@@ -68,7 +70,6 @@ void replicas::registered(incarnation_id own, const shard_records& now) {
 
 void replicas::lapsed() {
   shared_.incarnation.reset();
-  all_joined_ = false;
   for (auto& [shard, h] : shards_) {
     h.lapsed();
     shared_.touch(shard);
@@ -143,35 +144,27 @@ void replicas::tick() {
     shared_.dirty.insert(shard);
     if (h.is_under_way())
       shared_.due.insert(shard);
+    count(shard, h.part());
   }
-  if (next_turn_ == turns_.size()) {
+  if (next_turn_ == turns_.size())
     next_turn_ = 0;
-    count();
-  }
+  show_figures();
 }
 
-void replicas::count() {
-  const auto self = shared_.options.self;
-  auto primaries = 0u, in_sync = 0u, learning = 0u, lacking = 0u;
-  all_joined_ = true;
-  for (const auto& [shard, h] : shards_) {
-    const auto& record = h.record();
-    all_joined_ = all_joined_ && (h.has_joined() || record.version == 0);
-    if (h.is_serving()) {
-      ++primaries;
-      if (record.in_sync.size() < record.replicas.size() && shard != model::catalogue_shard)
-        ++lacking;
-    }
-    if (record.in_sync.contains(self))
-      ++in_sync;
-    else if (record.replicas.contains(self))
-      ++learning;
-  }
+void replicas::count(model::shard_id shard, const shard_part& now) {
+  auto& before = counted_[shard];
+  for (const auto figure : {&shard_part::unjoined, &shard_part::primary, &shard_part::in_sync,
+                            &shard_part::learning, &shard_part::lacking})
+    whole_.*figure += now.*figure - before.*figure;
+  before = now;
+}
+
+void replicas::show_figures() {
   auto& figures = *shared_.figures;
-  figures.primaries = primaries;
-  figures.in_sync = in_sync;
-  figures.learning = learning;
-  figures.lacking = lacking;
+  figures.primaries = whole_.primary;
+  figures.in_sync = whole_.in_sync;
+  figures.learning = whole_.learning;
+  figures.lacking = whole_.lacking;
 }
 
 // ---- from the writer ----------------------------------------------------------------------------

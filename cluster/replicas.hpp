@@ -57,8 +57,8 @@ class replicas final : public actors::replication {
   void tick();
   static constexpr std::size_t ticks_for_all = 20;
   /// The whole log went to the disk of a machine that has not crashed since: true once all shards
-  /// have taken their part up again. As of the last `ticks_for_all`.
-  bool all_joined() const { return all_joined_; }
+  /// have taken their part up again. As of the last tick.
+  bool all_joined() const { return whole_.unjoined == 0; }
 
   // ---- from the journal's writer
   std::optional<std::uint64_t> write(storage::frame& f) override;
@@ -82,14 +82,16 @@ class replicas final : public actors::replication {
   void tell_spread();
   void say(const actors::shard_progress& what);
   void say_all(const std::vector<actors::shard_progress>& all);
-  void count();
+  void count(model::shard_id shard, const shard_part& now);
+  void show_figures();
 
   replicas_shared shared_;
   std::unordered_map<model::shard_id, held_shard> shards_;
   catalogue_spread spread_;
   std::vector<model::shard_id> turns_;  // all shards, as ticks come to them
   std::size_t next_turn_ = 0;
-  bool all_joined_ = false;
+  std::unordered_map<model::shard_id, shard_part> counted_;  // as it was looked at last
+  shard_part whole_;                                         // the sum of these
   std::vector<actors::shard_progress> progress_;
   std::set<model::shard_id> served_;  // as the writer was told
   bool writes_synced_ = false;        // the round under way goes to the disk itself
