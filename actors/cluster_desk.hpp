@@ -2,6 +2,7 @@
 // knows the cluster. A node that is alone is a cluster of one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -71,6 +72,32 @@ struct desk_move {
   bool operator==(const desk_move&) const = default;
 };
 
+/// Of a node's part of a backup. `absent`: it was not there when the backup began.
+enum class desk_backup_part_state : std::uint8_t { running, complete, failed, absent };
+
+struct desk_backup_part {
+  std::string node;
+  desk_backup_part_state state = desk_backup_part_state::running;
+  std::optional<model::timestamp> finished;  // complete, failed; not if its node is gone
+  std::optional<std::uint64_t> bytes;        // complete
+  std::optional<model::milliseconds> took;   // complete, failed
+  std::string reason, detail;                // failed
+  bool operator==(const desk_backup_part&) const = default;
+};
+
+/// `partial`: some nodes have their part, others failed or were absent. `failed`: none has.
+enum class desk_backup_state : std::uint8_t { running, complete, partial, failed };
+
+struct desk_backup {
+  std::string id;
+  model::timestamp at;
+  std::string by;  // who ordered it
+  std::vector<desk_backup_part> nodes;
+  bool operator==(const desk_backup&) const = default;
+
+  desk_backup_state state() const;
+};
+
 struct desk_order {
   enum class kind : std::uint8_t {
     drain,    // its shards go elsewhere while it lives
@@ -102,6 +129,26 @@ class cluster_desk {
   /// "node_unknown"; `conflict` "node_removed", "node_absent", "node_draining", "too_few_nodes",
   /// "not_clustered"; `invalid_argument` "same_node".
   virtual void give(desk_order order, then<desk_node> done) = 0;
+
+  /// Begins a backup of all nodes that are there. Fails also: `conflict` "backup_running",
+  /// "backup_off" (no setting says where to).
+  virtual void back_up(std::string actor, then<desk_backup> done) = 0;
+  /// Newest first; without the coordinator as this node saw them last.
+  virtual void backups(then<std::vector<desk_backup>> done) = 0;
 };
+
+inline desk_backup_state desk_backup::state() const {
+  using part_state = desk_backup_part_state;
+  const auto are = [this](part_state s) {
+    return static_cast<std::size_t>(
+        std::count_if(nodes.begin(), nodes.end(), [s](const auto& n) { return n.state == s; }));
+  };
+  if (are(part_state::running) > 0)
+    return desk_backup_state::running;
+  const auto complete = are(part_state::complete);
+  return complete == 0             ? desk_backup_state::failed
+         : complete < nodes.size() ? desk_backup_state::partial
+                                   : desk_backup_state::complete;
+}
 
 }  // namespace orrery::actors

@@ -23,14 +23,16 @@ cluster_place::cluster_place(const config::settings& settings, data_folder& data
   const auto at = coordinator_of(settings_, std::chrono::seconds{2});
   const auto number = join(*at);
   incarnation_ = data_.next_incarnation(number, parts_.now());
-  auto wanted = parts_of(number);
-  wanted.at = at;
+  auto wanted = parts_of(number, at);
   desk_ = std::make_shared<cluster::desk>(
       cluster::desk_parts{.at = at,
                           .cluster = settings_.cluster.name,
                           .node = settings_.node.name,
                           .placement = wanted.placement,
                           .min_in_sync = wanted.replicas.min_in_sync,
+                          .makes_backups = !settings_.backup.directory.empty(),
+                          .keep_backups = settings_.backup.keep,
+                          .now = parts_.now,
                           .seen = [this] { return member_->view(); }});
   member_ = std::make_unique<cluster::member>(std::move(wanted));
   reads_ = std::make_shared<cluster::remote_reads>(
@@ -49,7 +51,8 @@ cluster::node_id cluster_place::join(cluster::coordinator& at) {
     throw cluster_failed{"the data folder is of a node of the cluster " + joined_before +
                          ", and the settings say " + name + ": set cluster.name to " +
                          joined_before + ", or give a new data folder"};
-  auto has = cluster::own_data{.joined = !joined_before.empty(), .made = {}};
+  auto has = cluster::own_data{
+      .joined = !joined_before.empty(), .made = {}, .found_again = parts_.found_again};
   if (!made.empty())
     has.made = model::from_ms(std::stoll(made));
   const auto joined = join_cluster(at, settings_, parts_.key_check, parts_.now(), has);
@@ -58,14 +61,17 @@ cluster::node_id cluster_place::join(cluster::coordinator& at) {
   return joined.number;
 }
 
-cluster::member_parts cluster_place::parts_of(cluster::node_id number) {
+cluster::member_parts cluster_place::parts_of(cluster::node_id number,
+                                              const std::shared_ptr<cluster::coordinator>& at) {
   auto parts = member_parts_of(settings_, number, incarnation_);
+  parts.at = at;
   parts.lease_at = coordinator_of(settings_, std::chrono::milliseconds{700});
   parts.store = data_.store();
   parts.now = parts_.now;
   // A log that goes to the disk with every write is whole after a crash of the machine too.
   const auto booted = data_.note("boot");
   parts.replicas.whole = booted.empty() || booted == boot_id() || parts.replicas.sync;
+  parts.replicas.restored = data_.restored();
   parts.on_writer = parts_.on_writer;
   parts.tell_host = [this](model::shard_id shard, actors::shard_role::what what) {
     // One that does not move after all is opened anew: what its old entities still say is refused.
@@ -86,6 +92,9 @@ cluster::member_parts cluster_place::parts_of(cluster::node_id number) {
   parts.nodes_changed = [this] {
     for (const auto& [shard, host] : effects_->hosts)
       caf::anon_send(host, actors::look_for_lost_sessions{});
+  };
+  parts.seen = [this, number, at](const cluster::cluster_view& view) {
+    parts_.backups->see(view, number, incarnation_, at);
   };
   parts.on_message = [this](cluster::node_id from, cluster::link_channel channel,
                             std::string_view bytes) { take(from, channel, bytes); };
@@ -116,6 +125,7 @@ void cluster_place::tick() {
   if (!boot_noted_ && member_->replicas_joined()) {
     boot_noted_ = true;
     data_.set_note("boot", boot_id());
+    data_.note_taken_up();
   }
 }
 

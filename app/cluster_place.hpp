@@ -17,6 +17,7 @@
 #include "actors/catalogue.hpp"
 #include "actors/journal.hpp"
 #include "actors/query.hpp"
+#include "app/backups.hpp"
 #include "app/data_folder.hpp"
 #include "app/effects.hpp"
 #include "cluster/desk.hpp"
@@ -34,6 +35,8 @@ struct cluster_place_parts {
   std::function<model::timestamp()> now;
   /// Runs something on the journal writer's thread.
   std::function<void(std::function<void()>)> on_writer;
+  app::backups* backups;     // is to outlive it
+  bool found_again = false;  // an operator's word: cluster::own_data
 };
 
 class cluster_place {
@@ -70,7 +73,8 @@ class cluster_place {
 
  private:
   cluster::node_id join(cluster::coordinator& at);
-  cluster::member_parts parts_of(cluster::node_id number);
+  cluster::member_parts parts_of(cluster::node_id number,
+                                 const std::shared_ptr<cluster::coordinator>& at);
   void take(cluster::node_id from, cluster::link_channel channel, std::string_view bytes);
   void take_read(cluster::node_id from, std::string_view bytes);
   void tick();

@@ -13,6 +13,8 @@
 
 #include "cluster/member.hpp"
 #include "config/load.hpp"
+#include "observe/log.hpp"
+#include "storage/backup.hpp"
 #include "storage/keys.hpp"
 #include "storage/rocks_store.hpp"
 
@@ -64,7 +66,32 @@ data_folder::data_folder(const config::settings& s, model::timestamp now)
   if (!made)
     give_up(made.error());
   store_ = std::move(*made);
+  if (master_key_file_.empty())
+    master_key_file_ = file("master.key");
   check_shard_count(s.cluster.shard_count);
+  check_restored();
+}
+
+/// A backup holds no keys, and a key that is made anew would read no secret of it.
+void data_folder::check_restored() {
+  const auto from = storage::restored_from(*store_);
+  if (!from)
+    give_up(from.error());
+  restored_ = from->has_value();
+  if (!restored_)
+    return;
+  observe::log::info("node", "restored", {{"backup", (*from)->id}, {"from", (*from)->node}});
+  if (!fs::exists(master_key_file_))
+    throw storage_failed{folder_ +
+                         " was restored from a backup, which holds no keys: put the master key of "
+                         "then at " +
+                         master_key_file_ + ", and pki/ of then beside it"};
+}
+
+void data_folder::note_taken_up() {
+  if (const auto ok = restored_ ? storage::clear_restored(*store_) : model::status{}; !ok)
+    give_up(ok.error());
+  restored_ = false;
 }
 
 /// A name's shard depends on the number of shards: it never changes.
@@ -83,7 +110,7 @@ std::string data_folder::file(const std::string& name) const {
 }
 
 model::keyring::key_bytes data_folder::master_key() const {
-  const auto path = master_key_file_.empty() ? file("master.key") : master_key_file_;
+  const auto& path = master_key_file_;
   if (!fs::exists(path))
     write_secret_file(path, model::sha256_hex(model::random_text(64)) + "\n");
   const auto text = read_file(path);

@@ -22,8 +22,9 @@ class storage_failed : public std::runtime_error {
 
 class data_folder {
  public:
-  /// Makes the folder if it is not there, and opens the database. Throws storage_failed;
-  /// config::bad_settings if it was made with another number of shards.
+  /// Makes the folder if it is not there, and opens the database. Throws storage_failed, also if it
+  /// was restored and the keys are not there; config::bad_settings if it was made with another
+  /// number of shards.
   data_folder(const config::settings& s, model::timestamp now);
 
   const std::shared_ptr<storage::entity_store>& store() const { return store_; }
@@ -32,6 +33,11 @@ class data_folder {
   /// The master key of the installation: 64 hex digits in a file, which is made if the settings
   /// name none. Throws storage_failed.
   model::keyring::key_bytes master_key() const;
+
+  /// The database came from a backup, and nothing has gone on from it yet.
+  bool restored() const { return restored_; }
+  /// Now something has. Throws storage_failed.
+  void note_taken_up();
 
   /// What was noted under that name; empty: nothing. Both throw storage_failed.
   std::string note(const std::string& name) const;
@@ -42,8 +48,10 @@ class data_folder {
 
  private:
   void check_shard_count(std::size_t wanted);
+  void check_restored();
 
   std::string folder_, master_key_file_;
+  bool restored_ = false;
   std::shared_ptr<storage::entity_store> store_;
 };
 

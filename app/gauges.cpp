@@ -107,6 +107,22 @@ void add_questions(observe::metrics& m, const std::shared_ptr<cluster::router>& 
           [router] { return of(router->figures().open); });
 }
 
+void add_backups(observe::metrics& m, const std::shared_ptr<backup_figures>& f) {
+  constexpr auto ms = 0.001;
+  m.gauge("orrery_backup_enabled", "1: backup.directory is set",
+          [f] { return f->enabled ? 1.0 : 0.0; });
+  m.gauge("orrery_backup_running", "1: a backup is being made",
+          [f] { return f->running ? 1.0 : 0.0; });
+  m.gauge("orrery_backup_last_success_time_seconds",
+          "When the newest whole backup began, seconds since 1970; 0: there is none",
+          [f] { return static_cast<double>(f->last_ms) * ms; });
+  m.gauge("orrery_backup_last_bytes", "Bytes of it", [f] { return of(f->bytes); });
+  m.gauge("orrery_backup_last_duration_seconds",
+          "As long as it took; 0: it was made before the start",
+          [f] { return static_cast<double>(f->took_ms) * ms; });
+  m.count("orrery_backup_failures_total", "Backups that failed", [f] { return of(f->failures); });
+}
+
 }  // namespace
 
 void add_gauges(observe::metrics& m, const gauge_parts& parts) {
@@ -132,6 +148,7 @@ void add_gauges(observe::metrics& m, const gauge_parts& parts) {
           [f = parts.feed] { return static_cast<double>(f->dropped()); });
   m.count("orrery_log_dropped_total", "Log entries dropped",
           [] { return static_cast<double>(observe::log::dropped()); });
+  add_backups(m, parts.backups);
   observe::add_process_metrics(m);
   m.gauges("orrery_rocksdb_", [s = parts.store] { return s->figures(); });
 }

@@ -8,6 +8,7 @@
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
 #include "actors/session.hpp"
+#include "app/backups.hpp"
 #include "cluster/member.hpp"
 #include "observe/metrics.hpp"
 #include "storage/entity_store.hpp"
@@ -21,6 +22,7 @@ struct gauge_parts {
   std::shared_ptr<std::atomic<std::int64_t>> awake;
   std::shared_ptr<actors::session_table> sessions;
   std::shared_ptr<actors::feed> feed;
+  std::shared_ptr<backup_figures> backups;
 };
 
 /// Of any node.

@@ -38,7 +38,8 @@ std::string hint_for(std::string_view reason) {
   if (reason == "cluster_gone" || reason == "other_cluster")
     return ". Check cluster.endpoints and cluster.name; if they are right, bring back what etcd "
            "held "
-           "(etcdctl snapshot restore). Only if the data of this node are not wanted any more, "
+           "(etcdctl snapshot restore), or, if that is lost for good, start one node with "
+           "--found-again. Only if the data of this node are not wanted any more, "
            "give "
            "it a new, empty data folder";
   if (reason == "data_missing")

@@ -15,6 +15,7 @@
 #include "actors/journal.hpp"
 #include "actors/query.hpp"
 #include "actors/session.hpp"
+#include "app/backups.hpp"
 #include "app/cluster_place.hpp"
 #include "app/content.hpp"
 #include "app/effects.hpp"
@@ -61,9 +62,10 @@ std::vector<std::string> host_names() {
 }  // namespace
 
 struct node::impl {
-  explicit impl(const config::settings& s) : settings{s} {}
+  impl(const config::settings& s, bool again) : settings{s}, found_again{again} {}
 
   config::settings settings;
+  bool found_again;
   net::pki_files pki;
   std::unique_ptr<data_folder> data;
   std::shared_ptr<storage::entity_store> store;
@@ -78,6 +80,7 @@ struct node::impl {
   std::shared_ptr<actors::shard_table> shards = std::make_shared<actors::shard_table>();
   std::shared_ptr<std::atomic<std::int64_t>> awake = std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<cluster::router> router;
+  std::unique_ptr<app::backups> backups;
   std::unique_ptr<cluster_place> place;      // in a cluster
   cluster::member* member = nullptr;         // of it
   std::shared_ptr<cluster::lone_desk> lone;  // or the desk of a node that is alone
@@ -109,6 +112,7 @@ struct node::impl {
     };
     keys = std::make_shared<model::keyring>(master);
     token_key = derived(":tokens");
+    backups = std::make_unique<app::backups>(store, settings, clock_now);
     find_place(derived(":check").substr(0, 16));
   }
 
@@ -116,6 +120,9 @@ struct node::impl {
   void find_place(std::string key_check) {
     if (!is_in_cluster(settings)) {
       lone = desk_of_lone_node(settings, *data, clock_now());
+      lone->makes({.begin = [this](std::string actor) { return backups->begin(std::move(actor)); },
+                   .all = [this] { return backups->all(); }});
+      data->note_taken_up();
       incarnation = data->next_incarnation(0, clock_now());
       return;
     }
@@ -126,9 +133,12 @@ struct node::impl {
                             .shards = shards,
                             .figures = figures,
                             .now = clock_now,
-                            .on_writer = [this](std::function<void()> work) {
-                              caf::anon_send(journal, actors::writer_task{std::move(work)});
-                            }});
+                            .on_writer =
+                                [this](std::function<void()> work) {
+                                  caf::anon_send(journal, actors::writer_task{std::move(work)});
+                                },
+                            .backups = backups.get(),
+                            .found_again = found_again});
     member = &place->member();
     incarnation = place->incarnation();
   }
@@ -280,6 +290,8 @@ struct node::impl {
       place->stop_asking();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (backups)
+      backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
       log::warn("node", "shards_left", {});
     if (place)
@@ -316,12 +328,14 @@ struct node::impl {
     router.reset();
     member = nullptr;
     place.reset();
+    backups.reset();
     data.reset();
     store.reset();
   }
 };
 
-node::node(const config::settings& settings) : impl_{std::make_unique<impl>(settings)} {
+node::node(const config::settings& settings, bool found_again)
+    : impl_{std::make_unique<impl>(settings, found_again)} {
   auto& n = *impl_;
   log::set_level(level_of(settings.log.level));
   try {
@@ -334,7 +348,8 @@ node::node(const config::settings& settings) : impl_{std::make_unique<impl>(sett
                             .shards = n.shards,
                             .awake = n.awake,
                             .sessions = n.sessions,
-                            .feed = n.feed});
+                            .feed = n.feed,
+                            .backups = n.backups->figures()});
     if (n.member)
       add_cluster_gauges(*n.metrics, *n.member, n.shards->size());
     n.open_ports();

@@ -15,7 +15,9 @@ class node {
  public:
   /// Opens the store, replays, makes what the first start needs, then opens the ports.
   /// Throws storage_failed, transport::port_taken, config::bad_settings, std::runtime_error.
-  explicit node(const config::settings& settings);
+  /// `found_again`: an operator's word that what the coordinator knew of this node's cluster is
+  /// lost for good.
+  explicit node(const config::settings& settings, bool found_again = false);
   /// stop() if it was not called.
   ~node();
 

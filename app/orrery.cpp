@@ -67,6 +67,8 @@ int main(int argc, char** argv) {
   cli::add_data(app, s);
   cli::add_simulate(app, s);
   cli::add_cluster(app, s);
+  cli::add_backup(app, s);
+  cli::add_restore(app, s);
   cli::add_completion(app);
   app.footer("Example: orrery --output json device list --product demo-inverter");
   auto ready = std::string{}, demo = std::string{};

@@ -12,6 +12,7 @@
 
 #include "app/joining.hpp"
 #include "app/node.hpp"
+#include "app/recover.hpp"
 #include "config/load.hpp"
 #include "observe/log.hpp"
 #include "transport/tcp_listener.hpp"
@@ -40,9 +41,9 @@ enum exit_code : int {
 constexpr auto stop_limit = std::chrono::seconds{9};
 
 struct arguments {
-  std::string config, data, ready_file;
+  std::string config, data, ready_file, recover;
   std::vector<std::string> set;
-  bool demo = false, check = false, print = false;
+  bool demo = false, check = false, print = false, found_again = false, absent_are_lost = false;
 };
 
 config::settings settings_of(const arguments& a) {
@@ -86,7 +87,7 @@ void limit_stop() {
 }
 
 int run(const arguments& a, const config::settings& s, const sigset_t& signals) {
-  auto n = app::node{s};
+  auto n = app::node{s, a.found_again};
   if (a.demo)
     n.add_demo();
   const auto ports = n.ports();
@@ -118,6 +119,13 @@ int main(int argc, char** argv) {
   cli.add_flag("--demo", a.demo, "add the demo content once");
   cli.add_flag("--check-config", a.check, "check the settings and end");
   cli.add_flag("--print-config", a.print, "print all settings and end");
+  cli.add_flag("--found-again", a.found_again,
+               "the coordinator lost what it knew of this node's cluster: make it known again");
+  cli.add_option("--recover", a.recover,
+                 "for shards that nobody serves, then end: list; all (each goes to the best copy "
+                 "that is there); <shard>=<node>");
+  cli.add_flag("--absent-are-lost", a.absent_are_lost,
+               "--recover all counts on no node that is not there");
   cli.set_version_flag("--version", std::string{"orreryd "} + ORRERY_VERSION);
   try {
     cli.parse(argc, argv);
@@ -139,6 +147,8 @@ int main(int argc, char** argv) {
       std::cout << "settings are good\n";
     if (a.print || a.check)
       return stopped;
+    if (!a.recover.empty())
+      return app::recover(s, a.recover, a.absent_are_lost, std::cout) ? stopped : cluster_failure;
     return run(a, s, signals);
   } catch (const config::bad_settings& e) {
     std::cerr << "orreryd: bad settings\n" << e.what();

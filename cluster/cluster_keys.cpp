@@ -33,6 +33,8 @@ std::optional<cluster_key> cluster_keys::parse(std::string_view key) const {
     return cluster_key{kind::last_number};
   if (key == "controller")
     return cluster_key{kind::controller};
+  if (key == "last_backup")
+    return cluster_key{kind::last_backup};
   const auto slash = key.find('/');
   if (slash == std::string_view::npos)
     return std::nullopt;
@@ -45,6 +47,26 @@ std::optional<cluster_key> cluster_keys::parse(std::string_view key) const {
   if (folder == "shard")
     if (const auto id = number_of(last, 0, model::catalogue_shard))
       return cluster_key{kind::shard, {}, *id};
+  if (folder == "copy") {
+    const auto end = last.find('/');
+    if (end == std::string_view::npos)
+      return std::nullopt;
+    const auto shard = number_of(last.substr(0, end), 0, model::catalogue_shard);
+    const auto node = number_of(last.substr(end + 1), 1, max_node_id);
+    if (shard && node)
+      return cluster_key{kind::copy, {}, *node, static_cast<model::shard_id>(*shard)};
+    return std::nullopt;
+  }
+  if (folder == "backup") {
+    const auto end = last.find('/');
+    const auto id = last.substr(0, end);
+    if (!is_valid_backup_id(id))
+      return std::nullopt;
+    if (end == std::string_view::npos)
+      return cluster_key{kind::backup, std::string{id}};
+    if (const auto node = number_of(last.substr(end + 1), 1, max_node_id))
+      return cluster_key{kind::backup_part, std::string{id}, *node};
+  }
   return std::nullopt;
 }
 
@@ -54,6 +76,16 @@ bool is_valid_node_name(std::string_view name) {
 
 bool is_valid_cluster_name(std::string_view name) {
   return model::is_valid_key(name, 1, 64);
+}
+
+bool is_valid_backup_id(std::string_view id) {
+  constexpr std::size_t size = 15, dash = 8;
+  if (id.size() != size)
+    return false;
+  for (std::size_t i = 0; i < size; ++i)
+    if (i == dash ? id[i] != '-' : id[i] < '0' || id[i] > '9')
+      return false;
+  return true;
 }
 
 }  // namespace orrery::cluster

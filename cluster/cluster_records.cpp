@@ -45,11 +45,16 @@ class members {
       all_ = std::move(*parsed);
   }
 
+  bool has(std::string_view name) const { return all_.find(name) != nullptr; }
   std::uint64_t number(std::string_view name, std::int64_t least, std::int64_t most) {
     const auto* v = all_.find(name);
     if (!v || !v->is_int() || v->as_int() < least || v->as_int() > most)
       return wrong(name), 0;
     return static_cast<std::uint64_t>(v->as_int());
+  }
+  /// One that is not there is 0.
+  std::uint64_t number_or(std::string_view name, std::int64_t least, std::int64_t most) {
+    return all_.find(name) ? number(name, least, most) : 0;
   }
   std::uint64_t long_number(std::string_view name) {
     const auto t = text(name);
@@ -103,6 +108,27 @@ class members {
     return found;
   }
 
+  std::map<node_id, std::uint64_t> processes(std::string_view name) {
+    auto found = std::map<node_id, std::uint64_t>{};
+    const auto* v = all_.find(name);
+    if (!v || !v->is_object())
+      return wrong(name), found;
+    for (const auto& [of, one] : v->as_object()) {
+      auto id = node_id{0};
+      auto process = std::uint64_t{0};
+      const auto read = [](std::string_view t, auto& n) {
+        const auto [end, error] = std::from_chars(t.data(), t.data() + t.size(), n);
+        return error == std::errc{} && end == t.data() + t.size();
+      };
+      if (read(of, id) && id >= 1 && id <= max_node_id && one.is_string() &&
+          read(one.as_string(), process))
+        found[id] = process;
+      else
+        wrong(name);
+    }
+    return found;
+  }
+
   void wrong(std::string_view what) {
     if (!wrong_)
       wrong_ = std::string{what};
@@ -124,10 +150,13 @@ class members {
 }  // namespace
 
 std::string encode(const cluster_about& about) {
-  return model::to_json(object{{"format", whole(about.format)},
-                               {"shards", whole(about.shards)},
-                               {"made", model::to_ms(about.made)},
-                               {"keyCheck", about.key_check}});
+  auto o = object{{"format", whole(about.format)},
+                  {"shards", whole(about.shards)},
+                  {"made", model::to_ms(about.made)},
+                  {"keyCheck", about.key_check}};
+  if (about.found_again)
+    o.emplace_back("foundAgain", true);
+  return model::to_json(o);
 }
 
 model::result<cluster_about> decode_about(std::string_view key, std::string_view text) {
@@ -137,6 +166,7 @@ model::result<cluster_about> decode_about(std::string_view key, std::string_view
   read.shards = static_cast<std::uint16_t>(in.number("shards", 1, model::catalogue_shard));
   read.made = model::from_ms(whole(in.number("made", 0, max_number)));
   read.key_check = in.text("keyCheck");
+  read.found_again = in.flag("foundAgain");
   return in.give(std::move(read));
 }
 
@@ -175,11 +205,14 @@ model::result<node_info> decode_node(std::string_view key, std::string_view text
 }
 
 std::string encode(const shard_record& record) {
-  return model::to_json(object{{"epoch", whole(record.epoch)},
-                               {"primary", maybe(record.primary)},
-                               {"inSync", ids(record.in_sync)},
-                               {"replicas", ids(record.replicas)},
-                               {"preferred", maybe(record.preferred)}});
+  auto o = object{{"epoch", whole(record.epoch)},
+                  {"primary", maybe(record.primary)},
+                  {"inSync", ids(record.in_sync)},
+                  {"replicas", ids(record.replicas)},
+                  {"preferred", maybe(record.preferred)}};
+  if (record.recovered != 0)
+    o.emplace_back("recovered", whole(record.recovered));
+  return model::to_json(o);
 }
 
 model::result<shard_record> decode_shard(std::string_view key, std::string_view text,
@@ -191,9 +224,25 @@ model::result<shard_record> decode_shard(std::string_view key, std::string_view 
                            .in_sync = in.nodes("inSync"),
                            .replicas = in.nodes("replicas"),
                            .preferred = in.maybe_node("preferred")};
-  if (read.in_sync.empty())
+  read.recovered = in.number_or("recovered", 0, max_number);
+  if (read.in_sync.empty() && read.primary)
     in.wrong("inSync");  // then nobody would have what was acknowledged
   return in.give(std::move(read));
+}
+
+std::string encode(const offered_copy& copy) {
+  return model::to_json(object{{"version", std::to_string(copy.version)},
+                               {"epoch", whole(copy.end.epoch)},
+                               {"index", whole(copy.end.index)}});
+}
+
+model::result<offered_copy> decode_copy(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = offered_copy{};
+  read.version = in.long_number("version");
+  read.end.epoch = in.number("epoch", 0, max_number);
+  read.end.index = in.number("index", 0, max_number);
+  return in.give(read);
 }
 
 std::string encode(node_order order) {
@@ -206,6 +255,53 @@ model::result<node_order> decode_order(std::string_view key, std::string_view te
   if (!drain && !remove)
     in.wrong("says neither drain nor remove");
   return in.give(remove ? node_order::remove : node_order::drain);
+}
+
+std::string encode(const backup_order& order) {
+  auto nodes = object{};
+  for (const auto& [id, process] : order.nodes)
+    nodes.emplace_back(std::to_string(id), std::to_string(process));
+  return model::to_json(object{{"at", model::to_ms(order.at)},
+                               {"by", order.by},
+                               {"nodes", std::move(nodes)},
+                               {"absent", ids(order.absent)}});
+}
+
+model::result<backup_order> decode_backup_order(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = backup_order{};
+  read.at = model::from_ms(whole(in.number("at", 0, max_number)));
+  read.by = in.text("by");
+  read.nodes = in.processes("nodes");
+  read.absent = in.nodes("absent");
+  return in.give(std::move(read));
+}
+
+std::string encode(const backup_part& part) {
+  auto o = object{{"at", model::to_ms(part.at)}, {"ms", std::int64_t{part.took.count()}}};
+  if (part.reason.empty()) {
+    o.emplace_back("bytes", whole(part.bytes));
+  } else {
+    o.emplace_back("reason", part.reason);
+    o.emplace_back("detail", part.detail.substr(0, max_text));
+  }
+  return model::to_json(o);
+}
+
+model::result<backup_part> decode_backup_part(std::string_view key, std::string_view text) {
+  auto in = members{key, text};
+  auto read = backup_part{};
+  read.at = model::from_ms(whole(in.number("at", 0, max_number)));
+  read.took = std::chrono::milliseconds{in.number("ms", 0, max_number)};
+  if (in.has("bytes")) {
+    read.bytes = in.number("bytes", 0, max_number);
+  } else {
+    read.reason = in.text("reason");
+    read.detail = in.text("detail");
+    if (read.reason.empty())
+      in.wrong("reason");
+  }
+  return in.give(std::move(read));
 }
 
 std::string encode_number(node_id id) {

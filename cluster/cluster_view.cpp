@@ -7,6 +7,17 @@ namespace {
 
 using kind = cluster_key::kind;
 
+/// An entry of which nothing is left goes.
+template <class Forget>
+void forget_backup(cluster_view& view, const std::string& id, Forget part) {
+  const auto found = view.backups.find(id);
+  if (found == view.backups.end())
+    return;
+  part(found->second);
+  if (!found->second.order && found->second.parts.empty())
+    view.backups.erase(found);
+}
+
 /// Takes away what a key has said.
 void forget(cluster_view& view, const cluster_key& key) {
   switch (key.what) {
@@ -22,13 +33,25 @@ void forget(cluster_view& view, const cluster_key& key) {
     case kind::shard:
       view.shards.erase(static_cast<model::shard_id>(key.id));
       return;
+    case kind::copy:
+      if (const auto found = view.copies.find(key.of);
+          found != view.copies.end() && found->second.erase(key.id) > 0 && found->second.empty())
+        view.copies.erase(found);
+      return;
     case kind::controller:
       view.controller.reset();
       return;
     case kind::order:
       view.orders.erase(key.id);
       return;
+    case kind::backup:
+      forget_backup(view, key.name, [](backup_entry& b) { b.order.reset(); });
+      return;
+    case kind::backup_part:
+      forget_backup(view, key.name, [&](backup_entry& b) { b.parts.erase(key.id); });
+      return;
     case kind::last_number:
+    case kind::last_backup:
       return;
   }
 }
@@ -55,11 +78,23 @@ model::status read(cluster_view& view, const cluster_key& key, const std::string
     case kind::shard:
       return keep(decode_shard(name, text, revision),
                   [&](const auto& v) { view.shards[static_cast<model::shard_id>(key.id)] = v; });
+    case kind::copy:
+      return keep(decode_copy(name, text), [&](const auto& v) { view.copies[key.of][key.id] = v; });
     case kind::controller:
       return keep(decode_number(name, text), [&](auto v) { view.controller = v; });
     case kind::order:
       return keep(decode_order(name, text), [&](auto v) { view.orders[key.id] = v; });
+    case kind::backup:
+      return keep(decode_backup_order(name, text), [&](const auto& v) {
+        auto& b = view.backups[key.name];
+        b.order = v;
+        b.revision = revision;
+      });
+    case kind::backup_part:
+      return keep(decode_backup_part(name, text),
+                  [&](const auto& v) { view.backups[key.name].parts[key.id] = v; });
     case kind::last_number:
+    case kind::last_backup:
       break;
   }
   return {};

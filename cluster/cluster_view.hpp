@@ -21,14 +21,23 @@ struct node_entry {
   bool operator==(const node_entry&) const = default;
 };
 
+struct backup_entry {
+  std::optional<backup_order> order;  // nothing: it is being dropped
+  std::uint64_t revision = 0;         // of the order's key
+  std::map<node_id, backup_part> parts;
+  bool operator==(const backup_entry&) const = default;
+};
+
 struct cluster_view {
   std::uint64_t revision = 0;  // every change up to here is in it; 0: nothing was there yet
   std::optional<cluster_about> about;
   std::map<node_id, node_entry> nodes;  // that are registered
   std::map<model::shard_id, shard_record> shards;
+  std::map<model::shard_id, std::map<node_id, offered_copy>> copies;  // that nodes offer
   std::optional<node_id> controller;
   std::map<node_id, node_order> orders;
-  std::map<std::string, node_id> numbers;  // of all nodes that ever were
+  std::map<std::string, node_id> numbers;       // of all nodes that ever were
+  std::map<std::string, backup_entry> backups;  // by id: oldest first
   /// Keys whose values cannot be read. They are missing above, and nobody writes over them.
   std::set<std::string> malformed;
   bool operator==(const cluster_view&) const = default;

@@ -72,7 +72,7 @@ void controller::carry_out(const cluster_view& view, const placement_plan& p) {
     if (view.malformed.contains(keys_.shard(c.shard)))
       continue;
     auto what = proposal{.wanted = c.wanted, .registered = {}, .gone = {}};
-    if (c.wanted.version == 0)  // nobody else will have it
+    if (c.wanted.version == 0 && c.wanted.primary)  // nobody else will have it
       what.registered.emplace_back(*c.wanted.primary, view.nodes.at(*c.wanted.primary).incarnation);
     const auto done = swap_record(*at_, cluster_, c.shard, what);
     if (!done) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/backups.hpp"
 #include "cluster/orders.hpp"
 #include "cluster/overview.hpp"
 #include "observe/log.hpp"
@@ -14,6 +15,11 @@ using model::errc;
 using model::failure;
 
 constexpr std::size_t most_jobs = 64;  // waiting; the coordinator is slow then, or gone
+
+failure backups_are_off() {
+  return {errc::conflict, "backup_off",
+          "no backups are made: backup.directory is not set on this node"};
+}
 
 const char* word_of(actors::desk_order::kind what) {
   switch (what) {
@@ -159,6 +165,29 @@ void desk::give(actors::desk_order order, then<actors::desk_node> done) {
       std::move(done));
 }
 
+void desk::back_up(std::string actor, then<actors::desk_backup> done) {
+  take<actors::desk_backup>(
+      [this, actor = std::move(actor)]() -> model::result<actors::desk_backup> {
+        if (!parts_.makes_backups)
+          return backups_are_off();
+        auto begun =
+            order_backup(*parts_.at, parts_.cluster, actor, parts_.now(), parts_.keep_backups);
+        if (begun)
+          observe::log::info("backup", "ordered", {{"id", begun->id}, {"actor", actor}});
+        return begun;
+      },
+      std::move(done));
+}
+
+void desk::backups(then<std::vector<actors::desk_backup>> done) {
+  take<std::vector<actors::desk_backup>>(
+      [this]() -> model::result<std::vector<actors::desk_backup>> {
+        auto trouble = std::optional<std::string>{};
+        return backups_of(*look(trouble));
+      },
+      std::move(done));
+}
+
 // ---- alone --------------------------------------------------------------------------------------
 
 void lone_desk::listens(std::map<std::string, std::string> addresses) {
@@ -215,6 +244,14 @@ void lone_desk::give(actors::desk_order order, then<actors::desk_node> done) {
   done(failure{errc::conflict, "not_clustered",
                what_.name + " is alone: no other node could take its shards. A cluster needs "
                             "cluster.coordinator: etcd"});
+}
+
+void lone_desk::back_up(std::string actor, then<actors::desk_backup> done) {
+  done(backups_.begin ? backups_.begin(std::move(actor)) : backups_are_off());
+}
+
+void lone_desk::backups(then<std::vector<actors::desk_backup>> done) {
+  done(backups_.all ? backups_.all() : std::vector<actors::desk_backup>{});
 }
 
 }  // namespace orrery::cluster

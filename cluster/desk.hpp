@@ -23,6 +23,9 @@ struct desk_parts {
   std::string node;  // this one's name
   placement_options placement;
   std::size_t min_in_sync = 1;
+  bool makes_backups = false;  // a setting says where to
+  std::size_t keep_backups = 7;
+  std::function<model::timestamp()> now;
   /// What this node saw last, for when the coordinator does not answer. Any thread.
   std::function<std::shared_ptr<const cluster_view>()> seen;
 };
@@ -38,6 +41,8 @@ class desk final : public actors::cluster_desk {
   void shards(then<std::vector<actors::desk_shard>> done) override;
   void moves(then<std::vector<actors::desk_move>> done) override;
   void give(actors::desk_order order, then<actors::desk_node> done) override;
+  void back_up(std::string actor, then<actors::desk_backup> done) override;
+  void backups(then<std::vector<actors::desk_backup>> done) override;
 
   /// Waits for what it is at; whoever waits is told `unavailable`. Not from within a `done`.
   void stop();
@@ -70,6 +75,12 @@ struct lone_node {
   model::timestamp started;
 };
 
+/// Who makes the backups of a node that is alone. Any thread; neither blocks.
+struct lone_backups {
+  std::function<model::result<actors::desk_backup>(std::string actor)> begin;
+  std::function<std::vector<actors::desk_backup>()> all;
+};
+
 /// The desk of a node that is alone: a cluster of one, where there is nothing to order.
 class lone_desk final : public actors::cluster_desk {
  public:
@@ -79,12 +90,17 @@ class lone_desk final : public actors::cluster_desk {
   void shards(then<std::vector<actors::desk_shard>> done) override;
   void moves(then<std::vector<actors::desk_move>> done) override;
   void give(actors::desk_order order, then<actors::desk_node> done) override;
+  void back_up(std::string actor, then<actors::desk_backup> done) override;
+  void backups(then<std::vector<actors::desk_backup>> done) override;
 
+  /// Before anybody asks.
+  void makes(lone_backups backups) { backups_ = std::move(backups); }
   /// Its public ports are open.
   void listens(std::map<std::string, std::string> addresses);
 
  private:
   lone_node what_;
+  lone_backups backups_;
   std::mutex mutex_;
   std::map<std::string, std::string> addresses_;
 };

@@ -15,6 +15,7 @@ using progress = actors::shard_progress::what;
 
 constexpr std::uint64_t behind_max = 1000;  // records a learner may lack to be taken in
 constexpr auto propose_pause = std::chrono::milliseconds{200};
+constexpr auto offer_again_after = std::chrono::seconds{30};
 constexpr auto leave_pause = std::chrono::seconds{5};  // before a move is tried again
 
 }  // namespace
@@ -144,6 +145,7 @@ void held_shard::look_at(milliseconds now) {
   trim(now);
   if (machine_.is_primary())
     return lead(now);
+  offer(now);
   if (may && (!record_.primary || !with_->nodes.registered.contains(*record_.primary)))
     machine_.primary_gone(record_);
   if (may && record_.primary == with_->options.self)
@@ -157,9 +159,10 @@ bool held_shard::is_under_way() const {
     return true;
   const auto& nodes = with_->nodes;
   if (!machine_.is_primary())
-    return record_.in_sync.contains(with_->options.self) &&
-           (!record_.primary || record_.primary == with_->options.self ||
-            !nodes.registered.contains(*record_.primary));
+    return stuck_since_.has_value() ||
+           (record_.in_sync.contains(with_->options.self) &&
+            (!record_.primary || record_.primary == with_->options.self ||
+             !nodes.registered.contains(*record_.primary)));
   if (leaving_ || with_->hands_over_all || !machine_.is_serving() || machine_.commit() < last())
     return true;
   for (const auto who : record_.replicas)
@@ -179,6 +182,24 @@ shard_part held_shard::part() const {
           .learning = !in_sync && record_.replicas.contains(self),
           .lacking = serves && record_.in_sync.size() < record_.replicas.size() &&
                      shard_ != model::catalogue_shard};
+}
+
+/// Says what is here when nobody who has all of the shard comes.
+void held_shard::offer(milliseconds now) {
+  const auto is_there = [&](node_id who) { return with_->nodes.registered.contains(who); };
+  const auto has_some = record_.replicas.contains(with_->options.self) || last() > 0;
+  if ((record_.primary && is_there(*record_.primary)) || !has_some ||
+      std::any_of(record_.in_sync.begin(), record_.in_sync.end(), is_there)) {
+    stuck_since_.reset();
+    offered_.reset();
+    return;
+  }
+  stuck_since_ = stuck_since_.value_or(now);
+  if (now < *stuck_since_ + with_->options.offer_after ||
+      (offered_ && now < *offered_ + offer_again_after))
+    return;
+  offered_ = now;
+  with_->ports.offer(shard_, {.version = record_.version, .end = machine_.log().last()});
 }
 
 primary_view held_shard::view() const {

@@ -83,6 +83,7 @@ class held_shard {
   void lead(milliseconds now);
   void move_on(milliseconds now);
   void trim(milliseconds now);
+  void offer(milliseconds now);
 
   void take(send_to& what);
   void take(const ship& what);
@@ -114,6 +115,7 @@ class held_shard {
   bool leaving_ = false, left_ = false;
   milliseconds leave_began_{}, leave_again_{};
   milliseconds trimmed_{};
+  std::optional<milliseconds> stuck_since_, offered_;
 };
 
 }  // namespace orrery::cluster

@@ -44,12 +44,7 @@ member::member(member_parts parts) : parts_{std::move(parts)} {
       parts_.store, parts_.replicas,
       replicas_ports{
           .send = send_on(link_channel::replication),
-          .propose =
-              [this](model::shard_id shard, const proposal& what) {
-                const auto hold = std::lock_guard{mutex_};
-                proposals_.push_back({shard, what});
-                wake_.notify_all();
-              },
+          .propose = [this](model::shard_id shard, const proposal& what) { propose(shard, what); },
           .clock = steady,
           .serves_until =
               [this] {
@@ -66,7 +61,9 @@ member::member(member_parts parts) : parts_{std::move(parts)} {
           .leave =
               [this](model::shard_id s) { parts_.tell_host(s, actors::shard_role::what::leaves); },
           .stay =
-              [this](model::shard_id s) { parts_.tell_host(s, actors::shard_role::what::serves); }},
+              [this](model::shard_id s) { parts_.tell_host(s, actors::shard_role::what::serves); },
+          .offer = [this](model::shard_id shard,
+                          const offered_copy& copy) { propose(shard, copy); }},
       figures_);
 }
 
@@ -190,6 +187,8 @@ void member::see(const std::shared_ptr<const cluster_view>& view) {
     turns->wake();
   if (changed)
     parts_.nodes_changed();
+  if (parts_.seen)
+    parts_.seen(*view);
 }
 
 void member::place(model::shard_id shard, const cluster_view& view) {
@@ -285,6 +284,34 @@ void member::link_went(node_id who) {
   parts_.nodes_changed();
 }
 
+void member::propose(model::shard_id shard, std::variant<proposal, offered_copy> what) {
+  const auto hold = std::lock_guard{mutex_};
+  proposals_.push_back({shard, std::move(what)});
+  wake_.notify_all();
+}
+
+void member::carry_out(model::shard_id shard, const proposal& what) {
+  const auto outcome = swap_record(*parts_.at, parts_.cluster, shard, what);
+  if (outcome && outcome->now.version != 0) {
+    directory_->note(shard, outcome->now);
+    parts_.on_writer([r = replicas_, shard, on = what.wanted.version, now = outcome->now] {
+      r->decided(shard, on, now);
+    });
+  } else {
+    parts_.on_writer([r = replicas_, shard] { r->undecided(shard); });
+  }
+}
+
+/// It goes with the registration, and is offered again while it counts.
+void member::carry_out(model::shard_id shard, const offered_copy& what) {
+  const auto keys = cluster_keys{parts_.cluster};
+  const auto offered =
+      change{.key = keys.copy(shard, self()), .value = encode(what), .lease = registrar_->lease()};
+  if (const auto done = parts_.at->swap({}, {&offered, 1}); !done)
+    observe::log::warn("cluster", "copy_not_offered",
+                       {{"shard", shard}, {"detail", done.error().detail}});
+}
+
 void member::run_proposals() {
   auto hold = std::unique_lock{mutex_};
   for (;;) {
@@ -294,16 +321,7 @@ void member::run_proposals() {
     auto next = std::move(proposals_.front());
     proposals_.pop_front();
     hold.unlock();
-    const auto shard = next.shard;
-    const auto outcome = swap_record(*parts_.at, parts_.cluster, shard, next.what);
-    if (outcome && outcome->now.version != 0) {
-      directory_->note(shard, outcome->now);
-      parts_.on_writer([r = replicas_, shard, on = next.what.wanted.version, now = outcome->now] {
-        r->decided(shard, on, now);
-      });
-    } else {
-      parts_.on_writer([r = replicas_, shard] { r->undecided(shard); });
-    }
+    std::visit([&](const auto& what) { carry_out(next.shard, what); }, next.what);
     hold.lock();
   }
 }

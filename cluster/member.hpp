@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <variant>
 
 #include "cluster/cluster_view.hpp"
 #include "cluster/coordinator.hpp"
@@ -75,6 +76,8 @@ struct member_parts {
   std::function<void()> catalogue_loaded;
   /// The set of living nodes has changed.
   std::function<void()> nodes_changed;
+  /// The picture has changed. On a thread that may block, but holds up the picture.
+  std::function<void(const cluster_view&)> seen;
   /// Messages that are for other parts of the node. On the links' thread.
   std::function<void(node_id, link_channel, std::string_view)> on_message;
   std::function<void(node_id)> on_link_up, on_link_down;
@@ -134,7 +137,7 @@ class member {
  private:
   struct proposed {
     model::shard_id shard;
-    proposal what;
+    std::variant<proposal, offered_copy> what;
   };
   void see(const std::shared_ptr<const cluster_view>& view);
   void place(model::shard_id shard, const cluster_view& view);
@@ -142,7 +145,10 @@ class member {
   void link_came(node_id who, std::uint64_t process);
   void link_went(node_id who);
   void heard(link_message m);
+  void propose(model::shard_id shard, std::variant<proposal, offered_copy> what);
   void run_proposals();
+  void carry_out(model::shard_id shard, const proposal& what);
+  void carry_out(model::shard_id shard, const offered_copy& what);
   void run_ticks();
   void registered(incarnation_id own);
 

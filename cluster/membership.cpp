@@ -150,7 +150,12 @@ model::result<membership> enter(coordinator& at, const std::string& cluster, std
     return failure{errc::invalid_argument, "name_invalid",
                    "a node's name is 1 to 128 characters of A-Z a-z 0-9 . _ -"};
   const auto keys = cluster_keys{cluster};
-  const auto theirs = found(at, keys.about(), ours, !has.joined);
+  auto again = ours;
+  if (has.joined && has.made) {
+    again.made = *has.made;
+    again.found_again = true;
+  }
+  const auto theirs = found(at, keys.about(), again, !has.joined || has.found_again);
   if (!theirs)
     return theirs.error();
   if (auto ok = check(*theirs, ours, has.made); !ok)

@@ -26,11 +26,13 @@ struct membership {
 struct own_data {
   bool joined = false;
   std::optional<model::timestamp> made;  // that cluster; some that have joined do not know
+  /// An operator says that what the coordinator knew of that cluster is lost for good.
+  bool found_again = false;
 };
 
 /// Makes the cluster if there is none, checks that it is the same one as this node's, and gives
 /// the number of the node of that name: always the same. A node whose data are of a cluster makes
-/// no other. Blocks; may be called again at any time.
+/// no other, and the same one anew only if it is told to. Blocks; may be called again at any time.
 /// Fails: `invalid_argument` "name_invalid" (of cluster or node); `conflict` "format_unknown" (a
 /// newer release made it), "other_shard_count", "other_master_key", "cluster_gone",
 /// "other_cluster", "data_missing" (the cluster counts on what a node of that name has, and this

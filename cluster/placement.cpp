@@ -234,13 +234,21 @@ node_set ids(const member_list& nodes) {
   return all;
 }
 
-std::optional<shard_record> made(const wish& w) {
+/// `found_again`: somebody may have it already, and an operator says who.
+std::optional<shard_record> made(const wish& w, bool found_again) {
   auto first = first_leader(w, nullptr);
   for (const auto* m : w.nodes)
     if (!first && m->present)
       first = m->id;
   if (!first)
     return std::nullopt;
+  if (found_again)
+    return shard_record{.version = 0,
+                        .epoch = 1,
+                        .primary = {},
+                        .in_sync = {},
+                        .replicas = ids(w.nodes),
+                        .preferred = first};
   return shard_record{.version = 0,
                       .epoch = 1,
                       .primary = first,
@@ -309,7 +317,7 @@ placement_plan plan(const cluster_view& view, const placement_options& options,
 
   for (const auto& w : wishes) {
     if (!w.record) {
-      if (auto record = made(w))
+      if (auto record = made(w, view.about && view.about->found_again))
         p.changes.push_back({w.shard, std::move(*record)});
       continue;
     }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "actors/replication.hpp"
+#include "cluster/cluster_records.hpp"
 #include "cluster/peers.hpp"
 #include "cluster/replica.hpp"
 #include "cluster/shard_copies.hpp"
@@ -34,6 +35,7 @@ struct replicas_options {
   std::chrono::milliseconds spread_patience{5000};
   std::chrono::milliseconds silence{3000};         // of a replica that is given up then
   std::chrono::milliseconds leave_patience{3000};  // for a planned move
+  std::chrono::milliseconds offer_after{5000};     // of a shard that nobody serves
   std::chrono::milliseconds trim_interval{std::chrono::minutes{1}};
   std::chrono::milliseconds journal_retention{std::chrono::hours{72}};
 };
@@ -55,6 +57,8 @@ struct replicas_ports {
   std::function<void(model::shard_id)> leave;
   /// It does not move after all.
   std::function<void(model::shard_id)> stay;
+  /// Nobody who has all of the shard is there: what is here, for an operator to choose.
+  std::function<void(model::shard_id, const offered_copy&)> offer;
 };
 
 /// For the metrics page. Any thread.

@@ -192,6 +192,13 @@ std::vector<key> make_table() {
                ORRERY_AT(storage.block_cache_bytes)),
       size_key("storage.write_buffer_bytes", "memtables of the database together", 16 * 1024 * 1024,
                ORRERY_AT(storage.write_buffer_bytes)),
+      text_key("backup.directory",
+               "holds a folder of backups for each node, under its name; empty: none are made",
+               ORRERY_AT(backup.directory)),
+      number_key("backup.keep", "backups that are kept, the newest", 1, 1000,
+                 ORRERY_AT(backup.keep)),
+      size_key("backup.bytes_per_second", "written at most by a backup; 0: as fast as it goes", 0,
+               ORRERY_AT(backup.bytes_per_second)),
       time_key("entities.idle_timeout", "an entity not asked that long leaves memory",
                milliseconds{100}, ORRERY_AT(entities.idle_timeout)),
       size_key("mqtt.max_packet_bytes", "larger packets end their connection", 1024,
@@ -338,6 +345,7 @@ class loader {
       note("settings",
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
+    check_backup();
     check_cluster();
     if (!problems.empty())
       throw bad_settings{problems};
@@ -347,6 +355,17 @@ class loader {
   std::string problems;
 
  private:
+  void check_backup() {
+    if (made.backup.directory.empty())
+      return;
+    if (made.backup.directory.front() != '/')
+      note("settings", "backup.directory must be absolute: it begins with /");
+    const auto& name = made.node.name;
+    if (name.empty() || name.find('/') != std::string::npos || name == "." || name == "..")
+      note("settings",
+           "node.name is the name of a folder in backup.directory: no / in it, and not . or ..");
+  }
+
   void check_cluster() {
     const auto& c = made.cluster;
     if (c.min_in_sync > c.replication_factor)

@@ -52,6 +52,12 @@ struct settings {
     std::uint64_t write_buffer_bytes = 256 * 1024 * 1024;
   } storage;
 
+  struct backup_section {
+    std::string directory;               // each node has a folder of its name in it; empty: off
+    std::uint64_t keep = 7;              // of each node
+    std::uint64_t bytes_per_second = 0;  // 0: as fast as it goes
+  } backup;
+
   struct entities_section {
     milliseconds idle_timeout{std::chrono::minutes{5}};
   } entities;

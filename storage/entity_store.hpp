@@ -17,6 +17,9 @@
 
 namespace orrery::storage {
 
+struct backup_target;
+struct stored_backup;
+
 /// The families a row may name. The names (not the numbers) are on disk and on the wire.
 enum class family : std::uint8_t { state, latest, series, index, meta, journal };
 inline constexpr auto last_family = family::journal;
@@ -143,6 +146,13 @@ class entity_store {
   /// After a failed write: closes the database and opens it again. While the disk is still full it
   /// fails at once, and what is there can be read meanwhile.
   [[nodiscard]] virtual model::status reopen() = 0;
+
+  /// A backup of all that was written before the call, as of one moment (storage/backup). Blocks
+  /// for as long as it takes; any thread, one at a time. Fails: as backup_maker::make, `conflict`
+  /// "backup_running". `reopen` ends one under way.
+  virtual model::result<stored_backup> back_up(const backup_target& to) = 0;
+  /// Ends one under way, and waits for its end.
+  virtual void stop_backup() = 0;
 
   /// Figures for the metrics page: name without prefix ("memtable_bytes") and value.
   virtual std::vector<std::pair<std::string, double>> figures() const = 0;

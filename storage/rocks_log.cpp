@@ -23,6 +23,9 @@ class bridge final : public rocksdb::Logger {
   void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
     if (level < GetInfoLogLevel())
       return;
+    // A backup keeps files twice, which is as it should be.
+    if (std::string_view{format}.find("File Deletions ") != std::string_view::npos)
+      return say(observe::log::level::debug, format, arguments);
     say(level >= rocksdb::ERROR_LEVEL ? observe::log::level::error : observe::log::level::warn,
         format, arguments);
   }

@@ -11,6 +11,7 @@
 #include <rocksdb/db.h>
 
 #include "model/bytes.hpp"
+#include "storage/backup.hpp"
 #include "storage/frame.hpp"
 #include "storage/journal_trim.hpp"
 #include "storage/keys.hpp"
@@ -347,6 +348,22 @@ class rocks_store final : public entity_store {
     return open_held();
   }
 
+  model::result<stored_backup> back_up(const backup_target& to) override {
+    auto* db = static_cast<rocksdb::DB*>(nullptr);
+    {
+      const auto hold = std::shared_lock{mutex_};
+      if (!db_)
+        return closed();
+      if (!backups_.begin())
+        return failure{errc::conflict, "backup_running",
+                       "a backup of the database in " + options_.folder + " is under way"};
+      db = db_.get();  // until it is over: close() waits for that
+    }
+    return backups_.make(*db, to);
+  }
+
+  void stop_backup() override { backups_.end(); }
+
   std::vector<std::pair<std::string, double>> figures() const override {
     const auto hold = std::shared_lock{mutex_};
     auto out = std::vector<std::pair<std::string, double>>{};
@@ -518,6 +535,7 @@ class rocks_store final : public entity_store {
   void close() {
     if (!db_)
       return;
+    backups_.end();
     drop_copies();
     for (auto* handle : std::exchange(fixed_, {}))
       db_->DestroyColumnFamilyHandle(handle);
@@ -528,6 +546,7 @@ class rocks_store final : public entity_store {
   }
 
   rocks_options options_;
+  backup_maker backups_;
   std::shared_ptr<copy_list> copies_ = std::make_shared<copy_list>();
   std::shared_ptr<storage::sample_horizon> horizon_ = std::make_shared<storage::sample_horizon>(0);
   family_parts parts_;

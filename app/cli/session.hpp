@@ -93,6 +93,8 @@ void add_management(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
+void add_backup(CLI::App& to, session& s);
+void add_restore(CLI::App& to, session& s);
 /// Last: it describes all that is there.
 void add_completion(CLI::App& to);
 

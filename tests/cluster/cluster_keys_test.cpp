@@ -19,6 +19,14 @@ TEST(ClusterKeys, ReadsWhatItMakes) {
   EXPECT_EQ(keys.parse(keys.shard(0)), (cluster_key{kind::shard, {}, 0}));
   EXPECT_EQ(keys.parse(keys.shard(model::catalogue_shard)),
             (cluster_key{kind::shard, {}, model::catalogue_shard}));
+  EXPECT_EQ(keys.copy(17, 3), "/orrery/plant/copy/17/3");
+  EXPECT_EQ(keys.parse(keys.copy(17, 3)), (cluster_key{kind::copy, {}, 3, 17}));
+  EXPECT_EQ(keys.backup_part("20261125-025746", 3), "/orrery/plant/backup/20261125-025746/3");
+  EXPECT_EQ(keys.parse(keys.backup("20261125-025746")),
+            (cluster_key{kind::backup, "20261125-025746"}));
+  EXPECT_EQ(keys.parse(keys.backup_part("20261125-025746", 3)),
+            (cluster_key{kind::backup_part, "20261125-025746", 3}));
+  EXPECT_EQ(keys.parse(keys.last_backup()), cluster_key{kind::last_backup});
 }
 
 TEST(ClusterKeys, PassesOverWhatItDoesNotMake) {
@@ -35,6 +43,12 @@ TEST(ClusterKeys, PassesOverWhatItDoesNotMake) {
                            "node/1x",
                            "node/1/2",
                            "node/99999999999999999999",
+                           "copy/1",
+                           "copy/1/",
+                           "copy/1/0",
+                           "copy//1",
+                           "copy/32768/1",
+                           "copy/1/1/1",
                            "shard/32768",
                            "shard/-1",
                            "number/",
@@ -42,6 +56,15 @@ TEST(ClusterKeys, PassesOverWhatItDoesNotMake) {
                            "number/a/b",
                            "order/x",
                            "controller/1",
+                           "backup",
+                           "backup/",
+                           "backup/1",
+                           "backup/20261125 025746",
+                           "backup/20261125-02574x",
+                           "backup/20261125-025746/",
+                           "backup/20261125-025746/0",
+                           "backup/20261125-025746/1/2",
+                           "last_backup/1",
                            "later/1"})
     EXPECT_EQ(keys.parse(keys.root() + last), std::nullopt) << last;
   EXPECT_EQ(keys.parse("/orrery/plan/about"), std::nullopt);

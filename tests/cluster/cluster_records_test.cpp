@@ -44,12 +44,59 @@ TEST(ClusterRecords, AreReadAsWritten) {
   EXPECT_EQ(encode(record),
             R"({"epoch":3,"primary":1,"inSync":[1,2],"replicas":[1,2,1023],"preferred":2})");
   EXPECT_EQ(*decode_shard("k", encode(record), 7), record);
+  auto again = about;
+  again.found_again = true;
+  EXPECT_EQ(encode(again),
+            R"({"format":1,"shards":64,"made":1700000000000,"keyCheck":"9f86","foundAgain":true})");
+  EXPECT_EQ(*decode_about("k", encode(again)), again);
+  auto recovered = record;
+  recovered.recovered = 3;
+  EXPECT_EQ(encode(recovered), R"({"epoch":3,"primary":1,"inSync":[1,2],"replicas":[1,2,1023],)"
+                               R"("preferred":2,"recovered":3})");
+  EXPECT_EQ(*decode_shard("k", encode(recovered), 7), recovered);
+  const auto nobody = shard_record{
+      .version = 7, .epoch = 1, .primary = {}, .in_sync = {}, .replicas = {1}, .preferred = {}};
+  EXPECT_EQ(*decode_shard("k", encode(nobody), 7), nobody);
+  const auto copy = offered_copy{std::numeric_limits<std::uint64_t>::max(), {3, 4711}};
+  EXPECT_EQ(encode(copy), R"({"version":"18446744073709551615","epoch":3,"index":4711})");
+  EXPECT_EQ(*decode_copy("k", encode(copy)), copy);
+  for (const auto* text :
+       {"", "{}", R"({"version":1,"epoch":3,"index":4})", R"({"version":"1","epoch":-3,"index":4})",
+        R"({"version":"1","epoch":3})"})
+    EXPECT_EQ(decode_copy("k", text).error().code, model::errc::corrupted) << text;
   EXPECT_EQ(encode(node_order::drain), R"({"drain":true})");
   EXPECT_EQ(encode(node_order::remove), R"({"remove":true})");
   EXPECT_EQ(*decode_order("k", encode(node_order::drain)), node_order::drain);
   EXPECT_EQ(*decode_order("k", encode(node_order::remove)), node_order::remove);
   EXPECT_EQ(encode_number(17), "17");
   EXPECT_EQ(*decode_number("k", "17"), 17u);
+}
+
+TEST(ClusterRecords, BackupsAreReadAsWritten) {
+  const auto order = backup_order{model::from_ms(1'700'000'000'000),
+                                  "user:admin",
+                                  {{1, 17}, {1023, std::numeric_limits<std::uint64_t>::max()}},
+                                  {3}};
+  EXPECT_EQ(encode(order), R"({"at":1700000000000,"by":"user:admin",)"
+                           R"("nodes":{"1":"17","1023":"18446744073709551615"},"absent":[3]})");
+  EXPECT_EQ(*decode_backup_order("k", encode(order)), order);
+  auto part =
+      backup_part{model::from_ms(1'700'000'004'200), std::chrono::milliseconds{4200}, 123, {}, {}};
+  EXPECT_EQ(encode(part), R"({"at":1700000004200,"ms":4200,"bytes":123})");
+  EXPECT_EQ(*decode_backup_part("k", encode(part)), part);
+  part.bytes = 0;
+  part.reason = "backup_full";
+  part.detail = "no room";
+  EXPECT_EQ(encode(part),
+            R"({"at":1700000004200,"ms":4200,"reason":"backup_full","detail":"no room"})");
+  EXPECT_EQ(*decode_backup_part("k", encode(part)), part);
+  for (const auto* text : {"", "{}", R"({"at":1,"by":"a","nodes":{"0":"1"},"absent":[]})",
+                           R"({"at":1,"by":"a","nodes":{"1":1},"absent":[]})",
+                           R"({"at":1,"by":"a","nodes":[],"absent":[]})"})
+    EXPECT_EQ(decode_backup_order("k", text).error().reason, "value_malformed") << text;
+  for (const auto* text : {"", "{}", R"({"at":1,"ms":1})", R"({"at":1,"ms":1,"bytes":-1})",
+                           R"({"at":1,"ms":1,"reason":"","detail":""})"})
+    EXPECT_EQ(decode_backup_part("k", text).error().reason, "value_malformed") << text;
 }
 
 TEST(ClusterRecords, NobodyIsNull) {
@@ -94,7 +141,9 @@ TEST(ClusterRecords, RefuseWhatTheyCannotHaveWritten) {
                            R"({"format":1,"shards":64,"made":1,"keyCheck":7})"})
     EXPECT_TRUE(refused(decode_about("/the/key", text))) << text;
   for (const auto* text :
-       {R"({"epoch":0,"inSync":[1],"replicas":[1]})", R"({"epoch":1,"inSync":[],"replicas":[1]})",
+       {R"({"epoch":0,"inSync":[1],"replicas":[1]})",
+        R"({"epoch":1,"primary":1,"inSync":[],"replicas":[1]})",
+        R"({"epoch":1,"inSync":[1],"replicas":[1],"recovered":-1})",
         R"({"epoch":1,"inSync":[0],"replicas":[1]})",
         R"({"epoch":1,"inSync":[1],"replicas":[1024]})",
         R"({"epoch":1,"inSync":["1"],"replicas":[1]})", R"({"epoch":1,"inSync":1,"replicas":[1]})",

@@ -80,6 +80,22 @@ TEST(ClusterView, WhatCannotBeReadIsMissingAndNamed) {
   EXPECT_THAT(view_of(keys, all, {}).malformed, ElementsAre(keys.about()));
 }
 
+TEST(ClusterView, HasBackupsWithTheirParts) {
+  auto view = view_of(keys, everything(), {});
+  const auto id = std::string{"20261125-025746"};
+  const auto order = backup_order{{}, "user:eve", {{1, 7}}, {}};
+  EXPECT_TRUE(take(view, keys, put(keys.backup(id), encode(order), 10)));
+  EXPECT_TRUE(take(view, keys, put(keys.backup_part(id, 1), encode(backup_part{}), 11)));
+  EXPECT_EQ(view.backups.at(id), (backup_entry{order, 10, {{1, backup_part{}}}}));
+  EXPECT_TRUE(take(view, keys, gone(keys.backup(id), 12)));
+  EXPECT_EQ(view.backups.at(id).order, std::nullopt);
+  EXPECT_TRUE(take(view, keys, gone(keys.backup_part(id, 1), 13)));
+  EXPECT_THAT(view.backups, IsEmpty());
+  EXPECT_TRUE(take(view, keys, gone(keys.backup_part(id, 1), 14)));
+  EXPECT_FALSE(take(view, keys, put(keys.backup(id), "?", 15)));
+  EXPECT_THAT(view.malformed, ElementsAre(keys.backup(id)));
+}
+
 TEST(ClusterView, AnOwnSwapIsThereBeforeItsNews) {
   auto view = view_of(keys, everything(), {});
   EXPECT_TRUE(take(view, 7, led_by(2, 12)));

@@ -47,6 +47,8 @@ class Desk : public testing::Test {
     parts.cluster = "plant";
     parts.node = "a";
     parts.placement.shard_count = 2;
+    parts.makes_backups = true;
+    parts.now = [] { return model::from_ms(1'700'000'000'000); };
     parts.seen = [] {
       auto old = cluster_view{};
       old.numbers = {{"a", 1}};
@@ -108,6 +110,24 @@ TEST_F(Desk, GivesOrders) {
   EXPECT_EQ(give({kind::drain, "a", {}, {}}).error().reason, "too_few_nodes");
   const auto moves = wait<std::vector<actors::desk_move>>([&](auto done) { desk->moves(done); });
   ASSERT_TRUE(moves);
+}
+
+TEST_F(Desk, BeginsBackupsAndLists) {
+  const auto begin = [&] {
+    return wait<actors::desk_backup>([&](auto done) { desk->back_up("user:eve", done); });
+  };
+  const auto begun = begin();
+  ASSERT_TRUE(begun) << begun.error().detail;
+  EXPECT_EQ(begun->id, "20231114-221320");
+  EXPECT_EQ(begun->by, "user:eve");
+  EXPECT_EQ(begin().error().reason, "backup_running");
+  const auto list = [&] {
+    return wait<std::vector<actors::desk_backup>>([&](auto done) { desk->backups(done); });
+  };
+  EXPECT_EQ(*list(), std::vector{*begun});
+  at->cut = true;
+  EXPECT_EQ(begin().error().code, model::errc::unavailable);
+  EXPECT_TRUE(list()->empty()) << "as it was seen last";
 }
 
 TEST_F(Desk, WhoComesAfterTheEndIsTold) {
@@ -191,6 +211,18 @@ TEST(LoneDesk, IsAClusterOfOne) {
       desk.give({kind::drain, node, {}, {}}, done);
     });
   };
+  const auto back_up = [&] {
+    return wait<actors::desk_backup>([&](auto done) { desk.back_up("user:eve", done); });
+  };
+  EXPECT_EQ(back_up().error().reason, "backup_off");
+  desk.makes({.begin =
+                  [](std::string by) {
+                    return actors::desk_backup{"1", {}, by, {}};
+                  },
+              .all = [] { return std::vector<actors::desk_backup>(2); }});
+  EXPECT_EQ(back_up()->by, "user:eve");
+  EXPECT_EQ(wait<std::vector<actors::desk_backup>>([&](auto done) { desk.backups(done); })->size(),
+            2u);
   EXPECT_EQ(order("n").error().reason, "not_clustered");
   EXPECT_EQ(order("m").error().reason, "node_unknown");
 }

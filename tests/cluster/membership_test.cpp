@@ -88,6 +88,22 @@ TEST_F(Membership, KnowsItsClusterByWhenItWasMade) {
   EXPECT_EQ(join_having({true, noon - std::chrono::hours{1}}).error().code, model::errc::conflict);
 }
 
+TEST_F(Membership, AnOperatorMayHaveItFoundAgain) {
+  const auto made = model::from_ms(1'600'000'000'000);
+  auto has = own_data{.joined = true, .made = made};
+  EXPECT_EQ(join_having(has).error().reason, "cluster_gone");
+  has.found_again = true;
+  const auto joined = join_having(has);
+  ASSERT_TRUE(joined) << joined.error().detail;
+  EXPECT_EQ(joined->made, made) << "the same cluster";
+  EXPECT_EQ(there(keys.about()), encode(cluster_about{1, 64, made, "ab", true}));
+  has.found_again = false;
+  EXPECT_TRUE(join_having(has)) << "the others need not be told";
+  has.made = noon;
+  has.found_again = true;
+  EXPECT_EQ(join_having(has).error().reason, "other_cluster") << "what is there is not made anew";
+}
+
 TEST_F(Membership, WhoIsCountedOnHasItsData) {
   ASSERT_TRUE(join_having({}));
   EXPECT_TRUE(join_having({})) << "it ended before it had anything";

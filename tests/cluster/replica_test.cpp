@@ -437,6 +437,62 @@ TEST_F(Replica, ACheckpointTakesThePlaceOfALogThatLacksIt) {
 // ---- all of it ----------------------------------------------------------------------------------
 
 /// The same schedules run in hundred thousands without sanitizers: replication_sim.
+TEST_F(Replica, AfterAnOperatorsChoiceOtherLogsCountForNothing) {
+  make_follower();
+  r->received(other, append_entries{1, {}, {entry(1, 1), entry(1, 2)}, 2});
+  write_all();
+  auto chosen = record(2, 3, std::nullopt, {third});
+  chosen.recovered = 3;
+  r->record_read(chosen);
+  EXPECT_EQ(all<discard>().size(), 1u);
+  EXPECT_EQ(r->log().last(), log_position{});
+  EXPECT_EQ(r->commit(), 0u);
+  r->record_read(chosen);
+  EXPECT_TRUE(all<discard>().empty()) << "once";
+  r->received(third, append_entries{4, {}, {entry(1, 1), entry(4, 2)}, 2, 3});
+  write_all();
+  EXPECT_EQ(r->log().last(), (log_position{4, 2}));
+}
+
+TEST_F(Replica, ItHearsOfTheChoiceByTheFirstThatIsSentToo) {
+  make_follower();
+  r->received(other, append_entries{1, {}, {entry(1, 1), entry(1, 2)}, 2});
+  write_all();
+  r->received(third, append_entries{4, {1, 1}, {entry(4, 2)}, 2, 3});
+  EXPECT_EQ(all<discard>().size(), 1u);
+  EXPECT_EQ(r->log().last(), log_position{}) << "what stands before is not there any more";
+}
+
+TEST_F(Replica, TheChosenOneSyncsItsLogBeforeItLeads) {
+  make_follower();
+  r->received(other, append_entries{1, {}, {entry(1, 1), entry(1, 2)}, 1});
+  write_all(false);
+  auto chosen = record(2, 3, std::nullopt, {me});
+  chosen.recovered = 3;
+  r->record_read(chosen);
+  EXPECT_TRUE(all<discard>().empty());
+  r->primary_gone(chosen);
+  const auto sync = last<write_log>();
+  ASSERT_TRUE(sync && sync->sync && sync->entries.empty());
+  r->written(sync->number, true);
+  r->primary_gone(chosen);
+  const auto p = last<propose>();
+  ASSERT_TRUE(p);
+  EXPECT_EQ(p->what.wanted.primary, me);
+  EXPECT_EQ(p->what.wanted.epoch, 4u);
+  EXPECT_EQ(p->what.wanted.recovered, 3u);
+}
+
+TEST_F(Replica, WhatIsFromABackupIsCountedOnByNobody) {
+  make({}, {.restored = true});
+  r->registered(10, record(1, 1, me, {me}));
+  const auto p = last<propose>();
+  ASSERT_TRUE(p);
+  EXPECT_TRUE(p->what.wanted.in_sync.empty());
+  EXPECT_EQ(p->what.wanted.primary, std::nullopt);
+  EXPECT_FALSE(r->has_joined());
+}
+
 TEST(ReplicationSim, BreaksNoPromise) {
   using tests::replication_sim;
   using crashes = replication_sim::machine_crashes;

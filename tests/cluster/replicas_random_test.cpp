@@ -95,8 +95,12 @@ class schedule : public stage {
     auto& waiting = waiting_[n.id];
     for (const auto& p : std::exchange(n.told, {})) {
       const auto is_its = [&](const waiting_write& w) { return w.where == p.shard; };
-      if (p.happened == shard_progress::what::ended)
+      if (p.happened == shard_progress::what::began)
+        told_to_serve_.insert({n.id, p.shard});
+      if (p.happened == shard_progress::what::ended) {
+        told_to_serve_.erase({n.id, p.shard});
         std::erase_if(waiting, is_its);
+      }
       if (p.happened != shard_progress::what::committed)
         continue;
       std::erase_if(waiting, [&](const waiting_write& w) {
@@ -124,6 +128,8 @@ class schedule : public stage {
       case 4:
       case 5: {
         const auto where = chance(0.8) ? shard : model::catalogue_shard;
+        if (!told_to_serve_.contains({n.id, where}))
+          return;  // its host asks nothing before
         const auto key = "k" + std::to_string(++writes_);
         if (const auto index = n.give(key, key, where))
           waiting_[n.id].push_back({where, *index, key});
@@ -188,6 +194,7 @@ class schedule : public stage {
 
   void crash(node& n) {
     waiting_[n.id].clear();
+    std::erase_if(told_to_serve_, [&](const auto& t) { return t.first == n.id; });
     n.told.clear();
     leave(n);
     // Its connections are gone with it.
@@ -262,6 +269,7 @@ class schedule : public stage {
   std::mt19937_64 random_;
   std::map<node_id, std::vector<waiting_write>> waiting_;
   std::set<std::pair<model::shard_id, std::string>> acknowledged_;
+  std::set<std::pair<node_id, model::shard_id>> told_to_serve_;
   std::uint64_t writes_ = 0;
 };
 

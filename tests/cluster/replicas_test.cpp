@@ -70,6 +70,46 @@ TEST_F(Replicas, AFollowerGoesOnFromWhereThePrimaryWas) {
   EXPECT_EQ(a.read("later"), "w");
 }
 
+TEST_F(Replicas, WhatNobodyServesIsOfferedAndGoesOnFromTheChosenCopy) {
+  record(shard, 1, {1, 2}, {1, 2});
+  enter(a);
+  enter(b);
+  settle();
+  ASSERT_TRUE(a.write("both", "v"));
+  settle();
+  leave(b);
+  settle(60);
+  ASSERT_THAT(at.records[shard].in_sync, ElementsAre(1));
+  ASSERT_TRUE(a.write("alone", "w"));
+  leave(a);
+  enter(b);
+  settle(40);
+  EXPECT_TRUE(b.offers.empty()) << "the other one may be about to come";
+  settle(60);
+  ASSERT_TRUE(b.offers.contains(shard));
+  EXPECT_EQ(b.offers[shard].version, at.records[shard].version);
+  EXPECT_EQ(b.offers[shard].end.epoch, 1u);
+  auto& now = at.records[shard];
+  now.recovered = ++now.epoch;
+  now.primary.reset();
+  now.in_sync = {2};
+  now.version = ++at.versions;
+  tell_records();
+  settle(40);
+  ASSERT_TRUE(b.serves());
+  EXPECT_EQ(b.read("both"), "v");
+  EXPECT_EQ(b.read("alone"), "");
+  ASSERT_TRUE(b.write("later", "x"));
+  enter(a);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  while (at.records[shard].in_sync.size() < 2 && std::chrono::steady_clock::now() < until)
+    settle(1);
+  EXPECT_THAT(at.records[shard].in_sync, ElementsAre(1, 2));
+  EXPECT_EQ(a.read("alone"), "") << "it was given up";
+  EXPECT_EQ(a.read("both"), "v");
+  EXPECT_EQ(a.read("later"), "x");
+}
+
 TEST_F(Replicas, AnIdleShardIsTakenInToo) {
   record(shard, 1, {1}, {1, 2});
   enter(a);

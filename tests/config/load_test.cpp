@@ -77,6 +77,20 @@ TEST(Load, TellsContradictions) {
               testing::HasSubstr("storage.journal_max_bytes must be at least twice"));
 }
 
+TEST(Load, WantsAFolderForBackupsThatCanBe) {
+  const auto with = [](const std::string& directory, const std::string& name) {
+    return wrong({.file = {},
+                  .environment = {},
+                  .set = {"backup.directory=" + directory, "node.name=" + name}});
+  };
+  EXPECT_EQ(with("/backup", "n-1"), "");
+  EXPECT_THAT(with("backup", "n-1"), testing::HasSubstr("backup.directory must be absolute"));
+  for (const auto* name : {"a/b", ".", "..", ""}) {
+    EXPECT_THAT(with("/backup", name), testing::HasSubstr("the name of a folder"));
+    EXPECT_EQ(with("", name), "");
+  }
+}
+
 TEST(Print, GivesWhatLoadReads) {
   const auto defaults = settings{};
   const auto text = print(defaults);

@@ -1,11 +1,13 @@
 """Every documented operation is called once with success, and the document is what OpenAPI 3.1 asks for."""
 import re
+import shutil
+import tempfile
 import unittest
 
 import jsonschema
 
 from api_kit import all_of, model_document, refused, serve
-from orrery import Api, NodeTest
+from orrery import Api, NodeTest, wait_for
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -15,6 +17,13 @@ OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
 
 class Operations(NodeTest):
+    @classmethod
+    def setUpClass(cls):
+        backups = tempfile.mkdtemp(prefix="orrery-backup-")
+        cls.addClassCleanup(shutil.rmtree, backups, ignore_errors=True)
+        cls.settings = (f"backup.directory={backups}",)
+        super().setUpClass()
+
     def test_each_is_called(self):
         self.people()
         self.models_and_products()
@@ -66,8 +75,12 @@ class Operations(NodeTest):
         for verb, body in (("drain", {}), ("undrain", {}), ("remove", {}), ("replace", {"by": "x"})):
             refused(self, admin, "POST", f"/cluster/nodes/orrery-1:{verb}", 409, "not_clustered", json=body)
         refused(self, admin, "POST", "/cluster/nodes/x:drain", 404, "node_unknown", json={})
+        begun = admin.request("POST", "/cluster/backups", expect=202, json={}).json()
+        self.assertEqual([b["id"] for b in admin.get("/cluster/backups")["items"]], [begun["id"]])
+        wait_for(lambda: admin.get(f"/cluster/backups/{begun['id']}")["state"] == "complete", "it is made")
         key = admin.post("~/apps/tour/keys", {"roles": ["operator"]})["apiKey"]
-        refused(self, self.node.api(key), "GET", "/cluster", 403, "forbidden")
+        for method, path in (("GET", "/cluster"), ("POST", "/cluster/backups"), ("GET", "/cluster/backups"), ("GET", f"/cluster/backups/{begun['id']}")):
+            refused(self, self.node.api(key), method, path, 403, "forbidden")
 
     def models_and_products(self):
         api = self.api

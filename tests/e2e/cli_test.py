@@ -68,7 +68,7 @@ class Help(CliTest):
     def test_every_command_has_one_with_an_example(self):
         found = [" ".join(path) for path in self.commands()]
         for wanted in ("login", "logout", "org get", "user list", "key create", "model publish", "product create", "device list", "points latest",
-                       "points history", "points post", "events list", "command invoke", "command cancel", "watch", "simulate", "stats", "completion"):
+                       "points history", "points post", "events list", "command invoke", "command cancel", "watch", "simulate", "stats", "backup create", "restore", "completion"):
             self.assertIn(wanted, found)
         self.assertGreater(len(found), 45)
         self.assertNotIn("demo-hints", found)

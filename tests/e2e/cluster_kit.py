@@ -90,7 +90,14 @@ class ClusterTest(unittest.TestCase):
 
     def records(self):
         """Of all shards, as the coordinator has them."""
-        prefix = "/orrery/orrery/shard/"
+        return self.keys("shard/")
+
+    def number_of(self, node):
+        """Of node-<node>, at the coordinator: given in the order in which they came."""
+        return self.keys("number/")[f"node-{node}"]
+
+    def keys(self, below):
+        prefix = "/orrery/orrery/" + below
         encode = lambda text: base64.b64encode(text.encode()).decode()
         reply = requests.post(f"http://{self.cluster.etcd_host(1)}:2379/v3/kv/range", timeout=10,
                               json={"key": encode(prefix), "range_end": encode(prefix[:-1] + "0")}).json()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "storage/backup.hpp"
 #include "storage/bucket.hpp"
 #include "storage/frame.hpp"
 #include "storage/keys.hpp"
@@ -313,6 +314,10 @@ status memory_store::roll_slices(model::timestamp oldest, model::timestamp) {
 model::timestamp memory_store::sample_horizon() const {
   const auto hold = std::lock_guard{mutex_};
   return horizon_;
+}
+
+model::result<storage::stored_backup> memory_store::back_up(const storage::backup_target&) {
+  return failure{errc::unavailable, "backup_failed", "what is in memory has no backup"};
 }
 
 status memory_store::reopen() {

@@ -62,6 +62,8 @@ class memory_store final : public storage::entity_store {
   model::result<std::unique_ptr<storage::shard_copy>> copy_shard(
       model::shard_id shard, std::uint64_t offset) const override;
   model::status reopen() override;
+  model::result<storage::stored_backup> back_up(const storage::backup_target& to) override;
+  void stop_backup() override {}
   std::vector<std::pair<std::string, double>> figures() const override { return {}; }
 
  private:

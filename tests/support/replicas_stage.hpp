@@ -55,6 +55,7 @@ struct node {
   std::vector<std::pair<model::shard_id, proposal>> proposals;
   std::vector<shard_progress> told;
   std::vector<model::shard_id> asked_to_leave, loaded;
+  std::map<model::shard_id, offered_copy> offers;
   std::vector<std::uint64_t> stayed_with;  // the end of the log, each time it was to stay
   std::vector<std::string> applied_then;   // and the value of "last"
   std::size_t catalogue_rows = 0;
@@ -92,7 +93,8 @@ struct node {
                 [this](model::shard_id) {
                   stayed_with.push_back(replicas->end_of(shard));
                   applied_then.push_back(read("last"));
-                }},
+                },
+            .offer = [this](model::shard_id s, const offered_copy& c) { offers[s] = c; }},
         figures);
     ASSERT_TRUE(replicas->open());
     told.clear();

@@ -1,4 +1,4 @@
-// The cluster: its nodes and shards, and orders on them.
+// The cluster: its nodes and shards, orders on them, backups.
 #include <algorithm>
 #include <charconv>
 
@@ -11,7 +11,6 @@ namespace {
 
 using actors::desk_order;
 using model::errc;
-using model::failure;
 
 /// Other organisations are guests of the cluster.
 constexpr auto owner = "default";
@@ -42,6 +41,34 @@ const char* word_of(actors::desk_shard_state s) {
       return "moving";
     case actors::desk_shard_state::whole:
       return "whole";
+  }
+  return "";
+}
+
+const char* word_of(actors::desk_backup_state s) {
+  switch (s) {
+    case actors::desk_backup_state::running:
+      return "running";
+    case actors::desk_backup_state::complete:
+      return "complete";
+    case actors::desk_backup_state::partial:
+      return "partial";
+    case actors::desk_backup_state::failed:
+      return "failed";
+  }
+  return "";
+}
+
+const char* word_of(actors::desk_backup_part_state s) {
+  switch (s) {
+    case actors::desk_backup_part_state::running:
+      return "running";
+    case actors::desk_backup_part_state::complete:
+      return "complete";
+    case actors::desk_backup_part_state::failed:
+      return "failed";
+    case actors::desk_backup_part_state::absent:
+      return "absent";
   }
   return "";
 }
@@ -129,6 +156,32 @@ model::value show(const actors::desk_move& m) {
   return o;
 }
 
+model::value show(const exchange& e, const actors::desk_backup_part& p) {
+  auto o = model::object{{"node", p.node}, {"state", word_of(p.state)}};
+  if (p.bytes)
+    o.emplace_back("bytes", number(*p.bytes));
+  if (p.took)
+    o.emplace_back("seconds", std::chrono::duration<double>{*p.took}.count());
+  if (p.finished)
+    o.emplace_back("finishedAt", e.show(*p.finished));
+  if (!p.reason.empty()) {
+    o.emplace_back("reason", p.reason);
+    o.emplace_back("detail", p.detail);
+  }
+  return o;
+}
+
+model::value show(const exchange& e, const actors::desk_backup& b) {
+  auto nodes = model::array{};
+  for (const auto& part : b.nodes)
+    nodes.push_back(show(e, part));
+  return model::object{{"id", b.id},
+                       {"state", word_of(b.state())},
+                       {"startedAt", e.show(b.at)},
+                       {"by", b.by},
+                       {"nodes", std::move(nodes)}};
+}
+
 /// True: the caller may have a hand in the cluster. Else it is answered.
 bool owns(const exchange_ptr& e) {
   if (e->who.organisation == owner)
@@ -214,6 +267,37 @@ void rebalance(const exchange_ptr& e) {
     });
 }
 
+void begin_backup(const exchange_ptr& e) {
+  if (owns(e))
+    e->parts().desk->back_up(e->who.actor, [e](model::result<actors::desk_backup> got) {
+      got ? e->reply(202, show(*e, *got)) : e->fail(got.error());
+    });
+}
+
+void backups(const exchange_ptr& e) {
+  if (owns(e))
+    e->parts().desk->backups([e](model::result<std::vector<actors::desk_backup>> got) {
+      if (!got)
+        return e->fail(got.error());
+      auto items = model::array{};
+      for (const auto& b : *got)
+        items.push_back(show(*e, b));
+      e->reply_page(std::move(items), "");  // there are never many
+    });
+}
+
+void backup(const exchange_ptr& e) {
+  if (owns(e))
+    e->parts().desk->backups([e](model::result<std::vector<actors::desk_backup>> got) {
+      if (!got)
+        return e->fail(got.error());
+      for (const auto& b : *got)
+        if (b.id == e->param("backup"))
+          return e->reply_one(show(*e, b));
+      e->fail({errc::not_found, "backup_unknown", "there is no backup " + e->param("backup")});
+    });
+}
+
 }  // namespace
 
 std::vector<route> cluster_routes() {
@@ -233,6 +317,12 @@ std::vector<route> cluster_routes() {
       {"POST", "/cluster:rebalance", "cluster:manage", rebalance, "rebalanceCluster",
        "What is to move so that every shard is where it belongs; it moves by itself", "",
        "Rebalance", 200, ""},
+      {"POST", "/cluster/backups", "cluster:manage", begin_backup, "beginBackup",
+       "Begin a backup of all nodes that are there", "", "Backup", 202, ""},
+      {"GET", "/cluster/backups", "cluster:read", backups, "listBackups",
+       "Backups, newest first, with the state of each node's part", "", "BackupList", 200, ""},
+      {"GET", "/cluster/backups/{backup}", "cluster:read", backup, "getBackup",
+       "A backup, with the state of each node's part", "", "Backup", 200, ""},
   };
 }
 

@@ -21,6 +21,14 @@ class recording_desk final : public actors::cluster_desk {
     orders.push_back(std::move(order));
     done(outcome);
   }
+  void back_up(std::string actor, then<actors::desk_backup> done) override {
+    orders.push_back({desk_order_kind::drain, "", {}, std::move(actor)});
+    done(begun);
+  }
+  void backups(then<std::vector<actors::desk_backup>> done) override { done(kept); }
+  using desk_order_kind = actors::desk_order::kind;
+  model::result<actors::desk_backup> begun{actors::desk_backup{}};
+  std::vector<actors::desk_backup> kept;
   actors::desk_status what;
   std::vector<actors::desk_shard> all;
   std::vector<actors::desk_order> orders;
@@ -83,6 +91,14 @@ class ClusterCalls : public api_test {
     permission = m.found->permission;
     m.found->run(e);
     return json::parse(answer.body);
+  }
+  actors::desk_backup backup_of_two() {
+    using state = actors::desk_backup_part_state;
+    return {"20261125-025746",
+            now,
+            "user:eve",
+            {{"a", state::complete, now, 123, model::milliseconds{4200}, "", ""},
+             {"b", state::failed, now, {}, model::milliseconds{5}, "backup_full", "no room"}}};
   }
   std::shared_ptr<recording_desk> desk = std::make_shared<recording_desk>();
   http_response answer;
@@ -192,10 +208,64 @@ TEST_F(ClusterCalls, RebalanceSaysWhatMovesByItself) {
             {"moves", {{{"shard", 7}, {"primary", "a"}, {"leader", "b"}, {"copies", {"b"}}}}}}));
 }
 
+TEST_F(ClusterCalls, ABackupIsBegunAndListed) {
+  desk->begun = backup_of_two();
+  const auto expected = json({{"id", "20261125-025746"},
+                              {"state", "partial"},
+                              {"startedAt", model::to_ms(now)},
+                              {"by", "user:eve"},
+                              {"nodes",
+                               {{{"node", "a"},
+                                 {"state", "complete"},
+                                 {"bytes", 123},
+                                 {"seconds", 4.2},
+                                 {"finishedAt", model::to_ms(now)}},
+                                {{"node", "b"},
+                                 {"state", "failed"},
+                                 {"seconds", 0.005},
+                                 {"finishedAt", model::to_ms(now)},
+                                 {"reason", "backup_full"},
+                                 {"detail", "no room"}}}}});
+  EXPECT_EQ(call("POST", "/cluster/backups?timeFormat=ms"), expected);
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_EQ(permission, "cluster:manage");
+  EXPECT_EQ(desk->orders.back().actor, "user:eve");
+  desk->kept = {backup_of_two(), {"20261124-025746", now, "key:k1", {}}};
+  desk->kept[1].nodes.push_back({"a", actors::desk_backup_part_state::absent, {}, {}, {}, "", ""});
+  const auto list = call("GET", "/cluster/backups?timeFormat=ms");
+  EXPECT_EQ(permission, "cluster:read");
+  EXPECT_EQ(list.at("items").at(0), expected);
+  EXPECT_EQ(list.at("items").at(1).at("state"), "failed");
+  EXPECT_EQ(list.at("items").at(1).at("nodes"), json({{{"node", "a"}, {"state", "absent"}}}));
+  EXPECT_EQ(call("GET", "/cluster/backups/20261125-025746?timeFormat=ms"), expected);
+  EXPECT_EQ(permission, "cluster:read");
+  EXPECT_EQ(call("GET", "/cluster/backups/20261125-000000").at("code"), "backup_unknown");
+  EXPECT_EQ(answer.status, 404);
+  desk->begun = model::failure{model::errc::conflict, "backup_running", "wait"};
+  EXPECT_EQ(call("POST", "/cluster/backups").at("code"), "backup_running");
+  EXPECT_EQ(answer.status, 409);
+}
+
+TEST_F(ClusterCalls, ABackupRunsAsLongAsANodeIsAtIt) {
+  using state = actors::desk_backup_part_state;
+  auto b = actors::desk_backup{};
+  EXPECT_EQ(b.state(), actors::desk_backup_state::failed);
+  const auto add = [&](state s) { b.nodes.push_back({"a", s, {}, {}, {}, "", ""}); };
+  add(state::complete);
+  EXPECT_EQ(b.state(), actors::desk_backup_state::complete);
+  add(state::absent);
+  EXPECT_EQ(b.state(), actors::desk_backup_state::partial);
+  add(state::running);
+  EXPECT_EQ(b.state(), actors::desk_backup_state::running);
+}
+
 TEST_F(ClusterCalls, AreForTheOwnerOfTheCluster) {
   for (const auto& [method, target] : {std::pair{"GET", "/cluster"},
                                        {"GET", "/cluster/shards"},
                                        {"POST", "/cluster:rebalance"},
+                                       {"POST", "/cluster/backups"},
+                                       {"GET", "/cluster/backups"},
+                                       {"GET", "/cluster/backups/20261125-025746"},
                                        {"POST", "/cluster/nodes/a:drain"},
                                        {"POST", "/cluster/nodes/a:undrain"},
                                        {"POST", "/cluster/nodes/a:remove"},
