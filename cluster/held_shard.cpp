@@ -152,6 +152,38 @@ void held_shard::look_at(milliseconds now) {
     machine_.record_read(record_);  // an epoch that it led before: the next one is to be taken
 }
 
+bool held_shard::is_under_way() const {
+  if (!with_->incarnation || record_.version == 0)
+    return false;
+  if (!machine_.has_joined() || proposing_ || machine_.has_proposed() || intake_.is_open())
+    return true;
+  const auto& nodes = with_->nodes;
+  if (!machine_.is_primary())
+    return stuck_since_.has_value() ||
+           (record_.in_sync.contains(with_->options.self) &&
+            (!record_.primary || record_.primary == with_->options.self ||
+             !nodes.registered.contains(*record_.primary)));
+  if (leaving_ || with_->hands_over_all || !machine_.is_serving() || machine_.commit() < last())
+    return true;
+  for (const auto who : record_.replicas)
+    if (who != with_->options.self &&
+        (record_.in_sync.contains(who) ? !nodes.is_there(who) || machine_.matched(who) < last()
+                                       : nodes.is_there(who)))
+      return true;
+  return !std::ranges::includes(record_.replicas, record_.in_sync);
+}
+
+shard_part held_shard::part() const {
+  const auto self = with_->options.self;
+  const auto serves = machine_.is_serving(), in_sync = record_.in_sync.contains(self);
+  return {.unjoined = !machine_.has_joined() && record_.version > 0,
+          .primary = serves,
+          .in_sync = in_sync,
+          .learning = !in_sync && record_.replicas.contains(self),
+          .lacking = serves && record_.in_sync.size() < record_.replicas.size() &&
+                     shard_ != model::catalogue_shard};
+}
+
 /// Says what is here when nobody who has all of the shard comes.
 void held_shard::offer(milliseconds now) {
   const auto is_there = [&](node_id who) { return with_->nodes.registered.contains(who); };
@@ -270,7 +302,8 @@ std::optional<std::uint64_t> held_shard::write(storage::frame& f) {
   if (!machine_.is_serving())
     return std::nullopt;
   f.epoch = machine_.epoch();
-  f.first_offset = last() + 1;
+  const auto before = last();
+  f.first_offset = before + 1;
   const auto records = std::max<std::size_t>(f.records.size(), 1);
   auto bytes = std::string{};
   if (f.records.empty())
@@ -280,6 +313,9 @@ std::optional<std::uint64_t> held_shard::write(storage::frame& f) {
   const auto at = machine_.write(records, std::make_shared<const std::string>(std::move(bytes)));
   if (!at)
     return std::nullopt;
+  for (auto& [who, follower] : followers_)
+    if (follower.matched >= before)
+      follower.moved = with_->ports.clock();  // until now nothing was missing there
   taken_ = at->index;
   taken_rows_ = std::exchange(f.rows, {});
   act();
@@ -357,6 +393,7 @@ void held_shard::take(write_log& what) {
   auto& round = with_->round;
   log_.write(what.after, std::move(what.entries), machine_.log(), std::move(rows), round.rows);
   writes_.push_back(what.number);
+  with_->writing.insert(shard_);
   round.needed = true;
   round.sync = round.sync || what.sync;
   ship_ = ship_ || machine_.is_primary();

@@ -17,6 +17,13 @@
 
 namespace orrery::cluster {
 
+/// What this node is to a shard: 0 or 1 each.
+struct shard_part {
+  std::uint64_t unjoined = 0;  // it has not taken its part up
+  std::uint64_t primary = 0, in_sync = 0, learning = 0;
+  std::uint64_t lacking = 0;  // primary, with too few replicas in sync
+};
+
 /// Everything is called on the writer's thread. What calls bring about is done by `act`, which is
 /// to follow before the next write.
 class held_shard {
@@ -41,6 +48,9 @@ class held_shard {
   bool host_left();
   /// What time brings.
   void look_at(std::chrono::milliseconds now);
+  /// Something is going on or missing here: it is to be looked at in every tick.
+  bool is_under_way() const;
+  shard_part part() const;
 
   // ---- from the writer
   /// As replication::write.

@@ -171,6 +171,8 @@ class replica {
   bool takes_writes() const { return serving_ && is_enough(); }
   std::uint64_t epoch() const { return epoch_; }
   std::uint64_t commit() const { return commit_; }
+  /// The coordinator was asked for something, and its outcome is not known.
+  bool has_proposed() const { return open_.has_value(); }
   /// Of the record by which it leads.
   std::uint64_t recovered() const { return record_.recovered; }
   const log_outline& log() const { return log_; }

@@ -16,8 +16,8 @@ replicas::replicas(std::shared_ptr<storage::entity_store> store, replicas_option
     : shared_{std::move(store), options, std::move(ports), std::move(figures)},
       spread_{options.spread_patience} {
   shared_.on_round_put = [this] {
-    for (auto& [shard, h] : shards_)
-      h.note_written();
+    for (const auto shard : shared_.writing.all())
+      shards_.at(shard).note_written();
   };
 }
 
@@ -25,23 +25,36 @@ replicas::~replicas() = default;
 
 model::status replicas::open() {
   shards_.clear();
-  shared_.dirty.clear();
+  turns_.clear();
+  next_turn_ = 0;
+  counted_.clear();
+  whole_ = {};
+  for (auto* queue : {&shared_.dirty, &shared_.due, &shared_.writing})
+    (void)queue->take();
   shared_.round = {};
   shared_.news.clear();
-  const auto count = shared_.options.shard_count;
-  for (unsigned s = 0; s <= count; ++s) {
-    const auto shard = s == count ? model::catalogue_shard : static_cast<model::shard_id>(s);
+  const auto all = shared_.options.shard_count;
+  for (unsigned s = 0; s <= all; ++s) {
+    const auto shard = s == all ? model::catalogue_shard : static_cast<model::shard_id>(s);
     auto made = held_shard::open(shared_, shard);
     if (!made)
       return made.error();
     shards_.emplace(shard, std::move(*made));
+    turns_.push_back(shard);
+    count(shard, {.unjoined = 1});  // until it is looked at
   }
+  look_at_all();
   return {};
 }
 
 held_shard* replicas::find(model::shard_id shard) {
   const auto found = shards_.find(shard);
   return found == shards_.end() ? nullptr : &found->second;
+}
+
+void replicas::look_at_all() {
+  for (const auto shard : turns_)
+    shared_.due.insert(shard);
 }
 
 // ---- from the cluster ---------------------------------------------------------------------------
@@ -64,6 +77,8 @@ void replicas::lapsed() {
 }
 
 void replicas::records(const shard_records& now, const node_set& nodes, const node_set& leaving) {
+  if (shared_.nodes.registered != nodes || shared_.nodes.leaving != leaving)
+    look_at_all();
   shared_.nodes.registered = nodes;
   shared_.nodes.leaving = leaving;
   for (const auto& [shard, record] : now)
@@ -77,8 +92,10 @@ void replicas::decided(model::shard_id shard, std::uint64_t on, const shard_reco
 }
 
 void replicas::undecided(model::shard_id shard) {
-  if (auto* h = find(shard))
+  if (auto* h = find(shard)) {
     h->undecided();
+    shared_.due.insert(shard);
+  }
 }
 
 void replicas::link_up(node_id who) {
@@ -94,6 +111,7 @@ void replicas::link_up(node_id who) {
 void replicas::link_down(node_id who) {
   shared_.nodes.linked.erase(who);
   shared_.nodes.unlinked_since.emplace(who, shared_.ports.clock());
+  look_at_all();
 }
 
 void replicas::received(node_id from, addressed message) {
@@ -114,41 +132,39 @@ void replicas::host_left(model::shard_id shard) {
     shared_.touch(shard);
 }
 
-bool replicas::all_joined() const {
-  return std::all_of(shards_.begin(), shards_.end(), [](const auto& s) {
-    return s.second.has_joined() || s.second.record().version == 0;
-  });
-}
-
 void replicas::tick() {
   const auto now = shared_.ports.clock();
-  for (auto& [shard, h] : shards_) {
+  const auto first = next_turn_;
+  next_turn_ = std::min(first + (turns_.size() + ticks_for_all - 1) / ticks_for_all, turns_.size());
+  for (auto turn = first; turn < next_turn_; ++turn)
+    shared_.due.insert(turns_[turn]);
+  for (const auto shard : shared_.due.take()) {
+    auto& h = shards_.at(shard);
     h.look_at(now);
-    shared_.touch(shard);
+    shared_.dirty.insert(shard);
+    if (h.is_under_way())
+      shared_.due.insert(shard);
+    count(shard, h.part());
   }
-  count();
+  if (next_turn_ == turns_.size())
+    next_turn_ = 0;
+  show_figures();
 }
 
-void replicas::count() {
-  const auto self = shared_.options.self;
-  auto primaries = 0u, in_sync = 0u, learning = 0u, lacking = 0u;
-  for (const auto& [shard, h] : shards_) {
-    const auto& record = h.record();
-    if (h.is_serving()) {
-      ++primaries;
-      if (record.in_sync.size() < record.replicas.size() && shard != model::catalogue_shard)
-        ++lacking;
-    }
-    if (record.in_sync.contains(self))
-      ++in_sync;
-    else if (record.replicas.contains(self))
-      ++learning;
-  }
+void replicas::count(model::shard_id shard, const shard_part& now) {
+  auto& before = counted_[shard];
+  for (const auto figure : {&shard_part::unjoined, &shard_part::primary, &shard_part::in_sync,
+                            &shard_part::learning, &shard_part::lacking})
+    whole_.*figure += now.*figure - before.*figure;
+  before = now;
+}
+
+void replicas::show_figures() {
   auto& figures = *shared_.figures;
-  figures.primaries = primaries;
-  figures.in_sync = in_sync;
-  figures.learning = learning;
-  figures.lacking = lacking;
+  figures.primaries = whole_.primary;
+  figures.in_sync = whole_.in_sync;
+  figures.learning = whole_.learning;
+  figures.lacking = whole_.lacking;
 }
 
 // ---- from the writer ----------------------------------------------------------------------------
@@ -173,7 +189,7 @@ bool replicas::may_answer() const {
 }
 
 void replicas::collect(actors::write_round& into) {
-  for (const auto shard : std::exchange(shared_.dirty, {})) {
+  for (const auto shard : shared_.dirty.take()) {
     shards_.at(shard).act_for_round();
     if (shared_.failed)
       break;
@@ -189,8 +205,8 @@ void replicas::collect(actors::write_round& into) {
 void replicas::written(bool ok) {
   if (!ok || shared_.failed)
     return;
-  for (auto& [shard, h] : shards_)
-    if (h.written(writes_synced_))
+  for (const auto shard : shared_.writing.take())
+    if (shards_.at(shard).written(writes_synced_))
       shared_.touch(shard);
   for (const auto& item : std::exchange(shared_.news, {}))
     pass_on(item);

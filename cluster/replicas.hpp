@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -37,19 +38,27 @@ class replicas final : public actors::replication {
   void decided(model::shard_id shard, std::uint64_t on, const shard_record& now);
   void undecided(model::shard_id shard);
   /// Nodes that end soon: they are given nothing to lead.
-  void stopping(const node_set& who) { shared_.nodes.stopping = who; }
+  void stopping(const node_set& who) {
+    shared_.nodes.stopping = who;
+    look_at_all();
+  }
   /// This node ends soon: whatever it leads goes to a replica that is in sync.
-  void hand_over_all() { shared_.hands_over_all = true; }
+  void hand_over_all() {
+    shared_.hands_over_all = true;
+    look_at_all();
+  }
   void link_up(node_id who);
   void link_down(node_id who);
   void received(node_id from, addressed message);
   /// Nothing more comes for the shard from its entities here.
   void host_left(model::shard_id shard);
-  /// What time brings; to be called every 50 ms or so.
+  /// What time brings; to be called every 50 ms or so. Looks at shards to which something happened
+  /// or where something is under way, and at every shard once in `ticks_for_all`.
   void tick();
+  static constexpr std::size_t ticks_for_all = 20;
   /// The whole log went to the disk of a machine that has not crashed since: true once all shards
-  /// have taken their part up again.
-  bool all_joined() const;
+  /// have taken their part up again. As of the last tick.
+  bool all_joined() const { return whole_.unjoined == 0; }
 
   // ---- from the journal's writer
   std::optional<std::uint64_t> write(storage::frame& f) override;
@@ -66,16 +75,23 @@ class replicas final : public actors::replication {
 
  private:
   held_shard* find(model::shard_id shard);
+  /// The next tick does.
+  void look_at_all();
   void pass_on(const shard_news& item);
   void pass_on_catalogue(const actors::shard_progress& what, const held_shard& h);
   void tell_spread();
   void say(const actors::shard_progress& what);
   void say_all(const std::vector<actors::shard_progress>& all);
-  void count();
+  void count(model::shard_id shard, const shard_part& now);
+  void show_figures();
 
   replicas_shared shared_;
   std::unordered_map<model::shard_id, held_shard> shards_;
   catalogue_spread spread_;
+  std::vector<model::shard_id> turns_;  // all shards, as ticks come to them
+  std::size_t next_turn_ = 0;
+  std::unordered_map<model::shard_id, shard_part> counted_;  // as it was looked at last
+  shard_part whole_;                                         // the sum of these
   std::vector<actors::shard_progress> progress_;
   std::set<model::shard_id> served_;  // as the writer was told
   bool writes_synced_ = false;        // the round under way goes to the disk itself

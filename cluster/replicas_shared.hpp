@@ -6,11 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/replication.hpp"
@@ -71,6 +72,28 @@ struct replicas_figures {
   std::atomic<std::uint64_t> entries_shipped{0}, bytes_shipped{0};
 };
 
+/// Shards in the order in which they were put in, each once.
+class shard_queue {
+ public:
+  void insert(model::shard_id shard) {
+    if (is_in_[shard])
+      return;
+    is_in_[shard] = true;
+    order_.push_back(shard);
+  }
+  bool empty() const { return order_.empty(); }
+  const std::vector<model::shard_id>& all() const { return order_; }
+  std::vector<model::shard_id> take() {
+    for (const auto shard : order_)
+      is_in_[shard] = false;
+    return std::exchange(order_, {});
+  }
+
+ private:
+  std::vector<bool> is_in_ = std::vector<bool>(std::numeric_limits<model::shard_id>::max() + 1u);
+  std::vector<model::shard_id> order_;
+};
+
 /// What is told once the round that is open is in the store.
 struct shard_news {
   actors::shard_progress what;
@@ -82,8 +105,12 @@ struct replicas_shared {
   replicas_shared(std::shared_ptr<storage::entity_store> at, replicas_options wanted,
                   replicas_ports to, std::shared_ptr<replicas_figures> counts);
 
-  /// Something may have come of it: the shard is looked at before the next write.
-  void touch(model::shard_id shard) { dirty.insert(shard); }
+  /// Something has happened to it: what comes of that is done before the next write, and the next
+  /// tick looks at it.
+  void touch(model::shard_id shard) {
+    dirty.insert(shard);
+    due.insert(shard);
+  }
   void tell(model::shard_id shard, actors::shard_progress::what happened, std::uint64_t offset = 0,
             bool acknowledged = true);
   void send(node_id to, model::shard_id shard, const replica_envelope& what) const;
@@ -105,7 +132,9 @@ struct replicas_shared {
   std::optional<incarnation_id> incarnation;  // of its registration
   actors::write_round round;
   std::vector<shard_news> news;  // in order
-  std::set<model::shard_id> dirty;
+  shard_queue dirty;             // may have something to do before the next write
+  shard_queue due;               // the next tick looks at it
+  shard_queue writing;           // has something in the open round
   /// All rows of the open round so far were put before it.
   std::function<void()> on_round_put = [] {};
   bool failed = false;

@@ -193,6 +193,46 @@ TEST_F(Replicas, AShardThatDoesNotMoveIsOpenedAgainOnceAllIsApplied) {
   EXPECT_TRUE(a.serves());
 }
 
+TEST_F(Replicas, SilenceIsCountedFromTheFirstEntryThatIsMissing) {
+  record(shard, 1, {1, 2}, {1, 2});
+  enter(a);
+  enter(b);
+  for (int idle = 0; idle < 20; ++idle) {  // whenever it was looked at last
+    settle(60 + idle);
+    ASSERT_THAT(at.records[shard].in_sync, ElementsAre(1, 2));
+    at.cut = {{1, 2}, {2, 1}};
+    ASSERT_TRUE(a.write("k", "v"));
+    settle(29);
+    EXPECT_THAT(at.records[shard].in_sync, ElementsAre(1, 2)) << "after less than three seconds";
+    settle(5);
+    EXPECT_THAT(at.records[shard].in_sync, ElementsAre(1));
+    at.cut.clear();
+  }
+}
+
+TEST_F(Replicas, AnIdleShardIsSpokenToNowAndThen) {
+  record(shard, 1, {1, 2}, {1, 2});
+  enter(a);
+  enter(b);
+  settle(60);
+  auto sent = 0;
+  for (int i = 0; i < 10 * static_cast<int>(replicas::ticks_for_all); ++i) {
+    at.now += milliseconds{50};
+    a.replicas->tick();
+    a.pump();
+    sent += static_cast<int>(at.network.size());
+    while (!at.network.empty()) {
+      const auto p = std::exchange(at.network, {});
+      for (const auto& one : p)
+        (one.to == a.id ? a : b).replicas->received(one.from, *decode_replica(one.bytes));
+      a.pump();
+      b.pump();
+    }
+  }
+  EXPECT_GE(sent, 5) << "in ten seconds";
+  EXPECT_LE(sent, 10);
+}
+
 TEST_F(Replicas, AfterALostWriteEverythingIsReadAnew) {
   record(shard, 1, {1, 2}, {1, 2});
   enter(a);
