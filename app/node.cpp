@@ -16,6 +16,7 @@
 #include "actors/query.hpp"
 #include "actors/session.hpp"
 #include "app/backups.hpp"
+#include "app/certificates.hpp"
 #include "app/cluster_place.hpp"
 #include "app/content.hpp"
 #include "app/effects.hpp"
@@ -339,6 +340,7 @@ node::node(const config::settings& settings, bool found_again)
   auto& n = *impl_;
   log::set_level(level_of(settings.log.level));
   try {
+    check_certificates(settings);
     n.open_data();
     n.start_actors();
     if (!n.member)
