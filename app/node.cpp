@@ -237,6 +237,8 @@ struct node::impl {
             return "starting or stopping";
           if (member && !member->is_registered())
             return "not registered at the cluster's coordinator";
+          if (known->current()->organisations.empty())
+            return "the catalogue has not come yet";
           return std::nullopt;
         });
     mqtt = std::make_unique<transport::mqtt::listener>(
