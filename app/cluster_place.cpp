@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <boost/system/system_error.hpp>
 #include <caf/all.hpp>
 
 #include "actors/wire.hpp"
@@ -9,11 +10,21 @@
 #include "app/joining.hpp"
 #include "config/load.hpp"
 #include "observe/log.hpp"
+#include "transport/tcp_listener.hpp"
 
 namespace orrery::app {
 namespace {
 
 namespace log = observe::log;
+
+std::unique_ptr<cluster::member> open_member(cluster::member_parts parts) {
+  const auto where = parts.link.host + ":" + std::to_string(parts.link.port);
+  try {
+    return std::make_unique<cluster::member>(std::move(parts));
+  } catch (const boost::system::system_error& e) {  // of the links' port: nothing else is opened
+    throw transport::port_taken{"listeners.link: " + where + ": " + e.code().message()};
+  }
+}
 
 }  // namespace
 
@@ -34,7 +45,7 @@ cluster_place::cluster_place(const config::settings& settings, data_folder& data
                           .keep_backups = settings_.backup.keep,
                           .now = parts_.now,
                           .seen = [this] { return member_->view(); }});
-  member_ = std::make_unique<cluster::member>(std::move(wanted));
+  member_ = open_member(std::move(wanted));
   reads_ = std::make_shared<cluster::remote_reads>(
       *member_, cluster::remote_reads::options{.patience = settings_.cluster.grace});
   if (auto ok = member_->open(); !ok)

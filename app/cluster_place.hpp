@@ -42,7 +42,7 @@ struct cluster_place_parts {
 class cluster_place {
  public:
   /// Joins the cluster and reads the replicas that are here. `settings` and `data` are to outlive
-  /// it. Throws cluster_failed, storage_failed, std::runtime_error.
+  /// it. Throws cluster_failed, storage_failed, transport::port_taken, std::runtime_error.
   cluster_place(const config::settings& settings, data_folder& data, cluster_place_parts parts);
   ~cluster_place();
   cluster_place(const cluster_place&) = delete;

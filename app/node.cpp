@@ -16,6 +16,7 @@
 #include "actors/query.hpp"
 #include "actors/session.hpp"
 #include "app/backups.hpp"
+#include "app/certificates.hpp"
 #include "app/cluster_place.hpp"
 #include "app/content.hpp"
 #include "app/effects.hpp"
@@ -236,6 +237,8 @@ struct node::impl {
             return "starting or stopping";
           if (member && !member->is_registered())
             return "not registered at the cluster's coordinator";
+          if (known->current()->organisations.empty())
+            return "the catalogue has not come yet";
           return std::nullopt;
         });
     mqtt = std::make_unique<transport::mqtt::listener>(
@@ -339,6 +342,7 @@ node::node(const config::settings& settings, bool found_again)
   auto& n = *impl_;
   log::set_level(level_of(settings.log.level));
   try {
+    check_certificates(settings);
     n.open_data();
     n.start_actors();
     if (!n.member)

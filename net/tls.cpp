@@ -129,13 +129,13 @@ tls_context make_context(const SSL_METHOD* method) {
   return context;
 }
 
-/// `section`: where the settings of both files stand.
-void use_certificate(SSL_CTX* context, const std::string& section,
+/// `settings`: what the settings of both files begin with.
+void use_certificate(SSL_CTX* context, const std::string& settings,
                      const std::string& certificate_file, const std::string& key_file) {
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
-    give_up(section + ".certificate: cannot read " + certificate_file);
+    give_up(settings + "certificate: cannot read " + certificate_file);
   if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
-    give_up(section + ".key: cannot read " + key_file + ", or it does not belong to " +
+    give_up(settings + "key: cannot read " + key_file + ", or it does not belong to " +
             certificate_file);
 }
 
@@ -175,7 +175,7 @@ void issue(const std::string& folder, const pki_files& into, const std::string& 
 
 tls_context server_context(const std::string& certificate_file, const std::string& key_file) {
   auto context = make_context(TLS_server_method());
-  use_certificate(context.get(), "tls", certificate_file, key_file);
+  use_certificate(context.get(), "tls.", certificate_file, key_file);
   SSL_CTX_set_num_tickets(context.get(), 1);
   return context;
 }
@@ -194,9 +194,9 @@ tls_context client_context(const std::string& ca_file) {
 tls_context mutual_context(const std::string& ca_file, const std::string& certificate_file,
                            const std::string& key_file) {
   auto context = make_context(TLS_method());
-  use_certificate(context.get(), "cluster.tls", certificate_file, key_file);
+  use_certificate(context.get(), "cluster.link_", certificate_file, key_file);
   if (SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr) != 1)
-    give_up("cluster.tls.ca: cannot read " + ca_file);
+    give_up("cluster.link_ca: cannot read " + ca_file);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);

@@ -85,6 +85,11 @@ class ClusterTest(unittest.TestCase):
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def grow(self, nodes):
+        """Makes what is needed for so many; the new ones are to be started yet."""
+        self.cluster.nodes = nodes
+        self.cluster.make_files()
+
     def node(self, number):
         return ClusterNode(self.cluster, number)
 

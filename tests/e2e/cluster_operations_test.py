@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -211,11 +212,11 @@ class AnotherCluster(ClusterTest):
         reply.raise_for_status()
         return reply.json()
 
-    def start_refused(self, *texts, extra=()):
+    def start_refused(self, *texts, extra=(), code=5):
         log = self.folder / "node-1.log"
         before = len(log.read_bytes())
         self.cluster.start_node(1, extra=extra, wait=False)
-        self.assertEqual(self.cluster.started["node-1"].wait(30), 5)
+        self.assertEqual(self.cluster.started["node-1"].wait(30), code)
         said = log.read_bytes()[before:].decode()
         for text in texts:
             self.assertIn(text, said)
@@ -238,6 +239,20 @@ class AnotherCluster(ClusterTest):
         self.start_refused("counts on a node of this name for 65 shards", "node.data", "orrery cluster replace")
         shutil.rmtree(self.cluster.data(1))
         (self.folder / "kept").rename(self.cluster.data(1))
+        self.start(1)
+
+    def test_a_start_that_cannot_be_names_the_setting(self):
+        port = self.cluster.ready(1)["ports"]["link"]
+        self.assertEqual(self.end(1), 0)
+        with socket.socket() as taken:
+            taken.bind((self.cluster.host(1), port))
+            taken.listen()
+            self.start_refused(f"listeners.link: {self.cluster.host(1)}:{port}", "in use", code=4)
+        empty = self.folder / "empty.pem"
+        empty.touch()
+        for setting in ("cluster.link_certificate", "cluster.link_key", "cluster.link_ca", "tls.certificate", "tls.key"):
+            for file in (self.folder / "nowhere.pem", empty):
+                self.start_refused("bad settings", f"{setting}: cannot read {file}", extra=[f"{setting}={file}"], code=2)
         self.start(1)
 
     def key_check(self):

@@ -169,9 +169,13 @@ class Fleet:
         p.output = p.login()
         self.selector.register(p.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, p)
         try:
-            p.socket.connect(("127.0.0.1", self.port))
+            p.socket.connect(self.address(p))
         except BlockingIOError:
             pass
+
+    def address(self, p):
+        """Where a poster connects next."""
+        return "127.0.0.1", self.port
 
     def work(self, p, events):
         if events & selectors.EVENT_READ:

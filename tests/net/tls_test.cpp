@@ -209,7 +209,7 @@ TEST_F(ClusterPki, AMemberNeedsAllThreeFiles) {
       ADD_FAILURE() << "trusts whom?";
     } catch (const std::runtime_error& e) {
       const auto text = std::string{e.what()};
-      EXPECT_NE(text.find("cluster.tls."), std::string::npos) << text;
+      EXPECT_NE(text.find("cluster.link_"), std::string::npos) << text;
       EXPECT_NE(text.find(none), std::string::npos) << text;
     }
 }
