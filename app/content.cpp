@@ -1,6 +1,7 @@
 #include "app/content.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
@@ -97,6 +98,14 @@ actors::answer ask_once(actors::caller& ask, actors::target whom, actors::any_co
 constexpr auto begin_patience = std::chrono::seconds{30};
 constexpr auto begin_pause = std::chrono::milliseconds{100};
 
+/// Whoever wrote it may not know whether it became the user's, or another node was quicker.
+void remove_if_wrong(const std::string& password_file, const std::string& hash) {
+  auto in = std::ifstream{password_file};
+  auto password = std::string{};
+  if (in && std::getline(in, password) && !tokens::verify_password(password, hash))
+    std::filesystem::remove(password_file);
+}
+
 }  // namespace
 
 actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::any_command what) {
@@ -116,8 +125,9 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
       model::organisation::command{model::organisation::read_organisation{}, actor, {}});
   if (there) {
     const auto& reply = std::get<model::organisation::reply>(there->answer);
-    if (std::get<model::organisation::organisation_snapshot>(reply).what->find_user("admin"))
-      return;
+    const auto& users = *std::get<model::organisation::organisation_snapshot>(reply).what;
+    if (const auto* admin = users.find_user("admin"))
+      return remove_if_wrong(password_file, admin->password_hash);
   } else if (there.error().code != model::errc::not_found) {
     throw storage_failed{"the organisation cannot be read: " + there.error().detail};
   } else {
