@@ -8,6 +8,7 @@
 #include "actors/wire.hpp"
 #include "app/content.hpp"
 #include "app/joining.hpp"
+#include "cluster/in_sync.hpp"
 #include "config/load.hpp"
 #include "observe/log.hpp"
 #include "transport/tcp_listener.hpp"
@@ -117,6 +118,21 @@ cluster::member_parts cluster_place::parts_of(cluster::node_id number,
   parts.is_able = [f = parts_.figures] { return !f->broken.load(); };
   parts.on_tick = [this] { tick(); };
   return parts;
+}
+
+bool cluster_place::has_catalogue() const {
+  if (has_catalogue_)
+    return true;
+  const auto view = member_->view();
+  const auto at = view->shards.find(model::catalogue_shard);
+  if (at == view->shards.end() || parts_.known->current()->organisations.empty())
+    return false;
+  const auto self = member_->self();
+  has_catalogue_ =
+      at->second.in_sync.contains(self) ||
+      !is_to_be_in_sync(at->first, at->second, cluster::placement_options{}.catalogue_factor,
+                        leaving_nodes(*view), self);  // it only watches
+  return has_catalogue_;
 }
 
 void cluster_place::set_effects(std::shared_ptr<node_effects> effects) {

@@ -52,6 +52,9 @@ class cluster_place {
   cluster::member& member() { return *member_; }
   const std::shared_ptr<cluster::remote_reads>& reads() const { return reads_; }
   const std::shared_ptr<cluster::desk>& desk() const { return desk_; }
+  /// Whether its copy of the catalogue was level since it began, as far as others count on that:
+  /// who comes or comes back learns it first. On any thread, after start().
+  bool has_catalogue() const;
 
   // ---- before start()
   /// Where what other nodes send goes.
@@ -91,6 +94,7 @@ class cluster_place {
   std::shared_ptr<actors::query> query_;
   std::shared_ptr<actors::caller> ask_;
   std::atomic<bool> boot_noted_{false};
+  mutable std::atomic<bool> has_catalogue_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

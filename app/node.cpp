@@ -237,7 +237,7 @@ struct node::impl {
             return "starting or stopping";
           if (member && !member->is_registered())
             return "not registered at the cluster's coordinator";
-          if (known->current()->organisations.empty())
+          if (place && !place->has_catalogue())
             return "the catalogue has not come yet";
           return std::nullopt;
         });

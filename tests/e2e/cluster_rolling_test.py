@@ -282,6 +282,8 @@ class Growth(Rolling):
         for number in (2, 3):
             self.start(number)
             self.wait_ready(number)
+            for asset in self.assets.values():  # it knows keys, products and models
+                self.node(number).api().get(f"~/devices/{asset}")
             self.devices.move(self.cluster.host(number))
             wait_for(lambda: any(self.number_of(number) in r["inSync"] for r in self.records().values()), "it gets shards")
         self.wait_whole(LONG)
