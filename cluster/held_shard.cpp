@@ -12,6 +12,7 @@ namespace {
 
 namespace log = observe::log;
 using progress = actors::shard_progress::what;
+using catalogue_state = replicas_shared::catalogue_state;
 
 constexpr std::uint64_t behind_max = 1000;  // records a learner may lack to be taken in
 constexpr auto propose_pause = std::chrono::milliseconds{200};
@@ -52,6 +53,7 @@ void held_shard::registered(const shard_record& now) {
   record_ = now;
   proposing_ = false;
   machine_.registered(*with_->incarnation, now);
+  note_catalogue(0, 0);
 }
 
 void held_shard::lapsed() {
@@ -69,6 +71,7 @@ bool held_shard::record_read(const shard_record& now) {
     machine_.record_read(now);
   else
     machine_.registered(*with_->incarnation, now);
+  note_catalogue(0, 0);
   return true;
 }
 
@@ -93,9 +96,30 @@ void held_shard::link_up(node_id who) {
   ship_ = true;
 }
 
+/// First the catalogue, then what can be made sense of by it alone.
+bool held_shard::learns_later() const {
+  return shard_ != model::catalogue_shard && with_->catalogue == catalogue_state::behind &&
+         !record_.in_sync.contains(with_->options.self);
+}
+
+/// `commit`: what its primary has said that is committed in `epoch`; 0: nothing was said.
+void held_shard::note_catalogue(std::uint64_t epoch, std::uint64_t commit) {
+  if (shard_ != model::catalogue_shard || with_->catalogue == catalogue_state::level ||
+      record_.version == 0)
+    return;
+  const auto level = machine_.has_joined() &&
+                     (machine_.is_serving() || record_.in_sync.contains(with_->options.self) ||
+                      (epoch == machine_.epoch() && commit > 0 && commit == machine_.commit()));
+  with_->catalogue = level ? catalogue_state::level : catalogue_state::behind;
+}
+
 void held_shard::received(node_id from, replica_envelope what) {
   if (auto* m = std::get_if<append_entries>(&what)) {
+    if (learns_later())
+      return;  // it is sent again every second
+    const auto epoch = m->epoch, commit = m->commit;
     machine_.received(from, std::move(*m));
+    note_catalogue(epoch, commit);
   } else if (const auto* done = std::get_if<append_done>(&what)) {
     machine_.received(from, *done);
     auto& f = followers_[from];
@@ -108,6 +132,8 @@ void held_shard::received(node_id from, replica_envelope what) {
   } else if (const auto* refused = std::get_if<append_refused>(&what)) {
     machine_.received(from, *refused);
   } else if (const auto* begun = std::get_if<copy_begun>(&what)) {
+    if (learns_later())
+      return with_->send(from, shard_, copy_taken{begun->copy, 0, false});
     act();  // what was to be written before comes before what takes it away
     intake_.take(machine_, log_, from, *begun);
   } else if (const auto* rows = std::get_if<copy_rows>(&what)) {

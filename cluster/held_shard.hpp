@@ -84,6 +84,8 @@ class held_shard {
   void move_on(milliseconds now);
   void trim(milliseconds now);
   void offer(milliseconds now);
+  bool learns_later() const;
+  void note_catalogue(std::uint64_t epoch, std::uint64_t commit);
 
   void take(send_to& what);
   void take(const ship& what);

@@ -128,6 +128,9 @@ struct replicas_shared {
   const std::shared_ptr<replicas_figures> figures;
   shard_copies copies;
   peers nodes;
+  /// There is a catalogue, and what is here of it was never level: this node learns no other shard
+  /// yet, for whoever leads one without it knows none of its devices' models.
+  enum class catalogue_state : std::uint8_t { unknown, behind, level } catalogue{};
   bool hands_over_all = false;                // this node ends soon
   std::optional<incarnation_id> incarnation;  // of its registration
   actors::write_round round;

@@ -24,6 +24,7 @@ constexpr std::string_view texts[] = {
     "bad_cursor",
     "below_min",
     "breaking_change",
+    "catalogue_missing",
     "certificate_required",
     "client",
     "client_id_invalid",

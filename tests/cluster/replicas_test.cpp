@@ -70,6 +70,27 @@ TEST_F(Replicas, AFollowerGoesOnFromWhereThePrimaryWas) {
   EXPECT_EQ(a.read("later"), "w");
 }
 
+TEST_F(Replicas, ANewNodeLearnsTheCatalogueFirst) {
+  const auto catalogue = model::catalogue_shard;
+  record(catalogue, 1, {1}, {1, 3});
+  record(shard, 2, {2}, {2, 3});
+  for (auto* n : all)
+    enter(*n);
+  at.cut = {{1, 3}};  // it hears nothing of the catalogue
+  settle(60);
+  ASSERT_TRUE(a.write("model", "m", catalogue));
+  ASSERT_TRUE(b.write("device", "d"));
+  settle(60);
+  EXPECT_THAT(at.records[shard].in_sync, ElementsAre(2));
+  EXPECT_EQ(c.read("device"), "");
+  at.cut.clear();
+  a.replicas->link_up(3);
+  settle(60);
+  EXPECT_EQ(c.read("model", catalogue), "m");
+  EXPECT_THAT(at.records[shard].in_sync, ElementsAre(2, 3));
+  EXPECT_EQ(c.read("device"), "d");
+}
+
 TEST_F(Replicas, WhatNobodyServesIsOfferedAndGoesOnFromTheChosenCopy) {
   record(shard, 1, {1, 2}, {1, 2});
   enter(a);

@@ -69,6 +69,10 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     e->at = m.found;
     if (auto ok = check_form(*m.found, *request); !ok)
       return e->fail(ok.error());
+    // A node that has just come to its cluster knows nobody yet.
+    if (parts_->known->current()->organisations.empty() && m.found->pattern != "/openapi.json")
+      return e->fail({errc::unavailable, "catalogue_missing",
+                      "this node has not got the catalogue of its cluster yet: ask again"});
     if (!m.found->permission.empty()) {
       auto who = who_asks(*request);
       if (!who)

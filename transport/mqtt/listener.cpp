@@ -109,7 +109,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
                                                 (impl_->secure ? impl_->secure->refused() : 0));
                    });
   p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
-                   [w = impl_->with] { return static_cast<double>(w->half_open.load()); });
+                   [this] { return static_cast<double>(impl_->with->half_open.load()); });
 }
 
 listener::~listener() = default;
