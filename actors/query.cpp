@@ -70,7 +70,8 @@ model::result<device_page> list_devices(const device_list_question& q,
       return bad_cursor();
   }
   auto failed = model::status{};
-  for (; shard < shard_count; ++shard, from.clear()) {
+  const auto end = q.shards == 0 ? shard_count : std::min<unsigned>(shard_count, shard + q.shards);
+  for (; shard < end; ++shard, from.clear()) {
     const auto number = static_cast<model::shard_id>(shard);
     if (elsewhere && !elsewhere->is_here(number)) {
       page.next = to_hex(from.empty() ? keys::shard_prefix(number) : from);
@@ -124,6 +125,12 @@ model::result<device_page> list_devices(const device_list_question& q,
       break;
   }
   return page;
+}
+
+/// Where a list goes on with that device.
+std::string cursor_of(const device_list_question& q, const model::entity_id& id) {
+  return to_hex(q.product_key.empty() ? keys::state(model::entity_kind::device, id)
+                                      : keys::index(id.shard, "product", q.product_key, id));
 }
 
 model::result<event_page> list_events(const event_list_question& q,
@@ -222,7 +229,9 @@ struct query::pool {
   template <class Page, class Question>
   bool passed_on(model::shard_id shard, const Question& what,
                  const std::function<void(model::result<Page>)>& done);
-  void list(device_list_question what, device_page so_far, const then<device_page>& done);
+  struct gathering;
+  void scatter(const std::shared_ptr<gathering>& g);
+  void gather(const std::shared_ptr<gathering>& g);
 
   void run() {
     auto hold = std::unique_lock{mutex};
@@ -322,30 +331,77 @@ bool query::pool::passed_on(model::shard_id shard, const Question& what,
   return true;
 }
 
-/// Page by page from node to node, until it is full or all shards were looked through.
-void query::pool::list(device_list_question what, device_page so_far,
-                       const then<device_page>& done) {
-  const auto shard = shard_of_cursor(what.cursor);
-  if (!shard || *shard >= shard_count)
-    return done(bad_cursor());
-  auto rest = what;
-  rest.limit = what.limit - so_far.devices.size();
-  const auto go_on = [this, what, so_far = std::move(so_far),
-                      done](model::result<device_page> got) mutable {
-    if (!got)
-      return done(std::move(got));
-    std::ranges::move(got->devices, std::back_inserter(so_far.devices));
-    if (got->next.empty() || so_far.devices.size() >= what.limit) {
-      so_far.next = got->next;
-      return done(std::move(so_far));
+/// A list over shards that are on several nodes: some shards are asked at once, more and more of
+/// them while the page does not get full, and what they have is put together in their order.
+struct query::pool::gathering {
+  device_list_question what;
+  then<device_page> done;
+  device_page so_far{};
+  unsigned shard = 0;  // the first that is asked next
+  unsigned width = 1;  // so many are asked at once
+  std::mutex mutex{};
+  std::vector<std::optional<model::result<device_page>>> parts{};
+  std::size_t open = 0;
+};
+constexpr auto widest = 32u;
+
+void query::pool::scatter(const std::shared_ptr<gathering>& g) {
+  const auto first = g->shard, count = std::min<unsigned>(g->width, shard_count - g->shard);
+  auto part = g->what;
+  part.limit = g->what.limit - g->so_far.devices.size();
+  part.shards = 1;
+  g->parts.assign(count, std::nullopt);
+  g->open = count;
+  for (auto i = 0u; i < count; ++i) {
+    const auto shard = static_cast<model::shard_id>(first + i);
+    if (i > 0)
+      part.cursor = to_hex(keys::shard_prefix(shard));
+    const auto take = [this, g, i](model::result<device_page> got) {
+      {
+        const auto hold = std::lock_guard{g->mutex};
+        g->parts[i] = std::move(got);
+        if (--g->open > 0)
+          return;
+      }
+      gather(g);
+    };
+    if (!passed_on<device_page>(shard, part, std::function<void(model::result<device_page>)>{take}))
+      answer<device_page>(
+          take, [this, part] { return list_devices(part, *store, shard_count, elsewhere.get()); });
+  }
+}
+
+void query::pool::gather(const std::shared_ptr<gathering>& g) {
+  auto& page = g->so_far;
+  for (auto& part : g->parts) {
+    if (!*part)
+      return g->done(part->error());
+    for (auto& d : (*part)->devices) {
+      if (page.devices.size() == g->what.limit) {
+        page.next = cursor_of(g->what, d.id);
+        return g->done(std::move(page));
+      }
+      page.devices.push_back(std::move(d));
     }
-    what.cursor = got->next;
-    list(std::move(what), std::move(so_far), done);
-  };
-  if (passed_on<device_page>(*shard, rest, std::function<void(model::result<device_page>)>{go_on}))
-    return;
-  answer<device_page>(
-      go_on, [this, rest] { return list_devices(rest, *store, shard_count, elsewhere.get()); });
+    if (const auto& next = (*part)->next; !next.empty()) {
+      if (page.devices.size() == g->what.limit) {
+        page.next = next;
+        return g->done(std::move(page));
+      }
+      g->what.cursor = next;  // the shard has moved meanwhile: there it goes on
+      return scatter(g);
+    }
+    ++g->shard;
+  }
+  if (g->shard >= shard_count)
+    return g->done(std::move(page));
+  g->what.cursor = to_hex(keys::shard_prefix(static_cast<model::shard_id>(g->shard)));
+  if (page.devices.size() == g->what.limit) {
+    page.next = g->what.cursor;
+    return g->done(std::move(page));
+  }
+  g->width = std::min(2 * g->width, widest);
+  scatter(g);
 }
 
 void query::serve(any_read what, then<any_page> done) {
@@ -396,7 +452,18 @@ void query::history(history_question what, then<history_page> done) {
 }
 
 void query::devices(device_list_question what, then<device_page> done) {
-  pool_->list(std::move(what), {}, done);
+  if (!pool_->elsewhere)
+    return pool_->answer<device_page>(done, [p = pool_.get(), what = std::move(what)] {
+      return list_devices(what, *p->store, p->shard_count, nullptr);
+    });
+  const auto shard = shard_of_cursor(what.cursor);
+  if (!shard || *shard >= pool_->shard_count)
+    return done(bad_cursor());
+  auto g = std::make_shared<pool::gathering>();
+  g->what = std::move(what);
+  g->done = std::move(done);
+  g->shard = *shard;
+  pool_->scatter(g);
 }
 
 void query::events(event_list_question what, then<event_page> done) {

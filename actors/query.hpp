@@ -30,8 +30,9 @@ struct device_list_question {
   std::string product_key;  // empty: all products
   std::string cursor;
   std::size_t limit = 50;
-  std::string status = {};  // model::device::status_of; empty: all
-  std::string text = {};    // part of the device key or the name shown; empty: all
+  std::string status = {};   // model::device::status_of; empty: all
+  std::string text = {};     // part of the device key or the name shown; empty: all
+  std::uint16_t shards = 0;  // looks through so many from the cursor's on; 0: all that are left
 };
 
 struct listed_event {
@@ -98,6 +99,8 @@ class query {
 
   /// Raw samples: those still in the awake entity first, then the store; one row per (point, time).
   void history(history_question what, then<history_page> done);
+  /// In order of shards; in a cluster several are asked at a time, wherever they are. Fails if one
+  /// of them cannot be read: a list leaves out nobody in silence.
   void devices(device_list_question what, then<device_page> done);
   void events(event_list_question what, then<event_page> done);
   /// Nothing if the log has no such command.

@@ -86,7 +86,7 @@ auto fields_of(X& x) {
 }
 template <field_of<device_list_question> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.product_key, x.cursor, x.limit, x.status, x.text);
+  return std::tie(x.organisation, x.product_key, x.cursor, x.limit, x.status, x.text, x.shards);
 }
 template <field_of<device_page> X>
 auto fields_of(X& x) {

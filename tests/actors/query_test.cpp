@@ -316,6 +316,83 @@ TEST_F(Query, ListsOnlyWhatFits) {
   EXPECT_EQ(devices(what).devices.size(), 1u);
 }
 
+/// One that has the shards of one half; the other half is at `other`.
+class half_ways final : public read_ways {
+ public:
+  half_ways(unsigned half, query** other) : half_{half}, other_{other} {}
+  bool is_here(model::shard_id shard) const override { return shard % 2 == half_; }
+  void read(model::shard_id shard, any_read what, then done) override {
+    EXPECT_FALSE(is_here(shard));
+    ++asked;
+    if (refuses == shard)
+      return done(model::failure{errc::unavailable, "shard_not_served", "nobody has it"});
+    (*other_)->serve(std::move(what), std::move(done));
+  }
+  std::atomic<int> asked = 0;
+  std::optional<model::shard_id> refuses;
+
+ private:
+  unsigned half_;
+  query** other_;
+};
+
+TEST_F(Query, AListOverTwoNodesIsThatOfOne) {
+  constexpr std::uint16_t shards = 40;
+  const auto row =
+      node.store->get(storage::family::state, keys::state(model::entity_kind::device, id));
+  ASSERT_TRUE(row && *row);
+  for (std::uint16_t i = 0; i < 90; ++i) {
+    auto there =
+        model::entity_id{.shard = static_cast<model::shard_id>(i * i % shards), .ulid = {}};
+    there.ulid[15] = static_cast<std::uint8_t>(i + 1);
+    node.store->plant(storage::family::state, keys::state(model::entity_kind::device, there),
+                      **row);
+    node.store->plant(storage::family::index,
+                      keys::index(there.shard, "product", tests::product_key, there), "");
+  }
+  query* second = nullptr;
+  const auto ways = std::make_shared<half_ways>(0, &second);
+  auto here = query{node.store, nullptr, shards, 2, ways};
+  auto there = query{node.store, nullptr, shards, 2, std::make_shared<half_ways>(1, &second)};
+  auto whole = query{node.store, nullptr, shards, 1};
+  second = &there;
+  const auto all_of = [&](query& by, device_list_question what) {
+    auto ids = std::vector<model::entity_id>{};
+    for (auto pages = 0; pages < 200; ++pages) {
+      const auto got = wait<device_page>([&](auto done) { by.devices(what, std::move(done)); });
+      EXPECT_TRUE(got) << got.error().detail;
+      if (!got)
+        break;
+      EXPECT_LE(got->devices.size(), what.limit);
+      for (const auto& d : got->devices)
+        ids.push_back(d.id);
+      if ((what.cursor = got->next).empty())
+        break;
+    }
+    return ids;
+  };
+  for (const auto* by_product : {"", tests::product_key})
+    for (const auto* text : {"", "nobody is called so"})
+      for (const std::size_t limit : {1, 2, 7, 50, 500}) {
+        auto what = device_list_question{};
+        what.organisation = tests::organisation;
+        what.product_key = by_product;
+        what.text = text;
+        what.limit = limit;
+        const auto expected = all_of(whole, what);
+        EXPECT_EQ(expected.empty(), *text != '\0');
+        EXPECT_EQ(all_of(here, what), expected) << "limit " << limit;
+      }
+  EXPECT_GT(ways->asked.load(), 0);
+
+  ways->refuses = 33;
+  auto what = device_list_question{};
+  what.organisation = tests::organisation;
+  what.limit = 500;
+  const auto got = wait<device_page>([&](auto done) { here.devices(what, std::move(done)); });
+  EXPECT_EQ(got.error().reason, "shard_not_served") << "nobody is left out in silence";
+}
+
 TEST_F(Query, ADamagedDeviceIsTold) {
   node.store->plant(storage::family::state, keys::state(model::entity_kind::device, id), "damaged");
   auto what = device_list_question{};
