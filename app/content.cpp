@@ -98,12 +98,17 @@ actors::answer ask_once(actors::caller& ask, actors::target whom, actors::any_co
 constexpr auto begin_patience = std::chrono::seconds{30};
 constexpr auto begin_pause = std::chrono::milliseconds{100};
 
-/// Whoever wrote it may not know whether it became the user's, or another node was quicker.
-void remove_if_wrong(const std::string& password_file, const std::string& hash) {
-  auto in = std::ifstream{password_file};
+/// The password that was written before it was known whether it becomes the user's: now it is.
+void settle_pending(const std::string& pending, const std::string& password_file,
+                    const std::string& hash) {
+  auto in = std::ifstream{pending};
   auto password = std::string{};
-  if (in && std::getline(in, password) && !tokens::verify_password(password, hash))
-    std::filesystem::remove(password_file);
+  if (!in || !std::getline(in, password))
+    return;
+  if (tokens::verify_password(password, hash))
+    std::filesystem::rename(pending, password_file);
+  else
+    std::filesystem::remove(pending);
 }
 
 }  // namespace
@@ -120,6 +125,7 @@ actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::an
 }
 
 void make_first_user(actors::caller& ask, const std::string& password_file) {
+  const auto pending = password_file + ".pending";
   const auto there = ask_and_wait(
       ask, organisation_id(),
       model::organisation::command{model::organisation::read_organisation{}, actor, {}});
@@ -127,16 +133,17 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
     const auto& reply = std::get<model::organisation::reply>(there->answer);
     const auto& users = *std::get<model::organisation::organisation_snapshot>(reply).what;
     if (const auto* admin = users.find_user("admin"))
-      return remove_if_wrong(password_file, admin->password_hash);
+      return settle_pending(pending, password_file, admin->password_hash);
   } else if (there.error().code != model::errc::not_found) {
     throw storage_failed{"the organisation cannot be read: " + there.error().detail};
   } else {
     ask_organisation(ask, model::organisation::create_organisation{organisation, "Default"},
                      "organisation default");
   }
-  // The file first: a password that nobody knows would lock everybody out.
+  // A file first: a password that nobody knows would lock everybody out. Under its own name it is
+  // once it is the user's.
   const auto password = model::random_text(20);
-  write_secret_file(password_file, password + "\n");
+  write_secret_file(pending, password + "\n");
   auto admin = model::organisation::user{};
   admin.login = "admin";
   admin.name = "Administrator";
@@ -147,9 +154,9 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
       model::organisation::command{model::organisation::create_user{std::move(admin)}, actor, {}});
   // Another node of the cluster may have been quicker: its password counts.
   if (!made && made.error().code == model::errc::already_exists)
-    std::filesystem::remove(password_file);
-  else
-    must(made, "user admin");
+    return static_cast<void>(std::filesystem::remove(pending));
+  must(made, "user admin");
+  std::filesystem::rename(pending, password_file);
 }
 
 std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now) {
