@@ -251,13 +251,6 @@ class schedule : public stage {
       y.replicas->link_down(x.id);
   }
 
-  void prefer(node_id who) {
-    auto& now = at.records[shard];
-    now.preferred = who;
-    now.version = ++at.versions;
-    tell_records();
-  }
-
   /// Hosts let go of shards that are to move.
   void let_go() {
     for (auto* n : all)

@@ -38,7 +38,6 @@ struct world {
   };
   std::deque<packet> network;
   std::set<std::pair<node_id, node_id>> cut;
-  std::size_t dropped = 0;
 
   bool linked(node_id a, node_id b) const {
     return registered.contains(a) && registered.contains(b) && !cut.contains({a, b}) &&
@@ -198,6 +197,14 @@ class stage {
     for (auto* n : all)
       if (n->replicas)
         n->replicas->records(at.records, at.registered, {});
+  }
+
+  /// The controller's wish who leads a shard.
+  void prefer(node_id who, model::shard_id s = shard) {
+    auto& now = at.records[s];
+    now.preferred = who;
+    now.version = ++at.versions;
+    tell_records();
   }
 
   void decide(node& n) {
