@@ -245,6 +245,8 @@ class AnotherCluster(ClusterTest):
         port = self.cluster.ready(1)["ports"]["link"]
         self.assertEqual(self.end(1), 0)
         with socket.socket() as taken:
+            # The links of the node that ended may linger on the port: they do not keep a listener from it.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((self.cluster.host(1), port))
             taken.listen()
             self.start_refused(f"listeners.link: {self.cluster.host(1)}:{port}", "in use", code=4)
