@@ -38,6 +38,23 @@ model::status load_kind(const storage::entity_store& store, model::entity_kind k
   return ok ? failed : ok;
 }
 
+/// A gateway without points.
+const catalogue_product* virtual_gateway_product() {
+  static const auto made = [] {
+    auto state = model::product::state{};
+    state.exists = true;
+    state.product_key = virtual_gateway_key;
+    state.name = "Virtual gateways";
+    state.node = model::product::node_type::gateway;
+    auto p = catalogue_product{};
+    p.view.exists = p.view.gateway = true;
+    p.view.model = std::make_shared<const model::thing_model>();
+    p.state = std::make_shared<const model::product::state>(std::move(state));
+    return p;
+  }();
+  return &made;
+}
+
 }  // namespace
 
 model::entity_id catalogue_id(model::entity_kind kind, std::string_view name) {
@@ -50,6 +67,8 @@ model::entity_id catalogue_id(model::entity_kind kind, std::string_view name) {
 }
 
 const catalogue_product* catalogue_snapshot::product(const std::string& key) const {
+  if (key == virtual_gateway_key)
+    return virtual_gateway_product();
   return find_in(products, key);
 }
 
@@ -140,6 +159,10 @@ model::device::product_view view_of(const model::product::state& p, const catalo
   view.exists = p.exists;
   view.requires_certificate = p.auth != model::product::authentication::secret;
   view.direct_access = p.access != model::product::access_mode::via_gateway;
+  view.gateway = p.node == model::product::node_type::gateway;
+  view.dynamic_activation = p.dynamic_activation;
+  view.secret = p.secret;
+  view.secret_owner = model::product::secret_owner(p.product_key);
   view.sign_methods = p.sign_methods;
   if (const auto* blueprint = in.blueprint(p.organisation, p.model)) {
     const auto wanted = p.pinned_revision != 0 ? p.pinned_revision

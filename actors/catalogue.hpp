@@ -31,6 +31,9 @@ struct catalogue_organisation {
   std::shared_ptr<const model::organisation::state> state;
 };
 
+/// The product that an organisation's virtual gateway is of; there is one in every snapshot.
+inline constexpr std::string_view virtual_gateway_key = "%VIRT_GATEWAY%";
+
 /// The id of a catalogue entity, made from its name, so that a name is taken once: a product's key,
 /// an organisation's id, a thing model's organisation + '/' + id.
 model::entity_id catalogue_id(model::entity_kind kind, std::string_view name);

@@ -106,12 +106,23 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
               out.push_back(
                   put(family::index, keys::index(shard, "product", r.as.name.product_key, id), {}));
             },
+            [&](const device::gateway_bound& b) {
+              out.push_back(put(family::index,
+                                keys::index(shard, "gateway", to_string(b.gateway.id), id), {}));
+            },
+            [&](const device::gateway_unbound& u) {
+              out.push_back(
+                  drop(family::index, keys::index(shard, "gateway", to_string(u.gateway), id)));
+            },
             [&](const device::removed&) {
               out.push_back(
                   drop(family::index, keys::index(shard, "name", name_value(s.name()), id)));
               out.push_back(
                   drop(family::index, keys::index(shard, "product", s.name().product_key, id)));
               out.push_back(drop(family::latest, keys::latest(id)));
+              if (!s.gateway().empty())
+                out.push_back(drop(family::index,
+                                   keys::index(shard, "gateway", to_string(s.gateway().id), id)));
             },
             [&](const device::connected& c) {
               out.push_back(put(

@@ -11,4 +11,24 @@ void asker::settle(std::vector<settled> answers) const {
     port->settle(std::move(answers));
 }
 
+std::optional<ask_batch> order_of(const model::effect& e, const model::entity_id& entity) {
+  auto whom = model::entity_id{};
+  auto order = model::device::command{};
+  if (const auto* told = std::get_if<model::tell_gateway>(&e)) {
+    whom = told->gateway;
+    order.what = model::device::note_sub_device{told->sub, told->what};
+  } else if (const auto* released = std::get_if<model::release_sub_device>(&e)) {
+    whom = released->sub;
+    order.what = model::device::unbind_gateway{.gateway = entity, .while_online = true};
+  } else {
+    return std::nullopt;
+  }
+  order.actor = "service";
+  auto batch = ask_batch{.shard = whom.shard, .asks = {}};
+  auto& question = batch.asks.emplace_back();
+  question.whom = whom;
+  question.what = std::move(order);
+  return batch;
+}
+
 }  // namespace orrery::actors

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -126,6 +127,9 @@ class ask_router {
   virtual void route(ask_batch batch) = 0;
 };
 
+/// What an effect of `entity` asks of another device; nothing: the effect is not of that kind.
+std::optional<ask_batch> order_of(const model::effect& e, const model::entity_id& entity);
+
 // ---- what a commit sets off ---------------------------------------------------------------------
 
 /// Whose events these are.
@@ -234,8 +238,12 @@ struct host_tick {};
 
 /// What a session asks for its device; `number` comes back with the answer.
 struct session_ask {
+  /// As who it speaks to another device: as that one's gateway, or in the name of the service.
+  enum class right : std::uint8_t { gateway, service };
   std::uint64_t number;
   model::device::order what;
+  std::optional<target> whom = {};  // nothing: its own device
+  right as = right::gateway;
 };
 struct session_asks {
   std::vector<session_ask> items;
@@ -245,11 +253,17 @@ struct session_login {
   model::device_name who;
   model::device::connect how;
 };
+/// It speaks for no device of its own, only in the name of the service: `actor` says for whom.
+struct session_channel {
+  std::string actor;
+};
 struct session_deliver {
   model::downlink message;
 };
-/// The device's right to this session ended (taken over, disabled, deleted): close it.
+/// That device's right to this session ended (taken over, disabled, deleted): close it, if the
+/// device is its own.
 struct session_end {
+  model::entity_id device;
   std::string_view reason;
 };
 /// The connection is gone: tell the device and end.
@@ -274,6 +288,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::reminder)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::host_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_asks)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_login)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_channel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_closed)
@@ -291,9 +306,10 @@ using host_actor =
     settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
                     caf::reacts_to<reminder>, caf::reacts_to<write_lost>, caf::reacts_to<host_tick>,
                     caf::reacts_to<shard_role>, caf::reacts_to<look_for_lost_sessions>>;
-using session_actor = settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
-                                      caf::reacts_to<session_deliver>, caf::reacts_to<session_end>,
-                                      caf::reacts_to<session_closed>>;
+using session_actor =
+    settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
+                    caf::reacts_to<session_channel>, caf::reacts_to<session_deliver>,
+                    caf::reacts_to<session_end>, caf::reacts_to<session_closed>>;
 
 /// Figures of one shard that its host, its entities and the writer share.
 struct shard_status {

@@ -1,5 +1,8 @@
 #include "actors/session.hpp"
 
+#include <algorithm>
+#include <unordered_map>
+
 #include <caf/all.hpp>
 
 #include "actors/doorway.hpp"
@@ -31,8 +34,20 @@ std::size_t session_table::size() const {
 
 namespace {
 
-constexpr std::uint64_t goodbye_number = ~std::uint64_t{0};  // no question of the connection has it
-constexpr auto goodbye_pause = std::chrono::seconds{1};      // before it is said again
+namespace device = model::device;
+
+// No question of the connection has a number from here on.
+constexpr auto first_goodbye = std::uint64_t{1} << 63;
+constexpr auto goodbye_pause = std::chrono::seconds{1};  // before it is said again
+
+struct granted_login {
+  model::entity_id id;
+  model::session_ref ref;
+};
+struct goodbye {
+  granted_login of;
+  std::string_view reason;
+};
 
 struct session_state {
   session_state() = default;
@@ -40,24 +55,218 @@ struct session_state {
   std::optional<model::entity_id> id;     // once logged in
   std::uint64_t login_number = 0;         // of the question that is to be granted
   std::optional<std::string_view> taken;  // its right ended before the login's answer was here
+  std::string actor;                      // whose word its questions to others are
+  bool channel = false;                   // it has no device of its own
   bool closing = false;
   std::string_view reason;  // of the end
   // Past the host, once the entity has said how. Not while answers to questions that went by the
   // host are out: the order of questions is kept.
   std::shared_ptr<const doorway> way;
   std::size_t by_host = 0;
+  // A gateway's sub-devices: those that are logged in, and logins by the number of the question.
+  std::unordered_map<model::device_name, granted_login> subs;
+  std::unordered_map<std::uint64_t, model::device_name> sub_logins;
+  std::unordered_map<std::uint64_t, goodbye> goodbyes;  // said and not answered
+  std::uint64_t next_goodbye = first_goodbye;
+  bool repeats = false;  // they will be said again
 };
 
 using pointer = session_actor::stateful_pointer<session_state>;
 
-void refuse(const std::weak_ptr<session_port>& port, const session_asks& asked) {
+void refuse(const std::weak_ptr<session_port>& port, const std::vector<session_ask>& asked) {
   const auto to = port.lock();
-  if (!to)
+  if (!to || asked.empty())
     return;
   auto answers = std::vector<settled>{};
-  for (const auto& one : asked.items)
+  for (const auto& one : asked)
     answers.push_back({one.number, model::failure{model::errc::unauthenticated, "not logged in"}});
   to->settle(std::move(answers));
+}
+
+const device::connection_granted* grant_in(const settled& item) {
+  const auto* reply = item.what ? std::get_if<device::reply>(&item.what->answer) : nullptr;
+  return reply ? std::get_if<device::connection_granted>(reply) : nullptr;
+}
+
+void leave_if_done(pointer self, const session_parts& parts) {
+  const auto& s = self->state;
+  if (!s.closing || s.id || !s.goodbyes.empty() || !s.sub_logins.empty() || s.login_number != 0)
+    return;
+  parts.table->remove(s.ref.number);
+  self->quit();
+}
+
+/// Tells the devices that speak through it that it ends. It is gone with the last answer.
+void say_goodbyes(pointer self, const session_parts& parts) {
+  auto& s = self->state;
+  for (const auto& [name, login] : std::exchange(s.subs, {}))
+    s.goodbyes[s.next_goodbye++] = {login, "gateway_offline"};
+  if (s.id)
+    s.goodbyes[s.next_goodbye++] = {{*s.id, s.ref}, s.reason};
+  s.id.reset();
+  auto batches = std::unordered_map<model::shard_id, ask_batch>{};
+  for (const auto& [number, last] : s.goodbyes) {
+    auto& batch = batches[last.of.id.shard];
+    batch.shard = last.of.id.shard;
+    auto& out = batch.asks.emplace_back();
+    out.from = caf::actor_cast<settler>(self);
+    out.number = number;
+    out.whom = last.of.id;
+    out.what = device::command{device::disconnect{last.reason}, last.of.ref, {}, {}, {}};
+  }
+  for (auto& [shard, batch] : batches)
+    parts.router->route(std::move(batch));
+  leave_if_done(self, parts);
+}
+
+void take_goodbye(pointer self, const session_parts& parts, const settled& item) {
+  auto& s = self->state;
+  // A device must not stay on-line because a write of its end was lost.
+  if (!item.what && item.what.error().code == model::errc::unavailable) {
+    if (!std::exchange(s.repeats, true))
+      self->delayed_send(self, goodbye_pause, session_closed{s.reason});
+    return;
+  }
+  s.goodbyes.erase(item.number);
+  leave_if_done(self, parts);
+}
+
+/// True if it was the answer to a sub-device's login.
+bool take_sub_login(session_state& s, const settled& item) {
+  const auto asked = s.sub_logins.find(item.number);
+  if (asked == s.sub_logins.end())
+    return false;
+  if (const auto* granted = grant_in(item))
+    s.subs[asked->second] = {granted->id, {s.ref.node_incarnation, s.ref.number, granted->epoch}};
+  s.sub_logins.erase(asked);
+  return true;
+}
+
+void take_login(session_state& s, const settled& item) {
+  s.login_number = 0;
+  if (const auto* granted = grant_in(item)) {
+    s.id = granted->id;
+    s.ref.epoch = granted->epoch;
+  }
+}
+
+/// Answers to what went by the host: logins, goodbyes, questions without a way.
+void take_answers(pointer self, const session_parts& parts, const std::weak_ptr<session_port>& port,
+                  std::vector<settled>& items) {
+  auto& s = self->state;
+  auto was_login = false, was_sub_login = false;
+  auto for_port = std::vector<settled>{};
+  for (auto& item : items) {
+    if (item.number >= first_goodbye) {
+      take_goodbye(self, parts, item);
+      continue;
+    }
+    if (take_sub_login(s, item)) {
+      was_sub_login = true;
+    } else {
+      if (item.what && item.what->way)
+        s.way = std::move(item.what->way);
+      if (s.login_number != 0 && item.number == s.login_number) {
+        take_login(s, item);
+        was_login = true;
+      } else {
+        --s.by_host;
+      }
+    }
+    for_port.push_back(std::move(item));
+  }
+  if (s.closing) {
+    if (was_login || was_sub_login)  // it went while a login was granted, or refused
+      say_goodbyes(self, parts);
+    return;
+  }
+  if (const auto to = port.lock(); to && !for_port.empty()) {
+    to->settle(std::move(for_port));
+    if (s.taken && was_login)
+      to->close(*s.taken);
+  }
+}
+
+void ask_own(pointer self, const session_parts& parts, const std::weak_ptr<session_port>& port,
+             std::vector<session_ask> asked) {
+  auto& s = self->state;
+  const auto direct = s.way && s.by_host == 0;
+  const auto from = direct ? asker{port.lock()} : asker{caf::actor_cast<settler>(self)};
+  auto batch = ask_batch{.shard = s.id->shard, .asks = {}};
+  batch.asks.reserve(asked.size());
+  for (auto& one : asked) {
+    auto& out = batch.asks.emplace_back();
+    out.from = from;
+    out.number = one.number;
+    out.whom = *s.id;
+    out.what = device::command{std::move(one.what), s.ref, {}, {}, {}};
+  }
+  if (direct && s.way->send(batch))
+    return;
+  s.way.reset();
+  for (auto& out : batch.asks) {
+    out.from = caf::actor_cast<settler>(self);
+    out.wants_way = true;
+  }
+  s.by_host += batch.asks.size();
+  parts.router->route(std::move(batch));
+}
+
+/// The order as the gateway gives it to that sub-device.
+device::command for_sub_device(session_state& s, const target& whom, device::order what) {
+  auto order = device::command{std::move(what), s.ref, {}, {}, s.id};
+  const auto* name = std::get_if<model::device_name>(&whom);
+  if (auto* login = std::get_if<device::connect>(&order.what))
+    login->session = {s.ref.node_incarnation, s.ref.number, 0};
+  if (name && std::holds_alternative<device::disconnect>(order.what))
+    s.subs.erase(*name);
+  return order;
+}
+
+/// Questions for other devices, by the shards that these are in.
+void ask_others(pointer self, const session_parts& parts, const std::weak_ptr<session_port>& port,
+                std::vector<session_ask> asked) {
+  auto& s = self->state;
+  auto batches = std::unordered_map<model::shard_id, ask_batch>{};
+  const auto to_port = asker{std::shared_ptr<answer_port>{port.lock()}};
+  for (auto& one : asked) {
+    const auto shard = parts.router->shard_of(*one.whom);
+    auto& batch = batches[shard];
+    batch.shard = shard;
+    auto& out = batch.asks.emplace_back();
+    out.number = one.number;
+    out.from = to_port;
+    if (one.as == session_ask::right::service) {
+      out.what = device::command{std::move(one.what), {}, s.actor, {}, {}};
+    } else {
+      if (std::holds_alternative<device::connect>(one.what)) {
+        out.from = caf::actor_cast<settler>(self);
+        s.sub_logins[one.number] = std::get<model::device_name>(*one.whom);
+      }
+      out.what = for_sub_device(s, *one.whom, std::move(one.what));
+    }
+    out.whom = std::move(*one.whom);
+  }
+  for (auto& [shard, batch] : batches)
+    parts.router->route(std::move(batch));
+}
+
+void take_questions(pointer self, const session_parts& parts,
+                    const std::weak_ptr<session_port>& port, std::vector<session_ask> items) {
+  auto& s = self->state;
+  if (!s.id && !s.channel)
+    return refuse(port, items);
+  auto others = std::vector<session_ask>{};
+  const auto first_other = std::stable_partition(
+      items.begin(), items.end(), [](const session_ask& one) { return !one.whom.has_value(); });
+  std::move(first_other, items.end(), std::back_inserter(others));
+  items.erase(first_other, items.end());
+  if (!items.empty() && s.id)
+    ask_own(self, parts, port, std::move(items));
+  else
+    refuse(port, items);
+  if (!others.empty())
+    ask_others(self, parts, port, std::move(others));
 }
 
 session_actor::behavior_type session(pointer self, session_parts parts,
@@ -65,120 +274,58 @@ session_actor::behavior_type session(pointer self, session_parts parts,
   auto& s = self->state;
   s.ref = {parts.table->incarnation(), parts.table->next_number(), 0};
   parts.table->add(s.ref.number, self);
-  const auto leave = [self, parts] {
-    parts.table->remove(self->state.ref.number);
-    self->quit();
-  };
-  const auto say_goodbye = [self, parts] {
-    const auto& state = self->state;
-    auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
-    auto& out = batch.asks.emplace_back();
-    out.from = caf::actor_cast<settler>(self);
-    out.number = goodbye_number;
-    out.whom = *state.id;
-    out.what = model::device::command{model::device::disconnect{state.reason}, state.ref, {}, {}};
-    parts.router->route(std::move(batch));
-  };
-  return {[self, port, leave, say_goodbye](settled_batch& batch) {
-            // Answers to what went by the host: the login, the goodbye, questions without a way.
-            auto& state = self->state;
-            auto was_login = false;
-            for (auto& item : batch.items) {
-              if (item.number == goodbye_number) {
-                // The device must not stay on-line because a write of its end was lost.
-                if (!item.what && item.what.error().code == model::errc::unavailable) {
-                  self->delayed_send(self, goodbye_pause, session_closed{state.reason});
-                  return;
-                }
-                return leave();
-              }
-              if (item.what && item.what->way)
-                state.way = std::move(item.what->way);
-              if (item.number != state.login_number || state.login_number == 0) {
-                --state.by_host;
-                continue;
-              }
-              state.login_number = 0;
-              was_login = true;
-              if (item.what)
-                if (const auto* reply = std::get_if<model::device::reply>(&item.what->answer))
-                  if (const auto* granted = std::get_if<model::device::connection_granted>(reply)) {
-                    state.id = granted->id;
-                    state.ref.epoch = granted->epoch;
-                  }
-            }
-            if (state.closing && !state.id)
-              return leave();  // the connection went while its login was refused
-            if (state.closing) {
-              if (was_login)
-                say_goodbye();  // it went while its login was granted
-              return;
-            }
-            if (const auto to = port.lock()) {
-              to->settle(std::move(batch.items));
-              if (state.taken && was_login)
-                to->close(*state.taken);
-            }
-          },
-          [self, parts, port](session_asks& asked) {
-            auto& state = self->state;
-            if (!state.id)
-              return refuse(port, asked);
-            const auto direct = state.way && state.by_host == 0;
-            const auto from = direct ? asker{port.lock()} : asker{caf::actor_cast<settler>(self)};
-            auto batch = ask_batch{.shard = state.id->shard, .asks = {}};
-            batch.asks.reserve(asked.items.size());
-            for (auto& one : asked.items) {
-              auto& out = batch.asks.emplace_back();
-              out.from = from;
-              out.number = one.number;
-              out.whom = *state.id;
-              out.what = model::device::command{std::move(one.what), state.ref, {}, {}};
-            }
-            if (direct && state.way->send(batch))
-              return;
-            state.way.reset();
-            for (auto& out : batch.asks) {
-              out.from = caf::actor_cast<settler>(self);
-              out.wants_way = true;
-            }
-            state.by_host += batch.asks.size();
-            parts.router->route(std::move(batch));
-          },
-          [self, parts](session_login& login) {
-            auto& state = self->state;
-            state.login_number = login.number;
-            auto how = std::move(login.how);
-            how.session = state.ref;
-            auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
-            auto& out = batch.asks.emplace_back();
-            out.from = caf::actor_cast<settler>(self);
-            out.wants_way = true;
-            out.number = login.number;
-            out.whom = std::move(login.who);
-            out.what = model::device::command{std::move(how), {}, {}, {}};
-            parts.router->route(std::move(batch));
-          },
-          [port](session_deliver& d) {
-            if (const auto to = port.lock())
-              to->deliver(std::move(d.message));
-          },
-          [self, port](const session_end& e) {
-            if (self->state.login_number != 0)  // its answer is of the same commit: first that
-              self->state.taken = e.reason;
-            else if (const auto to = port.lock())
-              to->close(e.reason);
-          },
-          [self, leave, say_goodbye](const session_closed& closed) {
-            auto& state = self->state;
-            state.closing = true;
-            state.reason = closed.reason;
-            if (state.id)
-              say_goodbye();
-            else if (state.login_number == 0)
-              leave();
-            // Else the login's answer decides.
-          }};
+  return {
+      [self, parts, port](settled_batch& batch) { take_answers(self, parts, port, batch.items); },
+      [self, parts, port](session_asks& asked) {
+        take_questions(self, parts, port, std::move(asked.items));
+      },
+      [self, parts](session_login& login) {
+        auto& state = self->state;
+        state.login_number = login.number;
+        state.actor = "device:" + login.who.product_key + '/' + login.who.device_key;
+        auto how = std::move(login.how);
+        how.session = state.ref;
+        auto batch = ask_batch{.shard = parts.router->shard_of(login.who), .asks = {}};
+        auto& out = batch.asks.emplace_back();
+        out.from = caf::actor_cast<settler>(self);
+        out.wants_way = true;
+        out.number = login.number;
+        out.whom = std::move(login.who);
+        out.what = device::command{std::move(how), {}, {}, {}, {}};
+        parts.router->route(std::move(batch));
+      },
+      [self](session_channel& as) {
+        self->state.actor = std::move(as.actor);
+        self->state.channel = true;
+      },
+      [port](session_deliver& d) {
+        if (const auto to = port.lock())
+          to->deliver(std::move(d.message));
+      },
+      [self, port](const session_end& e) {
+        auto& state = self->state;
+        const auto sub = std::find_if(state.subs.begin(), state.subs.end(),
+                                      [&](const auto& one) { return one.second.id == e.device; });
+        const auto to = port.lock();
+        if (sub != state.subs.end()) {
+          if (to)
+            to->sub_device_gone(sub->first);
+          state.subs.erase(sub);
+        } else if (state.login_number != 0) {  // its answer is of the same commit: first that
+          state.taken = e.reason;
+        } else if (to && state.id == e.device) {
+          to->close(e.reason);
+        }
+      },
+      [self, parts](const session_closed& closed) {
+        auto& state = self->state;
+        if (!std::exchange(state.closing, true))
+          state.reason = closed.reason;
+        state.repeats = false;
+        if (state.login_number == 0)
+          say_goodbyes(self, parts);
+        // Else the login's answer decides.
+      }};
 }
 
 }  // namespace

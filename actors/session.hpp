@@ -22,6 +22,8 @@ class session_port : public answer_port {
   virtual void deliver(model::downlink message) = 0;
   /// Close the connection: the device's right to it ended. `reason`: static text.
   virtual void close(std::string_view reason) = 0;
+  /// That sub-device is not logged in any more, by nobody's wish here.
+  virtual void sub_device_gone(model::device_name who) = 0;
 };
 
 /// Sessions of this node by number: names in effects lead to handles here. Thread-safe.

@@ -35,6 +35,22 @@ template <field_of<points_write> X>
 auto fields_of(X& x) {
   return std::tie(x.values);
 }
+template <field_of<points_read> X>
+auto fields_of(X& x) {
+  return std::tie(x.ids);
+}
+template <field_of<device_notice> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.sub);
+}
+template <field_of<tell_gateway> X>
+auto fields_of(X& x) {
+  return std::tie(x.gateway, x.sub, x.what);
+}
+template <field_of<release_sub_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.sub);
+}
 template <field_of<downlink> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.target, x.what, x.repeated);

@@ -47,13 +47,16 @@ void node_effects::run_here(const model::effect& e, const model::entity_id& enti
       caf::anon_send(session, actors::session_deliver{message->message});
   } else if (const auto* end = std::get_if<model::close_session>(&e)) {
     if (const auto session = sessions_->find(end->session))
-      caf::anon_send(session, actors::session_end{end->reason});
+      caf::anon_send(session, actors::session_end{entity, end->reason});
   } else if (const auto* waiter = std::get_if<model::settle_waiter>(&e)) {
     if (const auto ask = ask_.lock())
       ask->command_over(waiter->waiter);
   } else if (const auto* later = std::get_if<model::remind>(&e)) {
     if (const auto host = hosts.find(entity.shard); host != hosts.end())
       caf::anon_send(host->second, actors::reminder{entity, later->at});
+  } else if (auto question = actors::order_of(e, entity)) {
+    if (const auto router = router_.lock())
+      router->route(std::move(*question));
   }
 }
 

@@ -38,6 +38,7 @@ class node_effects final : public actors::commit_effects {
 
   // Set before the first connection.
   void set_caller(const std::shared_ptr<actors::caller>& ask) { ask_ = ask; }
+  void set_router(const std::shared_ptr<actors::ask_router>& router) { router_ = router; }
   /// Null: the node is alone.
   void set_member(cluster::member* at);
   std::unordered_map<model::shard_id, actors::host_actor> hosts;
@@ -51,6 +52,7 @@ class node_effects final : public actors::commit_effects {
   std::shared_ptr<actors::feed> feed_;
   std::shared_ptr<actors::catalogue> known_;
   std::weak_ptr<actors::caller> ask_;
+  std::weak_ptr<actors::ask_router> router_;
   cluster::member* member_ = nullptr;
   std::atomic<bool> wanted_here_{false};
   std::mutex mutex_;

@@ -151,6 +151,7 @@ struct node::impl {
     sessions = std::make_shared<actors::session_table>(incarnation);
     router = member ? member->router() : std::make_shared<cluster::router>(shard_count());
     effects = std::make_shared<node_effects>(incarnation, sessions, feed, known);
+    effects->set_router(router);
     if (place)
       place->set_effects(effects);
     for (unsigned s = 0; s < shard_count(); ++s)
@@ -248,6 +249,7 @@ struct node::impl {
                           .journal = figures,
                           .journal_queue_max_bytes = settings.storage.queue_max_bytes},
                  .known = known,
+                 .keys = keys,
                  .now = clock_now,
                  .limits = settings.mqtt,
                  .ports = settings.listeners,

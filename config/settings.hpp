@@ -34,6 +34,7 @@ struct settings {
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
+    bool plain_activation = false;  // secrets are handed out without TLS, not on loopback alone
   } listeners;
 
   struct tls_section {
@@ -68,6 +69,8 @@ struct settings {
     std::uint64_t max_unsettled = 1'000;       // publishes taken and not answered, per connection
     std::uint64_t max_queued = 1'000;          // downstream messages waiting, per connection
     milliseconds answer_timeout{std::chrono::seconds{10}};
+    bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
+    bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret
   } mqtt;
 
   struct api_section {

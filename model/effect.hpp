@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,10 +24,18 @@ struct service_call {
 struct points_write {
   object values;
 };
+struct points_read {
+  std::vector<std::string> ids;
+};
+/// Something happened to the device, or to a sub-device of it: told, no answer is waited for.
+struct device_notice {
+  enum class kind : std::uint8_t { enabled = 0, disabled = 1, deleted = 2 } what = kind::enabled;
+  std::optional<device_name> sub;  // nothing: the device itself
+};
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write> what;
+  std::variant<service_call, points_write, points_read, device_notice> what;
   bool repeated = false;  // the session was resumed and may have had it before
 };
 
@@ -60,6 +69,21 @@ struct remind {
   timestamp at;
 };
 
-using effect = std::variant<deliver, close_session, settle_waiter, remind>;
+/// Tells a gateway what happened to a sub-device of it. Lost if its shard cannot be asked: the
+/// sub-device's own state is what counts.
+struct tell_gateway {
+  entity_id gateway;
+  device_name sub;
+  device_notice::kind what = device_notice::kind::enabled;
+};
+
+/// The gateway that this is an effect of is gone: that device is nobody's sub-device any more. Lost
+/// as above.
+struct release_sub_device {
+  entity_id sub;
+};
+
+using effect =
+    std::variant<deliver, close_session, settle_waiter, remind, tell_gateway, release_sub_device>;
 
 }  // namespace orrery::model

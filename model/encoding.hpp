@@ -76,6 +76,9 @@ constexpr auto range_of(sign_method) {
 constexpr auto range_of(validation) {
   return std::pair{validation::strict, validation::off};
 }
+constexpr auto range_of(device_notice::kind) {
+  return std::pair{device_notice::kind::enabled, device_notice::kind::deleted};
+}
 constexpr auto range_of(thing_model::side) {
   return std::pair{thing_model::side::cloud, thing_model::side::registration};
 }
@@ -94,9 +97,9 @@ struct is_list : std::false_type {};
 template <class T>
 struct is_list<std::vector<T>> : std::true_type {};
 template <class T>
-struct is_text_map : std::false_type {};
-template <class V>
-struct is_text_map<std::map<std::string, V>> : std::true_type {};
+struct is_map : std::false_type {};
+template <class K, class V>
+struct is_map<std::map<K, V>> : std::true_type {};
 
 template <class T>
 struct is_cow : std::false_type {};
@@ -159,10 +162,10 @@ void write(byte_writer& out, const T& x) {
     out.varint(x.size());
     for (const auto& item : x)
       write(out, item);
-  } else if constexpr (is_text_map<T>::value) {
+  } else if constexpr (is_map<T>::value) {
     out.varint(x.size());
     for (const auto& [key, v] : x) {
-      out.text(key);
+      write(out, key);
       write(out, v);
     }
   } else if constexpr (is_variant<T>::value) {
@@ -227,9 +230,10 @@ void read(byte_reader& in, T& x) {
   } else if constexpr (is_list<T>::value) {
     for (auto n = in.count(); n > 0 && in.ok(); --n)
       read(in, x.emplace_back());
-  } else if constexpr (is_text_map<T>::value) {
+  } else if constexpr (is_map<T>::value) {
     for (auto n = in.count(); n > 0 && in.ok(); --n) {
-      auto key = std::string{in.text()};
+      auto key = typename T::key_type{};
+      read(in, key);
       read(in, x[std::move(key)]);
     }
   } else if constexpr (is_variant<T>::value) {

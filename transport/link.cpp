@@ -21,6 +21,10 @@ void link::login(std::uint64_t number, model::device_name who, model::device::co
   caf::anon_send(session_, actors::session_login{number, std::move(who), std::move(how)});
 }
 
+void link::open_channel(std::string actor) {
+  caf::anon_send(session_, actors::session_channel{std::move(actor)});
+}
+
 void link::ask(std::vector<actors::session_ask> questions) {
   caf::anon_send(session_, actors::session_asks{std::move(questions)});
 }
@@ -41,42 +45,38 @@ bool link::must_wait() const {
   return journal_->queued_bytes.load(std::memory_order_relaxed) > journal_queue_max_bytes_;
 }
 
-void link::settle(std::vector<actors::settled> answers) {
+/// Changes the inbox by `into`; the first thing in it wakes the connection.
+template <class F>
+void link::put(F into) {
   auto was_empty = false;
   {
     const auto hold = std::lock_guard{mutex_};
     was_empty = empty();
-    if (inbox_.answers.empty())
-      inbox_.answers = std::move(answers);
-    else
-      std::move(answers.begin(), answers.end(), std::back_inserter(inbox_.answers));
+    into(inbox_);
   }
-  notify(was_empty);
+  if (was_empty)  // else somebody has told already
+    wakes_.add(shared_from_this());
+}
+
+void link::settle(std::vector<actors::settled> answers) {
+  put([&](link_inbox& inbox) {
+    if (inbox.answers.empty())
+      inbox.answers = std::move(answers);
+    else
+      std::move(answers.begin(), answers.end(), std::back_inserter(inbox.answers));
+  });
 }
 
 void link::deliver(model::downlink message) {
-  auto was_empty = false;
-  {
-    const auto hold = std::lock_guard{mutex_};
-    was_empty = empty();
-    inbox_.downlinks.push_back(std::move(message));
-  }
-  notify(was_empty);
+  put([&](link_inbox& inbox) { inbox.downlinks.push_back(std::move(message)); });
 }
 
 void link::close(std::string_view reason) {
-  auto was_empty = false;
-  {
-    const auto hold = std::lock_guard{mutex_};
-    was_empty = empty();
-    inbox_.close = reason;
-  }
-  notify(was_empty);
+  put([&](link_inbox& inbox) { inbox.close = reason; });
 }
 
-void link::notify(bool was_empty) {
-  if (was_empty)  // else somebody has told already
-    wakes_.add(shared_from_this());
+void link::sub_device_gone(model::device_name who) {
+  put([&](link_inbox& inbox) { inbox.subs_gone.push_back(std::move(who)); });
 }
 
 void link::woken() {

@@ -29,7 +29,8 @@ struct link_parts {
 struct link_inbox {
   std::vector<actors::settled> answers;
   std::vector<model::downlink> downlinks;
-  std::optional<std::string_view> close;  // the device's right to this session ended
+  std::vector<model::device_name> subs_gone;  // sub-devices that are not logged in any more
+  std::optional<std::string_view> close;      // the device's right to this session ended
 };
 
 /// One connection's end of its session. All but the session_port part is called on the connection's
@@ -43,6 +44,8 @@ class link final : public actors::session_port,
                                     std::function<void()> wake);
 
   void login(std::uint64_t number, model::device_name who, model::device::connect how);
+  /// Speaks in the name of the service alone, as `actor`; no login follows.
+  void open_channel(std::string actor);
   void ask(std::vector<actors::session_ask> questions);
   /// The connection is gone. `reason`: static text, becomes the device's offline reason.
   void closed(std::string_view reason);
@@ -54,12 +57,17 @@ class link final : public actors::session_port,
   void settle(std::vector<actors::settled> answers) override;
   void deliver(model::downlink message) override;
   void close(std::string_view reason) override;
+  void sub_device_gone(model::device_name who) override;
   void woken() override;
 
  private:
   link(const link_parts& parts, net::wake_list& wakes, std::function<void()> wake);
-  void notify(bool was_empty);
-  bool empty() const { return inbox_.answers.empty() && inbox_.downlinks.empty() && !inbox_.close; }
+  bool empty() const {
+    return inbox_.answers.empty() && inbox_.downlinks.empty() && inbox_.subs_gone.empty() &&
+           !inbox_.close;
+  }
+  template <class F>
+  void put(F into);
 
   net::wake_list& wakes_;
   std::function<void()> wake_;

@@ -22,6 +22,8 @@ namespace orrery::model::device {
 
 enum class admin_state : std::uint8_t { enabled = 0, disabled = 1 };
 enum class protocol : std::uint8_t { none = 0, mqtt = 1, http = 2, coap = 3 };
+/// Whose secret a login is signed with. `either`: a gateway did not say so for its sub-device.
+enum class login_secret : std::uint8_t { device = 0, product = 1, either = 2 };
 
 struct latest_point {
   point_name id;
@@ -44,12 +46,12 @@ struct command_record {
     failed = 6,
     timed_out = 7
   };
-  enum class form : std::uint8_t { service = 0, points = 1 };
+  enum class form : std::uint8_t { service = 0, points = 1, read = 2 };
   entity_id id;
   form type = form::service;
   std::string element;  // service id; empty for points
-  object input;
-  std::string actor;  // who asked
+  object input;         // of `read`: the points asked for, as members
+  std::string actor;    // who asked
   milliseconds timeout{30'000};
   milliseconds pending_ttl{0};
   state_code state = state_code::queued;
@@ -97,6 +99,46 @@ struct connect {
   device::protocol protocol = protocol::mqtt;
   std::string address;
   bool secure = false;  // came over TLS
+  login_secret secret = login_secret::device;
+  sealed_secret fresh;  // what the device gets if it proves itself by its product's secret
+};
+/// A device that others connect through.
+struct gateway_link {
+  entity_id id;
+  device_name name;
+  bool empty() const { return name.device_key.empty(); }
+  bool operator==(const gateway_link&) const = default;
+};
+/// Makes it a sub-device of `gateway`.
+struct bind_gateway {
+  gateway_link gateway;
+  std::string organisation;          // the gateway's
+  std::optional<login_proof> proof;  // nothing: an application asks for it
+  bool dry_run = false;              // only look whether it could be
+};
+struct unbind_gateway {
+  entity_id gateway;
+  bool dry_run = false;
+  bool while_online = false;  // it is logged out first
+};
+/// For a gateway: who its sub-devices are; nothing takes away.
+struct change_sub_devices {
+  std::map<device_name, std::optional<entity_id>> changes;
+};
+/// For a gateway: something happened to one of its sub-devices.
+struct note_sub_device {
+  device_name sub;
+  device_notice::kind what = device_notice::kind::enabled;
+};
+/// The device may be activated once more, for a time.
+struct reopen_activation {
+  milliseconds lasts{std::chrono::hours{24}};
+};
+/// What the nodes behind a gateway are, as it last told: merged into what is known, or all of it.
+struct report_picture {
+  object nodes;      // by node id
+  object relations;  // children of a node id
+  bool full = false;
 };
 struct disconnect {
   std::string_view reason;  // static text: "client", "keep_alive", "socket", "taken_over", ...
@@ -111,8 +153,9 @@ struct posted_sample {
 };
 struct report_points {
   std::vector<posted_sample> samples;
-  bool backfill = false;      // recovered history: never a newer latest value's rival
-  bool skip_invalid = false;  // drop bad points, keep the rest
+  bool backfill = false;       // recovered history: never a newer latest value's rival
+  bool skip_invalid = false;   // drop bad points, keep the rest
+  bool allow_offline = false;  // a gateway's word for a sub-device that has not logged in
 };
 struct report_event {
   std::string event;
@@ -163,7 +206,9 @@ using order =
     std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
                  connect, disconnect, session_lost, report_points, report_event, change_attributes,
                  change_tags, send_command, complete_command, cancel_commands, time_passed,
-                 read_device, read_latest, read_samples, change_subscriptions, note_delivered>;
+                 read_device, read_latest, read_samples, change_subscriptions, note_delivered,
+                 bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
+                 reopen_activation, report_picture>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -172,6 +217,8 @@ struct command {
   session_ref session;
   std::string actor;
   std::optional<std::uint64_t> expected_revision;  // If-Match
+  std::optional<entity_id> gateway =
+      {};  // it speaks for the device; `session` is its connection then
 };
 
 // ---- events: journaled, numbered for ever
@@ -206,6 +253,7 @@ struct connected {
   bool keeps_session;
   bool resumed;  // what the last session kept goes on
   timestamp at;
+  bool by_gateway = false;
 };
 struct disconnected {
   session_ref session;
@@ -252,11 +300,50 @@ struct subscriptions_changed {
 struct command_delivered {
   entity_id id;
 };
+struct gateway_bound {
+  gateway_link gateway;
+  timestamp at;
+};
+struct gateway_unbound {
+  entity_id gateway;
+  timestamp at;
+};
+struct sub_devices_changed {
+  std::map<device_name, std::optional<entity_id>> changes;
+  timestamp at;
+};
+struct sub_device_noted {
+  device_name sub;
+  device_notice::kind what;
+  std::string downlink_id;  // empty: the gateway is not there to be told
+  timestamp at;
+};
+/// It proved itself by its product's secret and is told a secret of its own.
+struct activation_granted {
+  sealed_secret secret;
+  timestamp at;
+};
+/// Which of two secrets counts from now on: the one of the activation, or the one before.
+struct activation_settled {
+  bool fresh;
+  timestamp at;
+};
+struct activation_reopened {
+  timestamp until;
+  timestamp at;
+};
+struct picture_reported {
+  report_picture what;
+  timestamp at;
+};
 
-using event = std::variant<registered, updated, admin_state_set, removed, secret_set, connected,
-                           disconnected, points_accepted, event_raised, attributes_changed,
-                           tags_changed, command_queued, command_sent, command_finished,
-                           late_reply_noted, subscriptions_changed, command_delivered>;
+using event =
+    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
+                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
+                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
+                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
+                 picture_reported>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -267,6 +354,7 @@ using event = std::variant<registered, updated, admin_state_set, removed, secret
 struct connection_state {
   bool online = false;
   bool secure = false;
+  bool by_gateway = false;  // the session is that of its gateway's connection
   device::protocol protocol = protocol::none;
   session_ref session;
   std::string address;
@@ -287,6 +375,35 @@ struct naming {
   device_name name;
   std::string organisation;
   bool operator==(const naming&) const = default;
+};
+
+/// A secret that was handed out and not used yet.
+struct activation {
+  sealed_secret fresh;  // empty: none
+  timestamp granted_at{};
+  timestamp reopened_until{};
+  bool empty() const { return fresh.empty() && reopened_until == timestamp{}; }
+  bool operator==(const activation&) const = default;
+};
+/// The nodes behind a gateway, as it told.
+struct network_picture {
+  object nodes, relations;
+  timestamp at{};
+  bool empty() const { return at == timestamp{}; }
+  bool operator==(const network_picture&) const = default;
+};
+using sub_device_map = std::map<device_name, entity_id>;
+
+/// What only gateways, sub-devices and devices on their way to a secret have.
+struct family {
+  device::activation activation;
+  gateway_link gateway;        // whose sub-device it is; empty: nobody's
+  sub_device_map sub_devices;  // of a gateway
+  network_picture picture;     // of a gateway
+  bool empty() const {
+    return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty();
+  }
+  bool operator==(const family&) const = default;
 };
 
 struct state {
@@ -311,14 +428,21 @@ struct state {
   timestamp last_online{}, last_offline{}, last_data{};
   cow<std::vector<command_record>> commands;   // queued or sent, in order; the sent one is first
   cow<std::vector<command_record>> timed_out;  // the last few: a late reply finds its record
+  cow<device::family> family;
   device::telemetry telemetry;
 
   const device_name& name() const { return called->name; }
   const std::string& organisation() const { return called->organisation; }
+  const device::activation& activation() const { return family->activation; }
+  const gateway_link& gateway() const { return family->gateway; }
+  const sub_device_map& sub_devices() const { return family->sub_devices; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
 std::string secret_owner(const device_name& name);
+
+/// True if a login signed with the product's secret may still hand out a secret of its own.
+bool may_be_activated(const state& s, timestamp now);
 
 /// "inactive", "online", "offline" or "disabled".
 std::string_view status_of(const state& s);
@@ -333,6 +457,8 @@ struct connection_granted {
   std::string organisation;
   bool resumed = false;
   subscription_map subscriptions = {};  // of the session that goes on
+  bool gateway = false;                 // it may speak for sub-devices
+  bool activated = false;               // by the product's secret: the fresh one is the device's
 };
 struct device_snapshot {
   entity_id id;
@@ -353,14 +479,22 @@ struct commands_cancelled {
 struct points_taken {
   std::vector<problem> dropped;
 };
-using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
-                           unsaved_samples, command_accepted, commands_cancelled, points_taken>;
+struct device_bound {  // or unbound
+  entity_id id;
+};
+using reply =
+    std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
+                 command_accepted, commands_cancelled, points_taken, device_bound>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {
   bool exists = false;
   bool requires_certificate = false;
   bool direct_access = true;
+  bool gateway = false;             // its devices have sub-devices
+  bool dynamic_activation = false;  // its secret proves who is to be given his own
+  sealed_secret secret;
+  std::string secret_owner;       // what it is sealed for
   std::uint8_t sign_methods = 1;  // bit n: sign_method n is allowed
   validation mode = validation::strict;
   std::shared_ptr<const thing_model> model;

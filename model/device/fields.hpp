@@ -15,7 +15,10 @@ constexpr auto range_of(protocol) {
   return std::pair{protocol::none, protocol::coap};
 }
 constexpr auto range_of(command_record::form) {
-  return std::pair{command_record::form::service, command_record::form::points};
+  return std::pair{command_record::form::service, command_record::form::read};
+}
+constexpr auto range_of(login_secret) {
+  return std::pair{login_secret::device, login_secret::either};
 }
 constexpr auto range_of(command_record::state_code) {
   return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
@@ -38,7 +41,8 @@ auto fields_of(X& x) {
 }
 template <field_of<connection_state> X>
 auto fields_of(X& x) {
-  return std::tie(x.online, x.session, x.protocol, x.address, x.secure, x.since, x.reason);
+  return std::tie(x.online, x.session, x.protocol, x.address, x.secure, x.since, x.reason,
+                  x.by_gateway);
 }
 template <field_of<latest_point> X>
 auto fields_of(X& x) {
@@ -67,7 +71,7 @@ auto fields_of(X& x) {
 template <field_of<connected> X>
 auto fields_of(X& x) {
   return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.keeps_session, x.resumed,
-                  x.at);
+                  x.at, x.by_gateway);
 }
 template <field_of<disconnected> X>
 auto fields_of(X& x) {
@@ -113,6 +117,58 @@ template <field_of<command_delivered> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
 }
+template <field_of<gateway_link> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name);
+}
+template <field_of<gateway_bound> X>
+auto fields_of(X& x) {
+  return std::tie(x.gateway, x.at);
+}
+template <field_of<gateway_unbound> X>
+auto fields_of(X& x) {
+  return std::tie(x.gateway, x.at);
+}
+template <field_of<sub_devices_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.at);
+}
+template <field_of<sub_device_noted> X>
+auto fields_of(X& x) {
+  return std::tie(x.sub, x.what, x.downlink_id, x.at);
+}
+template <field_of<activation_granted> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.at);
+}
+template <field_of<activation_settled> X>
+auto fields_of(X& x) {
+  return std::tie(x.fresh, x.at);
+}
+template <field_of<activation_reopened> X>
+auto fields_of(X& x) {
+  return std::tie(x.until, x.at);
+}
+template <field_of<report_picture> X>
+auto fields_of(X& x) {
+  return std::tie(x.nodes, x.relations, x.full);
+}
+template <field_of<picture_reported> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.at);
+}
+template <field_of<activation> X>
+auto fields_of(X& x) {
+  return std::tie(x.fresh, x.granted_at, x.reopened_until);
+}
+template <field_of<network_picture> X>
+auto fields_of(X& x) {
+  return std::tie(x.nodes, x.relations, x.at);
+}
+template <field_of<family> X>
+auto fields_of(X& x) {
+  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture);
+}
 template <field_of<naming> X>
 auto fields_of(X& x) {
   return std::tie(x.name, x.organisation);
@@ -123,7 +179,7 @@ auto fields_of(X& s) {
                   s.admin_reason, s.created_at, s.updated_at, s.activated_at, s.secret,
                   s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
                   s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
-                  s.timed_out, s.keeps_session, s.subscriptions);
+                  s.timed_out, s.keeps_session, s.subscriptions, s.family);
 }
 
 // Between nodes.
@@ -138,7 +194,8 @@ auto fields_of(X& x) {
 }
 template <field_of<connect> X>
 auto fields_of(X& x) {
-  return std::tie(x.proof, x.keeps_session, x.session, x.protocol, x.address, x.secure);
+  return std::tie(x.proof, x.keeps_session, x.session, x.protocol, x.address, x.secure, x.secret,
+                  x.fresh);
 }
 template <field_of<disconnect> X>
 auto fields_of(X& x) {
@@ -154,7 +211,7 @@ auto fields_of(X& x) {
 }
 template <field_of<report_points> X>
 auto fields_of(X& x) {
-  return std::tie(x.samples, x.backfill, x.skip_invalid);
+  return std::tie(x.samples, x.backfill, x.skip_invalid, x.allow_offline);
 }
 template <field_of<report_event> X>
 auto fields_of(X& x) {
@@ -196,13 +253,34 @@ template <field_of<note_delivered> X>
 auto fields_of(X& x) {
   return std::tie(x.downlink_id);
 }
+template <field_of<bind_gateway> X>
+auto fields_of(X& x) {
+  return std::tie(x.gateway, x.organisation, x.proof, x.dry_run);
+}
+template <field_of<unbind_gateway> X>
+auto fields_of(X& x) {
+  return std::tie(x.gateway, x.dry_run, x.while_online);
+}
+template <field_of<change_sub_devices> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes);
+}
+template <field_of<note_sub_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.sub, x.what);
+}
+template <field_of<reopen_activation> X>
+auto fields_of(X& x) {
+  return std::tie(x.lasts);
+}
 template <field_of<command> X>
 auto fields_of(X& x) {
-  return std::tie(x.what, x.session, x.actor, x.expected_revision);
+  return std::tie(x.what, x.session, x.actor, x.expected_revision, x.gateway);
 }
 template <field_of<connection_granted> X>
 auto fields_of(X& x) {
-  return std::tie(x.id, x.epoch, x.organisation, x.resumed, x.subscriptions);
+  return std::tie(x.id, x.epoch, x.organisation, x.resumed, x.subscriptions, x.gateway,
+                  x.activated);
 }
 template <field_of<latest_points> X>
 auto fields_of(X& x) {
@@ -219,6 +297,10 @@ auto fields_of(X& x) {
 template <field_of<commands_cancelled> X>
 auto fields_of(X& x) {
   return std::tie(x.ids);
+}
+template <field_of<device_bound> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
 }
 template <field_of<points_taken> X>
 auto fields_of(X& x) {

@@ -1,40 +1,12 @@
 #include <algorithm>
 #include <array>
 
-#include "model/device/device.hpp"
+#include "model/device/decisions.hpp"
 
 namespace orrery::model::device {
 namespace {
 
-constexpr std::size_t max_attributes = 200, max_tags = 100, max_timed_out_kept = 8,
-                      max_subscriptions = 1024;
-
-template <class... Fs>
-struct overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overloaded(Fs...) -> overloaded<Fs...>;  // clang 14 deduces no aggregates
-
-result<decision> refused(errc code, std::string_view reason, std::string detail) {
-  return failure{code, reason, std::move(detail)};
-}
-
-std::string label(const state& s) {
-  return s.name().product_key + "/" + s.name().device_key;
-}
-
-decision only(event e, reply answer = done{}) {
-  auto d = decision{{}, std::move(answer)};
-  d.events.push_back(std::move(e));
-  return d;
-}
-
-const command_record* outstanding(const state& s) {
-  return !s.commands->empty() && s.commands->front().state == command_record::state_code::sent
-             ? &s.commands->front()
-             : nullptr;
-}
+constexpr std::size_t max_attributes = 200, max_tags = 100, max_subscriptions = 1024;
 
 /// The event that sends the next waiting command, if the device is there and nothing is under way.
 void send_next(const state& s, timestamp now, std::vector<event>& events) {
@@ -47,13 +19,24 @@ void send_next(const state& s, timestamp now, std::vector<event>& events) {
       });
   if (next == s.commands->end())
     return;
-  // Decimal digits, unique per device for ever: ms of the clock, but always above the last one.
-  const auto number =
-      std::max<std::uint64_t>(static_cast<std::uint64_t>(to_ms(now)), s.downlinks + 1);
-  events.push_back(command_sent{next->id, std::to_string(number), now});
+  events.push_back(command_sent{next->id, next_downlink_id(s, now), now});
 }
 
-/// Applies to a copy of the queue what was decided so far, then looks for the next to send.
+}  // namespace
+
+const command_record* outstanding(const state& s) {
+  return !s.commands->empty() && s.commands->front().state == command_record::state_code::sent
+             ? &s.commands->front()
+             : nullptr;
+}
+
+std::string next_downlink_id(const state& s, timestamp now) {
+  // Decimal digits, unique per device for ever: ms of the clock, but always above the last one.
+  return std::to_string(
+      std::max<std::uint64_t>(static_cast<std::uint64_t>(to_ms(now)), s.downlinks + 1));
+}
+
+// Applies to a copy of the queue what was decided so far.
 void send_next_after(const state& s, timestamp now, std::vector<event>& events) {
   auto ahead = state{};
   ahead.connection = s.connection;
@@ -75,12 +58,41 @@ command_finished finish(command_record c, command_record::state_code as, timesta
 
 // A session's message counts only while it is the device's session.
 status check_session(const state& s, const command& c) {
+  if (c.gateway) {
+    const auto by_itself = std::holds_alternative<connect>(c.what) ||
+                           std::holds_alternative<bind_gateway>(c.what) ||
+                           std::holds_alternative<unbind_gateway>(c.what);
+    if (by_itself)
+      return {};  // they look for themselves
+    if (s.gateway().empty() || s.gateway().id != *c.gateway)
+      return failure{errc::forbidden, "sub_device", label(s) + " is no sub-device of that gateway"};
+    if (s.admin == admin_state::disabled)
+      return failure{errc::forbidden, "sub_device", label(s) + " is disabled"};
+    if (const auto* points = std::get_if<report_points>(&c.what); points && points->allow_offline)
+      return {};
+    if (!is_connected_by(s, c.session))
+      return failure{errc::forbidden, "sub_device",
+                     label(s) + " is not logged in through that gateway"};
+    return {};
+  }
   if (c.session.number == 0)
     return {};
   if (!s.connection.online || !(s.connection.session == c.session))
     return failure{errc::conflict, "session_superseded", label(s) + ": another session took over"};
   return {};
 }
+
+decision leave(const state& s, std::string_view reason, timestamp now) {
+  auto d = decision{};
+  d.events.push_back(disconnected{s.connection.session, std::string{reason}, now});
+  for (const auto& c : *s.commands)
+    if (c.pending_ttl.count() == 0)  // an immediate command needs the device to be there
+      d.events.push_back(
+          finish(c, command_record::state_code::failed, now, "the device went offline"));
+  return d;
+}
+
+namespace {
 
 bool is_tag_key(std::string_view key) {
   return !key.empty() && key.size() <= 50 && std::all_of(key.begin(), key.end(), [](char c) {
@@ -181,54 +193,6 @@ result<decision> decide_on(const state& s, const reset_secret& r, const surround
   return d;
 }
 
-bool secret_proves(const sealed_secret& sealed, const connect& c, const state& s,
-                   const surroundings& around) {
-  const auto secret = around.keys.open(sealed, secret_owner(s.name()));
-  return secret && proves(c.proof, s.name(), *secret);
-}
-
-result<decision> decide_on(const state& s, const connect& c, const surroundings& around) {
-  const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
-  const auto proven = allowed && (secret_proves(s.secret, c, s, around) ||
-                                  (!s.old_secret->empty() && around.now < s.old_secret_until &&
-                                   secret_proves(*s.old_secret, c, s, around)));
-  if (!proven)
-    return refused(errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
-                   label(s) + ": the signature does not fit");
-  // Only who proved himself is told more than that.
-  if (s.admin == admin_state::disabled)
-    return refused(errc::forbidden, "device_disabled", label(s) + " is disabled");
-  if (around.product.requires_certificate)
-    return refused(errc::forbidden, "certificate_required",
-                   label(s) + ": its product demands a client certificate");
-  if (!around.product.direct_access)
-    return refused(errc::forbidden, "direct_login_forbidden",
-                   label(s) + " connects through its gateway only");
-  auto session = c.session;
-  session.epoch = s.session_epoch + 1;
-  const auto resumed = c.keeps_session && s.keeps_session;
-  auto granted = connection_granted{around.self, session.epoch, s.organisation(), resumed, {}};
-  if (resumed)
-    granted.subscriptions = *s.subscriptions;
-  auto d = decision{{}, std::move(granted)};
-  if (s.connection.online)
-    d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
-  d.events.push_back(connected{session, c.protocol, c.address, c.secure, !s.activated_at,
-                               c.keeps_session, resumed, around.now});
-  send_next_after(s, around.now, d.events);
-  return d;
-}
-
-decision leave(const state& s, std::string_view reason, timestamp now) {
-  auto d = decision{};
-  d.events.push_back(disconnected{s.connection.session, std::string{reason}, now});
-  for (const auto& c : *s.commands)
-    if (c.pending_ttl.count() == 0)  // an immediate command needs the device to be there
-      d.events.push_back(
-          finish(c, command_record::state_code::failed, now, "the device went offline"));
-  return d;
-}
-
 result<decision> decide_on(const state& s, const disconnect& d, const surroundings& around) {
   return leave(s, d.reason, around.now);
 }
@@ -240,6 +204,8 @@ result<decision> decide_on(const state& s, const session_lost& l, const surround
 }
 
 result<decision> decide_on(const state& s, const report_points& r, const surroundings& around) {
+  if (s.admin == admin_state::disabled)
+    return refused(errc::conflict, "device_disabled", label(s) + " is disabled");
   if (!around.product.model)
     return refused(errc::unavailable, "model_missing",
                    label(s) + ": its product has no published model");
@@ -265,6 +231,8 @@ result<decision> decide_on(const state& s, const report_points& r, const surroun
 }
 
 result<decision> decide_on(const state&, const report_event& r, const surroundings& around) {
+  if (r.event.starts_with('$'))  // what devices tell beside their model
+    return only(event_raised{r.event, 0, r.output, r.time.value_or(around.now), around.now});
   if (!around.product.model)
     return refused(errc::unavailable, "model_missing", "the product has no published model");
   auto output = around.product.model->check_event(r.event, r.output, around.product.mode);
@@ -300,6 +268,21 @@ result<decision> decide_on(const state& s, const change_tags& t, const surroundi
   return only(tags_changed{t.changes, t.replace, around.now});
 }
 
+result<object> check_command(const thing_model& model, const command_record& c) {
+  switch (c.type) {
+    case command_record::form::service:
+      return model.check_input(c.element, c.input);
+    case command_record::form::points:
+      return model.check_writes(c.input);
+    case command_record::form::read:
+      break;
+  }
+  for (const auto& [id, nothing] : c.input)
+    if (!model.find_point(id))
+      return failure{errc::invalid_argument, "element_unknown", "the model has no point " + id};
+  return c.input;
+}
+
 result<decision> decide_on(const state& s, const send_command& asked, const surroundings& around) {
   auto c = asked.what;
   if (s.admin == admin_state::disabled)
@@ -309,9 +292,7 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
   if (!around.product.model)
     return refused(errc::unavailable, "model_missing",
                    label(s) + ": its product has no published model");
-  auto input = c.type == command_record::form::service
-                   ? around.product.model->check_input(c.element, c.input)
-                   : around.product.model->check_writes(c.input);
+  auto input = check_command(*around.product.model, c);
   if (!input)
     return input.error();
   c.input = std::move(*input);
@@ -443,165 +424,6 @@ result<decision> decide_on(const state& s, const read_samples& r, const surround
   return decision{{}, std::move(found)};
 }
 
-// ---- apply
-// ---------------------------------------------------------------------------------------
-
-void merge(object& into, const object& changes) {
-  for (const auto& [key, v] : changes)
-    if (v.is_null())
-      std::erase_if(into, [&gone = key](const auto& member) { return member.first == gone; });
-    else
-      set_member(into, key, v);
-}
-
-void merge(std::map<std::string, std::string>& into,
-           const std::map<std::string, std::optional<std::string>>& changes) {
-  for (const auto& [key, v] : changes)
-    if (v)
-      into[key] = *v;
-    else
-      into.erase(key);
-}
-
-void apply_on(state& s, const registered& e) {
-  s.exists = true;
-  s.deleted = false;
-  s.called = naming{e.as.name, e.as.organisation};
-  s.display_name = e.as.display_name;
-  s.description = e.as.description;
-  s.timezone = e.as.timezone;
-  s.secret = e.as.secret;
-  s.attributes = e.as.attributes;
-  s.tags = e.as.tags;
-  s.created_at = s.updated_at = e.at;
-}
-
-void apply_on(state& s, const updated& e) {
-  if (e.changes.display_name)
-    s.display_name = *e.changes.display_name;
-  if (e.changes.description)
-    s.description = *e.changes.description;
-  if (e.changes.timezone)
-    s.timezone = *e.changes.timezone;
-  merge(s.attributes, e.changes.attributes);
-  if (!e.changes.tags.empty())
-    s.tags.change([&](auto& tags) { merge(tags, e.changes.tags); });
-  s.updated_at = e.at;
-}
-
-void apply_on(state& s, const admin_state_set& e) {
-  s.admin = e.now;
-  s.admin_reason = e.reason;
-  s.updated_at = e.at;
-}
-
-void apply_on(state& s, const removed&) {
-  s.exists = false;
-  s.deleted = true;
-}
-
-void apply_on(state& s, const secret_set& e) {
-  s.old_secret = s.secret;
-  s.old_secret_until = e.old_valid_until;
-  s.secret = e.secret;
-}
-
-void apply_on(state& s, const connected& e) {
-  s.connection = {.online = true,
-                  .secure = e.secure,
-                  .protocol = e.protocol,
-                  .session = e.session,
-                  .address = e.address,
-                  .since = e.at,
-                  .reason = {}};
-  s.session_epoch = e.session.epoch;
-  s.keeps_session = e.keeps_session;
-  if (!e.resumed)
-    s.subscriptions = {};
-  s.last_online = e.at;
-  if (e.first)
-    s.activated_at = e.at;
-}
-
-void apply_on(state& s, const disconnected& e) {
-  s.connection.online = false;
-  s.connection.since = e.at;
-  s.connection.reason = e.reason;
-  s.last_offline = e.at;
-}
-
-void apply_on(state& s, const points_accepted& e) {
-  apply_points(s, std::make_shared<const points_accepted>(e));
-}
-
-void apply_on(state&, const event_raised&) {}
-
-void apply_on(state& s, const attributes_changed& e) {
-  merge(s.attributes, e.changes);
-  s.updated_at = e.at;
-}
-
-void apply_on(state& s, const tags_changed& e) {
-  if (e.replace)
-    s.tags = {};
-  s.tags.change([&](auto& tags) { merge(tags, e.changes); });
-  s.updated_at = e.at;
-}
-
-void apply_on(state& s, const command_queued& e) {
-  s.commands.edit().push_back(e.what);
-}
-
-void apply_on(state& s, const command_sent& e) {
-  auto& commands = s.commands.edit();
-  const auto c =
-      std::find_if(commands.begin(), commands.end(), [&](const auto& r) { return r.id == e.id; });
-  if (c == commands.end())
-    return;
-  c->state = command_record::state_code::sent;
-  c->downlink_id = e.downlink_id;
-  c->sent_at = e.at;
-  std::rotate(commands.begin(), c, c + 1);  // the one under way is first
-  auto number = std::uint64_t{0};
-  for (const auto digit : e.downlink_id)
-    number = number * 10 + static_cast<std::uint64_t>(digit - '0');
-  s.downlinks = number;
-}
-
-void apply_on(state& s, const command_finished& e) {
-  s.commands.change([&](auto& commands) {
-    std::erase_if(commands, [&](const auto& r) { return r.id == e.what.id; });
-  });
-  if (e.what.state != command_record::state_code::timed_out)
-    return;
-  auto& kept = s.timed_out.edit();
-  kept.push_back(e.what);
-  if (kept.size() > max_timed_out_kept)
-    kept.erase(kept.begin());
-}
-
-void apply_on(state& s, const subscriptions_changed& e) {
-  s.subscriptions.change([&](auto& kept) {
-    for (const auto& [filter, level] : e.changes)
-      if (level)
-        kept[filter] = *level;
-      else
-        kept.erase(filter);
-  });
-}
-
-void apply_on(state& s, const command_delivered& e) {
-  for (auto& c : s.commands.edit())
-    if (c.id == e.id)
-      c.delivered = true;
-}
-
-void apply_on(state& s, const late_reply_noted& e) {
-  for (auto& c : s.timed_out.edit())
-    if (c.id == e.what.id)
-      c = e.what;
-}
-
 }  // namespace
 
 std::string secret_owner(const device_name& name) {
@@ -623,106 +445,14 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
     if (auto ok = check_session(s, c); !ok)
       return ok.error();
   }
-  return std::visit([&](const auto& what) { return decide_on(s, what, around); }, c.what);
-}
-
-void apply(state& s, const event& e) {
-  std::visit([&](const auto& what) { apply_on(s, what); }, e);
-}
-
-namespace {
-
-using latest_points_of = std::vector<latest_point>;
-
-latest_points_of::iterator find(latest_points_of& latest, const std::string& id) {
-  return std::lower_bound(
-      latest.begin(), latest.end(), id,
-      [](const latest_point& l, const std::string& wanted) { return l.id.text() < wanted; });
-}
-
-bool is_at(const latest_points_of& latest, latest_points_of::const_iterator at,
-           const std::string& id) {
-  return at != latest.end() && at->id.text() == id;
-}
-
-/// Room for all that `one` brings for the first time, and no more: a device keeps it for long.
-void make_room(latest_points_of& latest, const sample& one) {
-  const auto news = std::count_if(one.points.begin(), one.points.end(), [&](const auto& p) {
-    return !is_at(latest, find(latest, p.id), p.id);
-  });
-  latest.reserve(latest.size() + static_cast<std::size_t>(news));
-}
-
-}  // namespace
-
-void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
-  auto& t = s.telemetry;
-  for (const auto& one : batch->samples)
-    for (const auto& p : one.points) {
-      auto at = find(t.latest, p.id);
-      if (!is_at(t.latest, at, p.id)) {
-        if (t.latest.size() == t.latest.capacity()) {
-          make_room(t.latest, one);
-          at = find(t.latest, p.id);
-        }
-        at = t.latest.insert(
-            at, {.id = point_name{p.id}, .v = {}, .time = timestamp::min(), .server_time = {}});
-      }
-      if (one.time >= at->time) {
-        at->v = p.v;
-        at->quality = p.quality;
-        at->time = one.time;
-        at->server_time = batch->at;
-      }
-      ++t.unsaved_points;
-    }
-  s.last_data = std::max(s.last_data, batch->at);
-  t.unsaved.push_back(std::move(batch));
-}
-
-namespace {
-
-effect deliver_to(const state& s, const command_record& c, bool repeated) {
-  auto message = downlink{c.downlink_id, s.name(), {}, repeated};
-  if (c.type == command_record::form::service)
-    message.what = service_call{c.element, c.input};
-  else
-    message.what = points_write{c.input};
-  return deliver{s.connection.session, std::move(message)};
-}
-
-}  // namespace
-
-std::vector<effect> effects(const state& s, const event& e) {
-  auto out = std::vector<effect>{};
-  std::visit(overloaded{
-                 [&](const disconnected& d) {
-                   // The session that ends by itself knows already; one that loses its right is
-                   // told.
-                   for (const std::string_view lost :
-                        {"disabled", "deleted", "secret_reset", "taken_over"})
-                     if (d.reason == lost)
-                       out.push_back(close_session{d.session, lost});
-                 },
-                 [&](const command_sent& sent) {
-                   const auto c = std::find_if(s.commands->begin(), s.commands->end(),
-                                               [&](const auto& r) { return r.id == sent.id; });
-                   if (c == s.commands->end())
-                     return;
-                   out.push_back(deliver_to(s, *c, false));
-                 },
-                 [&](const connected& c) {
-                   if (const auto* sent = outstanding(s); sent && c.resumed && !sent->delivered)
-                     out.push_back(deliver_to(s, *sent, true));
-                 },
-                 [&](const command_finished& over) {
-                   if (over.what.waiter.number != 0)
-                     out.push_back(settle_waiter{over.what.waiter, over.what.id});
-                 },
-                 [&](const auto&) {},
-             },
-             e);
-  return out;
+  return std::visit(
+      [&](const auto& what) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
+          return decide_login(s, what, c.gateway, around);
+        else
+          return decide_on(s, what, around);
+      },
+      c.what);
 }
 
 std::optional<timestamp> next_deadline(const state& s) {

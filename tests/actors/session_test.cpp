@@ -276,7 +276,7 @@ TEST_F(Session, APortThatIsGoneHurtsNobody) {
   port.reset();
   caf::anon_send(session, session_login{1, name, tests::login(name)});
   caf::anon_send(session, session_deliver{{"1", name, model::service_call{}}});
-  caf::anon_send(session, session_end{"taken_over"});
+  caf::anon_send(session, session_end{id, "taken_over"});
   node.run();
   caf::anon_send(session, session_closed{"socket"});
   session = nullptr;
@@ -291,6 +291,116 @@ TEST(SessionTable, FindsOnlySessionsOfThisIncarnation) {
   EXPECT_TRUE(node.sessions->find({node.incarnation, 1, 0}));
   EXPECT_FALSE(node.sessions->find({node.incarnation + 1, 1, 0}));
   EXPECT_FALSE(node.sessions->find({node.incarnation, 2, 0}));
+}
+
+// ---- a gateway's connection
+
+class GatewaySession : public Session {
+ protected:
+  GatewaySession() {
+    sub = node.add_device("sub");
+    const auto link = device::gateway_link{id, name};
+    EXPECT_TRUE(
+        node.ask(sub, tests::order(device::bind_gateway{link, tests::organisation, {}, false})));
+    hub = node.login("dk");
+  }
+  void send(std::uint64_t number, device::order what, const model::device_name& whom,
+            session_ask::right as = session_ask::right::gateway) {
+    auto asks = session_asks{};
+    asks.items.push_back({number, std::move(what), whom, as});
+    caf::anon_send(hub.session, std::move(asks));
+    node.run();
+  }
+  void log_in_sub(std::uint64_t number) {
+    send(number, tests::login(sub_name), sub_name);
+    ASSERT_TRUE(hub.port->to(number) && *hub.port->to(number));
+  }
+  model::device_name sub_name{tests::product_key, "sub"};
+  model::entity_id sub;
+  tests::small_node::connection hub;
+};
+
+TEST_F(GatewaySession, SpeaksForASubDeviceThatItHasLoggedIn) {
+  send(10, tests::points(node.now(), {{"q", 7}}), sub_name);
+  EXPECT_EQ(code_of(hub.port->to(10)), errc::forbidden);
+  log_in_sub(11);
+  EXPECT_TRUE(node.state_of(sub).connection.by_gateway);
+  send(12, tests::points(node.now(), {{"q", 7}}), sub_name);
+  EXPECT_TRUE(*hub.port->to(12));
+  EXPECT_EQ(node.latest(sub, "q"), model::value{7});
+  send(13, device::disconnect{"logout"}, sub_name);
+  EXPECT_FALSE(node.state_of(sub).connection.online);
+  EXPECT_TRUE(node.state_of(id).connection.online);
+}
+
+TEST_F(GatewaySession, TakesItsSubDevicesWithItWhenItEnds) {
+  log_in_sub(11);
+  close(hub);
+  node.run();
+  EXPECT_FALSE(node.state_of(sub).connection.online);
+  EXPECT_EQ(*node.state_of(sub).connection.reason, "gateway_offline");
+  EXPECT_FALSE(node.state_of(id).connection.online);
+  EXPECT_EQ(node.sessions->size(), 0u);
+}
+
+TEST_F(GatewaySession, ASubDevicesLoginThatComesAfterTheEndIsTakenBack) {
+  auto asks = session_asks{};
+  asks.items.push_back({11, tests::login(sub_name), sub_name});
+  caf::anon_send(hub.session, std::move(asks));
+  close(hub);
+  node.run();
+  EXPECT_FALSE(node.state_of(sub).connection.online);
+  EXPECT_EQ(node.sessions->size(), 0u);
+}
+
+TEST_F(GatewaySession, ASubDeviceThatLosesItsRightIsGoneAlone) {
+  log_in_sub(11);
+  ASSERT_TRUE(
+      node.ask(sub, tests::order(device::set_admin_state{device::admin_state::disabled, ""})));
+  node.run();
+  EXPECT_THAT(hub.port->subs_gone, ElementsAre(sub_name));
+  EXPECT_TRUE(hub.port->closed.empty());
+  EXPECT_TRUE(node.state_of(id).connection.online);
+}
+
+TEST_F(GatewaySession, ACommandForASubDeviceComesByItsGateway) {
+  log_in_sub(11);
+  auto c = device::command_record{};
+  c.id = model::make_entity_id(sub.shard, node.now(), {1});
+  c.type = device::command_record::form::read;
+  c.input = {{"q", nullptr}};
+  ASSERT_TRUE(node.ask(sub, tests::order(device::send_command{c})));
+  ASSERT_EQ(hub.port->delivered.size(), 1u);
+  EXPECT_EQ(hub.port->delivered[0].target, sub_name);
+}
+
+TEST_F(GatewaySession, InTheNameOfTheServiceItAsksWithoutASession) {
+  send(10, device::read_device{}, sub_name, session_ask::right::service);
+  EXPECT_TRUE(*hub.port->to(10));
+  const auto channel = node.connect();
+  auto asks = session_asks{};
+  asks.items.push_back({20, device::read_device{}, sub_name, session_ask::right::service});
+  caf::anon_send(channel.session, session_channel{"integration:pk"});
+  caf::anon_send(channel.session, std::move(asks));
+  node.run();
+  EXPECT_TRUE(channel.port->to(20) && *channel.port->to(20));
+  auto own = session_asks{};
+  own.items.push_back({21, device::read_device{}});
+  caf::anon_send(channel.session, std::move(own));
+  node.run();
+  EXPECT_EQ(code_of(channel.port->to(21)), errc::unauthenticated) << "it has no device of its own";
+  close(channel);
+  node.run();
+  EXPECT_EQ(node.sessions->size(), 1u);
+}
+
+TEST_F(GatewaySession, TheLossOfItsNodeIsThatOfItsSubDevices) {
+  log_in_sub(11);
+  node.crash();
+  node.start();
+  node.run();
+  EXPECT_FALSE(node.state_of(sub).connection.online);
+  EXPECT_EQ(*node.state_of(sub).connection.reason, "node_lost");
 }
 
 }  // namespace

@@ -245,11 +245,12 @@ def sign(client_id, device_key, product_key, timestamp, secret, method="sha256")
 class Device:
     """A device on paho, with the wire protocol's request and reply forms."""
 
-    def __init__(self, node, product_key, device_key, secret, method="sha256", tls=False, keep_alive=60, clean=True):
+    def __init__(self, node, product_key, device_key, secret, method="sha256", tls=False, keep_alive=60, clean=True, mode=2, id=None):
         self.pk, self.dk = product_key, device_key
         timestamp = str(int(time.time() * 1000))
-        self.client = paho.Client(client_id=f"{device_key}|securemode=2,signmethod={method},timestamp={timestamp}|", clean_session=clean)
-        self.client.username_pw_set(f"{device_key}&{product_key}", sign(device_key, device_key, product_key, timestamp, secret, method))
+        id = id or device_key
+        self.client = paho.Client(client_id=f"{id}|securemode={mode},signmethod={method},timestamp={timestamp}|", clean_session=clean)
+        self.client.username_pw_set(f"{device_key}&{product_key}", sign(id, device_key, product_key, timestamp, secret, method))
         self.messages = queue.Queue()
         self.connected = queue.Queue()
         self.subscribed = queue.Queue()
@@ -269,7 +270,7 @@ class Device:
         code = self.try_connect()
         assert code == 0, f"CONNACK {code}"
         if subscribe:
-            self.client.subscribe([(f"/sys/{self.pk}/{self.dk}/#", 1), (f"/ext/{self.pk}/{self.dk}/#", 1)])
+            self.client.subscribe([(f"/sys/{self.pk}/{self.dk}/#", 1), (f"/ext/session/{self.pk}/{self.dk}/#", 1)])
             assert 0x80 not in self.subscribed.get(timeout=DEADLINE)
         return self
 
@@ -288,12 +289,13 @@ class Device:
         """Waits for the acknowledgement."""
         self.client.publish(topic, payload if isinstance(payload, (str, bytes)) else json.dumps(payload), qos).wait_for_publish(DEADLINE)
 
-    def request(self, path, method, params, id=None, tree="sys"):
-        """Publishes a request and gives its reply's payload."""
+    def request(self, path, method, params, id=None, tree="sys", whose=None, **more):
+        """Publishes a request and gives its reply's payload. `whose`: the (product key, device key) in the topic."""
         self.ids += 1
         id = id or str(self.ids)
-        topic = f"/{tree}/{self.pk}/{self.dk}/{path}"
-        self.publish(topic, {"id": id, "version": "1.0", "method": method, "params": params})
+        pk, dk = whose or (self.pk, self.dk)
+        topic = f"/{tree}/{pk}/{dk}/{path}"
+        self.publish(topic, dict({"id": id, "version": "1.0", "method": method, "params": params}, **more))
         while True:
             reply = self.messages.get(timeout=DEADLINE)
             if reply.topic == topic + "_reply":

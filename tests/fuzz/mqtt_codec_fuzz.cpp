@@ -43,7 +43,6 @@ void check_codec(std::string_view in) {
 std::string converse(std::string_view in, std::size_t step) {
   auto e = engine{{.max_packet_bytes = max_packet, .max_subscriptions = 8, .max_queued = 8}};
   const auto now = model::from_ms(1'700'000'000'000);
-  const auto self = model::device_name{"pk", "dk"};
   auto waiting = std::string{};
   for (std::size_t at = 0; at < in.size(); at += step) {
     waiting += in.substr(at, step);
@@ -53,7 +52,7 @@ std::string converse(std::string_view in, std::size_t step) {
     auto view = std::string_view{exact.get(), waiting.size()};
     while (auto todo = e.step(view, now)) {
       if (const auto* m = std::get_if<message>(&*todo)) {
-        const auto topic = classify(m->packet.topic, self);
+        const auto topic = classify(m->packet.topic);
         e.send(std::string{m->packet.topic} + "_reply", name_of(topic.what), m->packet.level);
         e.settle(m->ticket);
       } else if (const auto* c = std::get_if<login_wanted>(&*todo)) {

@@ -13,13 +13,31 @@ using namespace orrery::transport::mqtt;
 namespace model = orrery::model;
 namespace device = model::device;
 
-constexpr std::string_view topics[] = {
-    "thing/measurepoint/post",   "thing/measurepoint/post/batch",
-    "thing/measurepoint/resume", "thing/measurepoint/resume/batch",
-    "thing/event/hot/post",      "thing/attribute/update",
-    "thing/attribute/query",     "thing/attribute/delete",
-    "thing/tag/update",          "thing/tag/query",
-    "thing/tag/delete",          "thing/tsltemplate/get"};
+constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
+                                       "/sys/pk/dk/thing/measurepoint/post/batch",
+                                       "/sys/pk/dk/thing/measurepoint/resume",
+                                       "/sys/pk/dk/thing/measurepoint/resume/batch",
+                                       "/sys/pk/dk/thing/event/hot/post",
+                                       "/sys/pk/dk/thing/attribute/update",
+                                       "/sys/pk/dk/thing/attribute/query",
+                                       "/sys/pk/dk/thing/attribute/delete",
+                                       "/sys/pk/dk/thing/tag/update",
+                                       "/sys/pk/dk/thing/tag/query",
+                                       "/sys/pk/dk/thing/tag/delete",
+                                       "/sys/pk/dk/thing/tsltemplate/get",
+                                       "/sys/pk/dk/thing/log/post",
+                                       "/sys/pk/dk/network/status/report",
+                                       "/sys/pk/dk/connection/state/post",
+                                       "/sys/pk/dk/thing/device/register",
+                                       "/sys/pk/dk/thing/topo/add",
+                                       "/sys/pk/dk/thing/topo/delete",
+                                       "/sys/pk/dk/thing/topo/get",
+                                       "/ext/session/pk/dk/combine/login",
+                                       "/ext/session/pk/dk/combine/login/batch",
+                                       "/ext/session/pk/dk/combine/logout",
+                                       "/sys/pk/integration/measurepoint/post",
+                                       "/sys/pk/integration/event/post",
+                                       "/sys/pk/integration/attribute/post"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [
@@ -76,12 +94,47 @@ void check_order(const device::order& what) {
   }
 }
 
+orrery::transport::group_self sender() {
+  auto who = orrery::transport::group_self{};
+  who.link.name = {"pk", "dk"};
+  who.organisation = "org";
+  who.gateway = who.channel = true;
+  return who;
+}
+
+orrery::transport::group_world world() {
+  static const auto keys = model::keyring{{7}};
+  static const auto known = std::make_shared<const orrery::actors::catalogue_snapshot>();
+  return {known, &keys, [](const model::device_name&) { return model::shard_id{3}; },
+          model::from_ms(1'700'000'000'000)};
+}
+
+/// Whatever the devices answer, it ends.
+void check_group(orrery::transport::group_request& group) {
+  auto answers = std::vector<orrery::actors::answer>{};
+  for (auto steps = 0;; ++steps) {
+    demand(steps < 10);
+    const auto questions = group.next(std::move(answers));
+    if (questions.empty())
+      break;
+    answers = {};
+    for (std::size_t i = 0; i < questions.size(); ++i)
+      if (i % 2 == 0)
+        answers.emplace_back(orrery::actors::outcome{device::reply{device::done{}}});
+      else
+        answers.emplace_back(model::failure{model::errc::not_found, "device_unknown", "no"});
+  }
+  const auto over = group.outcome();
+  demand(model::parse_json(write_reply("1", 200, over.data, "")).has_value());
+  if (over.why)
+    demand(result_code(*over.why, 1200) != 200);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0)
     return 0;
-  const auto self = model::device_name{"pk", "dk"};
   const auto payload = std::string_view{reinterpret_cast<const char*>(data) + 1, size - 1};
   const auto choice = data[0] % (std::size(topics) + 1);
   if (choice == std::size(topics)) {
@@ -94,10 +147,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
               .has_value());
     return 0;
   }
-  const auto name = "/sys/pk/dk/" + std::string{topics[choice]};
-  const auto topic = classify(name, self);
-  const auto asked = read_request(topic, payload, self);
-  if (!asked.what)
+  const auto topic = classify(topics[choice]);
+  const auto asked = read_request(topic, payload, sender(), world());
+  if (asked.group)
+    check_group(*asked.group);
+  else if (!asked.what)
     check_failure(asked.what.error());
   else
     check_order(*asked.what);

@@ -53,6 +53,7 @@ CODEC = {
     "long": publish("t", b"x" * 300),
 }
 
+SUB = {"productKey": "p2", "deviceKey": "d2"}
 PAYLOADS = {
     "post": (0, {"id": "1", "version": "1.0", "method": "m", "params": {"measurepoints": {
         "d": 1.5, "f": "2.5", "i": 3, "q": {"value": 1, "quality": 9}, "s": "x", "b": 1, "t": "2024-01-02T03:04:05Z", "e": "1", "l": [1, "2.5"],
@@ -67,7 +68,20 @@ PAYLOADS = {
     "tags": (8, {"id": "7", "params": [{"tagKey": "a/b", "tagValue": 5}, {"tagKey": "c", "tagValue": "d"}]}),
     "tag_query": (9, {"params": {"tags": ["a"]}}),
     "model": (11, {"params": {}}),
-    "answer": (12, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+    "log": (12, {"params": {"logs": {"level": "info", "content": "x"}, "time": 1}}),
+    "network": (13, {"params": {"reportTime": 1, "rssi": -70}}),
+    "picture": (14, {"params": {"isFull": True, "nodes": [{"nodeId": "a", "state": 1}], "relations": {"a": ["b"]}}}),
+    "register": (15, {"params": [{"productKey": "p2", "deviceKey": "d2", "deviceName": {"defaultValue": "x", "i18nValue": {}}, "timezone": "+02:00"}]}),
+    "add": (16, {"params": [dict(SUB, clientId="c", timestamp="1", signMethod="sha256", sign="ab")]}),
+    "unbind": (17, {"params": [SUB]}),
+    "topology": (18, {"params": []}),
+    "login": (19, {"params": dict(SUB, clientId="c", timestamp=1, signmethod="hmacSha1", sign="ab", secureMode="3", cleanSession="true")}),
+    "logins": (20, {"params": {"clientId": "login.batch", "timestamp": "1.5", "signMethod": "md5", "subDevices": [dict(SUB, sign="ab", secureMode=2)] * 3}}),
+    "logout": (21, {"id": 5, "params": SUB}),
+    "channel": (22, {"params": [{"deviceKey": "d2", "measurepoints": {"d": 1}, "time": 1}]}),
+    "channel_events": (23, {"params": [{"deviceKey": "d2", "events": {"hot": {"n": 1}, "cold": {}}}]}),
+    "channel_attributes": (24, {"params": [{"deviceKey": "d2", "attributes": {"a1": "x"}}]}),
+    "answer": (25, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
 }
 
 TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',

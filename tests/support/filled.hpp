@@ -75,9 +75,15 @@ class filler {
       x.clear();
       for (int i = 0; i < 2; ++i)
         (*this)(x.emplace_back());
-    } else if constexpr (model::is_text_map<T>::value) {
-      for (int i = 0; i < 2; ++i)
-        (*this)(x["key " + std::to_string(n_)]);
+    } else if constexpr (model::is_map<T>::value) {
+      for (int i = 0; i < 2; ++i) {
+        auto key = typename T::key_type{};
+        if constexpr (std::is_same_v<decltype(key), std::string>)
+          key = "key " + std::to_string(n_);
+        else
+          (*this)(key);
+        (*this)(x[std::move(key)]);
+      }
     } else if constexpr (model::is_variant<T>::value) {
       std::visit(*this, x);
     } else if constexpr (!std::is_same_v<T, model::device::telemetry>) {  // not in snapshots
@@ -154,10 +160,14 @@ class shown {
       for (const auto& item : x)
         one(item);
       text_ += "]";
-    } else if constexpr (model::is_text_map<T>::value) {
+    } else if constexpr (model::is_map<T>::value) {
       text_ += "[";
       for (const auto& [key, v] : x) {
-        text_ += key + ": ";
+        if constexpr (std::is_same_v<typename T::key_type, std::string>)
+          text_ += key;
+        else
+          one(key);
+        text_ += ": ";
         one(v);
       }
       text_ += "]";

@@ -67,6 +67,7 @@ class recording_port final : public actors::session_port {
     words.emplace_back("close");
     closed.emplace_back(reason);
   }
+  void sub_device_gone(model::device_name who) override { subs_gone.push_back(std::move(who)); }
 
   std::vector<std::uint64_t> numbers() const {
     auto all = std::vector<std::uint64_t>{};
@@ -86,6 +87,7 @@ class recording_port final : public actors::session_port {
   std::vector<std::vector<actors::settled>> messages;  // one for each call of settle
   std::vector<model::downlink> delivered;
   std::vector<std::string> closed;
+  std::vector<model::device_name> subs_gone;
   std::vector<std::string> words;  // "settle" and "close", in order
 };
 

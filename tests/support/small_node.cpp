@@ -65,11 +65,13 @@ void small_node::start() {
         caf::anon_send(session, actors::session_deliver{message->message});
     } else if (const auto* end = std::get_if<model::close_session>(&e)) {
       if (const auto session = sessions->find(end->session))
-        caf::anon_send(session, actors::session_end{end->reason});
+        caf::anon_send(session, actors::session_end{entity, end->reason});
     } else if (const auto* waiter = std::get_if<model::settle_waiter>(&e)) {
       caller->command_over(waiter->waiter);
     } else if (const auto* later = std::get_if<model::remind>(&e)) {
       caf::anon_send(hosts_.at(entity.shard), actors::reminder{entity, later->at});
+    } else if (auto question = actors::order_of(e, entity)) {
+      router->route(std::move(*question));
     }
   };
   effects->also_publish = [this](const auto& group) { feed->publish(group); };

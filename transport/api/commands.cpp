@@ -120,6 +120,22 @@ void set_points(const exchange_ptr& e) {
   send(e, form::points, "", points.value_or(model::object{}), f);
 }
 
+/// Asks the device itself for values, which are no telemetry.
+void read_points(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto points = f.texts("points", 1000);
+  if (!points || points->empty())
+    f.missing("points");
+  auto input = model::object{};
+  if (points)
+    for (const auto& p : *points)
+      model::set_member(input, p, nullptr);
+  send(e, form::read, "", std::move(input), f);
+}
+
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
   const auto cursor = e->cursor();
@@ -212,6 +228,8 @@ std::vector<route> command_routes() {
        "SetPoint", "Command", 200, ""},
       {"POST", "@d/points:set", "device:control", set_points, "setPoints",
        "Write several points in one command", "SetPoints", "Command", 200, ""},
+      {"POST", "@d/points:read", "device:control", read_points, "readPoints",
+       "Ask the device itself for values of points", "ReadPoints", "Command", 200, ""},
       {"GET", "@d/commands", "device:read", list, "listCommands", "Commands, newest first", "",
        "CommandList", 200, "limit cursor"},
       {"GET", "~/commands/{command}", "device:read", get, "getCommand", "A command", "", "Command",

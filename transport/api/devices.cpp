@@ -369,6 +369,18 @@ void reset_secret(const exchange_ptr& e) {
   });
 }
 
+/// The product's secret counts once more, for a time.
+void reopen_activation(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto lasts = std::chrono::seconds{f.integer("seconds", 60, 30 * 86'400).value_or(86'400)};
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  change_and_show(e, device::reopen_activation{lasts});
+}
+
 // ---- attributes and tags
 // -------------------------------------------------------------------------
 
@@ -456,6 +468,9 @@ std::vector<route> device_routes() {
       {"POST", "@d:resetSecret", "device:credential", reset_secret, "resetDeviceSecret",
        "A new secret, shown once; the old one stays valid for `overlap` seconds", "Overlap",
        "DeviceSecret", 200, ""},
+      {"POST", "@d:reopenActivation", "device:credential", reopen_activation, "reopenActivation",
+       "Let an active device get a new secret by its product's, for some seconds (a day)",
+       "Reopening", "Device", 200, ""},
       {"GET", "@d/status", "device:read", get_status, "getDeviceStatus",
        "Whether a device is connected", "", "Status", 200, ""},
       {"GET", "@d/attributes", "device:read", get_attributes, "getAttributes", "Attributes", "",

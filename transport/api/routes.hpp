@@ -33,6 +33,7 @@ std::vector<route> people_routes();
 std::vector<route> model_routes();
 std::vector<route> product_routes();
 std::vector<route> device_routes();
+std::vector<route> topology_routes();
 std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();

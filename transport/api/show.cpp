@@ -59,6 +59,8 @@ model::value connection(const exchange& e, const device::state& s) {
     o.emplace_back("protocol", name_of(s.connection.protocol));
     o.emplace_back("address", s.connection.address);
     o.emplace_back("secure", s.connection.secure);
+    if (s.connection.by_gateway)
+      o.emplace_back("byGateway", true);
     o.emplace_back("since", e.show(s.connection.since));
     if (!s.connection.online)
       o.emplace_back("reason", *s.connection.reason);
@@ -82,6 +84,8 @@ model::value show_device(const exchange& e, const model::entity_id& id, const de
       {"connection", connection(e, s)},   {"attributes", s.attributes},
       {"tags", show_tags(*s.tags)},       {"createdAt", e.show(s.created_at)},
       {"updatedAt", e.show(s.updated_at)}};
+  if (!s.gateway().empty())
+    o.emplace_back("gateway", to_string(s.gateway().id));
   if (!s.admin_reason->empty())
     o.emplace_back("adminReason", *s.admin_reason);
   if (s.activated_at)
@@ -104,10 +108,11 @@ model::value show_status(const exchange& e, const model::entity_id& id, const de
 
 model::value show_command(const std::function<model::value(model::timestamp)>& time,
                           const model::entity_id& id, const device::command_record& c) {
+  constexpr std::string_view types[] = {"service", "points", "read"};  // in the order of form
   const auto is_service = c.type == device::command_record::form::service;
   auto o = model::object{{"id", to_string(id) + "-" + to_string(c.id)},
                          {"assetId", to_string(id)},
-                         {"type", is_service ? "service" : "points"},
+                         {"type", types[static_cast<std::size_t>(c.type)]},
                          {"state", name_of(c.state)},
                          {"input", c.input},
                          {"actor", c.actor},

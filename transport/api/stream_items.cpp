@@ -92,7 +92,21 @@ struct item_writer {
   void operator()(const device::late_reply_noted& e) const {
     tell_command(e.what, e.what.finished_at);
   }
+  void operator()(const device::gateway_bound& e) const {
+    tell("bound", e.at, {{"gateway", to_string(e.gateway.id)}});
+  }
+  void operator()(const device::gateway_unbound& e) const {
+    tell("unbound", e.at, {{"gateway", to_string(e.gateway)}});
+  }
+  void operator()(const device::activation_reopened& e) const {
+    tell("activationReopened", e.at, {{"until", model::to_ms(e.until)}});
+  }
   // Matters of the transport: no feed has them (actors/feed, belongs_to).
+  void operator()(const device::sub_devices_changed&) const {}
+  void operator()(const device::sub_device_noted&) const {}
+  void operator()(const device::activation_granted&) const {}
+  void operator()(const device::activation_settled&) const {}
+  void operator()(const device::picture_reported&) const {}
   void operator()(const device::subscriptions_changed&) const {}
   void operator()(const device::command_delivered&) const {}
 };

@@ -15,6 +15,7 @@ using model::errc;
 using model::failure;
 
 constexpr std::size_t read_step = 64 * 1024, max_pending_out = 8 * 1024 * 1024;
+constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
 
 // One per thread: connections are read one after the other.
@@ -56,7 +57,8 @@ void connection::wait() {
 
 bool connection::busy() const {
   return login_number_ != 0 || open_.size() >= with_->limits.max_unsettled ||
-         stream_->pending() > max_pending_out / 2 || (link_ && link_->must_wait());
+         parts_.size() >= max_open_parts || stream_->pending() > max_pending_out / 2 ||
+         (link_ && link_->must_wait());
 }
 
 void connection::on_readable() {
@@ -111,75 +113,170 @@ void connection::run(action& todo) {
     end(std::get<over>(todo).reason);
 }
 
+void connection::refuse_login(const failure& why) {
+  engine_.refuse(connack_code(why));
+  log::warn("mqtt.connection", "login refused",
+            {{"address", stream_->peer()},
+             {"product", who_.device.product_key},
+             {"device", who_.device.device_key},
+             {"reason", why.reason}});
+  end(why.reason.empty() ? "login_failed" : why.reason);
+}
+
 void connection::log_in(const connect& c) {
   auto parsed = parse_login(c.client_id, c.username, c.password);
-  if (!parsed) {
-    engine_.refuse(connack_code(parsed.error()));
-    log::warn("mqtt.connection", "login refused",
-              {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
-    return end(parsed.error().reason);
-  }
+  if (!parsed)
+    return refuse_login(parsed.error());
   who_ = std::move(*parsed);
-  const auto unsupported =
-      who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
-  if (unsupported) {
-    engine_.refuse(5);
-    return end("login_form_not_supported");
-  }
+  if (who_.payloads != compression::none)
+    return refuse_login({errc::forbidden, "login_form_not_supported", "compressed payloads"});
   link_ =
       link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
         if (const auto self = weak.lock())
           self->on_inbox();
       });
-  login_number_ = ++numbers_;
   auto how = model::device::connect{};
-  how.proof = who_.proof;
-  how.keeps_session = keeps_session_ = !c.clean_session;
   how.protocol = model::device::protocol::mqtt;
   how.address = stream_->peer();
   how.secure = stream_->secure();
+  self_.link.name = who_.device;
+  self_.session = how;
+  if (who_.mode == secure_mode::integration)
+    return open_channel();
+  how.proof = who_.proof;
+  how.keeps_session = keeps_session_ = !c.clean_session;
+  if (who_.mode == secure_mode::product_secret) {
+    if (!how.secure && !with_->plain_activation)
+      return refuse_login({errc::forbidden, "activation_needs_tls",
+                           "a secret is handed out in clear text on a loopback listener alone"});
+    how.secret = model::device::login_secret::product;
+    fresh_secret_ = model::random_text(24);
+    how.fresh = with_->keys->seal(fresh_secret_, model::device::secret_owner(who_.device));
+  }
+  if (who_.device.product_key == actors::virtual_gateway_key)
+    return open_virtual_gateway(std::move(how));
+  login_number_ = ++numbers_;
   link_->login(login_number_, who_.device, std::move(how));
 }
 
+/// Third parties that speak for the devices of a product prove that they know its secret.
+void connection::open_channel() {
+  const auto known = with_->known->current();
+  const auto* product = known->product(who_.device.product_key);
+  const auto refused = failure{errc::unauthenticated, "sign_check_failed",
+                               "the signature does not fit the product's secret"};
+  if (!product || who_.device.device_key != "%channel%" ||
+      (product->view.sign_methods >> static_cast<unsigned>(who_.proof.method) & 1) == 0)
+    return refuse_login(refused);
+  const auto secret = with_->keys->open(product->view.secret, product->view.secret_owner);
+  if (!secret || !model::proves(who_.proof, who_.device, *secret))
+    return refuse_login(refused);
+  self_.channel = true;
+  self_.organisation = product->state->organisation;
+  link_->open_channel("integration:" + who_.device.product_key);
+  granted(std::nullopt);
+}
+
+/// A gateway of the whole organisation, for tests: it is made when it comes for the first time.
+void connection::open_virtual_gateway(model::device::connect how) {
+  if (!with_->limits.virtual_gateway ||
+      !with_->known->current()->organisation(who_.device.device_key))
+    return refuse_login({errc::unauthenticated, "sign_check_failed", "there is no such gateway"});
+  auto order = model::device::register_device{};
+  order.name = who_.device;
+  order.organisation = who_.device.device_key;
+  order.display_name = "Virtual gateway";
+  order.secret = with_->keys->seal("*", model::device::secret_owner(who_.device));
+  link_->open_channel("virtual-gateway:" + who_.device.device_key);
+  login_number_ = ++numbers_;
+  virtual_login_ = std::move(how);
+  asks_.push_back(
+      {login_number_, std::move(order),
+       model::make_entity_id(world().shard_of(who_.device), with_->now(), model::random_entropy()),
+       actors::session_ask::right::service});
+  send_asks();
+}
+
 void connection::settle_login(actors::settled& one) {
+  if (virtual_login_) {  // it is there now, or has been
+    login_number_ = ++numbers_;
+    link_->login(login_number_, who_.device, std::move(*std::exchange(virtual_login_, {})));
+    return;
+  }
   login_number_ = 0;
+  if (!one.what)
+    return refuse_login(one.what.error());
+  auto resumed = std::optional<model::device::subscription_map>{};
+  auto activated = false;
+  if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
+    if (auto* grant = std::get_if<model::device::connection_granted>(reply)) {
+      if (grant->resumed)
+        resumed = std::move(grant->subscriptions);
+      self_.link.id = grant->id;
+      self_.organisation = std::move(grant->organisation);
+      self_.gateway = grant->gateway;
+      activated = grant->activated;
+    }
+  if (!activated)
+    fresh_secret_.clear();
+  granted(std::move(resumed));
+}
+
+void connection::granted(std::optional<model::device::subscription_map> resumed) {
   if (half_open_) {
     half_open_ = false;
     with_->half_open.fetch_sub(1);
   }
-  if (!one.what) {
-    engine_.refuse(connack_code(one.what.error()));
-    log::warn("mqtt.connection", "login refused",
-              {{"address", stream_->peer()},
-               {"product", who_.device.product_key},
-               {"device", who_.device.device_key},
-               {"reason", one.what.error().reason}});
-    return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
-  }
-  auto resumed = std::optional<model::device::subscription_map>{};
-  if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
-    if (auto* granted = std::get_if<model::device::connection_granted>(reply);
-        granted && granted->resumed)
-      resumed = std::move(granted->subscriptions);
   engine_.grant(with_->now(), std::move(resumed));
   who_.proof = {};
   log::debug("mqtt.connection", "open",
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
+  if (!fresh_secret_.empty())
+    push_activation();
   consume({});  // what came behind the CONNECT
 }
 
+/// The device's own secret, whether it has subscribed to that or not.
+void connection::push_activation() {
+  const auto id = std::to_string(model::to_ms(with_->now()));
+  const auto m = write_activation(who_.device, self_.link.id, fresh_secret_, id);
+  engine_.send(m.topic, m.payload, qos::at_least_once);
+  with_->messages("activation", "sent").add();
+  fresh_secret_.clear();
+}
+
+connection::speaks_for connection::right_to(const classified& topic) const {
+  if (self_.channel)
+    return topic.tree == topic_tree::channel && topic.product_key == who_.device.product_key
+               ? speaks_for::channel
+               : speaks_for::nobody;
+  if (topic.tree == topic_tree::channel || topic.tree == topic_tree::none)
+    return speaks_for::nobody;
+  if (topic.is_of(who_.device))
+    return speaks_for::itself;
+  const auto misplaced = topic.product_key == "session" &&
+                         topic.device_key == who_.device.product_key &&
+                         topic.what == operation::notice_reply;
+  if (misplaced)
+    return speaks_for::itself;
+  // Whether that one is a sub-device, and logged in, it knows itself.
+  return self_.gateway && topic.tree == topic_tree::device && is_for_sub_devices(topic.what)
+             ? speaks_for::sub_device
+             : speaks_for::nobody;
+}
+
+group_world connection::world() const {
+  return {with_->known->current(), with_->keys.get(),
+          [router = with_->link.session.router](const model::device_name& name) {
+            return router->shard_of(name);
+          },
+          with_->now(), with_->limits.unbind_online};
+}
+
 void connection::take_message(const message& m) {
-  const auto topic = classify(m.packet.topic, who_.device);
-  if (topic.what == operation::command_reply) {
-    auto done = read_command_reply(m.packet.payload);
-    if (!done) {
-      with_->messages(name_of(topic.what), done.error().reason).add();
-      return engine_.settle(m.ticket);
-    }
-    auto asked = request{{}, model::device::order{std::move(*done)}, {}};
-    return ask(m, topic, std::move(asked));
-  }
-  if (!topic.own || topic.what == operation::unknown) {
+  const auto topic = classify(m.packet.topic);
+  const auto right = right_to(topic);
+  if (right == speaks_for::nobody || topic.what == operation::unknown) {
     auto asked = request{
         {},
         failure{errc::forbidden, "topic_forbidden", "publish to a topic without permission"},
@@ -189,8 +286,21 @@ void connection::take_message(const message& m) {
         asked.id = id->is_string() ? id->as_string() : model::to_json(*id);
     return refuse(m, topic, asked, asked.what.error());
   }
-  auto asked = read_request(topic, m.packet.payload, who_.device);
-  if (!asked.what)
+  if (topic.what == operation::notice_reply) {
+    with_->messages(name_of(topic.what), "ok").add();
+    return engine_.settle(m.ticket);
+  }
+  if (topic.what == operation::command_reply) {
+    auto done = read_command_reply(m.packet.payload);
+    if (!done) {
+      with_->messages(name_of(topic.what), done.error().reason).add();
+      return engine_.settle(m.ticket);
+    }
+    auto asked = request{{}, model::device::order{std::move(*done)}, {}};
+    return ask(m, topic, std::move(asked));
+  }
+  auto asked = read_request(topic, m.packet.payload, self_, world());
+  if (!asked.group && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
 }
@@ -204,18 +314,71 @@ void connection::take_subscriptions(subscribed& s) {
 
 void connection::ask_quietly(std::uint64_t ticket, operation what, model::device::order order) {
   const auto number = ++numbers_;
-  asks_.push_back({number, std::move(order)});
+  asks_.push_back({number, std::move(order), std::nullopt});
   open_.push_back({number, ticket, what, {}, {}, {}, {}, with_->now()});
 }
 
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
-  asks_.push_back({number, std::move(*asked.what)});
   open_.push_back({number, m.ticket, topic.what,
                    topic.what == operation::command_reply ? std::string{}
                                                           : std::string{m.packet.topic} + "_reply",
                    std::move(asked.id), std::move(asked.ids),
                    std::min(m.packet.level, qos::at_least_once), with_->now()});
+  auto& r = open_[open_.size() - 1];
+  if (!topic.is_of(who_.device) && !self_.channel)
+    r.sub = model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
+  if (asked.group)
+    return ask_group(number, std::move(asked.group));
+  auto& question =
+      asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
+  if (r.sub)
+    question.whom = *r.sub;
+}
+
+void connection::ask_group(std::uint64_t number, group_ptr asked) {
+  const auto work = std::make_shared<group_work>();
+  work->number = number;
+  work->request = std::move(asked);
+  step_group(work);
+}
+
+void connection::step_group(const std::shared_ptr<group_work>& work) {
+  auto questions = work->request->next(std::exchange(work->answers, {}));
+  if (questions.empty())
+    return finish_group(*work);
+  work->missing = questions.size();
+  work->answers.resize(questions.size(), actors::answer{actors::outcome{}});
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    const auto number = ++numbers_;
+    auto& q = questions[i];
+    asks_.push_back({number, std::move(q.what), std::move(q.whom), q.as});
+    parts_.emplace(number, group_part{work, i});
+  }
+}
+
+void connection::finish_group(const group_work& work) {
+  const auto place = find_open(work.number);
+  if (place == open_.end() || place->settled)
+    return;
+  auto over = work.request->outcome();
+  settle_request(
+      *place,
+      over.why ? model::result<model::value>{*over.why} : model::result<model::value>{over.data},
+      over.data);
+}
+
+/// True if it was an answer to a part of a request that concerns several devices.
+bool connection::settle_part(actors::settled& one) {
+  const auto found = parts_.find(one.number);
+  if (found == parts_.end())
+    return false;
+  const auto part = std::move(found->second);
+  parts_.erase(found);
+  part.work->answers[part.index] = std::move(one.what);
+  if (--part.work->missing == 0)
+    step_group(part.work);
+  return true;
 }
 
 void connection::refuse(const message& m, const classified& topic, const request& asked,
@@ -262,39 +425,55 @@ void connection::on_inbox() {
   wait();
 }
 
-void connection::settle(actors::settled& one) {
-  if (open_.empty() || one.number < open_.front().number)
-    return;
+std::vector<connection::open_request>::iterator connection::find_open(std::uint64_t number) {
   const auto place =
-      std::lower_bound(open_.begin(), open_.end(), one.number,
+      std::lower_bound(open_.begin(), open_.end(), number,
                        [](const open_request& r, std::uint64_t n) { return r.number < n; });
-  if (place == open_.end() || place->number != one.number || place->settled)
+  return place == open_.end() || place->number != number ? open_.end() : place;
+}
+
+void connection::settle(actors::settled& one) {
+  if (!parts_.empty() && settle_part(one))
+    return;
+  const auto place = find_open(one.number);
+  if (place == open_.end() || place->settled)
     return;
   auto& r = *place;
+  if (!one.what)
+    return settle_request(r, one.what.error(), {});
+  auto data = model::value{};
+  if (const auto* answer = std::get_if<model::device::reply>(&one.what->answer);
+      answer && !r.topic.empty()) {
+    const auto snapshot = r.what == operation::model_get ? with_->known->current() : nullptr;
+    const auto& product_key = r.sub ? r.sub->product_key : who_.device.product_key;
+    const auto* product = snapshot ? snapshot->product(product_key) : nullptr;
+    data = reply_data(r.what, r.ids, *answer, product ? product->view.model.get() : nullptr);
+  }
+  settle_request(r, std::move(data), {});
+}
+
+about connection::who_is(const open_request& r) const {
+  return self_.channel ? about::devices_of_a_channel : r.sub ? about::a_sub_device : about::itself;
+}
+
+void connection::settle_request(open_request& r, const model::result<model::value>& data,
+                                const model::value& data_of_failure) {
   r.settled = true;
-  if (one.what) {
+  if (data) {
     with_->messages(name_of(r.what), "ok").add();
-    if (!r.topic.empty()) {
-      const auto* answer = std::get_if<model::device::reply>(&one.what->answer);
-      auto data = model::value{};
-      if (answer) {
-        const auto snapshot = r.what == operation::model_get ? with_->known->current() : nullptr;
-        const auto* product = snapshot ? snapshot->product(who_.device.product_key) : nullptr;
-        data = reply_data(r.what, r.ids, *answer, product ? product->view.model.get() : nullptr);
-      }
-      reply(r.topic, r.id, 200, data, {}, r.reply_level);
-    }
+    if (!r.topic.empty())
+      reply(r.topic, r.id, 200, *data, {}, r.reply_level);
     engine_.settle(r.ticket);
   } else {
-    const auto& why = one.what.error();
+    const auto& why = data.error();
     with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason)
         .add();
     auto text = why.detail;
     for (const auto& p : why.problems)
       text += "; " + p.where + ": " + p.detail;
     if (!r.topic.empty())
-      reply(r.topic, r.id, result_code(why, format_code(r.what)), {}, clip(text, 1024),
-            r.reply_level);
+      reply(r.topic, r.id, result_code(why, format_code(r.what), who_is(r)), data_of_failure,
+            clip(text, max_reply_text), r.reply_level);
     if (is_ours(why)) {
       flush();
       return end("not_kept");  // no acknowledgement: the client sends it again
@@ -308,8 +487,8 @@ void connection::settle(actors::settled& one) {
 }
 
 void connection::deliver(const model::downlink& d) {
-  auto command = held_command{write_downlink(d), std::strtoull(d.id.c_str(), nullptr, 10),
-                              d.repeated, with_->now()};
+  auto command = held_command{write_downlink(d, who_.addresses_itself_by_product),
+                              std::strtoull(d.id.c_str(), nullptr, 10), d.repeated, with_->now()};
   const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
   if (needs_filter && !engine_.listens_to(command.what.topic))
     held_.push_back(std::move(command));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "actors/catalogue.hpp"
 #include "config/settings.hpp"
@@ -12,6 +13,7 @@
 #include "transport/fifo.hpp"
 #include "transport/link.hpp"
 #include "transport/mqtt/engine.hpp"
+#include "transport/mqtt/errors.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
 #include "transport/tcp_listener.hpp"
@@ -22,6 +24,7 @@ namespace orrery::transport::mqtt {
 struct shared {
   link_parts link;
   std::shared_ptr<const actors::catalogue> known;
+  std::shared_ptr<const model::keyring> keys;
   std::function<model::timestamp()> now;
   config::settings::mqtt_section limits;
   model::milliseconds login_timeout{5'000};
@@ -29,6 +32,7 @@ struct shared {
   std::function<observe::counter&(std::string_view reason)> closes;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
+  bool plain_activation = false;  // secrets may be handed out without TLS
 };
 
 /// All members run on the thread of its stream.
@@ -56,6 +60,18 @@ class connection : public std::enable_shared_from_this<connection> {
     qos reply_level;
     model::timestamp since;
     bool settled = false;
+    std::optional<model::device_name> sub = {};  // it is about
+  };
+  /// A request that concerns several devices, on its way.
+  struct group_work {
+    std::uint64_t number;  // of its open_request
+    group_ptr request;
+    std::vector<actors::answer> answers;
+    std::size_t missing = 0;
+  };
+  struct group_part {
+    std::shared_ptr<group_work> work;
+    std::size_t index;
   };
   struct held_command {
     outgoing what;
@@ -69,9 +85,21 @@ class connection : public std::enable_shared_from_this<connection> {
   void consume(std::string_view fresh);
   void run(action& todo);
   void log_in(const connect& c);
+  void refuse_login(const model::failure& why);
+  void open_channel();
+  void open_virtual_gateway(model::device::connect how);
+  void granted(std::optional<model::device::subscription_map> resumed);
+  void push_activation();
   void take_message(const message& m);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
+  void ask_group(std::uint64_t number, group_ptr request);
+  void step_group(const std::shared_ptr<group_work>& work);
+  void finish_group(const group_work& work);
+  /// Whose topic it is, as far as this connection may speak for him; nothing: nobody's.
+  enum class speaks_for { nobody, itself, sub_device, channel };
+  speaks_for right_to(const classified& topic) const;
+  group_world world() const;
   /// An order of the connection's own: no reply, at most an acknowledgement.
   void ask_quietly(std::uint64_t ticket, operation what, model::device::order order);
   void refuse(const message& m, const classified& topic, const request& asked,
@@ -79,8 +107,13 @@ class connection : public std::enable_shared_from_this<connection> {
   void reply(std::string_view topic, std::string_view id, int code, const model::value& data,
              std::string_view text, qos level);
   void on_inbox();
+  std::vector<open_request>::iterator find_open(std::uint64_t number);
   void settle(actors::settled& one);
   void settle_login(actors::settled& one);
+  void settle_request(open_request& r, const model::result<model::value>& data,
+                      const model::value& data_of_failure);
+  bool settle_part(actors::settled& one);
+  about who_is(const open_request& r) const;
   void deliver(const model::downlink& d);
   void send_command(const held_command& c);
   void release_held();
@@ -95,9 +128,13 @@ class connection : public std::enable_shared_from_this<connection> {
   engine engine_;
   std::string in_;  // an unfinished packet
   mqtt::login who_;
+  group_self self_;
+  std::optional<model::device::connect> virtual_login_;  // follows its registration
+  std::string fresh_secret_;  // that the device gets if its login is an activation
   std::uint64_t numbers_ = 0;
   std::uint64_t login_number_ = 0;
   fifo<open_request> open_;
+  std::unordered_map<std::uint64_t, group_part> parts_;  // by the question's number
   std::vector<actors::session_ask> asks_;
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "model/result.hpp"
 
@@ -32,9 +33,44 @@ constexpr std::uint8_t connack_code(const model::failure& why) {
   return 3;
 }
 
+/// The code that a reason of the requests about several devices has by itself; 0: none.
+constexpr int gateway_code(std::string_view reason) {
+  return reason == "device_key_exists"         ? 702
+         : reason == "device_key_invalid"      ? 714
+         : reason == "device_disabled"         ? 723
+         : reason == "sub_device_unbound"      ? 740
+         : reason == "sign_check_failed"       ? 742
+         : reason == "sign_method_not_allowed" ? 742
+         : reason == "sign_method_unknown"     ? 742
+         : reason == "certificate_required"    ? 746
+         : reason == "activation_off"          ? 770
+         : reason == "activation_done"         ? 770
+         : reason == "direct_login_forbidden"  ? 771
+         : reason == "sub_device"              ? 1212
+                                               : 0;
+}
+
+/// Whom a request is about: it decides how some failures are told.
+enum class about : unsigned char { itself, a_sub_device, devices_of_a_channel };
+
 /// Result code of a reply. `format`: the code that this request has for malformed parameters.
-constexpr int result_code(const model::failure& why, int format) {
+constexpr int result_code(const model::failure& why, int format, about whom = about::itself) {
   using model::errc;
+  // A sub-device that may not be spoken for is a topic without permission.
+  if (whom == about::a_sub_device && why.reason == "sub_device")
+    return 1009;
+  if (whom == about::devices_of_a_channel && why.code == errc::not_found &&
+      why.reason == "device_unknown")
+    return 1257;
+  // What failed on a gateway's list is told in the list's own code.
+  const auto of_topology = format == 1255 || format == 1256;
+  if (of_topology && !(why.reason == "sign_check_failed" || why.code == errc::unavailable ||
+                       why.code == errc::timeout || why.code == errc::internal))
+    return why.reason == "payload_invalid" ? 1220 : why.reason == "payload_empty" ? 1251 : format;
+  if (const auto code = gateway_code(why.reason); code != 0)
+    return code;
+  if (why.reason == "not_gateway" || why.reason == "product_unknown")
+    return 1200;
   switch (why.code) {
     case errc::invalid_argument:
       return why.reason == "model_validate_failed" || why.reason == "element_unknown" ||
@@ -47,7 +83,7 @@ constexpr int result_code(const model::failure& why, int format) {
     case errc::too_large:
       return why.reason == "message_too_large" ? 1008 : format;
     case errc::forbidden:
-      return why.reason == "sub_device" ? 1212 : 1009;
+      return 1009;
     case errc::not_found:
       return why.reason == "element_unknown" ? 1204 : 705;
     case errc::already_exists:

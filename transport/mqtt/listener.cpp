@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -51,6 +52,12 @@ struct lane {
   }
 };
 
+bool is_loopback(const std::string& host) {
+  auto bad = boost::system::error_code{};
+  const auto address = asio::ip::make_address(host, bad);
+  return !bad && address.is_loopback();
+}
+
 }  // namespace
 
 struct listener::impl {
@@ -63,6 +70,8 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   auto& with = *impl_->with;
   with.link = p.link;
   with.known = p.known;
+  with.keys = p.keys;
+  with.plain_activation = p.ports.plain_activation || is_loopback(p.ports.mqtt.host);
   with.now = p.now;
   with.limits = p.limits;
   with.login_timeout = p.ports.login_timeout;

@@ -16,6 +16,7 @@ namespace orrery::transport::mqtt {
 struct parts {
   link_parts link;
   std::shared_ptr<const actors::catalogue> known;
+  std::shared_ptr<const model::keyring> keys;
   std::function<model::timestamp()> now;
   config::settings::mqtt_section limits;
   config::settings::listeners_section ports;

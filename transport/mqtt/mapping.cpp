@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "model/json.hpp"
+#include "transport/mqtt/gateway_mapping.hpp"
+#include "transport/mqtt/params.hpp"
 
 namespace orrery::transport::mqtt {
 namespace {
@@ -17,101 +19,142 @@ namespace device = model::device;
 constexpr std::size_t max_payload = 524'288, max_changes = 200;
 
 struct row {
+  topic_tree tree;
   std::string_view rest;
   operation what;
-  int format;
+  int format;  // the result code of malformed parameters
 };
-// The one table of fixed topics below /sys/{pk}/{dk}/: a new one is a line here and a case below.
+// The one table of fixed topics: a new one is a line here and a case below.
 constexpr row table[] = {
-    {"thing/measurepoint/post", operation::points_post, 1206},
-    {"thing/measurepoint/post/batch", operation::points_post_batch, 1206},
-    {"thing/measurepoint/resume", operation::points_resume, 1206},
-    {"thing/measurepoint/resume/batch", operation::points_resume_batch, 1206},
-    {"thing/attribute/update", operation::attribute_update, 1207},
-    {"thing/attribute/query", operation::attribute_query, 1208},
-    {"thing/attribute/delete", operation::attribute_delete, 1209},
-    {"thing/tag/update", operation::tag_update, 1200},
-    {"thing/tag/query", operation::tag_query, 1200},
-    {"thing/tag/delete", operation::tag_delete, 1200},
-    {"thing/tsltemplate/get", operation::model_get, 1200},
+    {topic_tree::device, "thing/measurepoint/post", operation::points_post, 1206},
+    {topic_tree::device, "thing/measurepoint/post/batch", operation::points_post_batch, 1206},
+    {topic_tree::device, "thing/measurepoint/resume", operation::points_resume, 1206},
+    {topic_tree::device, "thing/measurepoint/resume/batch", operation::points_resume_batch, 1206},
+    {topic_tree::device, "thing/attribute/update", operation::attribute_update, 1207},
+    {topic_tree::device, "thing/attribute/query", operation::attribute_query, 1208},
+    {topic_tree::device, "thing/attribute/delete", operation::attribute_delete, 1209},
+    {topic_tree::device, "thing/tag/update", operation::tag_update, 1200},
+    {topic_tree::device, "thing/tag/query", operation::tag_query, 1200},
+    {topic_tree::device, "thing/tag/delete", operation::tag_delete, 1200},
+    {topic_tree::device, "thing/tsltemplate/get", operation::model_get, 1200},
+    {topic_tree::device, "thing/log/post", operation::log_post, 1200},
+    {topic_tree::device, "network/status/report", operation::network_report, 1200},
+    {topic_tree::device, "connection/state/post", operation::connection_state, 1200},
+    {topic_tree::device, "thing/device/register", operation::device_register, 1200},
+    {topic_tree::device, "thing/topo/add", operation::topology_add, 1255},
+    {topic_tree::device, "thing/topo/delete", operation::topology_delete, 1256},
+    {topic_tree::device, "thing/topo/get", operation::topology_get, 1200},
+    {topic_tree::session, "combine/login", operation::sub_login, 1220},
+    {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
+    {topic_tree::session, "combine/logout", operation::sub_logout, 1220},
+    {topic_tree::channel, "measurepoint/post", operation::channel_points, 1206},
+    {topic_tree::channel, "event/post", operation::channel_events, 1200},
+    {topic_tree::channel, "attribute/post", operation::channel_attributes, 1207},
+    {topic_tree::channel, "attributes/post", operation::channel_attributes, 1207},
+};
+// Answers to what is sent without waiting for one.
+constexpr std::pair<topic_tree, std::string_view> notice_replies[] = {
+    {topic_tree::device, "thing/disable_reply"},
+    {topic_tree::device, "thing/enable_reply"},
+    {topic_tree::device, "thing/delete_reply"},
+    {topic_tree::device, "traffic/control"},
+    {topic_tree::session, "combine/disable_reply"},
+    {topic_tree::session, "combine/enable_reply"},
+    {topic_tree::session, "combine/delete_reply"},
+    {topic_tree::session, "thing/activate/info_reply"},
 };
 
-failure bad_format(std::string detail) {
-  return {errc::invalid_argument, "format_error", std::move(detail)};
-}
-
-bool truth(const value* v) {
-  return v && ((v->is_bool() && v->as_bool()) || (v->is_string() && v->as_string() == "true"));
-}
-
-/// A text or a number as text; nothing for anything else.
-std::optional<std::string> as_text(const value& v) {
-  if (v.is_string())
-    return v.as_string();
-  if (v.is_number() || v.is_bool())
-    return model::to_json(v);
-  return std::nullopt;
-}
-
-model::result<device::posted_sample> read_sample(const value& params) {
-  const auto* points = params.find("measurepoints");
-  if (!points || !points->is_object() || points->as_object().empty())
-    return bad_format("measurepoints: expected an object with a member for each point");
-  auto out = device::posted_sample{};
-  if (const auto* time = params.find("time"); time && !time->is_null()) {
-    out.time = model::normalise_time(*time);
-    if (!out.time)
-      return bad_format("time: expected milliseconds since 1970");
-  }
-  out.points.reserve(points->as_object().size());
-  for (const auto& [id, v] : points->as_object())
-    out.points.push_back({id, v});
-  return out;
-}
-
-model::result<device::order> read_points(const value& params, const value& all, bool backfill,
-                                         bool batch, const model::device_name& self) {
+model::result<device::order> read_points(const value& params, bool backfill) {
   auto report = device::report_points{};
   report.backfill = backfill;
-  if (!batch) {
-    auto one = read_sample(params);
-    if (!one)
-      return one.error();
-    report.samples.push_back(std::move(*one));
-    return device::order{std::move(report)};
-  }
-  if (!params.is_array() || params.as_array().empty())
-    return bad_format("params: expected an array of posts");
-  report.skip_invalid = truth(all.find("skipInvalidMeasurepoints"));
-  for (const auto& entry : params.as_array()) {
-    for (const auto& [name, own] :
-         {std::pair{"productKey", &self.product_key}, std::pair{"deviceKey", &self.device_key}}) {
-      const auto* v = entry.find(name);
-      if (!v || v->is_null())
-        continue;
-      if (!v->is_string())
-        return bad_format(std::string{name} + ": expected a text");
-      if (!v->as_string().empty() && v->as_string() != *own)
-        return failure{errc::forbidden, "sub_device", "that device is no sub-device of this one"};
-    }
-    auto one = read_sample(entry);
-    if (!one)
-      return one.error();
-    report.samples.push_back(std::move(*one));
-  }
+  auto one = read_sample(params);
+  if (!one)
+    return one.error();
+  report.samples.push_back(std::move(*one));
   return device::order{std::move(report)};
 }
 
+/// A batch: one order if all entries are the sender's own, else a request for several devices.
+void read_batch(const value& params, const value& all, const classified& topic,
+                const group_self& self, const group_world& world, request& out) {
+  const auto backfill = topic.what == operation::points_resume_batch;
+  if (!params.is_array() || params.as_array().empty()) {
+    out.what = bad_format("params: expected an array of posts");
+    return;
+  }
+  auto posts = std::vector<group_post>{};
+  auto own = true;
+  for (const auto& entry : params.as_array()) {
+    auto name = read_name(entry);
+    auto sample = name ? read_sample(entry) : model::result<device::posted_sample>{name.error()};
+    if (!sample) {
+      out.what = sample.error();
+      return;
+    }
+    if (name->product_key.empty())
+      name->product_key = topic.product_key;
+    if (name->device_key.empty())
+      name->device_key = topic.device_key;
+    auto& post = posts.emplace_back();
+    post.sample = std::move(*sample);
+    own = own && topic.is_of(*name);
+    if (*name != self.link.name)
+      post.who = std::move(*name);
+  }
+  const auto skip_invalid = truth(all.find("skipInvalidMeasurepoints"));
+  if (!own && !self.gateway) {
+    out.what = failure{errc::forbidden, "sub_device", "that device is no sub-device of this one"};
+    return;
+  }
+  if (!own) {
+    out.group = post_for_devices(self, world, std::move(posts), backfill, skip_invalid,
+                                 truth(all.find("allowOfflineSubDevice")));
+    return;
+  }
+  auto report = device::report_points{};
+  report.backfill = backfill;
+  report.skip_invalid = skip_invalid;
+  for (auto& post : posts)
+    report.samples.push_back(std::move(post.sample));
+  out.what = device::order{std::move(report)};
+}
+
 model::result<device::order> read_event(const value& params, std::string_view event) {
+  if (event.starts_with('$'))  // names of ours, below
+    return failure{errc::invalid_argument, "element_unknown",
+                   "the model has no event " + std::string{event}};
   const auto* output = params.find("events");
   if (!output || !output->is_object())
     return bad_format("events: expected an object of the event's parameters");
-  auto report = device::report_event{std::string{event}, output->as_object(), {}};
-  if (const auto* time = params.find("time"); time && !time->is_null()) {
+  const auto time = read_time(params);
+  if (!time)
+    return time.error();
+  return device::order{device::report_event{std::string{event}, output->as_object(), *time}};
+}
+
+/// What a device tells of itself beside its model, kept as an event of a reserved name.
+device::order report_note(std::string_view name, const value* content, const value* time) {
+  auto report = device::report_event{std::string{name}, {}, {}};
+  if (content && content->is_object())
+    report.output = content->as_object();
+  if (time)
     report.time = model::normalise_time(*time);
-    if (!report.time)
-      return bad_format("time: expected milliseconds since 1970");
-  }
+  return report;
+}
+
+model::result<device::order> read_picture(const value& params) {
+  auto report = device::report_picture{};
+  report.full = truth(params.find("isFull"));
+  if (const auto* nodes = params.find("nodes"); nodes && nodes->is_array())
+    for (const auto& node : nodes->as_array()) {
+      const auto* id = node.find("nodeId");
+      const auto text = id ? as_text(*id) : std::nullopt;
+      if (!text || text->empty())
+        return bad_format("nodes: every node has a nodeId");
+      model::set_member(report.nodes, *text, node);
+    }
+  if (const auto* relations = params.find("relations"); relations && relations->is_object())
+    report.relations = relations->as_object();
   return device::order{std::move(report)};
 }
 
@@ -245,8 +288,36 @@ std::string_view name_of(operation o) {
       return "tag_delete";
     case operation::model_get:
       return "model_get";
+    case operation::log_post:
+      return "log_post";
+    case operation::network_report:
+      return "network_report";
+    case operation::connection_state:
+      return "connection_state";
+    case operation::device_register:
+      return "device_register";
+    case operation::topology_add:
+      return "topology_add";
+    case operation::topology_delete:
+      return "topology_delete";
+    case operation::topology_get:
+      return "topology_get";
+    case operation::sub_login:
+      return "sub_login";
+    case operation::sub_login_batch:
+      return "sub_login_batch";
+    case operation::sub_logout:
+      return "sub_logout";
+    case operation::channel_points:
+      return "channel_points";
+    case operation::channel_events:
+      return "channel_events";
+    case operation::channel_attributes:
+      return "channel_attributes";
     case operation::command_reply:
       return "command_reply";
+    case operation::notice_reply:
+      return "notice_reply";
     case operation::subscriptions:
       return "subscriptions";
     case operation::delivered:
@@ -264,33 +335,66 @@ int format_code(operation o) {
   return 1200;
 }
 
-classified classify(std::string_view topic, const model::device_name& device) {
+namespace {
+
+/// The next level of a topic; what is left of it begins behind the slash.
+std::string_view next_level(std::string_view& rest) {
+  const auto slash = rest.find('/');
+  const auto level = rest.substr(0, slash);
+  rest = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
+  return level;
+}
+
+bool is_reply_of_command(std::string_view rest) {
+  return rest.starts_with("thing/service/");
+}
+
+}  // namespace
+
+classified classify(std::string_view topic) {
   auto out = classified{};
-  const auto level = [&topic](std::string_view wanted) {
-    if (!topic.starts_with('/') || topic.substr(1, wanted.size()) != wanted ||
-        topic.size() <= wanted.size() + 1 || topic[wanted.size() + 1] != '/')
-      return false;
-    topic.remove_prefix(wanted.size() + 1);
-    return true;
-  };
   const auto is_reply = topic.ends_with("_reply");
   out.wants_reply = !is_reply;
-  if (!level("sys") || !level(device.product_key) || !level(device.device_key))
+  auto rest = topic;
+  if (rest.starts_with('/'))
+    rest.remove_prefix(1);
+  else if (topic.find("/integration/") == std::string_view::npos)
+    return out;  // only the channel's topics are known without the first slash too
+  const auto root = next_level(rest);
+  if (root == "ext" && next_level(rest) == "session")
+    out.tree = topic_tree::session;
+  else if (root == "sys")
+    out.tree = topic_tree::device;
+  else
     return out;
-  out.own = true;
-  const auto rest = topic.substr(1);
-  if (is_reply) {
-    if (rest.starts_with("thing/service/"))
-      out.what = operation::command_reply;
+  out.product_key = next_level(rest);
+  out.device_key = next_level(rest);
+  if (out.tree == topic_tree::device && out.device_key == "integration") {
+    out.tree = topic_tree::channel;
+    out.device_key = {};
+  }
+  // One client answers notices under /ext/session/session/{pk}/: the keys one level too late.
+  const auto misplaced = out.tree == topic_tree::session && out.product_key == "session";
+  if (out.tree == topic_tree::device && is_reply && is_reply_of_command(rest)) {
+    out.what = operation::command_reply;
     return out;
   }
+  for (const auto& [tree, answer] : notice_replies)
+    if (tree == out.tree && answer == rest) {
+      out.what = operation::notice_reply;
+      out.wants_reply = false;
+      return out;
+    }
+  if (is_reply || misplaced)
+    return out;
   for (const auto& r : table)
-    if (r.rest == rest) {
+    if (r.tree == out.tree && r.rest == rest) {
       out.what = r.what;
       return out;
     }
   constexpr auto head = std::string_view{"thing/event/"}, tail = std::string_view{"/post"};
-  if (rest.starts_with(head) && rest.ends_with(tail) && rest.size() > head.size() + tail.size()) {
+  if (out.tree == topic_tree::device && rest.starts_with(head) && rest.ends_with(tail) &&
+      rest.size() > head.size() + tail.size()) {
     out.element = rest.substr(head.size(), rest.size() - head.size() - tail.size());
     if (out.element.find('/') == std::string_view::npos)
       out.what = operation::event_post;
@@ -298,8 +402,46 @@ classified classify(std::string_view topic, const model::device_name& device) {
   return out;
 }
 
-request read_request(const classified& topic, std::string_view payload,
-                     const model::device_name& self) {
+bool is_for_sub_devices(operation o) {
+  switch (o) {
+    case operation::points_post:
+    case operation::points_post_batch:
+    case operation::points_resume:
+    case operation::points_resume_batch:
+    case operation::event_post:
+    case operation::attribute_update:
+    case operation::attribute_query:
+    case operation::attribute_delete:
+    case operation::tag_update:
+    case operation::tag_query:
+    case operation::tag_delete:
+    case operation::model_get:
+    case operation::log_post:
+    case operation::network_report:
+    case operation::command_reply:
+    case operation::notice_reply:
+      return true;
+    case operation::connection_state:
+    case operation::device_register:
+    case operation::topology_add:
+    case operation::topology_delete:
+    case operation::topology_get:
+    case operation::sub_login:
+    case operation::sub_login_batch:
+    case operation::sub_logout:
+    case operation::channel_points:
+    case operation::channel_events:
+    case operation::channel_attributes:
+    case operation::subscriptions:
+    case operation::delivered:
+    case operation::unknown:
+      return false;
+  }
+  return false;
+}
+
+request read_request(const classified& topic, std::string_view payload, const group_self& self,
+                     const group_world& world) {
   auto out =
       request{{}, failure{errc::invalid_argument, "payload_empty", "the payload is empty"}, {}};
   if (payload.empty())
@@ -322,12 +464,11 @@ request read_request(const classified& topic, std::string_view payload,
   switch (topic.what) {
     case operation::points_post:
     case operation::points_resume:
-      out.what = read_points(params, *json, topic.what == operation::points_resume, false, self);
+      out.what = read_points(params, topic.what == operation::points_resume);
       break;
     case operation::points_post_batch:
     case operation::points_resume_batch:
-      out.what =
-          read_points(params, *json, topic.what == operation::points_resume_batch, true, self);
+      read_batch(params, *json, topic, self, world, out);
       break;
     case operation::event_post:
       out.what = read_event(params, topic.element);
@@ -382,7 +523,34 @@ request read_request(const classified& topic, std::string_view payload,
     case operation::model_get:
       out.what = device::order{device::read_device{}};
       break;
+    case operation::log_post:
+      out.what = report_note("$log", params.find("logs"), params.find("time"));
+      break;
+    case operation::network_report:
+      out.what = report_note("$network", &params, params.find("reportTime"));
+      break;
+    case operation::connection_state:
+      out.what = read_picture(params);
+      break;
+    case operation::device_register:
+    case operation::topology_add:
+    case operation::topology_delete:
+    case operation::topology_get:
+    case operation::sub_login:
+    case operation::sub_login_batch:
+    case operation::sub_logout:
+    case operation::channel_points:
+    case operation::channel_events:
+    case operation::channel_attributes: {
+      auto group = read_group(topic, params, self, world);
+      if (group)
+        out.group = std::move(*group);
+      else
+        out.what = group.error();
+      break;
+    }
     case operation::command_reply:
+    case operation::notice_reply:
     case operation::subscriptions:
     case operation::delivered:
     case operation::unknown:
@@ -453,21 +621,79 @@ std::string_view clip(std::string_view text, std::size_t most) {
   return text.substr(0, most);
 }
 
-outgoing write_downlink(const model::downlink& d) {
-  const auto* call = std::get_if<model::service_call>(&d.what);
-  const auto name = call ? call->service : std::string{"measurepoint.set"};
-  auto out =
-      outgoing{"/sys/" + d.target.product_key + '/' + d.target.device_key + "/thing/service/" +
-                   (call ? call->service : std::string{"measurepoint/set"}),
-               "{\"id\":"};
-  model::write_json_string(d.id, out.payload);
+namespace {
+
+outgoing write_message(std::string topic, std::string_view id, std::string_view method,
+                       const value& params) {
+  auto out = outgoing{std::move(topic), "{\"id\":"};
+  model::write_json_string(id, out.payload);
   out.payload += ",\"version\":\"1.0\",\"method\":";
-  model::write_json_string("thing.service." + name, out.payload);
+  model::write_json_string(method, out.payload);
   out.payload += ",\"params\":";
-  model::write_json(value{call ? call->input : std::get<model::points_write>(d.what).values},
-                    out.payload);
+  model::write_json(params, out.payload);
   out.payload += '}';
   return out;
+}
+
+std::string topic_of(const model::device_name& device) {
+  return "/sys/" + device.product_key + '/' + device.device_key + '/';
+}
+std::string session_topic_of(const model::device_name& device) {
+  return "/ext/session/" + device.product_key + '/' + device.device_key + '/';
+}
+
+std::string_view name_of(model::device_notice::kind what) {
+  switch (what) {
+    case model::device_notice::kind::enabled:
+      return "enable";
+    case model::device_notice::kind::disabled:
+      return "disable";
+    case model::device_notice::kind::deleted:
+      return "delete";
+  }
+  return "";
+}
+
+}  // namespace
+
+outgoing write_downlink(const model::downlink& d, bool sub_device_alone) {
+  const auto service = topic_of(d.target) + "thing/service/";
+  if (const auto* call = std::get_if<model::service_call>(&d.what))
+    return write_message(service + call->service, d.id, "thing.service." + call->service,
+                         value{call->input});
+  if (const auto* write = std::get_if<model::points_write>(&d.what))
+    return write_message(service + "measurepoint/set", d.id, "thing.service.measurepoint.set",
+                         value{write->values});
+  if (const auto* read = std::get_if<model::points_read>(&d.what)) {
+    auto ids = model::array{};
+    for (const auto& id : read->ids)
+      ids.emplace_back(id);
+    return write_message(service + "measurepoint/get", d.id, "thing.service.measurepoint.get",
+                         value{std::move(ids)});
+  }
+  const auto& notice = std::get<model::device_notice>(d.what);
+  const auto verb = std::string{name_of(notice.what)};
+  if (!notice.sub)
+    return write_message(topic_of(d.target) + "thing/" + verb, d.id, "thing." + verb,
+                         value{object{}});
+  auto who = value{object{{"productKey", value{notice.sub->product_key}},
+                          {"deviceKey", value{notice.sub->device_key}}}};
+  if (!sub_device_alone) {
+    auto list = model::array{};
+    list.push_back(std::move(who));
+    who = value{std::move(list)};
+  }
+  return write_message(session_topic_of(d.target) + "combine/" + verb, d.id, "combine." + verb,
+                       who);
+}
+
+outgoing write_activation(const model::device_name& device, const model::entity_id& asset,
+                          std::string_view secret, std::string_view id) {
+  return write_message(session_topic_of(device) + "thing/activate/info", id, "thing.activate.info",
+                       value{object{{"assetId", value{to_string(asset)}},
+                                    {"productKey", value{device.product_key}},
+                                    {"deviceKey", value{device.device_key}},
+                                    {"deviceSecret", value{secret}}}});
 }
 
 value describe(const model::thing_model& m) {

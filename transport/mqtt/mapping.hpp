@@ -7,6 +7,7 @@
 
 #include "model/device/device.hpp"
 #include "model/result.hpp"
+#include "transport/group_request.hpp"
 
 namespace orrery::transport::mqtt {
 
@@ -24,7 +25,21 @@ enum class operation : unsigned char {
   tag_query,
   tag_delete,
   model_get,
+  log_post,
+  network_report,
+  connection_state,
+  device_register,
+  topology_add,
+  topology_delete,
+  topology_get,
+  sub_login,
+  sub_login_batch,
+  sub_logout,
+  channel_points,
+  channel_events,
+  channel_attributes,
   command_reply,
+  notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session
   delivered,      // a command is acknowledged, not yet answered
   unknown,
@@ -33,25 +48,36 @@ enum class operation : unsigned char {
 /// Short name for metrics ("points_post").
 std::string_view name_of(operation o);
 
+/// /sys/{pk}/{dk}/, /ext/session/{pk}/{dk}/ and /sys/{pk}/integration/.
+enum class topic_tree : unsigned char { none, device, session, channel };
+
+/// Views into the topic.
 struct classified {
   operation what = operation::unknown;
-  std::string_view element;  // event_post: the event's id
-  bool own = false;          // the topic is one of this device's
-  bool wants_reply = false;  // a request, to be answered on topic + "_reply"
+  topic_tree tree = topic_tree::none;
+  std::string_view product_key, device_key;  // whose topic it is; a channel has no device
+  std::string_view element;                  // event_post: the event's id
+  bool wants_reply = false;                  // a request, to be answered on topic + "_reply"
+
+  bool is_of(const model::device_name& device) const {
+    return product_key == device.product_key && device_key == device.device_key;
+  }
 };
 /// Never fails: a topic that is nobody's is `unknown`.
-classified classify(std::string_view topic, const model::device_name& device);
+classified classify(std::string_view topic);
+/// What a gateway may do for a sub-device on that one's own topics.
+bool is_for_sub_devices(operation o);
 
 /// A request as read from its payload.
 struct request {
   std::string id;                            // "" if it could not be read
   model::result<model::device::order> what;  // or why not
   std::vector<std::string> ids;              // attributes or tags asked for; empty: all
+  group_ptr group = {};                      // it concerns several devices: instead of `what`
 };
-/// Reads the JSON payload of a request that is not `command_reply`. Sub-devices are not served yet:
-/// a batch entry of another device is `forbidden`.
-request read_request(const classified& topic, std::string_view payload,
-                     const model::device_name& device);
+/// Reads the JSON payload of a request that is not an answer to a command. `self`: who sends it.
+request read_request(const classified& topic, std::string_view payload, const group_self& self,
+                     const group_world& world);
 /// The result code of malformed parameters of that request.
 int format_code(operation o);
 
@@ -71,7 +97,11 @@ std::string_view clip(std::string_view text, std::size_t most);
 struct outgoing {
   std::string topic, payload;
 };
-outgoing write_downlink(const model::downlink& d);
+/// `sub_device_alone`: a client that takes a notice's sub-device as an object, not in a list.
+outgoing write_downlink(const model::downlink& d, bool sub_device_alone = false);
+/// What a device is told that has proved itself by its product's secret. `id`: decimal.
+outgoing write_activation(const model::device_name& device, const model::entity_id& asset,
+                          std::string_view secret, std::string_view id);
 
 /// tslAttributeMap, tslMeasurepointMap, tslEventMap, tslServiceMap.
 model::value describe(const model::thing_model& m);

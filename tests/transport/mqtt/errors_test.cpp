@@ -51,6 +51,41 @@ TEST(MqttErrors, ResultCodesSayWhatIsWrong) {
   EXPECT_EQ(code_of(errc::unavailable), 1000);
 }
 
+TEST(MqttErrors, RequestsAboutSeveralDevicesHaveCodesOfTheirOwn) {
+  struct {
+    errc code;
+    const char* reason;
+    int login, add, remove;
+  } const rows[] = {
+      {errc::not_found, "device_unknown", 705, 1255, 1256},
+      {errc::forbidden, "device_disabled", 723, 1255, 1256},
+      {errc::forbidden, "sub_device_unbound", 740, 1255, 1256},
+      {errc::unauthenticated, "sign_check_failed", 742, 742, 742},
+      {errc::forbidden, "certificate_required", 746, 1255, 1256},
+      {errc::forbidden, "activation_off", 770, 1255, 1256},
+      {errc::forbidden, "activation_done", 770, 1255, 1256},
+      {errc::conflict, "already_bound", 1000, 1255, 1256},
+      {errc::forbidden, "not_gateway", 1200, 1255, 1256},
+      {errc::invalid_argument, "payload_invalid", 1220, 1220, 1220},
+      {errc::invalid_argument, "payload_empty", 1251, 1251, 1251},
+      {errc::invalid_argument, "format_error", 1220, 1255, 1256},
+      {errc::unavailable, "", 1000, 1000, 1000},
+  };
+  for (const auto& r : rows) {
+    EXPECT_EQ(code_of(r.code, r.reason, 1220), r.login) << r.reason;
+    EXPECT_EQ(code_of(r.code, r.reason, 1255), r.add) << r.reason;
+    EXPECT_EQ(code_of(r.code, r.reason, 1256), r.remove) << r.reason;
+  }
+  EXPECT_EQ(code_of(errc::already_exists, "device_key_exists", 1200), 702);
+  const auto sub = failure{errc::forbidden, "sub_device", ""};
+  EXPECT_EQ(result_code(sub, 1206, about::itself), 1212);
+  EXPECT_EQ(result_code(sub, 1206, about::a_sub_device), 1009);
+  const auto unknown = failure{errc::not_found, "device_unknown", ""};
+  EXPECT_EQ(result_code(unknown, 1206, about::a_sub_device), 705);
+  EXPECT_EQ(result_code(unknown, 1206, about::devices_of_a_channel), 1257);
+  EXPECT_EQ(code_of(errc::invalid_argument, "device_key_invalid", 1200), 714);
+}
+
 TEST(MqttErrors, NoFailureLooksLikeASuccess) {
   for (const auto c : all) {
     EXPECT_NE(code_of(c), 200) << model::name_of(c);

@@ -17,8 +17,23 @@ using model::value;
 const auto self = model::device_name{"pk", "dk"};
 const auto home = std::string{"/sys/pk/dk/"};
 
+group_self sender(bool gateway = false) {
+  auto who = group_self{};
+  who.link.name = self;
+  who.organisation = "org";
+  who.gateway = gateway;
+  return who;
+}
+
+group_world world() {
+  static const auto keys = model::keyring{{7}};
+  return {std::make_shared<const actors::catalogue_snapshot>(), &keys,
+          [](const model::device_name&) { return model::shard_id{3}; },
+          model::from_ms(1'700'000'000'000)};
+}
+
 request ask(const std::string& rest, std::string_view payload) {
-  return read_request(classify(home + rest, self), payload, self);
+  return read_request(classify(home + rest), payload, sender(), world());
 }
 
 /// The order of a request that must be readable.
@@ -38,8 +53,7 @@ Order order(const std::string& rest, std::string_view payload) {
 /// The result code of a request that must be refused, 0 if it is not.
 int code(const std::string& rest, std::string_view payload) {
   const auto got = ask(rest, payload);
-  return got.what ? 0
-                  : result_code(got.what.error(), format_code(classify(home + rest, self).what));
+  return got.what ? 0 : result_code(got.what.error(), format_code(classify(home + rest).what));
 }
 
 std::string json(const value& v) {
@@ -81,55 +95,239 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"thing/tsltemplate/get", operation::model_get, "model_get", 1200},
   };
   for (const auto& r : rows) {
-    const auto got = classify(home + r.rest, self);
+    const auto topic = home + r.rest;
+    const auto got = classify(topic);
     EXPECT_EQ(got.what, r.what) << r.rest;
-    EXPECT_TRUE(got.own && got.wants_reply) << r.rest;
+    EXPECT_TRUE(got.is_of(self) && got.wants_reply) << r.rest;
     EXPECT_EQ(name_of(got.what), r.name);
     EXPECT_EQ(format_code(got.what), r.format) << r.rest;
   }
 }
 
 TEST(MqttTopics, AnEventIsNamedByItsTopic) {
-  EXPECT_EQ(classify("/sys/pk/dk/thing/event/overTemp/post", self).element, "overTemp");
-  EXPECT_EQ(classify("/sys/pk/dk/thing/event/INV.Over-Temp/post", self).element, "INV.Over-Temp");
+  EXPECT_EQ(classify("/sys/pk/dk/thing/event/overTemp/post").element, "overTemp");
+  EXPECT_EQ(classify("/sys/pk/dk/thing/event/INV.Over-Temp/post").element, "INV.Over-Temp");
   for (const auto* rest : {"thing/event/post", "thing/event//post", "thing/event/a/b/post",
                            "thing/event/a", "thing/event/a/post/"})
-    EXPECT_NE(classify(home + rest, self).what, operation::event_post) << rest;
+    EXPECT_NE(classify(home + rest).what, operation::event_post) << rest;
 }
 
 TEST(MqttTopics, AnswersToCommandsAreNotAnswered) {
   for (const auto* rest :
        {"thing/service/reboot_reply", "thing/service/INV.Control_reply",
         "thing/service/measurepoint/set_reply", "thing/service/measurepoint/get_reply"}) {
-    const auto got = classify(home + rest, self);
+    const auto topic = home + rest;
+    const auto got = classify(topic);
     EXPECT_EQ(got.what, operation::command_reply) << rest;
-    EXPECT_TRUE(got.own) << rest;
+    EXPECT_TRUE(got.is_of(self)) << rest;
     EXPECT_FALSE(got.wants_reply) << rest;
   }
 }
 
-TEST(MqttTopics, OfOthersAreForeign) {
+TEST(MqttTopics, OfOthersAreTheirs) {
   for (const auto* topic :
        {"/sys/pk/other/thing/measurepoint/post", "/sys/other/dk/thing/measurepoint/post",
-        "/sys/pk/dk2/thing/measurepoint/post", "/sys/pk/d/thing/measurepoint/post",
-        "/sys/pkdk/thing/measurepoint/post", "/ext/session/pk/dk/combine/login", "/other/pk/dk/x",
-        "/sys", "/sys/", "/sys/pk", "/sys/pk/dk", "sys/pk/dk/thing/measurepoint/post",
-        "//sys/pk/dk/thing/measurepoint/post", "general", "/", "$SYS/broker"}) {
-    const auto got = classify(topic, self);
-    EXPECT_FALSE(got.own) << topic;
+        "/sys/pk/dk2/thing/measurepoint/post", "/sys/pk/d/thing/measurepoint/post"}) {
+    const auto got = classify(topic);
+    EXPECT_EQ(got.what, operation::points_post) << topic;
+    EXPECT_FALSE(got.is_of(self)) << topic;
+  }
+  const auto got = classify("/ext/session/pk2/dk2/combine/login");
+  EXPECT_EQ(got.what, operation::sub_login);
+  EXPECT_EQ(got.tree, topic_tree::session);
+  EXPECT_TRUE(got.is_of({"pk2", "dk2"}));
+}
+
+TEST(MqttTopics, OutsideOfTheTreesAreUnknown) {
+  for (const auto* topic :
+       {"/sys/pkdk/thing/measurepoint/post", "/other/pk/dk/x", "/sys", "/sys/", "/sys/pk",
+        "/sys/pk/dk", "sys/pk/dk/thing/measurepoint/post", "/ext/pk/dk/combine/login",
+        "/ext/session/pk/dk/thing/measurepoint/post", "/sys/pk/dk/combine/login",
+        "//sys/pk/dk/thing/measurepoint/post", "general", "/", "$SYS/broker", ""}) {
+    const auto got = classify(topic);
     EXPECT_EQ(got.what, operation::unknown) << topic;
     EXPECT_TRUE(got.wants_reply) << topic;
   }
+}
+
+TEST(MqttTopics, AChannelHasNoDevice) {
+  struct {
+    const char* topic;
+    operation what;
+  } const rows[] = {
+      {"/sys/pk/integration/measurepoint/post", operation::channel_points},
+      {"sys/pk/integration/measurepoint/post", operation::channel_points},
+      {"/sys/pk/integration/event/post", operation::channel_events},
+      {"/sys/pk/integration/attribute/post", operation::channel_attributes},
+      {"/sys/pk/integration/attributes/post", operation::channel_attributes},
+      {"/sys/pk/integration/thing/measurepoint/post", operation::unknown},
+  };
+  for (const auto& r : rows) {
+    const auto got = classify(r.topic);
+    EXPECT_EQ(got.what, r.what) << r.topic;
+    EXPECT_EQ(got.tree, topic_tree::channel) << r.topic;
+    EXPECT_EQ(got.product_key, "pk");
+    EXPECT_EQ(got.device_key, "");
+  }
+}
+
+TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
+  for (const auto* topic :
+       {"/sys/pk/dk/thing/disable_reply", "/sys/pk/dk/thing/enable_reply",
+        "/sys/pk/dk/thing/delete_reply", "/ext/session/pk/dk/combine/disable_reply",
+        "/ext/session/pk/dk/combine/enable_reply", "/ext/session/pk/dk/combine/delete_reply",
+        "/ext/session/pk/dk/thing/activate/info_reply",
+        "/ext/session/session/pk/combine/disable_reply", "/sys/pk/dk/traffic/control"}) {
+    const auto got = classify(topic);
+    EXPECT_EQ(got.what, operation::notice_reply) << topic;
+    EXPECT_FALSE(got.wants_reply) << topic;
+  }
+}
+
+TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
+  for (const auto o : {operation::points_post, operation::event_post, operation::tag_update,
+                       operation::model_get, operation::command_reply, operation::log_post})
+    EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
+  for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
+                       operation::channel_points, operation::unknown})
+    EXPECT_FALSE(is_for_sub_devices(o)) << name_of(o);
 }
 
 TEST(MqttTopics, OfNobodyAreUnknown) {
   for (const auto* rest : {"", "thing", "thing/measurepoint/post/", "thing/measurepoint", "x/y",
                            "thing/measurepoint/post/batch/more", "thing/service/reboot",
                            "thing/attribute/update_reply", "thing/Measurepoint/post"}) {
-    const auto got = classify(home + rest, self);
-    EXPECT_TRUE(got.own) << rest;
+    const auto topic = home + rest;
+    const auto got = classify(topic);
+    EXPECT_TRUE(got.is_of(self)) << rest;
     EXPECT_EQ(got.what, operation::unknown) << rest;
   }
+}
+
+// ---- requests for several devices
+
+request ask_gateway(const std::string& topic, std::string_view payload) {
+  return read_request(classify(topic), payload, sender(true), world());
+}
+
+/// The code of a gateway's request that cannot be read; 0: it can.
+int gateway_code_of(const std::string& topic, std::string_view payload) {
+  const auto got = ask_gateway(topic, payload);
+  return got.group || got.what ? 0
+                               : result_code(got.what.error(), format_code(classify(topic).what));
+}
+
+constexpr auto good_sub =
+    R"("productKey":"p2","deviceKey":"d2","clientId":"c","timestamp":1700000000500,"sign":"ab")";
+
+TEST(MqttGateway, LoginsAreReadHoweverClientsWriteThem) {
+  const auto topic = std::string{"/ext/session/pk/dk/combine/login"};
+  struct {
+    std::string more;
+    model::device::login_secret secret;
+  } const rows[] = {
+      {R"(,"signMethod":"sha256")", model::device::login_secret::either},
+      {R"(,"signmethod":"hmacSha1","secureMode":"2")", model::device::login_secret::device},
+      {R"(,"signMethod":"md5","secureMode":3,"cleanSession":"true")",
+       model::device::login_secret::product},
+  };
+  for (const auto& r : rows) {
+    auto got =
+        ask_gateway(topic, R"({"id":"1","params":{)" + std::string{good_sub} + r.more + "}}");
+    ASSERT_TRUE(got.group) << r.more;
+    const auto questions = got.group->next({});
+    ASSERT_EQ(questions.size(), 1u);
+    EXPECT_EQ(std::get<model::device_name>(*questions[0].whom), (model::device_name{"p2", "d2"}));
+    const auto& login = std::get<device::connect>(questions[0].what);
+    EXPECT_EQ(login.proof.client_id, "c");
+    EXPECT_EQ(login.proof.timestamp, "1700000000500");
+    EXPECT_EQ(login.proof.digest, "ab");
+    EXPECT_EQ(login.secret, r.secret);
+    EXPECT_EQ(login.fresh.empty(), r.secret == model::device::login_secret::device);
+  }
+}
+
+TEST(MqttGateway, WhatCannotBeReadHasTheCodeOfItsRequest) {
+  const auto session = std::string{"/ext/session/pk/dk/combine/"};
+  const auto thing = std::string{"/sys/pk/dk/thing/"};
+  const auto with = [](const std::string& params) { return R"({"params":)" + params + "}"; };
+  for (const auto* params :
+       {"5", "[]", "{}", R"({"productKey":"p2"})", R"({"productKey":"p2","deviceKey":5})"})
+    EXPECT_EQ(gateway_code_of(session + "logout", with(params)), 1220) << params;
+  EXPECT_EQ(gateway_code_of(session + "login",
+                            with(std::string{"{"} + good_sub + R"(,"signMethod":"sha512"})")),
+            742);
+  EXPECT_EQ(gateway_code_of(session + "login", with(std::string{"{"} + good_sub +
+                                                    R"(,"signMethod":"md5","secureMode":4})")),
+            1220);
+  EXPECT_EQ(gateway_code_of(session + "login/batch", with(R"({"clientId":"x"})")), 1220);
+  EXPECT_EQ(gateway_code_of(session + "login/batch", with(R"({"subDevices":[5]})")), 1220);
+  EXPECT_EQ(gateway_code_of(thing + "topo/add", with("{}")), 1255);
+  EXPECT_EQ(gateway_code_of(thing + "topo/add", with("[{}]")), 1255);
+  EXPECT_EQ(gateway_code_of(thing + "topo/delete", with("[5]")), 1256);
+  EXPECT_EQ(gateway_code_of(thing + "device/register", with(R"([{"productKey":"p2"}])")), 1200);
+  EXPECT_EQ(gateway_code_of(thing + "device/register", with(R"([{"deviceKey":"d2"}])")), 1200);
+  auto many = std::string{"["};
+  for (int i = 0; i < 1001; ++i)
+    many += (i == 0 ? "" : ",") + std::string{R"({"productKey":"p","deviceKey":"d"})"};
+  EXPECT_EQ(gateway_code_of(thing + "topo/delete", with(many + "]")), 1256);
+  EXPECT_EQ(gateway_code_of(thing + "topo/get", with("[]")), 0) << "its params do not matter";
+}
+
+TEST(MqttGateway, ABatchForItselfAloneIsOneOrder) {
+  const auto topic = std::string{"/sys/pk/dk/thing/measurepoint/post/batch"};
+  const auto own = ask_gateway(topic, R"({"params":[{"measurepoints":{"p":1}},
+    {"productKey":"","deviceKey":"","measurepoints":{"p":2}}]})");
+  ASSERT_TRUE(own.what);
+  EXPECT_FALSE(own.group);
+  EXPECT_EQ(std::get<device::report_points>(*own.what).samples.size(), 2u);
+  EXPECT_TRUE(ask_gateway(topic, R"({"params":[{"measurepoints":{"p":1}},
+    {"productKey":"p2","deviceKey":"d2","measurepoints":{"p":2}}]})")
+                  .group);
+}
+
+TEST(MqttGateway, ADevicesPictureOfItsNetworkIsByNode) {
+  const auto got =
+      order<device::report_picture>("connection/state/post", R"({"params":{"isFull":true,
+    "nodes":[{"nodeId":"a","state":1},{"nodeId":5,"state":2}],"relations":{"a":["5"]},"reportTime":1}})");
+  EXPECT_TRUE(got.full);
+  EXPECT_EQ(json(got.nodes), R"({"a":{"nodeId":"a","state":1},"5":{"nodeId":5,"state":2}})");
+  EXPECT_EQ(json(got.relations), R"({"a":["5"]})");
+  EXPECT_EQ(code("connection/state/post", R"({"params":{"nodes":[{"state":1}]}})"), 1200);
+}
+
+TEST(MqttGateway, WhatADeviceTellsBesideItsModelIsAnEventOfAReservedName) {
+  const auto log = order<device::report_event>(
+      "thing/log/post", R"({"params":{"logs":{"level":"info","content":"up"},"time":5000}})");
+  EXPECT_EQ(log.event, "$log");
+  EXPECT_EQ(json(log.output), R"({"level":"info","content":"up"})");
+  EXPECT_EQ(
+      order<device::report_event>("network/status/report", R"({"params":{"rssi":-70}})").event,
+      "$network");
+  EXPECT_EQ(code("thing/event/$log/post", R"({"params":{"events":{}}})"), 1204);
+}
+
+TEST(MqttGateway, NoticesAndActivationsAreWrittenAsClientsReadThem) {
+  const auto kind = model::device_notice::kind::disabled;
+  const auto sub = model::device_name{"p2", "d2"};
+  auto m = write_downlink({"17", self, model::device_notice{kind, sub}, false});
+  EXPECT_EQ(m.topic, "/ext/session/pk/dk/combine/disable");
+  EXPECT_EQ(m.payload, R"({"id":"17","version":"1.0","method":"combine.disable",)"
+                       R"("params":[{"productKey":"p2","deviceKey":"d2"}]})");
+  m = write_downlink({"17", self, model::device_notice{kind, sub}, false}, true);
+  EXPECT_TRUE(m.payload.ends_with(R"("params":{"productKey":"p2","deviceKey":"d2"}})"));
+  m = write_downlink({"17", self, model::device_notice{kind, {}}, false});
+  EXPECT_EQ(m.topic, "/sys/pk/dk/thing/disable");
+  EXPECT_TRUE(m.payload.ends_with(R"("params":{}})"));
+  m = write_downlink({"17", self, model::points_read{{"a", "b"}}, false});
+  EXPECT_EQ(m.topic, "/sys/pk/dk/thing/service/measurepoint/get");
+  EXPECT_TRUE(m.payload.ends_with(R"("params":["a","b"]})"));
+  m = write_activation(self, {}, "s3cret", "17");
+  EXPECT_EQ(m.topic, "/ext/session/pk/dk/thing/activate/info");
+  EXPECT_EQ(m.payload,
+            R"({"id":"17","version":"1.0","method":"thing.activate.info","params":{"assetId":")" +
+                to_string(model::entity_id{}) +
+                R"(","productKey":"pk","deviceKey":"dk","deviceSecret":"s3cret"}})");
 }
 
 // ---- the envelope
@@ -482,8 +680,8 @@ device::reply snapshot_of_device() {
 
 TEST(MqttReplies, AQueryAnswersWhatWasAskedFor) {
   const auto data = [](const std::string& rest, const std::string& payload) {
-    const auto topic = classify(home + rest, self);
-    return json(reply_data(topic.what, ask(rest, payload).ids, snapshot_of_device(), nullptr));
+    return json(reply_data(classify(home + rest).what, ask(rest, payload).ids, snapshot_of_device(),
+                           nullptr));
   };
   EXPECT_EQ(data("thing/attribute/query", "{}"), R"({"site":"Hall 3","rated":12.5,"box":{"a":1}})");
   EXPECT_EQ(data("thing/attribute/query", R"({"params":{"attributes":["rated","none"]}})"),

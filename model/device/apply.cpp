@@ -1,0 +1,285 @@
+// What an event makes of a device.
+#include <algorithm>
+
+#include "model/device/device.hpp"
+
+namespace orrery::model::device {
+namespace {
+
+constexpr std::size_t max_timed_out_kept = 8;
+
+void merge(object& into, const object& changes) {
+  for (const auto& [key, v] : changes)
+    if (v.is_null())
+      std::erase_if(into, [&gone = key](const auto& member) { return member.first == gone; });
+    else
+      set_member(into, key, v);
+}
+
+void merge(std::map<std::string, std::string>& into,
+           const std::map<std::string, std::optional<std::string>>& changes) {
+  for (const auto& [key, v] : changes)
+    if (v)
+      into[key] = *v;
+    else
+      into.erase(key);
+}
+
+void apply_on(state& s, const registered& e) {
+  s.exists = true;
+  s.deleted = false;
+  s.called = naming{e.as.name, e.as.organisation};
+  s.display_name = e.as.display_name;
+  s.description = e.as.description;
+  s.timezone = e.as.timezone;
+  s.secret = e.as.secret;
+  s.attributes = e.as.attributes;
+  s.tags = e.as.tags;
+  s.created_at = s.updated_at = e.at;
+}
+
+void apply_on(state& s, const updated& e) {
+  if (e.changes.display_name)
+    s.display_name = *e.changes.display_name;
+  if (e.changes.description)
+    s.description = *e.changes.description;
+  if (e.changes.timezone)
+    s.timezone = *e.changes.timezone;
+  merge(s.attributes, e.changes.attributes);
+  if (!e.changes.tags.empty())
+    s.tags.change([&](auto& tags) { merge(tags, e.changes.tags); });
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const admin_state_set& e) {
+  s.admin = e.now;
+  s.admin_reason = e.reason;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const removed&) {
+  s.exists = false;
+  s.deleted = true;
+}
+
+void apply_on(state& s, const secret_set& e) {
+  s.old_secret = s.secret;
+  s.old_secret_until = e.old_valid_until;
+  s.secret = e.secret;
+  if (!s.activation().fresh.empty())
+    s.family.change([](auto& f) { f.activation = {}; });
+}
+
+void apply_on(state& s, const connected& e) {
+  s.connection = {.online = true,
+                  .secure = e.secure,
+                  .by_gateway = e.by_gateway,
+                  .protocol = e.protocol,
+                  .session = e.session,
+                  .address = e.address,
+                  .since = e.at,
+                  .reason = {}};
+  s.session_epoch = e.session.epoch;
+  s.keeps_session = e.keeps_session;
+  if (!e.resumed)
+    s.subscriptions = {};
+  s.last_online = e.at;
+  if (e.first)
+    s.activated_at = e.at;
+}
+
+void apply_on(state& s, const disconnected& e) {
+  s.connection.online = false;
+  s.connection.since = e.at;
+  s.connection.reason = e.reason;
+  s.last_offline = e.at;
+}
+
+void apply_on(state& s, const points_accepted& e) {
+  apply_points(s, std::make_shared<const points_accepted>(e));
+}
+
+void apply_on(state&, const event_raised&) {}
+
+void apply_on(state& s, const attributes_changed& e) {
+  merge(s.attributes, e.changes);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const tags_changed& e) {
+  if (e.replace)
+    s.tags = {};
+  s.tags.change([&](auto& tags) { merge(tags, e.changes); });
+  s.updated_at = e.at;
+}
+
+void take_number(state& s, const std::string& downlink_id) {
+  auto number = std::uint64_t{0};
+  for (const auto digit : downlink_id)
+    number = number * 10 + static_cast<std::uint64_t>(digit - '0');
+  s.downlinks = number;
+}
+
+void apply_on(state& s, const command_queued& e) {
+  s.commands.edit().push_back(e.what);
+}
+
+void apply_on(state& s, const command_sent& e) {
+  auto& commands = s.commands.edit();
+  const auto c =
+      std::find_if(commands.begin(), commands.end(), [&](const auto& r) { return r.id == e.id; });
+  if (c == commands.end())
+    return;
+  c->state = command_record::state_code::sent;
+  c->downlink_id = e.downlink_id;
+  c->sent_at = e.at;
+  std::rotate(commands.begin(), c, c + 1);  // the one under way is first
+  take_number(s, e.downlink_id);
+}
+
+void apply_on(state& s, const command_finished& e) {
+  s.commands.change([&](auto& commands) {
+    std::erase_if(commands, [&](const auto& r) { return r.id == e.what.id; });
+  });
+  if (e.what.state != command_record::state_code::timed_out)
+    return;
+  auto& kept = s.timed_out.edit();
+  kept.push_back(e.what);
+  if (kept.size() > max_timed_out_kept)
+    kept.erase(kept.begin());
+}
+
+void apply_on(state& s, const subscriptions_changed& e) {
+  s.subscriptions.change([&](auto& kept) {
+    for (const auto& [filter, level] : e.changes)
+      if (level)
+        kept[filter] = *level;
+      else
+        kept.erase(filter);
+  });
+}
+
+void apply_on(state& s, const command_delivered& e) {
+  for (auto& c : s.commands.edit())
+    if (c.id == e.id)
+      c.delivered = true;
+}
+
+void apply_on(state& s, const gateway_bound& e) {
+  s.family.edit().gateway = e.gateway;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const gateway_unbound& e) {
+  s.family.change([](auto& f) { f.gateway = {}; });
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const sub_devices_changed& e) {
+  s.family.change([&](auto& f) {
+    for (const auto& [name, id] : e.changes)
+      if (id)
+        f.sub_devices[name] = *id;
+      else
+        f.sub_devices.erase(name);
+  });
+}
+
+void apply_on(state& s, const sub_device_noted& e) {
+  if (e.what == device_notice::kind::deleted)
+    s.family.change([&](auto& f) { f.sub_devices.erase(e.sub); });
+  if (!e.downlink_id.empty())
+    take_number(s, e.downlink_id);
+}
+
+void apply_on(state& s, const activation_granted& e) {
+  auto& a = s.family.edit().activation;
+  if (!a.fresh.empty())
+    s.secret = a.fresh;  // perhaps the device has that one
+  a.fresh = e.secret;
+  a.granted_at = e.at;
+}
+
+void apply_on(state& s, const activation_settled& e) {
+  if (e.fresh)
+    s.secret = s.activation().fresh;
+  s.family.change([](auto& f) { f.activation = {}; });
+}
+
+void apply_on(state& s, const activation_reopened& e) {
+  s.family.edit().activation.reopened_until = e.until;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const picture_reported& e) {
+  auto& known = s.family.edit().picture;
+  if (e.what.full)
+    known = {};
+  merge(known.nodes, e.what.nodes);
+  merge(known.relations, e.what.relations);
+  known.at = e.at;
+}
+
+void apply_on(state& s, const late_reply_noted& e) {
+  for (auto& c : s.timed_out.edit())
+    if (c.id == e.what.id)
+      c = e.what;
+}
+
+}  // namespace
+
+void apply(state& s, const event& e) {
+  std::visit([&](const auto& what) { apply_on(s, what); }, e);
+}
+
+namespace {
+
+using latest_points_of = std::vector<latest_point>;
+
+latest_points_of::iterator find(latest_points_of& latest, const std::string& id) {
+  return std::lower_bound(
+      latest.begin(), latest.end(), id,
+      [](const latest_point& l, const std::string& wanted) { return l.id.text() < wanted; });
+}
+
+bool is_at(const latest_points_of& latest, latest_points_of::const_iterator at,
+           const std::string& id) {
+  return at != latest.end() && at->id.text() == id;
+}
+
+/// Room for all that `one` brings for the first time, and no more: a device keeps it for long.
+void make_room(latest_points_of& latest, const sample& one) {
+  const auto news = std::count_if(one.points.begin(), one.points.end(), [&](const auto& p) {
+    return !is_at(latest, find(latest, p.id), p.id);
+  });
+  latest.reserve(latest.size() + static_cast<std::size_t>(news));
+}
+
+}  // namespace
+
+void apply_points(state& s, std::shared_ptr<const points_accepted> batch) {
+  auto& t = s.telemetry;
+  for (const auto& one : batch->samples)
+    for (const auto& p : one.points) {
+      auto at = find(t.latest, p.id);
+      if (!is_at(t.latest, at, p.id)) {
+        if (t.latest.size() == t.latest.capacity()) {
+          make_room(t.latest, one);
+          at = find(t.latest, p.id);
+        }
+        at = t.latest.insert(
+            at, {.id = point_name{p.id}, .v = {}, .time = timestamp::min(), .server_time = {}});
+      }
+      if (one.time >= at->time) {
+        at->v = p.v;
+        at->quality = p.quality;
+        at->time = one.time;
+        at->server_time = batch->at;
+      }
+      ++t.unsaved_points;
+    }
+  s.last_data = std::max(s.last_data, batch->at);
+  t.unsaved.push_back(std::move(batch));
+}
+
+}  // namespace orrery::model::device

@@ -1,0 +1,65 @@
+// What the decisions about a device share. For model/device alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/device/device.hpp"
+
+namespace orrery::model::device {
+
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;  // clang 14 deduces no aggregates
+
+inline result<decision> refused(errc code, std::string_view reason, std::string detail) {
+  return failure{code, reason, std::move(detail)};
+}
+
+inline std::string label(const state& s) {
+  return s.name().product_key + "/" + s.name().device_key;
+}
+
+inline decision only(event e, reply answer = done{}) {
+  auto d = decision{{}, std::move(answer)};
+  d.events.push_back(std::move(e));
+  return d;
+}
+
+/// The command that is under way; null: none.
+const command_record* outstanding(const state& s);
+/// The next number of a message to the device, as text.
+std::string next_downlink_id(const state& s, timestamp now);
+/// Adds the event that sends the next waiting command, if after `events` the device is there and
+/// nothing is under way.
+void send_next_after(const state& s, timestamp now, std::vector<event>& events);
+command_finished finish(command_record c, command_record::state_code as, timestamp now,
+                        std::string message);
+/// What follows when the device's session ends.
+decision leave(const state& s, std::string_view reason, timestamp now);
+/// True if the device is on-line through that connection, whatever the login.
+bool is_connected_by(const state& s, const session_ref& connection);
+/// Whether a session, or a gateway's connection, may give that order.
+status check_session(const state& s, const command& c);
+
+// login.cpp
+result<decision> decide_login(const state& s, const connect& c, const std::optional<entity_id>& by,
+                              const surroundings& around);
+result<decision> decide_on(const state& s, const reopen_activation& r, const surroundings& around);
+
+// gateway.cpp
+result<decision> decide_on(const state& s, const bind_gateway& b, const surroundings& around);
+result<decision> decide_on(const state& s, const unbind_gateway& u, const surroundings& around);
+result<decision> decide_on(const state& s, const change_sub_devices& c, const surroundings& around);
+result<decision> decide_on(const state& s, const note_sub_device& n, const surroundings& around);
+result<decision> decide_on(const state& s, const report_picture& r, const surroundings& around);
+/// True if `secret` (sealed for this device) gives the proof's digest.
+bool secret_proves(const sealed_secret& secret, const login_proof& proof, const state& s,
+                   const surroundings& around);
+/// True if one of the secrets that count now does.
+bool own_secret_proves(const login_proof& proof, const state& s, const surroundings& around);
+
+}  // namespace orrery::model::device

@@ -1,0 +1,146 @@
+// How a device, or its gateway for it, proves who it is, and what a login makes of it.
+#include "model/device/decisions.hpp"
+
+namespace orrery::model::device {
+namespace {
+
+constexpr auto two_secrets_for =
+    std::chrono::minutes{10};  // after an activation, until one is used
+
+enum class proof_by { nobody, current, fresh, former, product };
+
+proof_by look_at(const state& s, const connect& c, const surroundings& around) {
+  const auto& pending = s.activation();
+  if (c.secret != login_secret::product) {
+    if (!pending.fresh.empty() && secret_proves(pending.fresh, c.proof, s, around))
+      return proof_by::fresh;
+    const auto counts = pending.fresh.empty() || around.now < pending.granted_at + two_secrets_for;
+    if (counts && secret_proves(s.secret, c.proof, s, around))
+      return proof_by::current;
+    if (!s.old_secret->empty() && around.now < s.old_secret_until &&
+        secret_proves(*s.old_secret, c.proof, s, around))
+      return proof_by::former;
+  }
+  const auto product_counts =
+      c.secret == login_secret::product ||
+      (c.secret == login_secret::either && around.product.dynamic_activation);
+  if (product_counts && !around.product.secret.empty()) {
+    const auto secret = around.keys.open(around.product.secret, around.product.secret_owner);
+    if (secret && proves(c.proof, s.name(), *secret))
+      return proof_by::product;
+  }
+  return proof_by::nobody;
+}
+
+status may_be_given_a_secret(const state& s, const connect& c, const surroundings& around) {
+  if (!around.product.dynamic_activation)
+    return failure{errc::forbidden, "activation_off",
+                   label(s) + ": its product does not hand out secrets"};
+  if (!may_be_activated(s, around.now))
+    return failure{errc::forbidden, "activation_done",
+                   label(s) +
+                       " has a secret of its own already; it can be activated again only "
+                       "when that is reopened"};
+  if (c.fresh.empty())
+    return failure{errc::internal, "no secret was made for " + label(s)};
+  return {};
+}
+
+/// What a gateway is told before signatures count (mqtt.md's order of checks is that of the wire).
+status may_come_through(const state& s, const connect& c, const entity_id& gateway,
+                        const surroundings& around) {
+  if (s.admin == admin_state::disabled)
+    return failure{errc::forbidden, "device_disabled", label(s) + " is disabled"};
+  if (s.gateway().empty() || s.gateway().id != gateway)
+    return failure{errc::forbidden, "sub_device_unbound",
+                   label(s) + " is no sub-device of that gateway"};
+  if (around.product.requires_certificate && !c.secure)
+    return failure{errc::forbidden, "certificate_required",
+                   label(s) + ": its product demands a gateway that came over TLS"};
+  return {};
+}
+
+status may_come_itself(const state& s, const surroundings& around) {
+  if (s.admin == admin_state::disabled)
+    return failure{errc::forbidden, "device_disabled", label(s) + " is disabled"};
+  if (around.product.requires_certificate)
+    return failure{errc::forbidden, "certificate_required",
+                   label(s) + ": its product demands a client certificate"};
+  if (!around.product.direct_access)
+    return failure{errc::forbidden, "direct_login_forbidden",
+                   label(s) + " connects through its gateway only"};
+  return {};
+}
+
+}  // namespace
+
+bool may_be_activated(const state& s, timestamp now) {
+  return !s.activated_at || now < s.activation().reopened_until;
+}
+
+bool secret_proves(const sealed_secret& sealed, const login_proof& proof, const state& s,
+                   const surroundings& around) {
+  const auto secret = around.keys.open(sealed, secret_owner(s.name()));
+  return secret && proves(proof, s.name(), *secret);
+}
+
+bool own_secret_proves(const login_proof& proof, const state& s, const surroundings& around) {
+  auto c = connect{};
+  c.proof = proof;
+  return look_at(s, c, around) != proof_by::nobody;
+}
+
+bool is_connected_by(const state& s, const session_ref& connection) {
+  return s.connection.online && connection.number != 0 &&
+         s.connection.session.number == connection.number &&
+         s.connection.session.node_incarnation == connection.node_incarnation;
+}
+
+result<decision> decide_login(const state& s, const connect& c,
+                              const std::optional<entity_id>& gateway, const surroundings& around) {
+  if (gateway)
+    if (auto ok = may_come_through(s, c, *gateway, around); !ok)
+      return ok.error();
+  const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
+  const auto by = allowed ? look_at(s, c, around) : proof_by::nobody;
+  if (by == proof_by::nobody)
+    return refused(errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
+                   label(s) + ": the signature does not fit");
+  // Only who proved himself is told more than that.
+  if (!gateway)
+    if (auto ok = may_come_itself(s, around); !ok)
+      return ok.error();
+  const auto activates = by == proof_by::product;
+  if (activates)
+    if (auto ok = may_be_given_a_secret(s, c, around); !ok)
+      return ok.error();
+
+  const auto again = gateway && is_connected_by(s, c.session);
+  auto session = c.session;
+  session.epoch = again ? s.connection.session.epoch : s.session_epoch + 1;
+  const auto resumed = c.keeps_session && s.keeps_session;
+  auto granted = connection_granted{around.self, session.epoch,          s.organisation(), resumed,
+                                    {},          around.product.gateway, activates};
+  if (resumed)
+    granted.subscriptions = *s.subscriptions;
+  auto d = decision{{}, std::move(granted)};
+  if (activates)
+    d.events.push_back(activation_granted{c.fresh, around.now});
+  else if (!s.activation().empty())
+    d.events.push_back(activation_settled{by == proof_by::fresh, around.now});
+  if (again && (s.activated_at || activates))
+    return d;
+  if (s.connection.online && !again)
+    d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
+  d.events.push_back(connected{session, c.protocol, c.address, c.secure,
+                               !s.activated_at && !activates, c.keeps_session, resumed, around.now,
+                               gateway.has_value()});
+  send_next_after(s, around.now, d.events);
+  return d;
+}
+
+result<decision> decide_on(const state&, const reopen_activation& r, const surroundings& around) {
+  return only(activation_reopened{around.now + r.lasts, around.now});
+}
+
+}  // namespace orrery::model::device
