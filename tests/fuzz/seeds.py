@@ -100,6 +100,16 @@ def wire():
         yield name, bytes([sort]) + bytes.fromhex(content)
 
 
+def packed():
+    """The payloads that tests/data holds as other programs pack them, each behind its form."""
+    held = pathlib.Path(__file__).resolve().parent.parent / "data/payload-codec-1.txt"
+    for line in held.read_text().splitlines():
+        if not line.startswith("#"):
+            form, name, _, _, content = line.split()
+            sort = {"gzip": 1, "python": 1, "lz4": 2}.get(form, 3)
+            yield f"{form}-{name}", bytes([sort]) + bytes.fromhex(content.strip("-"))
+
+
 def frame(kind, body=b""):
     return struct.pack(">IB", len(body) + 1, kind) + body
 
@@ -152,6 +162,8 @@ def seeds(target):
         return REPLICAS
     if target == "actors_wire_fuzz":
         return dict(wire())
+    if target == "payload_codec_fuzz":
+        return dict(packed())
     if target == "link_frame_fuzz":
         return LINKS
     if target == "mqtt_codec_fuzz":

@@ -15,6 +15,7 @@ using model::errc;
 using model::failure;
 
 constexpr std::size_t read_step = 64 * 1024, max_pending_out = 8 * 1024 * 1024;
+constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
 
@@ -128,8 +129,6 @@ void connection::log_in(const connect& c) {
   if (!parsed)
     return refuse_login(parsed.error());
   who_ = std::move(*parsed);
-  if (who_.payloads != compression::none)
-    return refuse_login({errc::forbidden, "login_form_not_supported", "compressed payloads"});
   link_ =
       link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
         if (const auto self = weak.lock())
@@ -240,7 +239,7 @@ void connection::granted(std::optional<model::device::subscription_map> resumed)
 void connection::push_activation() {
   const auto id = std::to_string(model::to_ms(with_->now()));
   const auto m = write_activation(who_.device, self_.link.id, fresh_secret_, id);
-  engine_.send(m.topic, m.payload, qos::at_least_once);
+  engine_.send(m.topic, compress(who_.payloads, m.payload), qos::at_least_once);
   with_->messages("activation", "sent").add();
   fresh_secret_.clear();
 }
@@ -273,7 +272,20 @@ group_world connection::world() const {
           with_->now(), with_->limits.unbind_online};
 }
 
-void connection::take_message(const message& m) {
+void connection::take_message(const message& packed) {
+  if (who_.payloads == compression::none)
+    return take_plain(packed);
+  const auto plain = decompress(who_.payloads, packed.packet.payload, max_plain_bytes);
+  if (!plain) {
+    const auto topic = classify(packed.packet.topic);
+    return refuse(packed, topic, {{}, plain.error(), {}}, plain.error());
+  }
+  auto m = packed;
+  m.packet.payload = *plain;
+  take_plain(m);
+}
+
+void connection::take_plain(const message& m) {
   const auto topic = classify(m.packet.topic);
   const auto right = right_to(topic);
   if (right == speaks_for::nobody || topic.what == operation::unknown) {
@@ -395,9 +407,11 @@ void connection::refuse(const message& m, const classified& topic, const request
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
                        const model::value& data, std::string_view text, qos level) {
-  if (!engine_.send(topic, write_reply(id, code, data, text), level))
-    engine_.send(topic, write_reply(id, code, data, text),
-                 qos::at_most_once);  // it acknowledges nothing
+  auto payload = write_reply(id, code, data, text);
+  if (who_.payloads != compression::none)
+    payload = compress(who_.payloads, payload);
+  if (!engine_.send(topic, payload, level))
+    engine_.send(topic, payload, qos::at_most_once);  // it acknowledges nothing
 }
 
 void connection::on_inbox() {
@@ -489,6 +503,8 @@ void connection::settle_request(open_request& r, const model::result<model::valu
 void connection::deliver(const model::downlink& d) {
   auto command = held_command{write_downlink(d, who_.addresses_itself_by_product),
                               std::strtoull(d.id.c_str(), nullptr, 10), d.repeated, with_->now()};
+  if (who_.payloads != compression::none)
+    command.what.payload = compress(who_.payloads, command.what.payload);
   const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
   if (needs_filter && !engine_.listens_to(command.what.topic))
     held_.push_back(std::move(command));

@@ -90,7 +90,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void open_virtual_gateway(model::device::connect how);
   void granted(std::optional<model::device::subscription_map> resumed);
   void push_activation();
-  void take_message(const message& m);
+  void take_message(const message& packed);
+  void take_plain(const message& m);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
   void ask_group(std::uint64_t number, group_ptr request);

@@ -8,11 +8,11 @@
 #include "model/credentials.hpp"
 #include "model/ids.hpp"
 #include "model/result.hpp"
+#include "transport/payload_codec.hpp"
 
 namespace orrery::transport::mqtt {
 
 enum class secure_mode : unsigned char { device_secret = 2, product_secret = 3, integration = 4 };
-enum class compression : unsigned char { none, gzip, lz4, lzo };
 
 struct login {
   model::device_name device;

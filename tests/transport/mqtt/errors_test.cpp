@@ -45,6 +45,7 @@ TEST(MqttErrors, ResultCodesSayWhatIsWrong) {
   EXPECT_EQ(code_of(errc::invalid_argument, "payload_empty"), 1251);
   EXPECT_EQ(code_of(errc::invalid_argument, "tag_invalid"), 1200);
   EXPECT_EQ(code_of(errc::too_large, "message_too_large"), 1008);
+  EXPECT_EQ(code_of(errc::too_large, "payload_too_large"), 1008);
   EXPECT_EQ(code_of(errc::too_large, "too_many_attributes", 1207), 1207);
   EXPECT_EQ(code_of(errc::forbidden, "topic_forbidden"), 1009);
   EXPECT_EQ(code_of(errc::forbidden, "sub_device"), 1212);
