@@ -122,6 +122,7 @@ constexpr std::string_view texts[] = {
     "pattern",
     "payload_empty",
     "payload_invalid",
+    "payload_too_large",
     "permissions_missing",
     "product_exists",
     "product_has_devices",

@@ -56,9 +56,12 @@ class Documents(unittest.TestCase):
 
     def test_the_topics_are_those_of_the_mapping(self):
         source = (SOURCE / "transport/mqtt/mapping.cpp").read_text()
-        known = dict(re.findall(r'\{"(thing/[^"]+)", operation::\w+, (\d+)\}', source))
-        rows = dict(re.findall(r"^\| `(thing/[^`]+)` \|.*\| (\d+) \|$", (SOURCE / "docs/protocol.md").read_text(), re.M))
-        self.assertGreater(len(known), 10)
+        heads = {"device": "", "session": "E/", "channel": "/sys/{pk}/integration/"}
+        known = {heads[tree] + rest: code
+                 for tree, rest, code in re.findall(r'\{topic_tree::(\w+),\s+"([^"]+)",\s+operation::\w+,\s+(\d+)\}', source)}
+        page = (SOURCE / "docs/protocol.md").read_text()
+        rows = {topic.removeprefix("P/"): code for topic, code in re.findall(r"^\| `([^` ]+/[^` ]+)` \|.*\| (\d+) \|$", page, re.M)}
+        self.assertGreater(len(known), 20)
         self.assertEqual(rows.pop("thing/event/{event}/post"), "1200")
         self.assertEqual(rows, known)
 
