@@ -80,6 +80,14 @@ bool stream::proves(const std::string& name) const {
   return shown && X509_check_host(shown, name.data(), name.size(), name_flags, nullptr) == 1;
 }
 
+std::optional<certificate_facts> stream::peer_certificate() const {
+  auto* ssl = static_cast<SSL*>(ssl_.get());
+  if (!ssl || SSL_is_init_finished(ssl) != 1 || SSL_get_verify_result(ssl) != X509_V_OK)
+    return std::nullopt;
+  auto* shown = SSL_get0_peer_certificate(ssl);
+  return shown ? std::optional{facts_of(*shown)} : std::nullopt;
+}
+
 /// Every text here lives as long as the program.
 void stream::note_trouble(int why, int system_error) {
   auto* ssl = static_cast<SSL*>(ssl_.get());

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "net/certificate.hpp"
 #include "net/poller.hpp"
 
 using SSL_CTX = struct ssl_ctx_st;
@@ -75,6 +77,9 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
 
   const std::string& peer() const { return peer_; }  // address without port
   bool secure() const { return ssl_ != nullptr; }
+  /// The certificate that the peer has proved to have, in this handshake or in the one whose
+  /// session it resumed; nothing if it showed none, or the handshake is not over.
+  std::optional<certificate_facts> peer_certificate() const;
   /// Whether the peer has proved by its certificate that this is one of its DNS names.
   bool proves(const std::string& name) const;
   /// New keys after so many records sent: those of AES-GCM wear out after 2^24 (RFC 8446, 5.5). TLS

@@ -3,7 +3,9 @@
 import json
 import pathlib
 import struct
+import subprocess
 import sys
+import tempfile
 
 ID = "dk|securemode=2,signmethod=sha256,timestamp=1700000000000|"
 JAVA_ID = "dk{ip=fd00::2%eth0,version=enos-mqtt-2.4.0,compress=GZIP}|securemode=2, signMethod=hmacSha1,timestamp=1.5|"
@@ -133,7 +135,21 @@ REPLICAS = {
 }
 
 
+def certificates():
+    """As OpenSSL's tool makes them: requests and certificates, with both kinds of key, as PEM and DER."""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, key in (("ec", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]), ("rsa", ["rsa:2048"])):
+            for what, more in (("request", []), ("certificate", ["-x509", "-days", "3650"])):
+                for form in ("PEM", "DER"):
+                    out = pathlib.Path(folder) / "out"
+                    subprocess.run(["openssl", "req", "-newkey", *key, "-nodes", "-keyout", f"{folder}/key", "-subj", "/O=Acme/CN=meter-1", "-outform", form,
+                                    "-out", out, *more], check=True, capture_output=True)
+                    yield f"{kind}-{what}-{form}", out.read_bytes()
+
+
 def seeds(target):
+    if target == "certificate_fuzz":
+        return dict(certificates())
     if target == "replica_wire_fuzz":
         return REPLICAS
     if target == "actors_wire_fuzz":
