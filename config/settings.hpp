@@ -37,7 +37,12 @@ struct settings {
   } listeners;
 
   struct tls_section {
-    std::string certificate, key;  // PEM files; empty: made under <data>/pki
+    std::string certificate, key;          // PEM files; empty: made under <data>/pki
+    std::string certificate_rsa, key_rsa;  // beside an ECDSA pair
+    std::string by_name;                   // folder of pairs for other server names
+    std::string client_authorities, client_revocations;
+    bool cbc_suites = false;
+    bool resumption = true;
   } tls;
 
   struct storage_section {
@@ -69,6 +74,22 @@ struct settings {
     std::uint64_t max_queued = 1'000;          // downstream messages waiting, per connection
     milliseconds answer_timeout{std::chrono::seconds{10}};
   } mqtt;
+
+  /// Against devices and strangers that try too often. Each node counts for itself.
+  struct login_section {
+    std::uint64_t port_rate = 5'000, port_burst = 20'000;  // a second; ports with TLS and without
+    std::uint64_t address_rate = 1'000, address_burst = 20'000;  // a fleet may be behind one
+    milliseconds failure_window{std::chrono::minutes{1}};
+    std::uint64_t device_failures = 5;
+    milliseconds device_ban{std::chrono::minutes{1}};
+    milliseconds device_ban_max{std::chrono::hours{1}};
+    std::uint64_t address_failures = 50;
+    milliseconds address_ban{std::chrono::minutes{5}};
+    std::uint64_t flapping_logins = 15;
+    milliseconds flapping_window{std::chrono::minutes{1}};
+    milliseconds flapping_ban{std::chrono::minutes{5}};
+    std::uint64_t max_tracked = 50'000;  // devices, pairs and addresses, of each
+  } login;
 
   struct api_section {
     std::uint64_t max_body_bytes = 8 * 1024 * 1024;

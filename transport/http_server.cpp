@@ -346,7 +346,7 @@ struct http_server::impl {
 };
 
 http_server::http_server(net::io_threads& io, const config::listener& where,
-                         std::size_t max_connections, net::tls_context tls, http_limits limits,
+                         std::size_t max_connections, net::tls_source tls, http_limits limits,
                          http_handler handler)
     : impl_{std::make_unique<impl>()} {
   impl_->parts->limits = limits;

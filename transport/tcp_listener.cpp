@@ -16,7 +16,7 @@ using asio::ip::tcp;
 using error_code = boost::system::error_code;
 
 struct tcp_listener::impl : std::enable_shared_from_this<impl> {
-  impl(net::io_threads& threads, std::size_t most, net::tls_context context, on_stream f)
+  impl(net::io_threads& threads, std::size_t most, net::tls_source context, on_stream f)
       : io{threads},
         acceptor{threads.context(0)},
         timer{threads.context(0)},
@@ -78,7 +78,8 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
     auto& lane = io.next();
     asio::post(lane, [self = shared_from_this(), &lane, permit = std::move(permit),
                       held = std::move(socket), from = std::move(peer)]() mutable {
-      self->then(net::stream::accept(lane, std::move(held), std::move(from), self->tls.get()),
+      const auto context = self->tls ? self->tls() : nullptr;
+      self->then(net::stream::accept(lane, std::move(held), std::move(from), context.get()),
                  std::move(permit));
     });
   }
@@ -88,7 +89,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
   tcp::acceptor acceptor;
   asio::steady_timer timer;
   std::size_t max_connections;
-  net::tls_context tls;
+  net::tls_source tls;
   on_stream then;
   std::uint16_t port = 0;
   bool failing = false;
@@ -97,7 +98,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
 };
 
 tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where,
-                           std::size_t max_connections, net::tls_context tls, on_stream then)
+                           std::size_t max_connections, net::tls_source tls, on_stream then)
     : impl_{std::make_shared<impl>(io, max_connections, tls, std::move(then))} {
   try {
     const auto endpoint = tcp::endpoint{asio::ip::make_address(where.host), where.port};

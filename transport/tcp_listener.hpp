@@ -29,7 +29,7 @@ class tcp_listener {
 
   /// Binds and accepts at once. Throws port_taken, which names the address.
   tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections,
-               net::tls_context tls, on_stream then);
+               net::tls_source tls, on_stream then);
   ~tcp_listener();
 
   std::uint16_t port() const;

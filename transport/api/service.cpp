@@ -271,7 +271,7 @@ struct service::impl {
   std::unique_ptr<http_server> plain, secure, admin;
 };
 
-service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
+service::service(net::io_threads& io, service_parts parts, net::tls_source tls,
                  std::function<std::optional<std::string>()> not_ready)
     : impl_{std::make_unique<impl>()} {
   const auto settings = parts.settings;

@@ -20,6 +20,16 @@ constexpr auto hold_time = std::chrono::seconds{10};
 // One per thread: connections are read one after the other.
 thread_local char scratch[read_step];
 
+/// What became of a login that was checked; `why` null: it was good.
+void tell_guard(const shared& with, const login_attempt& who, const failure* why) {
+  if (!why)
+    with.guard->succeeded(who, with.now());
+  else if (why->reason == "device_unknown")
+    with.guard->unknown_device(who, with.now());
+  else if (why->code == errc::unauthenticated)
+    with.guard->wrong_signature(who, with.now());
+}
+
 }  // namespace
 
 connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
@@ -41,6 +51,10 @@ connection::~connection() {
 void connection::start() {
   if (with_->half_open.load() > with_->max_half_open)
     return end("too_many_half_open");
+  if (const auto ok = with_->guard->admit_address(stream_->peer(), with_->now()); !ok) {
+    with_->refused_logins(ok.error().reason).add();
+    return end(ok.error().reason);  // before any TLS
+  }
   wait();
 }
 
@@ -113,13 +127,13 @@ void connection::run(action& todo) {
 
 void connection::log_in(const connect& c) {
   auto parsed = parse_login(c.client_id, c.username, c.password);
-  if (!parsed) {
-    engine_.refuse(connack_code(parsed.error()));
-    log::warn("mqtt.connection", "login refused",
-              {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
-    return end(parsed.error().reason);
-  }
+  if (!parsed)
+    return refuse_login(parsed.error());
   who_ = std::move(*parsed);
+  if (const auto ok =
+          with_->guard->admit({stream_->peer(), who_.device, stream_->secure()}, with_->now());
+      !ok)
+    return refuse_login(ok.error());
   const auto unsupported =
       who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
   if (unsupported) {
@@ -141,21 +155,28 @@ void connection::log_in(const connect& c) {
   link_->login(login_number_, who_.device, std::move(how));
 }
 
+void connection::refuse_login(const failure& why) {
+  engine_.refuse(connack_code(why));
+  log::warn("mqtt.connection", "login refused",
+            {{"address", stream_->peer()},
+             {"product", who_.device.product_key},
+             {"device", who_.device.device_key},
+             {"reason", why.reason}});
+  const auto reason = why.reason.empty() ? "login_failed" : why.reason;
+  with_->refused_logins(reason).add();
+  end(reason);
+}
+
 void connection::settle_login(actors::settled& one) {
   login_number_ = 0;
   if (half_open_) {
     half_open_ = false;
     with_->half_open.fetch_sub(1);
   }
-  if (!one.what) {
-    engine_.refuse(connack_code(one.what.error()));
-    log::warn("mqtt.connection", "login refused",
-              {{"address", stream_->peer()},
-               {"product", who_.device.product_key},
-               {"device", who_.device.device_key},
-               {"reason", one.what.error().reason}});
-    return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
-  }
+  tell_guard(*with_, {stream_->peer(), who_.device, stream_->secure()},
+             one.what ? nullptr : &one.what.error());
+  if (!one.what)
+    return refuse_login(one.what.error());
   auto resumed = std::optional<model::device::subscription_map>{};
   if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
     if (auto* granted = std::get_if<model::device::connection_granted>(reply);

@@ -11,6 +11,7 @@
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
 #include "transport/link.hpp"
+#include "transport/login_guard.hpp"
 #include "transport/mqtt/engine.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
@@ -26,7 +27,8 @@ struct shared {
   config::settings::mqtt_section limits;
   model::milliseconds login_timeout{5'000};
   std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
-  std::function<observe::counter&(std::string_view reason)> closes;
+  std::function<observe::counter&(std::string_view reason)> closes, refused_logins;
+  std::shared_ptr<login_guard> guard;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
 };
@@ -69,6 +71,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void consume(std::string_view fresh);
   void run(action& todo);
   void log_in(const connect& c);
+  void refuse_login(const model::failure& why);
   void take_message(const message& m);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);

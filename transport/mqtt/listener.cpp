@@ -81,6 +81,11 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     return m->count("orrery_mqtt_closed_total", "Connections that ended",
                     {{"reason", std::string{reason}}});
   };
+  with.guard = std::move(p.guard);
+  with.refused_logins = [m = p.metrics](std::string_view reason) -> observe::counter& {
+    return m->count("orrery_login_refused_total", "Logins of devices that were refused",
+                    {{"reason", std::string{reason}}});
+  };
   for (std::size_t i = 0; i < io.size(); ++i) {
     auto& context = io.context(i);
     const auto l = std::make_shared<lane>(context, p.now);

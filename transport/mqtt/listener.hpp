@@ -10,6 +10,7 @@
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
 #include "transport/link.hpp"
+#include "transport/login_guard.hpp"
 
 namespace orrery::transport::mqtt {
 
@@ -19,7 +20,8 @@ struct parts {
   std::function<model::timestamp()> now;
   config::settings::mqtt_section limits;
   config::settings::listeners_section ports;
-  net::tls_context tls;  // of the mqtts port
+  std::shared_ptr<login_guard> guard;
+  net::tls_source tls;  // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
 };
 
