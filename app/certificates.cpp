@@ -28,10 +28,13 @@ net::server_tls_parts parts_of(const config::settings& s) {
 
 }  // namespace
 
+bool has_tls_ports(const config::settings& s) {
+  return s.listeners.mqtts.enabled || s.listeners.apis.enabled || s.listeners.https.enabled;
+}
+
 void check_certificates(const config::settings& s) {
-  const auto has_tls = s.listeners.mqtts.enabled || s.listeners.apis.enabled;
   try {
-    if (has_tls && !s.tls.certificate.empty())
+    if (has_tls_ports(s) && !s.tls.certificate.empty())
       (void)net::server_tls{parts_of(s)};
     if (is_in_cluster(s))
       (void)net::mutual_context(s.cluster.link_ca, s.cluster.link_certificate, s.cluster.link_key);

@@ -11,6 +11,9 @@
 
 namespace orrery::app {
 
+/// Whether any port needs a certificate.
+bool has_tls_ports(const config::settings& s);
+
 /// Throws config::bad_settings, which names the setting, if a file that the node would use cannot
 /// be read, or a key does not belong to its certificate.
 void check_certificates(const config::settings& s);

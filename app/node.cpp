@@ -29,6 +29,7 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "transport/api/service.hpp"
+#include "transport/device_ports.hpp"
 #include "transport/mqtt/listener.hpp"
 
 namespace orrery::app {
@@ -94,6 +95,7 @@ struct node::impl {
   std::function<void()> reload_certificates = [] {};
   std::unique_ptr<net::io_threads> io;
   std::unique_ptr<transport::mqtt::listener> mqtt;
+  std::unique_ptr<transport::device_ports> devices;
   std::unique_ptr<transport::api::service> api;
   std::atomic<bool> ready{false};
   std::thread housekeeper;
@@ -213,7 +215,7 @@ struct node::impl {
 
   void open_ports() {
     auto for_anyone = net::tls_source{}, for_devices = net::tls_source{};
-    if (settings.listeners.mqtts.enabled || settings.listeners.apis.enabled) {
+    if (has_tls_ports(settings)) {
       pki = net::ensure_pki(data->file("pki"), host_names());
       const auto tls = open_certificates(settings, pki, ticket_secret);
       reload_certificates = keep_certificates(tls, *metrics);
@@ -257,6 +259,9 @@ struct node::impl {
                  .guard = std::make_shared<transport::login_guard>(settings.login),
                  .tls = for_devices,
                  .metrics = metrics});
+    devices = std::make_unique<transport::device_ports>(
+        *io, settings.listeners, for_devices,
+        transport::device_routes{{"mqtt", mqtt->web_sockets()}}, *metrics);
   }
 
   /// Old slices of samples go, the next ones are made; the journal is kept within its size;
@@ -307,6 +312,8 @@ struct node::impl {
       place->reads()->stop();
     if (api)
       api->stop();
+    if (devices)
+      devices->stop();
     if (mqtt)
       mqtt->stop();
     if (sessions && !wait_for([this] { return sessions->size() == 0; }))
@@ -317,6 +324,7 @@ struct node::impl {
     if (place)
       place->stop();
     api.reset();
+    devices.reset();
     mqtt.reset();
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
@@ -381,11 +389,10 @@ node::~node() {
 
 std::map<std::string, std::uint16_t> node::ports() const {
   const auto& n = *impl_;
-  auto all = std::map<std::string, std::uint16_t>{{"mqtt", n.mqtt->port()},
-                                                  {"mqtts", n.mqtt->tls_port()},
-                                                  {"api", n.api->port()},
-                                                  {"apis", n.api->tls_port()},
-                                                  {"admin", n.api->admin_port()}};
+  auto all = std::map<std::string, std::uint16_t>{
+      {"mqtt", n.mqtt->port()},         {"mqtts", n.mqtt->tls_port()}, {"http", n.devices->port()},
+      {"https", n.devices->tls_port()}, {"api", n.api->port()},        {"apis", n.api->tls_port()},
+      {"admin", n.api->admin_port()}};
   if (n.member)
     all.emplace("link", n.member->link_port());
   std::erase_if(all, [](const auto& p) { return p.second == 0; });

@@ -155,14 +155,25 @@ std::vector<key> make_table() {
     t.push_back(number_key(
         prefix + "port", "0: any free one", 0,
         65535, [get](settings & s) -> auto& { return get(s).port; }));
+    if (name != "admin" && name != "link")
+      t.push_back(text_key(
+          prefix + "proxy_protocol", "required: connections come from a proxy that says for whom",
+          [get](settings & s) -> auto& { return get(s).proxy_protocol; }, {"off", "required"}));
   };
   port("mqtt", "MQTT 3.1.1, plain", ORRERY_AT(listeners.mqtt));
   port("mqtts", "MQTT 3.1.1 over TLS", ORRERY_AT(listeners.mqtts));
   port("api", "REST API and stream, plain", ORRERY_AT(listeners.api));
   port("apis", "REST API and stream over TLS", ORRERY_AT(listeners.apis));
+  port("http", "MQTT over WebSocket at /mqtt, plain", ORRERY_AT(listeners.http));
+  port("https", "MQTT over WebSocket at /mqtt, over TLS", ORRERY_AT(listeners.https));
   port("admin", "/healthz /readyz /metrics", ORRERY_AT(listeners.admin));
   port("link", "other nodes, mutual TLS; opened in a cluster alone", ORRERY_AT(listeners.link));
   auto rest = std::vector<key>{
+      text_key(
+          "listeners.proxy_from",
+          "addresses or networks of proxies, with commas between: others get no connection where "
+          "proxy_protocol is required",
+          ORRERY_AT(listeners.proxy_from)),
       number_key("listeners.max_connections", "per listener", 1, 1'000'000,
                  ORRERY_AT(listeners.max_connections)),
       number_key("listeners.max_half_open", "connected and not logged in, both MQTT ports together",
@@ -398,6 +409,7 @@ class loader {
       note("settings",
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
+    check_proxies();
     check_backup();
     check_cluster();
     if (!problems.empty())
@@ -408,6 +420,17 @@ class loader {
   std::string problems;
 
  private:
+  void check_proxies() {
+    auto& l = made.listeners;
+    for (auto* one : {&l.mqtt, &l.mqtts, &l.api, &l.apis, &l.http, &l.https}) {
+      one->proxy_from = l.proxy_from;
+      if (one->proxy_protocol == "required" && l.proxy_from.empty())
+        return note("settings",
+                    "listeners.proxy_from: whom may proxy_protocol believe? Give the addresses of "
+                    "the proxies");
+    }
+  }
+
   void check_backup() {
     if (made.backup.directory.empty())
       return;

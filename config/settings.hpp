@@ -14,6 +14,8 @@ struct listener {
   bool enabled = false;
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
+  std::string proxy_protocol = "off";  // or required: a proxy says whom it speaks for
+  std::string proxy_from = {};         // addresses of proxies, with commas; that of all listeners
 };
 
 struct settings {
@@ -29,8 +31,11 @@ struct settings {
     listener mqtts{true, "0.0.0.0", 18883};
     listener api{true, "127.0.0.1", 8090};
     listener apis{true, "0.0.0.0", 8493};
+    listener http{true, "127.0.0.1", 8080};
+    listener https{true, "0.0.0.0", 8443};
     listener admin{true, "127.0.0.1", 8091};
-    listener link{true, "0.0.0.0", 7946};    // between nodes, in a cluster alone
+    listener link{true, "0.0.0.0", 7946};  // between nodes, in a cluster alone
+    std::string proxy_from;
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};

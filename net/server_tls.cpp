@@ -410,8 +410,13 @@ std::int64_t server_tls::first_expiry() const {
   return contexts_->first_expiry;
 }
 
-model::result<bool> server_tls::reload() {
+void server_tls::show(contexts next) {
   const auto hold = std::lock_guard{mutex_};
+  std::swap(*contexts_, next);
+}
+
+model::result<bool> server_tls::reload() {
+  const auto hold = std::lock_guard{changing_};
   const auto before = live_->judge();
   try {
     auto next = read_files();
@@ -421,7 +426,7 @@ model::result<bool> server_tls::reload() {
     if (!judge)
       return failure{errc::invalid_argument, judge.error().reason, in_words(judge.error())};
     live_->judge(*judge);
-    *contexts_ = make(next);
+    show(make(next));
     *contents_ = std::move(next);
     return true;
   } catch (const std::exception& e) {
@@ -431,7 +436,7 @@ model::result<bool> server_tls::reload() {
 }
 
 model::status server_tls::trust(client_trust others) {
-  const auto hold = std::lock_guard{mutex_};
+  const auto hold = std::lock_guard{changing_};
   auto judge = client_judge::make(trusted(contents_->authorities, contents_->revocations, others));
   if (!judge)
     return judge.error();
@@ -439,7 +444,7 @@ model::status server_tls::trust(client_trust others) {
   const auto asks_as_before = others.authorities == others_.authorities;
   others_ = std::move(others);
   if (!asks_as_before)
-    *contexts_ = make(*contents_);
+    show(make(*contents_));
   return {};
 }
 

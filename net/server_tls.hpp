@@ -65,15 +65,17 @@ class server_tls {
   static parsed_pair parse(const pair_text& text);
   contents read_files() const;
   contexts make(const contents& from) const;
+  void show(contexts next);
   tls_context make_context(const std::vector<const parsed_pair*>& pairs,
                            std::shared_ptr<const names_table> names, bool asks) const;
 
   server_tls_parts parts_;
   std::shared_ptr<live> live_;  // what running handshakes look at
-  mutable std::mutex mutex_;
+  std::mutex changing_;         // one change at a time: it reads files and parses keys
   std::unique_ptr<contents> contents_;
-  std::unique_ptr<contexts> contexts_;
   client_trust others_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<contexts> contexts_;
 };
 
 }  // namespace orrery::net

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "net/tls.hpp"
+#include "observe/log.hpp"
 
 namespace orrery::net {
 
@@ -170,6 +171,9 @@ read_result stream::read(char* into, std::size_t size) {
       return {};
     default:
       note_trouble(why, system_error);
+      if (SSL_in_init(ssl) == 1 && SSL_is_server(ssl) == 1 && !trouble().empty())
+        observe::log::info("net.stream", "handshake_failed",
+                           {{"address", peer_}, {"detail", trouble()}});
       ERR_clear_error();
       return {0, true};
   }

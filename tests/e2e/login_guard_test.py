@@ -28,7 +28,7 @@ class Guard(NodeTest):
         self.assertEqual(self.codes(2, 0), [3, 3])
         self.assertEqual(self.codes(1, 1), [0])
         self.assertEqual((self.counted("sign_check_failed"), self.counted("too_many_failures")), (3, 2))
-        self.assertIn("too_many_failures", self.node.log_text())
+        wait_for(lambda: "too_many_failures" in self.node.log_text(), "it is logged")
         wait_for(lambda: self.codes(1, 0) == [0], "it is let in again")
 
     def test_flapping(self):

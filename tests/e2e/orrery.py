@@ -50,7 +50,7 @@ class Node:
         self.process = None
 
     def command(self):
-        free = [f"listeners.{name}.port=0" for name in ("mqtt", "mqtts", "api", "apis", "admin")] + MANY_LOGINS
+        free = [f"listeners.{name}.port=0" for name in ("mqtt", "mqtts", "http", "https", "api", "apis", "admin")] + MANY_LOGINS
         sets = [s for one in free + self.settings for s in ("--set", one)]
         demo = ["--demo"] if self.demo_wanted else []
         return [str(BIN / "orreryd"), "--data", str(self.data), "--ready-file", str(self.ready_file)] + demo + sets + self.arguments

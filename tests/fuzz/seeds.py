@@ -148,6 +148,14 @@ def certificates():
 
 
 def seeds(target):
+    if target == "proxy_header_fuzz":
+        addresses = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + struct.pack(">HH", 4711, 1883)
+        tls = b"\x20" + struct.pack(">H", 5) + b"\x01\0\0\0\0"
+        head = b"\r\n\r\n\0\r\nQUIT\n"
+        return {"line": b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 1883\r\n", "six": b"PROXY TCP6 2001:db8::7 ::1 1 2\r\n", "unknown": b"PROXY UNKNOWN\r\n",
+                "binary": head + b"\x21\x11" + struct.pack(">H", len(addresses)) + addresses, "local": head + b"\x20\0\0\0",
+                "tls": head + b"\x21\x11" + struct.pack(">H", len(addresses + tls)) + addresses + tls,
+                "binary-six": head + b"\x21\x21" + struct.pack(">H", 36) + bytes(36)}
     if target == "certificate_fuzz":
         return dict(certificates())
     if target == "replica_wire_fuzz":

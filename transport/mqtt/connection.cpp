@@ -32,7 +32,7 @@ void tell_guard(const shared& with, const login_attempt& who, const failure* why
 
 }  // namespace
 
-connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_stream> bytes,
                        connection_permit permit)
     : with_{std::move(with)},
       stream_{std::move(bytes)},

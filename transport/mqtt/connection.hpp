@@ -7,7 +7,7 @@
 
 #include "actors/catalogue.hpp"
 #include "config/settings.hpp"
-#include "net/stream.hpp"
+#include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
 #include "transport/link.hpp"
@@ -36,7 +36,7 @@ struct shared {
 /// All members run on the thread of its stream.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+  connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_stream> bytes,
              connection_permit permit);
   ~connection();
 
@@ -92,7 +92,7 @@ class connection : public std::enable_shared_from_this<connection> {
   bool busy() const;
 
   std::shared_ptr<shared> with_;
-  std::shared_ptr<net::stream> stream_;
+  std::shared_ptr<net::byte_stream> stream_;
   connection_permit permit_;
   std::shared_ptr<link> link_;
   engine engine_;
