@@ -1,12 +1,31 @@
-// The certificates that the settings name, looked at before anything else is begun.
+// The certificates that the settings name: looked at before anything else is begun, and kept in
+// force while the node runs.
 #pragma once
 
+#include <memory>
+#include <string>
+
 #include "config/settings.hpp"
+#include "net/server_tls.hpp"
+#include "observe/metrics.hpp"
 
 namespace orrery::app {
+
+/// Whether any port needs a certificate.
+bool has_tls_ports(const config::settings& s);
 
 /// Throws config::bad_settings, which names the setting, if a file that the node would use cannot
 /// be read, or a key does not belong to its certificate.
 void check_certificates(const config::settings& s);
+
+/// What the TLS ports show: the files of the settings, or else those of `made`. Throws as above.
+std::shared_ptr<net::server_tls> open_certificates(const config::settings& s,
+                                                   const net::pki_files& made,
+                                                   std::string ticket_secret);
+
+/// Has the metrics page tell how the certificates stand, and gives what reads the files again: to
+/// be called from time to time and when an operator asks. Any thread.
+std::function<void()> keep_certificates(std::shared_ptr<net::server_tls> of,
+                                        observe::metrics& metrics);
 
 }  // namespace orrery::app

@@ -153,8 +153,9 @@ std::map<std::string, std::string> public_addresses(
     const config::settings& s, const std::map<std::string, std::uint16_t>& ports) {
   auto all = std::map<std::string, std::string>{};
   const auto& l = s.listeners;
-  for (const auto& [name, listener] : {std::pair{"mqtt", l.mqtt}, std::pair{"mqtts", l.mqtts},
-                                       std::pair{"api", l.api}, std::pair{"apis", l.apis}})
+  for (const auto& [name, listener] :
+       {std::pair{"mqtt", l.mqtt}, std::pair{"mqtts", l.mqtts}, std::pair{"http", l.http},
+        std::pair{"https", l.https}, std::pair{"api", l.api}, std::pair{"apis", l.apis}})
     if (const auto port = ports.find(name); port != ports.end())
       all.emplace(name, reachable(s, listener.host) + ":" + std::to_string(port->second));
   return all;

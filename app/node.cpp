@@ -29,6 +29,7 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "transport/api/service.hpp"
+#include "transport/device_ports.hpp"
 #include "transport/mqtt/listener.hpp"
 
 namespace orrery::app {
@@ -71,7 +72,7 @@ struct node::impl {
   std::unique_ptr<data_folder> data;
   std::shared_ptr<storage::entity_store> store;
   std::shared_ptr<model::keyring> keys;
-  std::string token_key;
+  std::string token_key, ticket_secret;
   std::uint64_t incarnation = 0;
   std::shared_ptr<observe::metrics> metrics = std::make_shared<observe::metrics>();
   std::shared_ptr<actors::catalogue> known = std::make_shared<actors::catalogue>();
@@ -91,8 +92,10 @@ struct node::impl {
   actors::journal_actor journal;
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
+  std::function<void()> reload_certificates = [] {};
   std::unique_ptr<net::io_threads> io;
   std::unique_ptr<transport::mqtt::listener> mqtt;
+  std::unique_ptr<transport::device_ports> devices;
   std::unique_ptr<transport::api::service> api;
   std::atomic<bool> ready{false};
   std::thread housekeeper;
@@ -113,6 +116,7 @@ struct node::impl {
     };
     keys = std::make_shared<model::keyring>(master);
     token_key = derived(":tokens");
+    ticket_secret = derived(":tickets");
     backups = std::make_unique<app::backups>(store, settings, clock_now);
     find_place(derived(":check").substr(0, 16));
   }
@@ -211,12 +215,13 @@ struct node::impl {
   }
 
   void open_ports() {
-    auto tls = net::tls_context{};
-    if (settings.listeners.mqtts.enabled || settings.listeners.apis.enabled) {
+    auto for_anyone = net::tls_source{}, for_devices = net::tls_source{};
+    if (has_tls_ports(settings)) {
       pki = net::ensure_pki(data->file("pki"), host_names());
-      tls = settings.tls.certificate.empty()
-                ? net::server_context(pki.certificate, pki.key)
-                : net::server_context(settings.tls.certificate, settings.tls.key);
+      const auto tls = open_certificates(settings, pki, ticket_secret);
+      reload_certificates = keep_certificates(tls, *metrics);
+      for_anyone = [tls] { return tls->for_anyone(); };
+      for_devices = [tls] { return tls->for_devices(); };
     }
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
@@ -233,7 +238,7 @@ struct node::impl {
             .now = clock_now,
             .settings = settings,
             .shard_count = shard_count()},
-        tls, [this]() -> std::optional<std::string> {
+        for_anyone, [this]() -> std::optional<std::string> {
           if (!ready.load())
             return "starting or stopping";
           if (member && !member->is_registered())
@@ -253,15 +258,21 @@ struct node::impl {
                  .now = clock_now,
                  .limits = settings.mqtt,
                  .ports = settings.listeners,
-                 .tls = tls,
+                 .guard = std::make_shared<transport::login_guard>(settings.login),
+                 .tls = for_devices,
                  .metrics = metrics});
+    devices = std::make_unique<transport::device_ports>(
+        *io, settings.listeners, for_devices,
+        transport::device_routes{{"mqtt", mqtt->web_sockets()}}, *metrics);
   }
 
-  /// Old slices of samples go, the next ones are made; the journal is kept within its size.
+  /// Old slices of samples go, the next ones are made; the journal is kept within its size;
+  /// certificates that were changed are taken up.
   void keep_house() {
     auto hold = std::unique_lock{mutex};
     while (!wake.wait_for(hold, housekeeping_interval, [this] { return stopping; })) {
       hold.unlock();
+      reload_certificates();
       const auto now = clock_now();
       if (const auto ok = store->roll_slices(now - settings.storage.sample_retention, now); !ok)
         log::warn("storage", "slices_not_rolled", {{"detail", ok.error().detail}});
@@ -303,6 +314,8 @@ struct node::impl {
       place->reads()->stop();
     if (api)
       api->stop();
+    if (devices)
+      devices->stop();
     if (mqtt)
       mqtt->stop();
     if (sessions && !wait_for([this] { return sessions->size() == 0; }))
@@ -313,6 +326,7 @@ struct node::impl {
     if (place)
       place->stop();
     api.reset();
+    devices.reset();
     mqtt.reset();
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
@@ -377,11 +391,10 @@ node::~node() {
 
 std::map<std::string, std::uint16_t> node::ports() const {
   const auto& n = *impl_;
-  auto all = std::map<std::string, std::uint16_t>{{"mqtt", n.mqtt->port()},
-                                                  {"mqtts", n.mqtt->tls_port()},
-                                                  {"api", n.api->port()},
-                                                  {"apis", n.api->tls_port()},
-                                                  {"admin", n.api->admin_port()}};
+  auto all = std::map<std::string, std::uint16_t>{
+      {"mqtt", n.mqtt->port()},         {"mqtts", n.mqtt->tls_port()}, {"http", n.devices->port()},
+      {"https", n.devices->tls_port()}, {"api", n.api->port()},        {"apis", n.api->tls_port()},
+      {"admin", n.api->admin_port()}};
   if (n.member)
     all.emplace("link", n.member->link_port());
   std::erase_if(all, [](const auto& p) { return p.second == 0; });
@@ -401,6 +414,10 @@ void node::add_demo() {
   const auto path = impl_->data->file("demo.json");
   if (!std::filesystem::exists(path))
     write_secret_file(path, make_demo(*impl_->ask, *impl_->keys, clock_now()));
+}
+
+void node::reload_certificates() {
+  impl_->reload_certificates();
 }
 
 void node::stop() {

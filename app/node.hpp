@@ -28,6 +28,10 @@ class node {
   /// Adds the demo content if it is not there yet; what it made stands in <data>/demo.json.
   void add_demo();
 
+  /// Reads the files of certificates, keys and clients' authorities again; what cannot be read is
+  /// logged, and the former stay in force. Any thread.
+  void reload_certificates();
+
   /// No new connections, sessions told to go, their ends committed, everything closed.
   void stop();
 

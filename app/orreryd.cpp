@@ -98,7 +98,10 @@ int run(const arguments& a, const config::settings& s, const sigset_t& signals) 
   log::info("node", "ready",
             {{"node", s.node.name}, {"version", ORRERY_VERSION}, {"data", s.node.data}});
   auto got = 0;
-  sigwait(&signals, &got);
+  while (sigwait(&signals, &got) == 0 && got == SIGHUP) {
+    log::info("node", "rereads_certificates", {});
+    n.reload_certificates();
+  }
   log::info("node", "stopping", {{"signal", got}});
   limit_stop();
   n.stop();
@@ -137,6 +140,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // NOLINT: a closed peer is an error code, not a signal
   try {

@@ -32,7 +32,7 @@ class Nodes(load_deploy().Cluster, Registry):
         self.net, self.holder = free_net()
         super().__init__(tempfile.mkdtemp(prefix="orrery-bench-"), nodes, 1, (
             f"cluster.replication_factor={factor}", "listeners.max_connections=19900", "listeners.login_timeout=60s",
-            "log.level=warn", *settings), binaries=BIN, net=self.net)
+            "login.flapping_logins=1000000", "log.level=warn", *settings), binaries=BIN, net=self.net)
         self.name = f"{nodes} node{'s' if nodes > 1 else ''}, factor {factor}"
         self.count, self.first = devices, started_first or nodes
         self.memory = None

@@ -124,9 +124,9 @@ class Orrery(Server, Registry):
         """Starts the program; gives the seconds until it is ready."""
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        sets = [s for n in ("mqtt", "mqtts", "api", "apis", "admin") for s in ("--set", f"listeners.{n}.port=0")]
+        sets = [s for n in ("mqtt", "mqtts", "http", "https", "api", "apis", "admin") for s in ("--set", f"listeners.{n}.port=0")]
         sets += [s for one in (f"storage.durability={self.durability}", "listeners.max_connections=19900",
-                               "listeners.login_timeout=60s", "log.level=warn", *self.settings) for s in ("--set", one)]
+                               "listeners.login_timeout=60s", "login.flapping_logins=1000000", "log.level=warn", *self.settings) for s in ("--set", one)]
         begin = time.monotonic()
         self.spawn([BIN / "orreryd", "--data", self.folder / "data", "--ready-file", ready] + sets)
         while not ready.exists():

@@ -155,14 +155,25 @@ std::vector<key> make_table() {
     t.push_back(number_key(
         prefix + "port", "0: any free one", 0,
         65535, [get](settings & s) -> auto& { return get(s).port; }));
+    if (name != "admin" && name != "link")
+      t.push_back(text_key(
+          prefix + "proxy_protocol", "required: connections come from a proxy that says for whom",
+          [get](settings & s) -> auto& { return get(s).proxy_protocol; }, {"off", "required"}));
   };
   port("mqtt", "MQTT 3.1.1, plain", ORRERY_AT(listeners.mqtt));
   port("mqtts", "MQTT 3.1.1 over TLS", ORRERY_AT(listeners.mqtts));
   port("api", "REST API and stream, plain", ORRERY_AT(listeners.api));
   port("apis", "REST API and stream over TLS", ORRERY_AT(listeners.apis));
+  port("http", "MQTT over WebSocket at /mqtt, plain", ORRERY_AT(listeners.http));
+  port("https", "MQTT over WebSocket at /mqtt, over TLS", ORRERY_AT(listeners.https));
   port("admin", "/healthz /readyz /metrics", ORRERY_AT(listeners.admin));
   port("link", "other nodes, mutual TLS; opened in a cluster alone", ORRERY_AT(listeners.link));
   auto rest = std::vector<key>{
+      text_key(
+          "listeners.proxy_from",
+          "addresses or networks of proxies, with commas between: others get no connection where "
+          "proxy_protocol is required",
+          ORRERY_AT(listeners.proxy_from)),
       number_key("listeners.max_connections", "per listener", 1, 1'000'000,
                  ORRERY_AT(listeners.max_connections)),
       number_key("listeners.max_half_open", "connected and not logged in, both MQTT ports together",
@@ -175,6 +186,21 @@ std::vector<key> make_table() {
       text_key("tls.certificate", "PEM file; empty: made under <data>/pki",
                ORRERY_AT(tls.certificate)),
       text_key("tls.key", "PEM file", ORRERY_AT(tls.key)),
+      text_key("tls.certificate_rsa", "PEM file, beside one with an ECDSA key",
+               ORRERY_AT(tls.certificate_rsa)),
+      text_key("tls.key_rsa", "PEM file", ORRERY_AT(tls.key_rsa)),
+      text_key("tls.by_name",
+               "folder of NAME.pem and NAME.key, each shown to who asks for a DNS name in it",
+               ORRERY_AT(tls.by_name)),
+      text_key("tls.client_authorities",
+               "PEM file: who may sign certificates of devices, beside those of the catalogue",
+               ORRERY_AT(tls.client_authorities)),
+      text_key("tls.client_revocations", "PEM file: revocation lists of these",
+               ORRERY_AT(tls.client_revocations)),
+      truth_key("tls.cbc_suites", "also AES-CBC with SHA-2, for devices that know no AES-GCM",
+                ORRERY_AT(tls.cbc_suites)),
+      truth_key("tls.resumption", "devices that come back within a day shake hands in short",
+                ORRERY_AT(tls.resumption)),
       text_key("storage.durability", "sync: fsync per group; os: survives kill -9, not power loss",
                ORRERY_AT(storage.durability), {"sync", "os"}),
       time_key("storage.journal_retention", "how long journal records are kept", seconds{1},
@@ -222,6 +248,36 @@ std::vector<key> make_table() {
       truth_key("mqtt.virtual_gateway",
                 "for tests: an organisation's own gateway, which needs no secret",
                 ORRERY_AT(mqtt.virtual_gateway)),
+      number_key("login.port_rate",
+                 "logins a second of all ports without TLS together, and as many of those with", 1,
+                 1'000'000, ORRERY_AT(login.port_rate)),
+      number_key("login.port_burst", "so many at once before that rate holds", 1, 10'000'000,
+                 ORRERY_AT(login.port_burst)),
+      number_key("login.address_rate", "logins a second from one address", 1, 1'000'000,
+                 ORRERY_AT(login.address_rate)),
+      number_key("login.address_burst", "so many at once before that rate holds", 1, 10'000'000,
+                 ORRERY_AT(login.address_burst)),
+      time_key("login.failure_window", "failed signatures within that time count together",
+               milliseconds{1}, ORRERY_AT(login.failure_window)),
+      number_key("login.device_failures", "wrong signatures for one device until it is kept out", 1,
+                 1'000'000, ORRERY_AT(login.device_failures)),
+      time_key("login.device_ban", "so long the first time, twice as long each time",
+               milliseconds{1}, ORRERY_AT(login.device_ban)),
+      time_key("login.device_ban_max", "and at most so long", milliseconds{1},
+               ORRERY_AT(login.device_ban_max)),
+      number_key("login.address_failures",
+                 "wrong signatures and unknown devices from one address until it is kept out", 1,
+                 1'000'000, ORRERY_AT(login.address_failures)),
+      time_key("login.address_ban", "so long", milliseconds{1}, ORRERY_AT(login.address_ban)),
+      number_key("login.flapping_logins",
+                 "logins of one device within the next until it is kept out", 1, 1'000'000,
+                 ORRERY_AT(login.flapping_logins)),
+      time_key("login.flapping_window", "that time", milliseconds{1},
+               ORRERY_AT(login.flapping_window)),
+      time_key("login.flapping_ban", "so long", milliseconds{1}, ORRERY_AT(login.flapping_ban)),
+      number_key("login.max_tracked",
+                 "devices, pairs of device and address, and addresses that are remembered, of each",
+                 1, 10'000'000, ORRERY_AT(login.max_tracked)),
       size_key("api.max_body_bytes", "largest request body", 1024, ORRERY_AT(api.max_body_bytes)),
       time_key("api.access_ttl", "life of an access token", seconds{1}, ORRERY_AT(api.access_ttl)),
       time_key("api.refresh_ttl", "life of a refresh token", seconds{1},
@@ -346,6 +402,14 @@ class loader {
   void check() {
     if (made.tls.certificate.empty() != made.tls.key.empty())
       note("settings", "tls.certificate and tls.key go together: give both or none");
+    if (made.tls.certificate_rsa.empty() != made.tls.key_rsa.empty())
+      note("settings", "tls.certificate_rsa and tls.key_rsa go together: give both or none");
+    if (made.tls.certificate.empty() && !made.tls.certificate_rsa.empty())
+      note("settings",
+           "tls.certificate_rsa goes beside tls.certificate: a single certificate, of any kind, is "
+           "tls.certificate");
+    if (made.tls.client_authorities.empty() && !made.tls.client_revocations.empty())
+      note("settings", "tls.client_revocations: whose? Give tls.client_authorities too");
     if (!made.listeners.api.enabled && !made.listeners.apis.enabled)
       note("settings",
            "listeners.api or listeners.apis must be enabled: without them nobody can manage the "
@@ -354,6 +418,7 @@ class loader {
       note("settings",
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
+    check_proxies();
     check_backup();
     check_cluster();
     if (!problems.empty())
@@ -364,6 +429,17 @@ class loader {
   std::string problems;
 
  private:
+  void check_proxies() {
+    auto& l = made.listeners;
+    for (auto* one : {&l.mqtt, &l.mqtts, &l.api, &l.apis, &l.http, &l.https}) {
+      one->proxy_from = l.proxy_from;
+      if (one->proxy_protocol == "required" && l.proxy_from.empty())
+        return note("settings",
+                    "listeners.proxy_from: whom may proxy_protocol believe? Give the addresses of "
+                    "the proxies");
+    }
+  }
+
   void check_backup() {
     if (made.backup.directory.empty())
       return;

@@ -14,6 +14,8 @@ struct listener {
   bool enabled = false;
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
+  std::string proxy_protocol = "off";  // or required: a proxy says whom it speaks for
+  std::string proxy_from = {};         // addresses of proxies, with commas; that of all listeners
 };
 
 struct settings {
@@ -29,8 +31,11 @@ struct settings {
     listener mqtts{true, "0.0.0.0", 18883};
     listener api{true, "127.0.0.1", 8090};
     listener apis{true, "0.0.0.0", 8493};
+    listener http{true, "127.0.0.1", 8080};
+    listener https{true, "0.0.0.0", 8443};
     listener admin{true, "127.0.0.1", 8091};
-    listener link{true, "0.0.0.0", 7946};    // between nodes, in a cluster alone
+    listener link{true, "0.0.0.0", 7946};  // between nodes, in a cluster alone
+    std::string proxy_from;
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
@@ -38,7 +43,12 @@ struct settings {
   } listeners;
 
   struct tls_section {
-    std::string certificate, key;  // PEM files; empty: made under <data>/pki
+    std::string certificate, key;          // PEM files; empty: made under <data>/pki
+    std::string certificate_rsa, key_rsa;  // beside an ECDSA pair
+    std::string by_name;                   // folder of pairs for other server names
+    std::string client_authorities, client_revocations;
+    bool cbc_suites = false;
+    bool resumption = true;
   } tls;
 
   struct storage_section {
@@ -72,6 +82,22 @@ struct settings {
     bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
     bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret
   } mqtt;
+
+  /// Against devices and strangers that try too often. Each node counts for itself.
+  struct login_section {
+    std::uint64_t port_rate = 5'000, port_burst = 20'000;  // a second; ports with TLS and without
+    std::uint64_t address_rate = 1'000, address_burst = 20'000;  // a fleet may be behind one
+    milliseconds failure_window{std::chrono::minutes{1}};
+    std::uint64_t device_failures = 5;
+    milliseconds device_ban{std::chrono::minutes{1}};
+    milliseconds device_ban_max{std::chrono::hours{1}};
+    std::uint64_t address_failures = 50;
+    milliseconds address_ban{std::chrono::minutes{5}};
+    std::uint64_t flapping_logins = 15;
+    milliseconds flapping_window{std::chrono::minutes{1}};
+    milliseconds flapping_ban{std::chrono::minutes{5}};
+    std::uint64_t max_tracked = 50'000;  // devices, pairs and addresses, of each
+  } login;
 
   struct api_section {
     std::uint64_t max_body_bytes = 8 * 1024 * 1024;

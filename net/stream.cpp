@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "net/tls.hpp"
+#include "observe/log.hpp"
 
 namespace orrery::net {
 
@@ -78,6 +79,14 @@ bool stream::proves(const std::string& name) const {
     return false;
   auto* shown = SSL_get0_peer_certificate(ssl);
   return shown && X509_check_host(shown, name.data(), name.size(), name_flags, nullptr) == 1;
+}
+
+std::optional<certificate_facts> stream::peer_certificate() const {
+  auto* ssl = static_cast<SSL*>(ssl_.get());
+  if (!ssl || SSL_is_init_finished(ssl) != 1 || SSL_get_verify_result(ssl) != X509_V_OK)
+    return std::nullopt;
+  auto* shown = SSL_get0_peer_certificate(ssl);
+  return shown ? std::optional{facts_of(*shown)} : std::nullopt;
 }
 
 /// Every text here lives as long as the program.
@@ -162,6 +171,9 @@ read_result stream::read(char* into, std::size_t size) {
       return {};
     default:
       note_trouble(why, system_error);
+      if (SSL_in_init(ssl) == 1 && SSL_is_server(ssl) == 1 && !trouble().empty())
+        observe::log::info("net.stream", "handshake_failed",
+                           {{"address", peer_}, {"detail", trouble()}});
       ERR_clear_error();
       return {0, true};
   }

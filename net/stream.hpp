@@ -6,23 +6,19 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "net/byte_stream.hpp"
 #include "net/poller.hpp"
 
 using SSL_CTX = struct ssl_ctx_st;
 
 namespace orrery::net {
-
-/// What a read found.
-struct read_result {
-  std::size_t size = 0;
-  bool closed = false;  // the peer is gone, or the handshake failed
-};
 
 /// A socket that is closed with its owner.
 class owned_socket {
@@ -39,10 +35,10 @@ class owned_socket {
 };
 
 /// All members are called on the thread of the socket's context, which also runs the callbacks.
-class stream final : public std::enable_shared_from_this<stream>, private poller::watched {
+class stream final : public byte_stream,
+                     public std::enable_shared_from_this<stream>,
+                     private poller::watched {
  public:
-  using callback = std::function<void()>;
-
   /// Takes the socket, which must not block, of the peer with that address. With a context it is
   /// the server's end of a TLS session.
   static std::shared_ptr<stream> accept(boost::asio::io_context& context, owned_socket socket,
@@ -51,30 +47,25 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   /// written meanwhile waits. `name` must stand in the server's certificate, as a DNS name.
   static std::shared_ptr<stream> connect(boost::asio::io_context& context, owned_socket socket,
                                          std::string peer, SSL_CTX* tls, const std::string& name);
-  ~stream();
-  stream(const stream&) = delete;
-  stream& operator=(const stream&) = delete;
+  ~stream() override;
 
-  /// Calls back once when there may be something to read (also: the end). One wait at a time.
-  void wait_readable(callback then);
-  /// Reads what is there, at most `size`; 0 and not closed: nothing yet.
-  read_result read(char* into, std::size_t size);
-
-  /// Sends, or keeps what the socket does not take now.
-  void write(std::string_view bytes);
-  /// Bytes kept.
-  std::size_t pending() const { return out_.size() - out_begin_; }
+  void wait_readable(callback then) override;
+  read_result read(char* into, std::size_t size) override;
+  void write(std::string_view bytes) override;
+  std::size_t pending() const override { return out_.size() - out_begin_; }
   /// Calls back once when nothing is pending any more, or at once if so (never inside the call).
   void wait_drained(callback then);
 
-  /// Sends what is pending for at most a second, then closes.
-  void finish();
+  void finish() override;
   /// Closes now. A waiting callback runs once more and finds `closed`.
   void close();
   bool is_open() const { return socket_ >= 0; }
 
-  const std::string& peer() const { return peer_; }  // address without port
-  bool secure() const { return ssl_ != nullptr; }
+  const std::string& peer() const override { return peer_; }
+  bool secure() const override { return ssl_ != nullptr || carried_securely_; }
+  /// A proxy that is trusted says that its client speaks TLS with it.
+  void carried_securely() { carried_securely_ = true; }
+  std::optional<certificate_facts> peer_certificate() const override;
   /// Whether the peer has proved by its certificate that this is one of its DNS names.
   bool proves(const std::string& name) const;
   /// New keys after so many records sent: those of AES-GCM wear out after 2^24 (RFC 8446, 5.5). TLS
@@ -82,7 +73,7 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   void rekey_every(std::uint32_t records) { rekey_every_ = records; }
   /// Why the last read found the end, as far as anybody knows; "" if the peer just went.
   std::string_view trouble() const { return trouble_; }
-  boost::asio::io_context& context() { return context_; }
+  boost::asio::io_context& context() override { return context_; }
   boost::asio::io_context::executor_type executor() { return context_.get_executor(); }
 
  private:
@@ -111,6 +102,7 @@ class stream final : public std::enable_shared_from_this<stream>, private poller
   bool finishing_ = false;
   bool dead_ = false;
   bool read_wants_write_ = false;
+  bool carried_securely_ = false;
   std::uint32_t rekey_every_ = 0, records_ = 0;
   const char* trouble_ = "";
 };

@@ -8,33 +8,14 @@
 #include <stdexcept>
 #include <unistd.h>
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+
+#include "net/openssl.hpp"
 
 namespace orrery::net {
 namespace {
-
-[[noreturn]] void give_up(const std::string& what) {
-  char text[256] = "";
-  if (const auto code = ERR_get_error())
-    ERR_error_string_n(code, text, sizeof text);
-  ERR_clear_error();
-  throw std::runtime_error{what + (text[0] ? std::string{": "} + text : std::string{})};
-}
-
-template <auto Free>
-struct freed_by {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using pkey = std::unique_ptr<EVP_PKEY, freed_by<EVP_PKEY_free>>;
-using x509 = std::unique_ptr<X509, freed_by<X509_free>>;
 
 struct file_closer {
   void operator()(std::FILE* f) const { std::fclose(f); }
@@ -116,6 +97,12 @@ pkey make_key() {
     give_up("cannot make a key");
   return key;
 }
+pkey make_rsa_key() {
+  auto key = pkey{EVP_RSA_gen(2048)};
+  if (!key)
+    give_up("cannot make a key");
+  return key;
+}
 
 tls_context make_context(const SSL_METHOD* method) {
   auto context = tls_context{SSL_CTX_new(method), [](SSL_CTX* c) { SSL_CTX_free(c); }};
@@ -155,12 +142,12 @@ bool ensure_authority(const std::string& folder, const std::string& name) {
   return true;
 }
 
-/// A key and a certificate for it, signed by the folder's authority.
-void issue(const std::string& folder, const pki_files& into, const std::string& name,
-           const std::string& alternative_names, const std::string& usage) {
+/// A certificate for the key, signed by the folder's authority.
+void issue(const std::string& folder, const pki_files& into, const pkey& key,
+           const std::string& name, const std::string& alternative_names,
+           const std::string& usage) {
   const auto ca = read_certificate(into.ca);
   const auto ca_key = read_key(folder + "/ca.key");
-  const auto key = make_key();
   const auto made = certify(key.get(), name, ca.get(), ca_key.get(), 825,
                             {{NID_basic_constraints, "critical,CA:FALSE"},
                              {NID_key_usage, "critical,digitalSignature"},
@@ -212,19 +199,34 @@ tls_context mutual_context(const std::string& ca_file, const std::string& certif
 pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts) {
   namespace fs = std::filesystem;
   const auto files = pki_files{folder + "/ca.pem", folder + "/server.pem", folder + "/server.key"};
-  if (ensure_authority(folder, "Orrery installation CA"))
+  const auto rsa = rsa_files(files);
+  if (ensure_authority(folder, "Orrery installation CA")) {
     fs::remove(files.certificate);
-  if (!fs::exists(files.certificate) || !fs::exists(files.key)) {
-    auto names = std::string{"DNS:localhost,IP:127.0.0.1,IP:::1"};
-    for (const auto& host : hosts) {
-      unsigned char address[16];
-      const auto is_address = inet_pton(AF_INET, host.c_str(), address) == 1 ||
-                              inet_pton(AF_INET6, host.c_str(), address) == 1;
-      names += (is_address ? ",IP:" : ",DNS:") + host;
-    }
-    issue(folder, files, hosts.empty() ? "localhost" : hosts.front(), names, "serverAuth");
+    fs::remove(rsa.certificate);
   }
+  auto names = std::string{"DNS:localhost,IP:127.0.0.1,IP:::1"};
+  for (const auto& host : hosts) {
+    unsigned char address[16];
+    const auto is_address = inet_pton(AF_INET, host.c_str(), address) == 1 ||
+                            inet_pton(AF_INET6, host.c_str(), address) == 1;
+    names += (is_address ? ",IP:" : ",DNS:") + host;
+  }
+  const auto name = hosts.empty() ? "localhost" : hosts.front();
+  const auto ensure = [&](const pki_files& one, pkey (*make)()) {
+    if (!fs::exists(one.certificate) || !fs::exists(one.key))
+      issue(folder, one, make(), name, names, "serverAuth");
+  };
+  ensure(files, make_key);
+  ensure(rsa, make_rsa_key);
   return files;
+}
+
+pki_files rsa_files(const pki_files& of) {
+  const auto with = [](const std::string& path) {
+    const auto dot = path.rfind('.');
+    return path.substr(0, dot) + "-rsa" + path.substr(dot);
+  };
+  return {of.ca, with(of.certificate), with(of.key)};
 }
 
 void make_cluster_ca(const std::string& folder) {
@@ -239,7 +241,7 @@ pki_files issue_node_certificate(const std::string& folder, const std::string& n
   if (name == "ca")
     throw std::runtime_error{"\"ca\" is the authority's name in " + folder};
   // Node names can be longer than a common name may be; who compares looks at the alternative one.
-  issue(folder, files, name.substr(0, 64), "DNS:" + name, "serverAuth,clientAuth");
+  issue(folder, files, make_key(), name.substr(0, 64), "DNS:" + name, "serverAuth,clientAuth");
   return files;
 }
 

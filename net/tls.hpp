@@ -2,6 +2,7 @@
 // given no certificate of its own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,9 +13,12 @@ using SSL_CTX = struct ssl_ctx_st;
 namespace orrery::net {
 
 using tls_context = std::shared_ptr<SSL_CTX>;
+/// Gives the context for the next connection; empty: no TLS. Any thread.
+using tls_source = std::function<tls_context()>;
 
-/// TLS 1.2 and 1.3 with ECDHE and AES-GCM or ChaCha20. Throws std::runtime_error with the file's
-/// name if certificate or key cannot be read or do not belong together.
+/// TLS 1.2 and 1.3 with ECDHE and AES-GCM or ChaCha20, for what needs no more than one certificate
+/// (the ports of a node: server_tls). Throws std::runtime_error with the file's name if certificate
+/// or key cannot be read or do not belong together.
 tls_context server_context(const std::string& certificate_file, const std::string& key_file);
 /// Verifies the server against `ca_file` (empty: the system's authorities). Throws as above.
 tls_context client_context(const std::string& ca_file);
@@ -28,10 +32,12 @@ tls_context mutual_context(const std::string& ca_file, const std::string& certif
 struct pki_files {
   std::string ca, certificate, key;
 };
-/// Makes <folder>/ca.pem, ca.key, server.pem, server.key (EC P-256; keys mode 0600) unless they are
-/// there; the server's certificate names `hosts` (DNS names or addresses). Throws
-/// std::runtime_error.
+/// Makes <folder>/ca.pem, ca.key, server.pem, server.key (EC P-256), server-rsa.pem, server-rsa.key
+/// (RSA 2048) unless they are there, keys with mode 0600; the server's certificates name `hosts`
+/// (DNS names or addresses). Throws std::runtime_error.
 pki_files ensure_pki(const std::string& folder, const std::vector<std::string>& hosts);
+/// The same with the files of its RSA key.
+pki_files rsa_files(const pki_files& of);
 
 /// Makes the authority of a cluster, <folder>/ca.pem and ca.key, unless it is there: its key signs
 /// nodes and belongs on none of them. Throws std::runtime_error.

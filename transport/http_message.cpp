@@ -111,4 +111,19 @@ void responder::operator()(http_response response) const {
     once_->to(std::move(response));
 }
 
+bool offers(std::string_view list, std::string_view name) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    auto item = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (!item.empty() && item.front() == ' ')
+      item.remove_prefix(1);
+    while (!item.empty() && item.back() == ' ')
+      item.remove_suffix(1);
+    if (item == name)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace orrery::transport

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/byte_stream.hpp"
+
 namespace orrery::transport {
 
 struct http_request {
@@ -56,7 +58,14 @@ struct http_response {
   /// Set: the request becomes a WebSocket of that sub-protocol; the rest does not count.
   std::function<void(std::shared_ptr<web_socket>)> upgrade;
   std::string sub_protocol;
+  /// Set: the request becomes a WebSocket whose binary frames are a stream of bytes; text ends it.
+  /// What is given beside it counts the connection as long as it is held.
+  std::function<void(std::shared_ptr<net::byte_stream>, std::shared_ptr<void>)> upgrade_to_bytes =
+      {};
 };
+
+/// True if a list of sub-protocols (RFC 6455, 4.1) has that name.
+bool offers(std::string_view list, std::string_view name);
 
 /// Answers one request, once, from any thread. If all copies go without an answer the client gets
 /// 500.

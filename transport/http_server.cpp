@@ -200,7 +200,7 @@ class connection : public std::enable_shared_from_this<connection> {
   }
 
   void respond(http_response response) {
-    if (response.upgrade)
+    if (response.upgrade || response.upgrade_to_bytes)
       return upgrade(std::move(response));
     auto message =
         http::response<http::string_body>{static_cast<http::status>(response.status), 11};
@@ -255,8 +255,12 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void upgrade(http_response response) {
     timer_.cancel();
-    accept_web_socket(bytes_, permit_, request_, response.sub_protocol,
-                      std::move(response.upgrade));
+    if (response.upgrade_to_bytes)
+      accept_byte_socket(bytes_, permit_, request_, response.sub_protocol,
+                         std::move(response.upgrade_to_bytes));
+    else
+      accept_web_socket(bytes_, permit_, request_, response.sub_protocol,
+                        std::move(response.upgrade));
   }
 
   /// Code and words for what could not be read.
@@ -346,7 +350,7 @@ struct http_server::impl {
 };
 
 http_server::http_server(net::io_threads& io, const config::listener& where,
-                         std::size_t max_connections, net::tls_context tls, http_limits limits,
+                         std::size_t max_connections, net::tls_source tls, http_limits limits,
                          http_handler handler)
     : impl_{std::make_unique<impl>()} {
   impl_->parts->limits = limits;

@@ -23,7 +23,7 @@ class http_server {
  public:
   /// Binds at once; `handler` runs on the connection's thread. Throws port_taken.
   http_server(net::io_threads& io, const config::listener& where, std::size_t max_connections,
-              net::tls_context tls, http_limits limits, http_handler handler);
+              net::tls_source tls, http_limits limits, http_handler handler);
   ~http_server();
 
   std::uint16_t port() const;

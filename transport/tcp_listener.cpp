@@ -1,13 +1,18 @@
 #include "transport/tcp_listener.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
 #include <utility>
+#include <vector>
 
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "observe/log.hpp"
+#include "transport/address_range.hpp"
+#include "transport/proxied_socket.hpp"
 
 namespace orrery::transport {
 
@@ -15,9 +20,28 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using error_code = boost::system::error_code;
 
+namespace {
+
+address_ranges ranges_of(std::string_view list) {
+  auto all = std::vector<std::string>{};
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    auto one = std::string{list.substr(0, comma)};
+    std::erase(one, ' ');
+    all.push_back(std::move(one));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return address_ranges{all};
+}
+
+}  // namespace
+
 struct tcp_listener::impl : std::enable_shared_from_this<impl> {
-  impl(net::io_threads& threads, std::size_t most, net::tls_context context, on_stream f)
+  impl(net::io_threads& threads, const config::listener& where, std::size_t most,
+       net::tls_source context, on_stream f)
       : io{threads},
+        is_proxied{where.proxy_protocol == "required"},
+        proxies{ranges_of(where.proxy_from)},
         acceptor{threads.context(0)},
         timer{threads.context(0)},
         max_connections{most},
@@ -52,7 +76,7 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
       }
       failing = false;
       from.resize(size);
-      take(std::move(socket), from.address().to_string());
+      take(std::move(socket), plain_address(from.address().to_string()));
     }
     asio::post(acceptor.get_executor(), [self = shared_from_this()] { self->accept(); });
   }
@@ -78,31 +102,59 @@ struct tcp_listener::impl : std::enable_shared_from_this<impl> {
     auto& lane = io.next();
     asio::post(lane, [self = shared_from_this(), &lane, permit = std::move(permit),
                       held = std::move(socket), from = std::move(peer)]() mutable {
-      self->then(net::stream::accept(lane, std::move(held), std::move(from), self->tls.get()),
-                 std::move(permit));
+      if (!self->is_proxied)
+        return self->serve(lane, std::move(held), std::move(from), false, std::move(permit));
+      if (!self->proxies.has(from))
+        return self->refuse_proxy(from, "it is none of listeners.proxy_from");
+      read_proxy_header(
+          lane, std::move(held), header_patience,
+          [self, &lane, from, permit = std::move(permit)](net::owned_socket behind,
+                                                          const proxied_peer& who) {
+            self->serve(lane, std::move(behind), who.address.empty() ? from : who.address,
+                        who.secure, permit);
+          },
+          [self, from](std::string_view why) { self->refuse_proxy(from, why); });
     });
   }
+  void serve(asio::io_context& lane, net::owned_socket socket, std::string peer, bool is_secure,
+             connection_permit permit) {
+    const auto context = tls ? tls() : nullptr;
+    auto bytes = net::stream::accept(lane, std::move(socket), std::move(peer), context.get());
+    if (is_secure)
+      bytes->carried_securely();
+    then(std::move(bytes), std::move(permit));
+  }
+  void refuse_proxy(const std::string& peer, std::string_view why) {
+    not_proxied.fetch_add(1, std::memory_order_relaxed);
+    observe::log::debug("transport.listener", "no_proxy",
+                        {{"port", port}, {"address", peer}, {"detail", why}});
+  }
 
+  static constexpr auto header_patience = std::chrono::seconds{5};
   static constexpr auto most_at_once = 64;  // then others have their turn on the thread
   net::io_threads& io;
+  const bool is_proxied;
+  const address_ranges proxies;
   tcp::acceptor acceptor;
   asio::steady_timer timer;
   std::size_t max_connections;
-  net::tls_context tls;
+  net::tls_source tls;
   on_stream then;
   std::uint16_t port = 0;
   bool failing = false;
   std::shared_ptr<std::atomic<std::size_t>> open = std::make_shared<std::atomic<std::size_t>>(0);
-  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> refused{0}, not_proxied{0};
 };
 
 tcp_listener::tcp_listener(net::io_threads& io, const config::listener& where,
-                           std::size_t max_connections, net::tls_context tls, on_stream then)
-    : impl_{std::make_shared<impl>(io, max_connections, tls, std::move(then))} {
+                           std::size_t max_connections, net::tls_source tls, on_stream then)
+    : impl_{std::make_shared<impl>(io, where, max_connections, std::move(tls), std::move(then))} {
   try {
     const auto endpoint = tcp::endpoint{asio::ip::make_address(where.host), where.port};
     impl_->acceptor.open(endpoint.protocol());
     impl_->acceptor.set_option(tcp::acceptor::reuse_address{true});
+    if (endpoint.protocol() == tcp::v6())
+      impl_->acceptor.set_option(asio::ip::v6_only{false});
     impl_->acceptor.bind(endpoint);
     impl_->acceptor.set_option(tcp::no_delay{true});  // connections inherit it
     impl_->acceptor.non_blocking(true);
@@ -135,6 +187,9 @@ std::size_t tcp_listener::connections() const {
 }
 std::uint64_t tcp_listener::refused() const {
   return impl_->refused.load(std::memory_order_relaxed);
+}
+std::uint64_t tcp_listener::not_proxied() const {
+  return impl_->not_proxied.load(std::memory_order_relaxed);
 }
 
 }  // namespace orrery::transport

@@ -24,12 +24,13 @@ using connection_permit = std::shared_ptr<void>;
 
 class tcp_listener {
  public:
-  /// Runs on the thread that will serve the stream.
+  /// Runs on the thread that will serve the stream. Its peer is written in the usual form of
+  /// addresses, IPv4 over IPv6 as IPv4, and is the one that a proxy speaks for.
   using on_stream = std::function<void(std::shared_ptr<net::stream>, connection_permit)>;
 
-  /// Binds and accepts at once. Throws port_taken, which names the address.
+  /// Binds and accepts at once; "::" takes IPv4 too. Throws port_taken, which names the address.
   tcp_listener(net::io_threads& io, const config::listener& where, std::size_t max_connections,
-               net::tls_context tls, on_stream then);
+               net::tls_source tls, on_stream then);
   ~tcp_listener();
 
   std::uint16_t port() const;
@@ -37,6 +38,8 @@ class tcp_listener {
   void stop();
   std::size_t connections() const;
   std::uint64_t refused() const;
+  /// Those that did not come from a proxy where that is required, or without its header.
+  std::uint64_t not_proxied() const;
 
  private:
   struct impl;

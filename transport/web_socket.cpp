@@ -233,7 +233,162 @@ class beast_socket final : public web_socket, public std::enable_shared_from_thi
   bool closing_ = false, closed_ = false;
 };
 
+constexpr std::size_t max_message_bytes = 4 * 1024 * 1024;
+constexpr std::size_t little = 512, much = 16 * 1024;  // read at once
+
+/// Bytes in binary frames. It reads only while somebody waits, and as little as it can while it is
+/// idle: Beast reserves what it is to read.
+class beast_bytes final : public net::byte_stream,
+                          public std::enable_shared_from_this<beast_bytes> {
+ public:
+  explicit beast_bytes(std::shared_ptr<net::stream> bytes)
+      : stream_{beast_layer{std::move(bytes)}} {
+    auto limits = websocket::stream_base::timeout{};
+    limits.handshake_timeout = std::chrono::seconds{10};
+    limits.idle_timeout = websocket::stream_base::none();  // whoever reads has limits of his own
+    limits.keep_alive_pings = false;
+    stream_.set_option(limits);
+    stream_.read_message_max(max_message_bytes);
+    stream_.binary(true);
+    auto deflate = websocket::permessage_deflate{};
+    deflate.server_enable = false;
+    stream_.set_option(deflate);
+  }
+
+  template <class Request, class Then>
+  void accept(const Request& request, const std::string& sub_protocol, Then then) {
+    stream_.set_option(
+        websocket::stream_base::decorator([sub_protocol](websocket::response_type& r) {
+          r.set(beast::http::field::sec_websocket_protocol, sub_protocol);
+        }));
+    stream_.async_accept(request,
+                         [self = shared_from_this(), then = std::move(then)](error_code e) {
+                           if (!e)
+                             then(self);
+                         });
+  }
+
+  void wait_readable(callback then) override {
+    reader_ = std::move(then);
+    if (in_.size() > 0 || over_)
+      asio::post(stream_.get_executor(), [self = shared_from_this()] { self->call_reader(); });
+    else
+      fill();
+  }
+
+  net::read_result read(char* into, std::size_t size) override {
+    if (in_.size() == 0)
+      return {0, over_};
+    const auto taken = asio::buffer_copy(asio::buffer(into, size), in_.data());
+    in_.consume(taken);
+    if (in_.size() == 0 && !filling_)
+      in_.shrink_to_fit();
+    return {taken, false};
+  }
+
+  void write(std::string_view bytes) override {
+    if (over_ || finishing_)
+      return;
+    waiting_.append(bytes);
+    if (sent_.empty())
+      send();
+  }
+
+  std::size_t pending() const override { return waiting_.size() + sent_.size(); }
+
+  void finish() override {
+    if (std::exchange(finishing_, true))
+      return;
+    if (sent_.empty())
+      say_goodbye(websocket::close_code::normal);
+    auto timer =
+        std::make_shared<asio::steady_timer>(stream_.get_executor(), std::chrono::seconds{1});
+    timer->async_wait([self = shared_from_this(), timer](error_code) { self->end(); });
+    asio::post(stream_.get_executor(), [self = shared_from_this()] { self->call_reader(); });
+  }
+
+  const std::string& peer() const override { return bytes().peer(); }
+  bool secure() const override { return bytes().secure(); }
+  std::optional<net::certificate_facts> peer_certificate() const override {
+    return bytes().peer_certificate();
+  }
+  asio::io_context& context() override { return stream_.next_layer().bytes->context(); }
+
+ private:
+  const net::stream& bytes() const { return *stream_.next_layer().bytes; }
+
+  void call_reader() {
+    if (auto then = std::exchange(reader_, nullptr))
+      then();
+  }
+
+  void fill() {
+    if (std::exchange(filling_, true))
+      return;
+    stream_.async_read_some(in_, at_once_,
+                            [self = shared_from_this()](error_code e, std::size_t size) {
+                              self->filling_ = false;
+                              self->filled(e, size);
+                            });
+  }
+  void filled(error_code e, std::size_t size) {
+    at_once_ = size >= at_once_ ? much : little;
+    if (e) {
+      end();
+    } else if (size > 0 && !stream_.got_binary()) {
+      in_.consume(in_.size());
+      over_ = true;
+      say_goodbye(websocket::close_code::unknown_data);
+    } else if (size == 0) {
+      return fill();  // an empty frame
+    }
+    call_reader();
+  }
+
+  void send() {
+    sent_.swap(waiting_);
+    stream_.async_write(asio::buffer(sent_),
+                        [self = shared_from_this()](error_code e, std::size_t) {
+                          self->sent_ = {};
+                          if (e)
+                            return;  // the read ends too
+                          if (!self->waiting_.empty())
+                            self->send();
+                          else if (self->finishing_)
+                            self->say_goodbye(websocket::close_code::normal);
+                        });
+  }
+
+  void say_goodbye(websocket::close_code why) {
+    if (std::exchange(said_goodbye_, true))
+      return;
+    stream_.async_close(why, [self = shared_from_this()](error_code) { self->end(); });
+  }
+
+  void end() {
+    over_ = true;
+    stream_.next_layer().bytes->close();
+  }
+
+  websocket::stream<beast_layer> stream_;
+  beast::flat_buffer in_;
+  std::string waiting_, sent_;
+  callback reader_;
+  std::size_t at_once_ = little;
+  bool filling_ = false, over_ = false, finishing_ = false, said_goodbye_ = false;
+};
+
 }  // namespace
+
+void accept_byte_socket(
+    std::shared_ptr<net::stream> bytes, connection_permit permit,
+    const beast::http::request<beast::http::string_body>& request, const std::string& sub_protocol,
+    std::function<void(std::shared_ptr<net::byte_stream>, connection_permit)> then) {
+  std::make_shared<beast_bytes>(std::move(bytes))
+      ->accept(request, sub_protocol,
+               [permit = std::move(permit), then = std::move(then)](
+                   const std::shared_ptr<beast_bytes>& socket) { then(socket, permit); });
+}
 
 void accept_web_socket(std::shared_ptr<net::stream> bytes, connection_permit permit,
                        const beast::http::request<beast::http::string_body>& request,

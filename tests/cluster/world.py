@@ -65,7 +65,7 @@ class World(cluster_program.Cluster):
     """Names of processes: node-1, etcd-1."""
 
     def __init__(self, folder, settings, binaries=None):
-        super().__init__(folder, settings=settings, binaries=binaries)
+        super().__init__(folder, settings=("login.flapping_logins=1000000", *settings), binaries=binaries)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.shim = self.folder / "shim.so"
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(self.shim), str(HERE / "fault_shim.c")], check=True)

@@ -77,6 +77,33 @@ TEST(Load, TellsContradictions) {
               testing::HasSubstr("storage.journal_max_bytes must be at least twice"));
 }
 
+TEST(Load, CertificatesComeWithWhatBelongsToThem) {
+  const auto because = [](std::vector<std::string> set) {
+    return wrong({.file = {}, .environment = {}, .set = std::move(set)});
+  };
+  EXPECT_THAT(because({"tls.certificate=a"}), testing::HasSubstr("tls.key go together"));
+  EXPECT_THAT(because({"tls.certificate=a", "tls.key=b", "tls.key_rsa=c"}),
+              testing::HasSubstr("tls.key_rsa go together"));
+  EXPECT_THAT(because({"tls.certificate_rsa=a", "tls.key_rsa=b"}),
+              testing::HasSubstr("goes beside tls.certificate"));
+  EXPECT_THAT(because({"tls.client_revocations=a"}), testing::HasSubstr("tls.client_authorities"));
+  EXPECT_EQ(because({"tls.certificate=a", "tls.key=b", "tls.certificate_rsa=c", "tls.key_rsa=d",
+                     "tls.client_authorities=e", "tls.client_revocations=f"}),
+            "");
+}
+
+TEST(Load, SomebodyIsBelievedWhereProxiesAreWanted) {
+  EXPECT_THAT(
+      wrong({.file = {}, .environment = {}, .set = {"listeners.mqtts.proxy_protocol=required"}}),
+      testing::HasSubstr("listeners.proxy_from"));
+  const auto s = load(
+      {.file = {},
+       .environment = {},
+       .set = {"listeners.mqtts.proxy_protocol=required", "listeners.proxy_from=10.0.0.0/8, ::1"}});
+  EXPECT_EQ(s.listeners.mqtts.proxy_from, "10.0.0.0/8, ::1");
+  EXPECT_EQ(s.listeners.mqtt.proxy_protocol, "off");
+}
+
 TEST(Load, WantsAFolderForBackupsThatCanBe) {
   const auto with = [](const std::string& directory, const std::string& name) {
     return wrong({.file = {},

@@ -117,7 +117,7 @@ class Health(Admin):
 
     def test_the_ready_file_names_only_ports_that_accept(self):
         ready = json.loads(self.node.ready_file.read_text())
-        self.assertEqual(set(ready["ports"]), {"mqtt", "mqtts", "api", "apis", "admin"})
+        self.assertEqual(set(ready["ports"]), {"mqtt", "mqtts", "http", "https", "api", "apis", "admin"})
         for port in ready["ports"].values():
             socket.create_connection(("127.0.0.1", port), timeout=20).close()
 

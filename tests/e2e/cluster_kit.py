@@ -74,7 +74,7 @@ class ClusterTest(unittest.TestCase):
         net, holder = free_net()
         self.addCleanup(holder.close)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="orrery-cluster-"))
-        self.cluster = load_deploy().Cluster(self.folder, self.nodes, self.members, self.settings, binaries=orrery.BIN, net=net, demo=True)
+        self.cluster = load_deploy().Cluster(self.folder, self.nodes, self.members, (*orrery.MANY_LOGINS, *self.settings), binaries=orrery.BIN, net=net, demo=True)
         self.addCleanup(self.clear)
         self.cluster.up()
 

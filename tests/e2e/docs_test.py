@@ -65,6 +65,10 @@ class Metrics(NodeTest):
         device = cls.node.device(0).connect()
         device.post({"power": 1.0})
         device.close()
+        stranger = cls.node.device(0)
+        stranger.client.username_pw_set("nobody&nothing", "none")
+        stranger.try_connect()
+        stranger.close()
         cls.api.get("~/devices")
         admin = f"http://127.0.0.1:{cls.node.ports['admin']}"
         text = wait_for(lambda: (t := requests.get(admin + "/metrics", timeout=10).text) and "orrery_mqtt_closed_total{" in t and t,
@@ -104,7 +108,7 @@ class Metrics(NodeTest):
         self.assertEqual(explained, {rule["alert"] for rule in rules})
 
     def test_reasons_that_alerts_and_documents_name_are_reasons(self):
-        sources = "\n".join(p.read_text() for folder in ("transport/mqtt", "actors", "model/device", "transport/link.cpp")
+        sources = "\n".join(p.read_text() for folder in ("transport/mqtt", "actors", "model/device", "transport/link.cpp", "transport/login_guard.cpp")
                             for p in ([SOURCE / folder] if folder.endswith(".cpp") else (SOURCE / folder).rglob("*.[ch]pp")))
         listed = section(OPERATIONS, "Metrics").split("`reason` of an end:")[1]
         for reason in re.findall(r"`([a-z_]+)`", listed):

@@ -23,6 +23,7 @@ import websocket
 warnings.simplefilter("ignore", ResourceWarning)
 BIN = pathlib.Path(os.environ.get("ORRERY_BIN", "build/release/bin")).absolute()
 DEADLINE = 20.0
+MANY_LOGINS = ["login.flapping_logins=1000000"]  # one device comes and goes through a whole suite
 
 
 def wait_for(condition, what, deadline=DEADLINE):
@@ -49,7 +50,7 @@ class Node:
         self.process = None
 
     def command(self):
-        free = [f"listeners.{name}.port=0" for name in ("mqtt", "mqtts", "api", "apis", "admin")]
+        free = [f"listeners.{name}.port=0" for name in ("mqtt", "mqtts", "http", "https", "api", "apis", "admin")] + MANY_LOGINS
         sets = [s for one in free + self.settings for s in ("--set", one)]
         demo = ["--demo"] if self.demo_wanted else []
         return [str(BIN / "orreryd"), "--data", str(self.data), "--ready-file", str(self.ready_file)] + demo + sets + self.arguments

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
-LISTENERS = ("mqtt", "mqtts", "api", "apis", "admin")
+LISTENERS = ("mqtt", "mqtts", "http", "https", "api", "apis", "admin")
 
 
 def tour():

@@ -3,7 +3,9 @@
 import json
 import pathlib
 import struct
+import subprocess
 import sys
+import tempfile
 
 ID = "dk|securemode=2,signmethod=sha256,timestamp=1700000000000|"
 JAVA_ID = "dk{ip=fd00::2%eth0,version=enos-mqtt-2.4.0,compress=GZIP}|securemode=2, signMethod=hmacSha1,timestamp=1.5|"
@@ -157,7 +159,29 @@ REPLICAS = {
 }
 
 
+def certificates():
+    """As OpenSSL's tool makes them: requests and certificates, with both kinds of key, as PEM and DER."""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, key in (("ec", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]), ("rsa", ["rsa:2048"])):
+            for what, more in (("request", []), ("certificate", ["-x509", "-days", "3650"])):
+                for form in ("PEM", "DER"):
+                    out = pathlib.Path(folder) / "out"
+                    subprocess.run(["openssl", "req", "-newkey", *key, "-nodes", "-keyout", f"{folder}/key", "-subj", "/O=Acme/CN=meter-1", "-outform", form,
+                                    "-out", out, *more], check=True, capture_output=True)
+                    yield f"{kind}-{what}-{form}", out.read_bytes()
+
+
 def seeds(target):
+    if target == "proxy_header_fuzz":
+        addresses = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + struct.pack(">HH", 4711, 1883)
+        tls = b"\x20" + struct.pack(">H", 5) + b"\x01\0\0\0\0"
+        head = b"\r\n\r\n\0\r\nQUIT\n"
+        return {"line": b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 1883\r\n", "six": b"PROXY TCP6 2001:db8::7 ::1 1 2\r\n", "unknown": b"PROXY UNKNOWN\r\n",
+                "binary": head + b"\x21\x11" + struct.pack(">H", len(addresses)) + addresses, "local": head + b"\x20\0\0\0",
+                "tls": head + b"\x21\x11" + struct.pack(">H", len(addresses + tls)) + addresses + tls,
+                "binary-six": head + b"\x21\x21" + struct.pack(">H", 36) + bytes(36)}
+    if target == "certificate_fuzz":
+        return dict(certificates())
     if target == "replica_wire_fuzz":
         return REPLICAS
     if target == "actors_wire_fuzz":

@@ -446,10 +446,15 @@ std::unique_ptr<scratch_folder> MutualTls::folder;
 TEST_F(MutualTls, BothProveTheirName) {
   join(member("b"), member("a"), "b");
   EXPECT_FALSE(s->proves("a"));  // not yet
+  EXPECT_FALSE(s->peer_certificate());
   run_until([&] { return at_server.text == "hello"; }, "the first words");
   EXPECT_TRUE(s->proves("a"));
   EXPECT_TRUE(s->proves("A"));
   EXPECT_TRUE(dialer->proves("b"));
+  const auto shown = s->peer_certificate();
+  ASSERT_TRUE(shown);
+  EXPECT_EQ(shown->subject, "CN=a,O=Orrery");
+  EXPECT_EQ(shown->fingerprint.size(), 64u);
   for (const auto* other : {"b", "", ".", ".a", "*", "a.", "ab"})
     EXPECT_FALSE(s->proves(other)) << other;
   s->write("welcome");

@@ -79,5 +79,12 @@ TEST(Responder, AnswersOnceWhateverHappens) {
   EXPECT_THAT(got, ElementsAre(204, 500)) << "whoever lets go of it without an answer failed";
 }
 
+TEST(SubProtocols, AreFoundInTheirList) {
+  for (const auto* list : {"mqtt", "a, mqtt", " mqtt ,b", "a,mqtt,b"})
+    EXPECT_TRUE(offers(list, "mqtt")) << list;
+  for (const auto* list : {"", ",", "mqttv3.1", "MQTT", "a b mqtt"})
+    EXPECT_FALSE(offers(list, "mqtt")) << list;
+}
+
 }  // namespace
 }  // namespace orrery::transport

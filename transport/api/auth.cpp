@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "transport/api/address_range.hpp"
+#include "transport/address_range.hpp"
 
 namespace orrery::transport::api {
 namespace {

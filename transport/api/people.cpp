@@ -1,7 +1,7 @@
 // Logins, users and the keys of applications (group A of the API).
 #include <algorithm>
 
-#include "transport/api/address_range.hpp"
+#include "transport/address_range.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/time_text.hpp"

@@ -215,22 +215,6 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     e->send(std::move(r));
   }
 
-  /// True if a list of sub-protocols (RFC 6455, 4.1) has that name.
-  static bool offers(std::string_view list, std::string_view name) {
-    while (!list.empty()) {
-      const auto comma = std::min(list.find(','), list.size());
-      auto item = list.substr(0, comma);
-      list.remove_prefix(std::min(comma + 1, list.size()));
-      while (!item.empty() && item.front() == ' ')
-        item.remove_prefix(1);
-      while (!item.empty() && item.back() == ' ')
-        item.remove_suffix(1);
-      if (item == name)
-        return true;
-    }
-    return false;
-  }
-
   static constexpr auto sub_protocol = "orrery.v1.json";
   std::shared_ptr<const service_parts> parts_;
   idempotency answers_;
@@ -271,7 +255,7 @@ struct service::impl {
   std::unique_ptr<http_server> plain, secure, admin;
 };
 
-service::service(net::io_threads& io, service_parts parts, net::tls_context tls,
+service::service(net::io_threads& io, service_parts parts, net::tls_source tls,
                  std::function<std::optional<std::string>()> not_ready)
     : impl_{std::make_unique<impl>()} {
   const auto settings = parts.settings;

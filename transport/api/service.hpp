@@ -15,7 +15,7 @@ namespace orrery::transport::api {
 class service {
  public:
   /// `not_ready`: why the node cannot serve now; nothing when it can. Throws port_taken.
-  service(net::io_threads& io, service_parts parts, net::tls_context tls,
+  service(net::io_threads& io, service_parts parts, net::tls_source tls,
           std::function<std::optional<std::string>()> not_ready);
   ~service();
 

@@ -22,9 +22,19 @@ constexpr auto hold_time = std::chrono::seconds{10};
 // One per thread: connections are read one after the other.
 thread_local char scratch[read_step];
 
+/// What became of a login that was checked; `why` null: it was good.
+void tell_guard(const shared& with, const login_attempt& who, const failure* why) {
+  if (!why)
+    with.guard->succeeded(who, with.now());
+  else if (why->reason == "device_unknown")
+    with.guard->unknown_device(who, with.now());
+  else if (why->code == errc::unauthenticated)
+    with.guard->wrong_signature(who, with.now());
+}
+
 }  // namespace
 
-connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_stream> bytes,
                        connection_permit permit)
     : with_{std::move(with)},
       stream_{std::move(bytes)},
@@ -43,6 +53,10 @@ connection::~connection() {
 void connection::start() {
   if (with_->half_open.load() > with_->max_half_open)
     return end("too_many_half_open");
+  if (const auto ok = with_->guard->admit_address(stream_->peer(), with_->now()); !ok) {
+    with_->refused_logins(ok.error().reason).add();
+    return end(ok.error().reason);  // before any TLS
+  }
   wait();
 }
 
@@ -121,7 +135,9 @@ void connection::refuse_login(const failure& why) {
              {"product", who_.device.product_key},
              {"device", who_.device.device_key},
              {"reason", why.reason}});
-  end(why.reason.empty() ? "login_failed" : why.reason);
+  const auto reason = why.reason.empty() ? "login_failed" : why.reason;
+  with_->refused_logins(reason).add();
+  end(reason);
 }
 
 void connection::log_in(const connect& c) {
@@ -129,6 +145,10 @@ void connection::log_in(const connect& c) {
   if (!parsed)
     return refuse_login(parsed.error());
   who_ = std::move(*parsed);
+  if (const auto ok =
+          with_->guard->admit({stream_->peer(), who_.device, stream_->secure()}, with_->now());
+      !ok)
+    return refuse_login(ok.error());
   link_ =
       link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
         if (const auto self = weak.lock())
@@ -168,7 +188,9 @@ void connection::open_channel() {
       (product->view.sign_methods >> static_cast<unsigned>(who_.proof.method) & 1) == 0)
     return refuse_login(refused);
   const auto secret = with_->keys->open(product->view.secret, product->view.secret_owner);
-  if (!secret || !model::proves(who_.proof, who_.device, *secret))
+  const auto good = secret && model::proves(who_.proof, who_.device, *secret);
+  tell_guard(*with_, {stream_->peer(), who_.device, stream_->secure()}, good ? nullptr : &refused);
+  if (!good)
     return refuse_login(refused);
   self_.channel = true;
   self_.organisation = product->state->organisation;
@@ -203,6 +225,8 @@ void connection::settle_login(actors::settled& one) {
     return;
   }
   login_number_ = 0;
+  tell_guard(*with_, {stream_->peer(), who_.device, stream_->secure()},
+             one.what ? nullptr : &one.what.error());
   if (!one.what)
     return refuse_login(one.what.error());
   auto resumed = std::optional<model::device::subscription_map>{};

@@ -8,10 +8,11 @@
 
 #include "actors/catalogue.hpp"
 #include "config/settings.hpp"
-#include "net/stream.hpp"
+#include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
 #include "transport/link.hpp"
+#include "transport/login_guard.hpp"
 #include "transport/mqtt/engine.hpp"
 #include "transport/mqtt/errors.hpp"
 #include "transport/mqtt/login.hpp"
@@ -29,7 +30,8 @@ struct shared {
   config::settings::mqtt_section limits;
   model::milliseconds login_timeout{5'000};
   std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
-  std::function<observe::counter&(std::string_view reason)> closes;
+  std::function<observe::counter&(std::string_view reason)> closes, refused_logins;
+  std::shared_ptr<login_guard> guard;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   bool plain_activation = false;  // secrets may be handed out without TLS
@@ -38,7 +40,7 @@ struct shared {
 /// All members run on the thread of its stream.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream> bytes,
+  connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_stream> bytes,
              connection_permit permit);
   ~connection();
 
@@ -123,7 +125,7 @@ class connection : public std::enable_shared_from_this<connection> {
   bool busy() const;
 
   std::shared_ptr<shared> with_;
-  std::shared_ptr<net::stream> stream_;
+  std::shared_ptr<net::byte_stream> stream_;
   connection_permit permit_;
   std::shared_ptr<link> link_;
   engine engine_;

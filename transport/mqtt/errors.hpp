@@ -81,8 +81,7 @@ constexpr int result_code(const model::failure& why, int format, about whom = ab
              : why.reason == "tag_invalid"     ? 1200
                                                : format;
     case errc::too_large:
-      return why.reason == "message_too_large" || why.reason == "payload_too_large" ? 1008
-                                                                                    : format;
+      return why.reason == "message_too_large" || why.reason == "payload_too_large" ? 1008 : format;
     case errc::forbidden:
       return 1009;
     case errc::not_found:

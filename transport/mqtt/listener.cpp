@@ -61,6 +61,9 @@ bool is_loopback(const std::string& host) {
 }  // namespace
 
 struct listener::impl {
+  std::function<void(std::shared_ptr<net::byte_stream>, connection_permit)> take;
+  std::shared_ptr<std::atomic<std::size_t>> web_sockets =
+      std::make_shared<std::atomic<std::size_t>>(0);
   std::shared_ptr<shared> with = std::make_shared<shared>();
   std::map<asio::io_context*, std::shared_ptr<lane>> lanes;
   std::unique_ptr<tcp_listener> plain, secure;
@@ -90,14 +93,19 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     return m->count("orrery_mqtt_closed_total", "Connections that ended",
                     {{"reason", std::string{reason}}});
   };
+  with.guard = std::move(p.guard);
+  with.refused_logins = [m = p.metrics](std::string_view reason) -> observe::counter& {
+    return m->count("orrery_login_refused_total", "Logins of devices that were refused",
+                    {{"reason", std::string{reason}}});
+  };
   for (std::size_t i = 0; i < io.size(); ++i) {
     auto& context = io.context(i);
     const auto l = std::make_shared<lane>(context, p.now);
     impl_->lanes[&context] = l;
     asio::post(context, [l] { l->tick(l); });
   }
-  const auto take = [shared = impl_->with, lanes = impl_->lanes](std::shared_ptr<net::stream> bytes,
-                                                                 connection_permit permit) {
+  const auto take = [shared = impl_->with, lanes = impl_->lanes](
+                        std::shared_ptr<net::byte_stream> bytes, connection_permit permit) {
     auto& l = *lanes.at(&bytes->context());
     if (l.stopping)
       return;
@@ -105,6 +113,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
     l.all.push_back(c);
     c->start();
   };
+  impl_->take = take;
   const auto most = static_cast<std::size_t>(p.ports.max_connections);
   if (p.ports.mqtt.enabled)
     impl_->plain = std::make_unique<tcp_listener>(io, p.ports.mqtt, most, nullptr, take);
@@ -116,6 +125,11 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
                    "Connections closed because of the limit", [this] {
                      return static_cast<double>((impl_->plain ? impl_->plain->refused() : 0) +
                                                 (impl_->secure ? impl_->secure->refused() : 0));
+                   });
+  p.metrics->count("orrery_mqtt_not_proxied_total",
+                   "Connections closed because no trusted proxy speaks for them", [this] {
+                     return static_cast<double>((impl_->plain ? impl_->plain->not_proxied() : 0) +
+                                                (impl_->secure ? impl_->secure->not_proxied() : 0));
                    });
   p.metrics->gauge("orrery_mqtt_half_open_connections", "Connected and not logged in",
                    [this] { return static_cast<double>(impl_->with->half_open.load()); });
@@ -131,7 +145,44 @@ std::uint16_t listener::tls_port() const {
 }
 std::size_t listener::connections() const {
   return (impl_->plain ? impl_->plain->connections() : 0) +
-         (impl_->secure ? impl_->secure->connections() : 0);
+         (impl_->secure ? impl_->secure->connections() : 0) + impl_->web_sockets->load();
+}
+
+http_handler listener::web_sockets() const {
+  return [take = impl_->take, open = impl_->web_sockets](
+             const std::shared_ptr<const http_request>& request, const responder& answer) {
+    auto r = http_response{};
+    r.content_type = "text/plain; charset=utf-8";
+    const auto offered = request->header("sec-websocket-protocol");
+    const auto* chosen = offers(offered, "mqtt")       ? "mqtt"
+                         : offers(offered, "mqttv3.1") ? "mqttv3.1"
+                                                       : nullptr;
+    if (request->path.size() != 1) {
+      r.status = 404;
+      r.body = "MQTT is at /mqtt\n";
+    } else if (request->method != "GET") {
+      r.status = 405;
+      r.headers.emplace_back("Allow", "GET");
+      r.body = "GET only\n";
+    } else if (!request->wants_web_socket) {
+      r.status = 426;
+      r.headers.emplace_back("Upgrade", "websocket");
+      r.body = "MQTT is spoken here over a WebSocket\n";
+    } else if (!chosen) {
+      r.status = 400;
+      r.body = "the sub-protocol is mqtt\n";
+    } else {
+      r.sub_protocol = chosen;
+      r.upgrade_to_bytes = [take, open](std::shared_ptr<net::byte_stream> bytes,
+                                        const std::shared_ptr<void>& permit) {
+        open->fetch_add(1);
+        // The permit counts at the port, what is around it here.
+        take(std::move(bytes), connection_permit{static_cast<void*>(open.get()),
+                                                 [open, permit](void*) { open->fetch_sub(1); }});
+      };
+    }
+    answer(std::move(r));
+  };
 }
 
 void listener::stop() {

@@ -9,7 +9,9 @@
 #include "net/io_threads.hpp"
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
+#include "transport/http_message.hpp"
 #include "transport/link.hpp"
+#include "transport/login_guard.hpp"
 
 namespace orrery::transport::mqtt {
 
@@ -20,7 +22,8 @@ struct parts {
   std::function<model::timestamp()> now;
   config::settings::mqtt_section limits;
   config::settings::listeners_section ports;
-  net::tls_context tls;  // of the mqtts port
+  std::shared_ptr<login_guard> guard;
+  net::tls_source tls;  // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
 };
 
@@ -33,6 +36,8 @@ class listener {
   std::uint16_t port() const;      // 0: off
   std::uint16_t tls_port() const;  // 0: off
   std::size_t connections() const;
+  /// Serves /mqtt of an HTTP port on the same threads: MQTT in binary frames (MQTT 3.1.1, 6).
+  http_handler web_sockets() const;
   /// Accepts no more and ends all connections; returns when their ends are on their way.
   void stop();
 

@@ -1,8 +1,8 @@
-#include "transport/api/address_range.hpp"
+#include "transport/address_range.hpp"
 
 #include <gtest/gtest.h>
 
-namespace orrery::transport::api {
+namespace orrery::transport {
 namespace {
 
 TEST(AddressRange, IsAnAddressOrANetwork) {
@@ -40,5 +40,16 @@ TEST(AddressRange, HoldsNothingThatIsNoAddress) {
   EXPECT_FALSE(in_ranges({}, "10.0.0.1"));
 }
 
+TEST(AddressRange, AddressesHaveOneForm) {
+  EXPECT_EQ(plain_address("::ffff:10.1.2.3"), "10.1.2.3");
+  EXPECT_EQ(plain_address("2001:DB8:0:0::1"), "2001:db8::1");
+  EXPECT_EQ(plain_address("fe80::1%1"), "fe80::1");
+  EXPECT_EQ(plain_address("nonsense"), "nonsense");
+  EXPECT_EQ(address_group("::ffff:10.1.2.3"), "10.1.2.3");
+  EXPECT_EQ(address_group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+  EXPECT_EQ(address_group("2001:db8:1:2::9"), "2001:db8:1:2::/64");
+  EXPECT_EQ(address_group(""), "");
+}
+
 }  // namespace
-}  // namespace orrery::transport::api
+}  // namespace orrery::transport

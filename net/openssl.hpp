@@ -1,0 +1,73 @@
+// OpenSSL's objects, freed with their owner, and its errors in words; for the parts of net alone.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+namespace orrery::net {
+
+template <auto Free>
+struct freed_by {
+  template <class T>
+  void operator()(T* p) const {
+    Free(p);
+  }
+};
+using pkey = std::unique_ptr<EVP_PKEY, freed_by<EVP_PKEY_free>>;
+using x509 = std::unique_ptr<X509, freed_by<X509_free>>;
+using x509_crl = std::unique_ptr<X509_CRL, freed_by<X509_CRL_free>>;
+using x509_req = std::unique_ptr<X509_REQ, freed_by<X509_REQ_free>>;
+using x509_store = std::unique_ptr<X509_STORE, freed_by<X509_STORE_free>>;
+using x509_store_context = std::unique_ptr<X509_STORE_CTX, freed_by<X509_STORE_CTX_free>>;
+using bio = std::unique_ptr<BIO, freed_by<BIO_vfree>>;
+using bignum = std::unique_ptr<BIGNUM, freed_by<BN_free>>;
+
+struct x509_stack_free {
+  void operator()(STACK_OF(X509) * s) const { sk_X509_pop_free(s, X509_free); }
+};
+using x509_stack = std::unique_ptr<STACK_OF(X509), x509_stack_free>;
+
+/// The last error in words, "" if there is none; forgets all of them.
+inline std::string openssl_trouble() {
+  char text[256] = "";
+  if (const auto code = ERR_peek_last_error())
+    ERR_error_string_n(code, text, sizeof text);
+  ERR_clear_error();
+  return text;
+}
+
+/// Throws std::runtime_error: `what`, and why.
+[[noreturn]] inline void give_up(const std::string& what) {
+  const auto why = openssl_trouble();
+  throw std::runtime_error{why.empty() ? what : what + ": " + why};
+}
+
+/// Reads from `text`, which must outlive it.
+inline bio reading(std::string_view text) {
+  return bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
+}
+/// What `write(bio)` wrote.
+template <class F>
+std::string written(F write) {
+  const auto out = bio{BIO_new(BIO_s_mem())};
+  write(out.get());
+  char* data = nullptr;
+  const auto size = BIO_get_mem_data(out.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+/// No key of anybody's is asked for on a terminal.
+inline int no_passphrase(char* /*into*/, int /*size*/, int /*writing*/, void* /*of*/) {
+  return -1;
+}
+
+}  // namespace orrery::net
