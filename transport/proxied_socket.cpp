@@ -47,9 +47,11 @@ class header_wait final : public net::poller::watched,
   }
 
  private:
-  void on_ready(bool readable, bool /*writable*/, bool /*over*/) override {
+  void on_ready(bool readable, bool /*writable*/, bool over) override {
     if (readable)
       look();
+    if (over)  // no more will come, and what is there was not enough
+      give_up("it ended before its header");
   }
   void on_shutdown() override {
     watch_ = 0;

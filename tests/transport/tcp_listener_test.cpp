@@ -26,8 +26,11 @@ class TcpListener : public testing::Test {
   }
 
   void listen(std::size_t most, std::uint16_t port = 0) {
+    listen(most, config::listener{true, "127.0.0.1", port});
+  }
+  void listen(std::size_t most, const config::listener& where) {
     l = std::make_unique<tcp_listener>(
-        io, config::listener{true, "127.0.0.1", port}, most, nullptr,
+        io, where, most, nullptr,
         [this](std::shared_ptr<net::stream> bytes, connection_permit permit) {
           const auto hold = std::lock_guard{mutex};
           threads.insert(std::this_thread::get_id());
@@ -102,6 +105,88 @@ TEST_F(TcpListener, TurnsAwayWhatIsMoreThanItsLimit) {
   auto again = peer::dial(l->port());
   expect_open(1);
   EXPECT_EQ(l->refused(), 1u);
+}
+
+class ProxiedListener : public TcpListener {
+ protected:
+  void listen_behind(const std::string& proxies) {
+    auto where = config::listener{true, "127.0.0.1", 0};
+    where.proxy_protocol = "required";
+    where.proxy_from = proxies;
+    listen(10, where);
+  }
+  /// The next connection, on which somebody says `bytes`; what the first read finds behind a
+  /// header.
+  std::string first_words(const std::string& bytes) {
+    dialled.push_back(peer::dial(l->port()));
+    const auto n = dialled.size();
+    EXPECT_TRUE(dialled.back().send(bytes));
+    expect_open(n);
+    auto said = std::promise<std::string>{};
+    auto stream = std::shared_ptr<net::stream>{};
+    {
+      const auto hold = std::lock_guard{mutex};
+      stream = open.back().first;
+    }
+    address = stream->peer();
+    secure = stream->secure();
+    boost::asio::post(stream->context(), [&said, stream] {
+      stream->wait_readable([&said, stream] {
+        char some[100];
+        said.set_value({some, stream->read(some, sizeof some).size});
+      });
+    });
+    return said.get_future().get();
+  }
+  static std::string binary(bool tls) {
+    using namespace std::string_literals;
+    return "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14\xc0\0\2\7\x0a\0\0\1\x12\x67\x07\x5b\x20\0\5"s +
+           (tls ? '\1' : '\0') + "\0\0\0\0"s;
+  }
+
+  std::vector<peer> dialled;
+  std::string address;
+  bool secure = false;
+};
+
+TEST_F(ProxiedListener, ConnectionsAreThoseThatTheProxySpeaksFor) {
+  listen_behind("10.0.0.0/8,127.0.0.1");
+  EXPECT_EQ(first_words("PROXY TCP6 2001:DB8::7 ::1 4711 1883\r\nhello"), "hello");
+  EXPECT_EQ(address, "2001:db8::7");
+  EXPECT_FALSE(secure);
+  EXPECT_EQ(first_words(binary(false) + "hello"), "hello");
+  EXPECT_EQ(address, "192.0.2.7");
+  EXPECT_FALSE(secure);
+  EXPECT_EQ(first_words(binary(true) + "hello"), "hello");
+  EXPECT_TRUE(secure);
+  EXPECT_EQ(first_words("PROXY UNKNOWN\r\nhello"), "hello");
+  EXPECT_EQ(address, "127.0.0.1");
+  EXPECT_EQ(l->not_proxied(), 0u);
+}
+
+TEST_F(ProxiedListener, OthersAreClosed) {
+  listen_behind("10.0.0.0/8");
+  auto stranger = peer::dial(l->port());
+  stranger.send(binary(true));
+  EXPECT_EQ(stranger.receive(), "");
+  EXPECT_EQ(l->not_proxied(), 1u);
+  listen_behind("127.0.0.1");
+  for (const auto* bytes : {"GET / HTTP/1.1\r\n", "PROXY TCP4 a b c d\r\n"}) {
+    auto other = peer::dial(l->port());
+    other.send(bytes);
+    EXPECT_EQ(other.receive(), "") << bytes;
+  }
+  auto quick = peer::dial(l->port());
+  quick.send("PROXY TC");
+  quick.close();
+  wait([&] { return l->not_proxied() == 3 && l->connections() == 0; });
+}
+
+TEST_F(TcpListener, APortOfBothFamilies) {
+  listen(3, config::listener{true, "::", 0});
+  auto other = peer::dial(l->port());
+  expect_open(1);
+  EXPECT_EQ(open.front().first->peer(), "127.0.0.1");
 }
 
 TEST_F(TcpListener, APortThatIsTakenIsNamed) {
