@@ -27,7 +27,7 @@ struct script_bounds {
 
 /// What a run took, and where it failed.
 struct script_report {
-  std::uint64_t instructions = 0;  // to the next hundred
+  std::uint64_t instructions = 0;  // Lua's own by the hundred
   std::size_t memory_bytes = 0;    // most at one time, Lua's own libraries included
   std::optional<int> line;         // of the script; nothing if it did not fail, or not in a line
 };

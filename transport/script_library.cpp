@@ -139,7 +139,7 @@ std::optional<text_pattern::match> next_match(lua_State* lua, const text_pattern
 
 int push_capture(lua_State* lua, std::string_view subject, const text_pattern::capture& c) {
   if (c.is_position)
-    lua_pushinteger(lua, static_cast<lua_Integer>(c.start + 1));
+    lua_pushinteger(lua, static_cast<lua_Integer>(c.start) + 1);
   else
     push_text(lua, subject.substr(c.start, c.size));
   return 1;
@@ -196,7 +196,7 @@ int find_or_match(lua_State* lua, bool find) {
   }
   if (!find)
     return push_captures(lua, p, subject, *m);
-  lua_pushinteger(lua, static_cast<lua_Integer>(m->start + 1));
+  lua_pushinteger(lua, static_cast<lua_Integer>(m->start) + 1);
   lua_pushinteger(lua, static_cast<lua_Integer>(m->end));
   return 2 + (p.captures() == 0 ? 0 : push_captures(lua, p, subject, *m));
 }
@@ -296,7 +296,7 @@ int substitute(lua_State* lua) {
   const auto kind = lua_type(lua, 3);
   if (kind != LUA_TSTRING && kind != LUA_TNUMBER && kind != LUA_TFUNCTION && kind != LUA_TTABLE)
     raise(lua, "bad argument #3 to 'gsub' (string/function/table expected)");
-  const auto most = luaL_optinteger(lua, 4, static_cast<lua_Integer>(subject.size() + 1));
+  const auto most = luaL_optinteger(lua, 4, static_cast<lua_Integer>(subject.size()) + 1);
   const auto p = pattern_of(lua, text, true);
   const auto anchored = text.starts_with('^');
   auto out = luaL_Buffer{};
