@@ -176,6 +176,16 @@ model::device::product_view view_of(const model::product::state& p, const catalo
   return view;
 }
 
+std::shared_ptr<const std::string> script_of(const model::product::state& p,
+                                             const catalogue_snapshot& in) {
+  if (p.script->empty())
+    return nullptr;
+  if (const auto* before = in.product(p.product_key);
+      before && before->script && *before->script == *p.script)
+    return before->script;
+  return std::make_shared<const std::string>(*p.script);
+}
+
 }  // namespace
 
 void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) const {
@@ -186,7 +196,7 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
       next.products.erase(s.product_key);
     else
       next.products[s.product_key] = std::make_shared<const catalogue_product>(
-          catalogue_product{change.id, *product, view_of(s, next)});
+          catalogue_product{change.id, *product, view_of(s, next), script_of(s, next)});
     return;
   }
   if (const auto* organisation =
@@ -220,7 +230,7 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
     if (entry->state->organisation == blueprint->organisation &&
         entry->state->model == blueprint->model_id)
       entry = std::make_shared<const catalogue_product>(
-          catalogue_product{entry->id, entry->state, view_of(*entry->state, next)});
+          catalogue_product{entry->id, entry->state, view_of(*entry->state, next), entry->script});
 }
 
 }  // namespace orrery::actors

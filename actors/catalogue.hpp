@@ -19,6 +19,9 @@ struct catalogue_product {
   model::entity_id id;
   std::shared_ptr<const model::product::state> state;
   model::device::product_view view;  // as the device rules need it, model compiled
+  /// Its decoder script; null if it has none. The same object for as long as the text is the same:
+  /// what was made of it may be kept by it (transport/script).
+  std::shared_ptr<const std::string> script;
 };
 struct catalogue_blueprint {
   model::entity_id id;

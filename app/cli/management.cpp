@@ -240,6 +240,7 @@ void add_products(CLI::App& to, session& s) {
     s.request("DELETE", path(""), nullptr, {{"If-Match", s.etag_of(path(""))}});
     s.say("deleted");
   });
+  add_scripts(*g, s);
 }
 
 void add_devices(CLI::App& to, session& s) {

@@ -48,12 +48,20 @@ template <field_of<secret_set> X>
 auto fields_of(X& x) {
   return std::tie(x.secret, x.at);
 }
+template <field_of<script_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.text, x.at);
+}
+template <field_of<script_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.product_key, x.organisation, x.name, x.description,
                   x.model, x.pinned_revision, x.node, x.access, x.format, x.auth,
                   x.dynamic_activation, x.sign_methods, x.mode, x.tags, x.secret, x.created_at,
-                  x.updated_at, x.revision);
+                  x.updated_at, x.revision, x.script);
 }
 
 // Between nodes.
@@ -61,6 +69,10 @@ auto fields_of(X& x) {
 template <field_of<reset_product_secret> X>
 auto fields_of(X& x) {
   return std::tie(x.secret);
+}
+template <field_of<set_script> X>
+auto fields_of(X& x) {
+  return std::tie(x.text);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/cow.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/ids.hpp"
@@ -21,6 +22,9 @@ enum class node_type : std::uint8_t { device = 0, gateway = 1 };
 enum class access_mode : std::uint8_t { direct = 0, via_gateway = 1, both = 2 };
 enum class data_format : std::uint8_t { json = 0, raw = 1 };
 enum class authentication : std::uint8_t { secret = 0, certificate = 1, both = 2 };
+
+/// Of a decoder script.
+inline constexpr std::size_t max_script_bytes = 64 * 1024;
 
 struct create_product {
   std::string product_key;
@@ -53,9 +57,15 @@ struct reset_product_secret {
   sealed_secret secret;
 };
 struct read_product {};
+/// The script that turns the bytes of its devices into JSON and back; for products of raw data
+/// alone. Whoever orders it has compiled it (transport/script).
+struct set_script {
+  std::string text;
+};
+struct remove_script {};
 
 using order = std::variant<create_product, update_product, remove_product, reset_product_secret,
-                           read_product>;
+                           read_product, set_script, remove_script>;
 struct command {
   order what;
   std::string actor;
@@ -77,7 +87,14 @@ struct secret_set {
   sealed_secret secret;
   timestamp at;
 };
-using event = std::variant<created, updated, removed, secret_set>;
+struct script_set {
+  std::string text;
+  timestamp at;
+};
+struct script_removed {
+  timestamp at;
+};
+using event = std::variant<created, updated, removed, secret_set, script_set, script_removed>;
 
 struct state {
   bool exists = false;
@@ -95,6 +112,7 @@ struct state {
   sealed_secret secret;
   timestamp created_at{}, updated_at{};
   std::uint64_t revision = 0;  // as of the snapshot: the API's ETag
+  cow<std::string> script;     // empty: none
 };
 
 struct done {};

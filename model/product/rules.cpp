@@ -57,6 +57,25 @@ result<decision> decide_on(const state& s, const read_product&, const surroundin
   return decision{{}, product_snapshot{around.self, std::make_shared<const state>(s)}};
 }
 
+result<decision> decide_on(const state& s, const set_script& o, const surroundings& around) {
+  if (s.format != data_format::raw)
+    return refused(errc::conflict, "format_not_raw",
+                   "product " + s.product_key + " has devices that speak JSON: it needs no script");
+  if (o.text.empty())
+    return refused(errc::invalid_argument, "script_error", "the script is empty");
+  if (o.text.size() > max_script_bytes)
+    return refused(errc::too_large, "script_too_large",
+                   "a script has at most " + std::to_string(max_script_bytes) + " bytes");
+  return then(s, script_set{o.text, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const remove_script&, const surroundings& around) {
+  if (s.script->empty())
+    return refused(errc::not_found, "script_unknown",
+                   "product " + s.product_key + " has no script");
+  return then(s, script_removed{around.now}, around);
+}
+
 void apply_on(state& s, const created& e) {
   s.exists = true;
   s.deleted = false;
@@ -75,6 +94,7 @@ void apply_on(state& s, const created& e) {
   s.mode = e.as.mode;
   s.tags = e.as.tags;
   s.secret = e.as.secret;
+  s.script = {};
   s.created_at = s.updated_at = e.at;
 }
 
@@ -106,6 +126,16 @@ void apply_on(state& s, const removed&) {
 
 void apply_on(state& s, const secret_set& e) {
   s.secret = e.secret;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const script_set& e) {
+  s.script = e.text;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const script_removed& e) {
+  s.script = {};
   s.updated_at = e.at;
 }
 

@@ -177,6 +177,27 @@ TEST_F(Catalogue, AProductMayBeStricterOrLaxerThanItsModel) {
   EXPECT_EQ(view().mode, model::validation::off);
 }
 
+TEST_F(Catalogue, AScriptIsTheSameObjectUntilItsTextChanges) {
+  auto s = product_state();
+  const auto script = [&] {
+    known.apply(change(entity_kind::product, tests::product_key, s));
+    return known.current()->product(tests::product_key)->script;
+  };
+  EXPECT_FALSE(script());
+  product::apply(s, product::script_set{"one", {}});
+  const auto one = script();
+  ASSERT_TRUE(one);
+  EXPECT_EQ(*one, "one");
+  s.name = "Another";
+  EXPECT_EQ(script(), one);
+  known.apply(change(entity_kind::blueprint, "org/m", model_state()));
+  EXPECT_EQ(known.current()->product(tests::product_key)->script, one);
+  product::apply(s, product::script_set{"two", {}});
+  EXPECT_EQ(*script(), "two");
+  product::apply(s, product::script_removed{});
+  EXPECT_FALSE(script());
+}
+
 TEST_F(Catalogue, ARemovedModelIsGone) {
   auto models = model_state();
   known.apply(change(entity_kind::blueprint, "org/m", models));

@@ -253,8 +253,107 @@ class Products(ModelTest):
         self.assertEqual(set(keys) - {p["productKey"] for p in all_of(self.api, "~/products", 4)}, set())
 
     def test_what_is_not_there(self):
-        for method, path, body in (("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None), ("POST", ":resetSecret", None), ("GET", "/tags", None), ("PATCH", "/tags", {})):
+        for method, path, body in (("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None), ("POST", ":resetSecret", None), ("GET", "/tags", None), ("PATCH", "/tags", {}),
+                                   ("GET", "/decoder", None), ("PUT", "/decoder", {"script": "x"}), ("DELETE", "/decoder", None),
+                                   ("POST", "/decoder:test", {"script": "x", "hex": ""})):
             refused(self, self.api, method, "~/products/none" + path, 404, "product_unknown", json=body, headers={"If-Match": "*"})
+
+
+SCRIPT = """local points = {[1] = "power"}
+function raw_to_json(bytes)
+  local kind, number, at = string.unpack(">B I4", bytes)
+  if kind ~= 1 then error("unknown kind " .. kind) end
+  local values = {}
+  while at <= #bytes do
+    local point, field
+    point, field, at = string.unpack(">B s2", bytes, at)
+    values[points[point] or error("unknown point " .. point)] = string.unpack(">i" .. #field, field) / 100
+  end
+  return {id = tostring(number), method = "thing.measurepoint.post", params = {measurepoints = values}}
+end
+function json_to_raw(message)
+  return string.pack(">B I4 I2", 2, tonumber(message.id), message.code)
+end
+"""
+EMPTY = "function raw_to_json(b) return {} end function json_to_raw(m) return '' end"
+DECODED = {"id": "20", "method": "thing.measurepoint.post", "params": {"measurepoints": {"power": 97.17}}}
+
+
+class Decoders(ModelTest):
+    def setUp(self):
+        self.path = f"~/products/{self.product(dataFormat='raw')['productKey']}"
+
+    def put(self, script, etag="*"):
+        return self.api.request("PUT", self.path + "/decoder", json={"script": script}, headers={"If-Match": etag})
+
+    def test_are_set_shown_and_taken_away(self):
+        refused(self, self.api, "GET", self.path + "/decoder", 404, "script_unknown")
+        refused(self, self.api, "DELETE", self.path + "/decoder", 404, "script_unknown", headers={"If-Match": "*"})
+        self.assertFalse(self.api.get(self.path)["hasDecoder"])
+        old = self.etag(self.path)
+        new = self.put(SCRIPT, old)
+        self.assertEqual(new.json(), {"language": "lua", "script": SCRIPT})
+        self.assertEqual(new.headers["ETag"], self.etag(self.path + "/decoder"))
+        self.assertTrue(self.api.get(self.path)["hasDecoder"])
+        self.assertEqual(self.api.get(self.path + "/decoder")["script"], SCRIPT)
+        body = {"script": EMPTY, "language": "lua"}
+        refused(self, self.api, "PUT", self.path + "/decoder", 412, "etag_mismatch", json=body, headers={"If-Match": old})
+        refused(self, self.api, "PUT", self.path + "/decoder", 428, "etag_required", json=body)
+        refused(self, self.api, "DELETE", self.path + "/decoder", 428, "etag_required")
+        self.assertEqual(self.api.request("PUT", self.path + "/decoder", json=body, headers={"If-Match": new.headers["ETag"]}).json()["script"], EMPTY)
+        self.api.request("DELETE", self.path + "/decoder", headers={"If-Match": "*"})
+        refused(self, self.api, "GET", self.path + "/decoder", 404, "script_unknown")
+
+    def test_must_compile_and_define_their_functions(self):
+        for script, status, code, detail in (("x = = 1", 422, "script_error", "line 1: unexpected symbol near '='"), ("", 422, "script_error", "defines no function raw_to_json"),
+                                             ("function raw_to_json() end", 422, "script_error", "defines no function json_to_raw"),
+                                             ("\nwhile true do end", 422, "script_limit", "line 2: more than 2000000 instructions"),
+                                             ("-" * 65537, 413, "script_too_large", "a script has at most 65536 bytes")):
+            body = refused(self, self.api, "PUT", self.path + "/decoder", status, code, json={"script": script}, headers={"If-Match": "*"})
+            self.assertEqual(body["detail"], detail)
+        for body, pointer in (({}, "/script"), ({"script": 7}, "/script"), ({"script": EMPTY, "language": "javascript"}, "/language")):
+            found = refused(self, self.api, "PUT", self.path + "/decoder", 422, "validation_failed", json=body, headers={"If-Match": "*"})
+            self.assertEqual([e["pointer"] for e in found["errors"]], [pointer])
+        refused(self, self.api, "GET", self.path + "/decoder", 404, "script_unknown")
+
+    def test_are_for_raw_data_alone(self):
+        json_product = f"~/products/{self.product()['productKey']}"
+        refused(self, self.api, "PUT", json_product + "/decoder", 409, "format_not_raw", json={"script": EMPTY}, headers={"If-Match": "*"})
+
+    def test_are_tried(self):
+        def test(**body):
+            return self.api.post(self.path + "/decoder:test", body)
+        refused(self, self.api, "POST", self.path + "/decoder:test", 404, "script_unknown", json={"hex": ""})
+        self.put(SCRIPT)
+        done = test(hex="01000000140100040000" + "25F5")
+        self.assertEqual((done["ok"], done["json"]), (True, DECODED))
+        self.assertEqual(test(base64="AQAAABQBAAQAACX1")["json"], DECODED)
+        done = test(json={"id": "20", "code": 200})
+        self.assertEqual((done["ok"], done["hex"], done["base64"]), (True, "020000001400c8", "AgAAABQAyA=="))
+        done = test(hex="0700000000")
+        self.assertEqual((done["ok"], done["error"]), (False, {"code": "script_error", "detail": "line 4: unknown kind 7", "line": 4}))
+        self.assertGreater(done["memoryBytes"], 1000)
+        done = test(hex="", script=EMPTY.replace("return {}", "while true do end"))
+        self.assertEqual((done["error"]["code"], done["error"]["line"]), ("script_limit", 1))
+        self.assertGreater(done["instructions"], 1_900_000)
+        self.assertEqual(test(hex="", script="x =")["error"]["code"], "script_error")
+        self.assertEqual(self.api.get(self.path + "/decoder")["script"], SCRIPT, "a try stores nothing")
+        for body in ({}, {"hex": "0"}, {"hex": "0g"}, {"base64": "?"}, {"hex": "", "json": {}}, {"json": []}):
+            refused(self, self.api, "POST", self.path + "/decoder:test", 422, "validation_failed", json=body)
+
+    def test_need_the_permission_of_products(self):
+        self.put(SCRIPT)
+        reader = self.node.api(self.api.post("~/apps/tests/keys", {"permissions": ["product:read"]})["apiKey"])
+        self.assertEqual(reader.get(self.path + "/decoder")["script"], SCRIPT)
+        for method, rest, body in (("PUT", "", {"script": EMPTY}), ("DELETE", "", None), ("POST", ":test", {"hex": ""})):
+            refused(self, reader, method, self.path + "/decoder" + rest, 403, "forbidden", json=body, headers={"If-Match": "*"})
+
+    def test_outlive_the_node(self):
+        self.put(SCRIPT)
+        self.node.stop()
+        self.node.start()
+        type(self).api = self.node.api()  # on another port
+        self.assertEqual(self.api.get(self.path + "/decoder")["script"], SCRIPT)
 
 
 if __name__ == "__main__":

@@ -97,13 +97,19 @@ class Operations(NodeTest):
         api.request("PATCH", "~/models/Tour/draft", json={"name": "Again"}, headers={"If-Match": "*"})
         api.request("DELETE", "~/models/Tour/draft", headers={"If-Match": "*"})
         api.request("PATCH", "~/models/Tour", json={"deprecated": True}, headers={"If-Match": "*"})
-        product = api.post("~/products", {"name": "Tour", "modelId": "Tour"})["productKey"]
+        product = api.post("~/products", {"name": "Tour", "modelId": "Tour", "dataFormat": "raw"})["productKey"]
         self.assertIn(product, [p["productKey"] for p in api.get("~/products")["items"]])
         api.get(f"~/products/{product}")
         api.request("PATCH", f"~/products/{product}", json={"description": "x"}, headers={"If-Match": "*"})
         api.post(f"~/products/{product}:resetSecret")
         api.request("PATCH", f"~/products/{product}/tags", json={"a": "b"}, headers={"If-Match": "*"})
         self.assertEqual(api.get(f"~/products/{product}/tags"), {"a": "b"})
+        decoder = f"~/products/{product}/decoder"
+        script = "function raw_to_json(b) return {n = #b} end function json_to_raw(m) return '' end"
+        api.request("PUT", decoder, json={"script": script}, headers={"If-Match": "*"})
+        self.assertEqual(api.get(decoder)["script"], script)
+        self.assertEqual(api.post(decoder + ":test", {"hex": "0102"})["json"], {"n": 2})
+        api.request("DELETE", decoder, headers={"If-Match": "*"})
         api.request("DELETE", f"~/products/{product}", headers={"If-Match": "*"})
         api.request("DELETE", "~/models/Tour", headers={"If-Match": "*"})
 

@@ -135,6 +135,22 @@ class Management(CliTest):
         self.cli("product", "delete", "cli-product")
         self.refused("product_unknown", "product", "get", "cli-product")
 
+    def test_scripts_of_products(self):
+        self.cli("product", "create", "--name", "Cli raw", "--model", "Inverter", "--key", "cli-raw", "--set", '{"dataFormat":"raw"}')
+        self.refused("(script_unknown, 404)", "product", "script", "show", "cli-raw")
+        file = self.home / "d.lua"
+        file.write_text("function raw_to_json(b)\n  return {n = string.unpack('>I2', b)}\nend\nfunction json_to_raw(m) return string.pack('>I2', m.n) end\n")
+        self.assertEqual(self.json("product", "script", "test", "cli-raw", "--script", str(file), "--hex", "0102")["json"], {"n": 258})
+        self.assertEqual(self.cli("product", "script", "set", "cli-raw", str(file)), "set\n")
+        self.assertEqual(self.cli("product", "script", "show", "cli-raw"), file.read_text())
+        self.assertEqual(self.json("product", "script", "test", "cli-raw", "--json", '{"n":258}')["hex"], "0102")
+        self.refused("line 2: bad argument #2 to 'unpack'", "product", "script", "test", "cli-raw", "--hex", "01")
+        self.refused("expected near", "product", "script", "set", "cli-raw", "-", input="function")
+        self.refused("cannot be read", "product", "script", "set", "cli-raw", str(self.home / "none.lua"))
+        self.assertEqual(self.cli("product", "script", "remove", "cli-raw"), "removed\n")
+        self.assertFalse(self.json("product", "get", "cli-raw")["hasDecoder"])
+        self.cli("product", "delete", "cli-raw")
+
     def test_devices(self):
         made = self.json("device", "create", "demo-inverter/cli-1", "--name", "One")
         self.assertEqual((made["deviceKey"], made["name"], len(made["deviceSecret"])), ("cli-1", "One", 32))

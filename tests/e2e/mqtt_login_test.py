@@ -96,7 +96,7 @@ class Login(NodeTest):
     def test_a_disabled_device_is_put_out_and_refused_with_code_5(self):
         wire = self.who.connected(self.node)
         self.api.post(f"~/devices/{self.made['assetId']}:disable", {"reason": "test"})
-        self.assertEqual(wire.closed(), b"")
+        self.assertIn(f"/sys/{self.who.pk}/{self.who.dk}/thing/disable".encode(), wire.closed(), "the last that it is told")
         self.assertEqual(self.answer(self.who.login()), 5)
         # Who does not prove himself is not told so.
         self.assertEqual(self.answer(Who(self.who.pk, self.who.dk, "wrong").login()), 4)
@@ -113,7 +113,7 @@ class Login(NodeTest):
     def test_a_deleted_device_is_put_out(self):
         wire = self.who.connected(self.node)
         self.api.request("DELETE", f"~/devices/{self.made['assetId']}")
-        self.assertEqual(wire.closed(), b"")
+        self.assertIn(f"/sys/{self.who.pk}/{self.who.dk}/thing/delete".encode(), wire.closed())
         self.assertEqual(self.answer(self.who.login()), 4)
 
     def test_over_tls_with_the_authority_of_the_node(self):

@@ -2,6 +2,7 @@
 """Writes the first inputs of a fuzz target: seeds.py TARGET FOLDER."""
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -112,6 +113,15 @@ def packed():
             yield f"{form}-{name}", bytes([sort]) + bytes.fromhex(content.strip("-"))
 
 
+def scripts():
+    """The bodies of functions that tests of scripts have: what they need, and what they do to others."""
+    held = pathlib.Path(__file__).resolve().parent.parent / "transport/script_test.cpp"
+    text = re.sub(r'"\s*\n\s*"', "", held.read_text())
+    for i, body in enumerate(re.findall(r'(?:run|limited)\("((?:[^"\\]|\\.)*)"', text)):
+        yield str(i), body.encode("latin-1", "replace").decode("unicode_escape").encode()
+    yield "whole", re.search(r'meter = R"\((.*?)\)";', text, re.S).group(1).encode()
+
+
 def frame(kind, body=b""):
     return struct.pack(">IB", len(body) + 1, kind) + body
 
@@ -188,6 +198,8 @@ def seeds(target):
         return dict(wire())
     if target == "payload_codec_fuzz":
         return dict(packed())
+    if target == "script_fuzz":
+        return dict(scripts())
     if target == "link_frame_fuzz":
         return LINKS
     if target == "mqtt_codec_fuzz":

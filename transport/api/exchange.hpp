@@ -37,6 +37,8 @@ struct service_parts {
   std::uint16_t shard_count = 64;
   /// Passwords that are being hashed or wait for it.
   std::shared_ptr<std::atomic<int>> hashing = std::make_shared<std::atomic<int>>(0);
+  /// Scripts that are being tried or wait for it.
+  std::shared_ptr<std::atomic<int>> scripts = std::make_shared<std::atomic<int>>(0);
 };
 
 /// Who asks. `actor` names him in records: "user:admin", "key:k3f...".

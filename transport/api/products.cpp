@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "transport/api/fields.hpp"
+#include "transport/api/product_change.hpp"
 #include "transport/api/routes.hpp"
 
 namespace orrery::transport::api {
@@ -86,18 +87,13 @@ model::value show(const exchange& e, const product::state& s) {
       {"signMethods", std::move(signs)},
       {"validation", s.mode ? model::value{word(*s.mode, modes)} : model::value{}},
       {"tags", std::move(tags)},
+      {"hasDecoder", !s.script->empty()},
       {"createdAt", e.show(s.created_at)},
       {"updatedAt", e.show(s.updated_at)}};
 }
 
 std::shared_ptr<const product::state> state_in(const actors::outcome& done) {
   return std::get<product::product_snapshot>(std::get<product::reply>(done.answer)).what;
-}
-
-exchange::headers headers_of(const actors::outcome& done, const product::state& s) {
-  auto h = exchange::revision_headers(done);
-  h.emplace_back("ETag", exchange::etag(s.revision));
-  return h;
 }
 
 void list(const exchange_ptr& e) {
@@ -181,7 +177,7 @@ void create(const exchange_ptr& e) {
            const auto s = state_in(done);
            auto shown = show(*e, *s).as_object();
            shown.emplace_back("productSecret", secret);
-           e->reply(201, std::move(shown), headers_of(done, *s));
+           e->reply(201, std::move(shown), product_headers(done, *s));
          });
 }
 
@@ -190,18 +186,6 @@ void get(const exchange_ptr& e) {
   if (!p)
     return e->fail(unknown);
   e->reply(200, show(*e, *p->state), {{"ETag", exchange::etag(p->state->revision)}});
-}
-
-void change(const exchange_ptr& e, product::order what, bool needs_match,
-            std::function<void(const actors::outcome&, const product::state&)> then) {
-  const auto p = e->product(e->param("product"));
-  if (!p)
-    return e->fail(unknown);
-  const auto expected = e->if_match(needs_match);
-  if (!expected)
-    return e->fail(expected.error());
-  e->ask(p->id, product::command{std::move(what), e->who.actor, *expected},
-         [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
 }
 
 void update(const exchange_ptr& e) {
@@ -235,25 +219,27 @@ void update(const exchange_ptr& e) {
         return e->fail({errc::not_found, "revision_unknown",
                         "the model has no revision " + std::to_string(*u.pinned_revision)});
     }
-  change(e, std::move(u), true,
-         [e](const auto& done, const auto& s) { e->reply(200, show(*e, s), headers_of(done, s)); });
+  change_product(e, std::move(u), true, [e](const auto& done, const auto& s) {
+    e->reply(200, show(*e, s), product_headers(done, s));
+  });
 }
 
 void remove(const exchange_ptr& e) {
-  change(e, product::remove_product{}, true, [e](const actors::outcome& done, const auto&) {
+  change_product(e, product::remove_product{}, true, [e](const actors::outcome& done, const auto&) {
     e->reply_empty(204, exchange::revision_headers(done));
   });
 }
 
 void reset_secret(const exchange_ptr& e) {
   const auto secret = model::random_text(32);
-  change(e,
-         product::reset_product_secret{
-             e->parts().keys->seal(secret, product::secret_owner(e->param("product")))},
-         false, [e, secret](const auto& done, const auto& s) {
-           e->reply(200, model::object{{"productKey", s.product_key}, {"productSecret", secret}},
-                    headers_of(done, s));
-         });
+  change_product(e,
+                 product::reset_product_secret{
+                     e->parts().keys->seal(secret, product::secret_owner(e->param("product")))},
+                 false, [e, secret](const auto& done, const auto& s) {
+                   e->reply(200,
+                            model::object{{"productKey", s.product_key}, {"productSecret", secret}},
+                            product_headers(done, s));
+                 });
 }
 
 void get_tags(const exchange_ptr& e) {
@@ -273,12 +259,30 @@ void patch_tags(const exchange_ptr& e) {
   u.tags = f.text_map("tags", true);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  change(e, std::move(u), true, [e](const auto& done, const auto& s) {
-    e->reply(200, *show(*e, s).find("tags"), headers_of(done, s));
+  change_product(e, std::move(u), true, [e](const auto& done, const auto& s) {
+    e->reply(200, *show(*e, s).find("tags"), product_headers(done, s));
   });
 }
 
 }  // namespace
+
+exchange::headers product_headers(const actors::outcome& done, const product::state& s) {
+  auto h = exchange::revision_headers(done);
+  h.emplace_back("ETag", exchange::etag(s.revision));
+  return h;
+}
+
+void change_product(const exchange_ptr& e, product::order what, bool needs_match,
+                    std::function<void(const actors::outcome&, const product::state&)> then) {
+  const auto p = e->product(e->param("product"));
+  if (!p)
+    return e->fail(unknown);
+  const auto expected = e->if_match(needs_match);
+  if (!expected)
+    return e->fail(expected.error());
+  e->ask(p->id, product::command{std::move(what), e->who.actor, *expected},
+         [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
+}
 
 std::vector<route> product_routes() {
   return {

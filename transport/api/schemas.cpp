@@ -110,6 +110,7 @@ const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"signMethods", sign_methods},
                                                {"validation", validation_mode},
                                                {"tags", ref("Tags")},
+                                               {"hasDecoder", truth},
                                                {"createdAt", time},
                                                {"updatedAt", time}};
 const auto device_fields = std::vector<field>{{"assetId", text},
@@ -242,7 +243,19 @@ json products() {
                                     {"signMethods?", sign_methods},
                                     {"validation?", validation_mode},
                                     {"tags?", ref("TagChanges")}})},
-          {"ProductSecret", object({{"productKey", text}, {"productSecret", text}})}};
+          {"ProductSecret", object({{"productKey", text}, {"productSecret", text}})},
+          {"Decoder", object({{"language", word({"lua"})}, {"script", text}})},
+          {"NewDecoder", object({{"language?", word({"lua"})}, {"script", text}})},
+          {"DecoderTest",
+           object({{"script?", text}, {"hex?", text}, {"base64?", text}, {"json?", any_object}})},
+          {"DecoderResult",
+           object({{"ok", truth},
+                   {"json?", any_object},
+                   {"hex?", text},
+                   {"base64?", text},
+                   {"error?", object({{"code", text}, {"detail", text}, {"line?", integer}})},
+                   {"instructions", integer},
+                   {"memoryBytes", integer}})}};
 }
 
 json devices() {

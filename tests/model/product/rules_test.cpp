@@ -68,8 +68,29 @@ TEST(Product, IsNotRemovedWhileItHasDevices) {
   EXPECT_TRUE(tell(*gone, meter()));
 }
 
+TEST(Product, HasAScriptIfItsDataIsRaw) {
+  EXPECT_EQ(tell(*tell({}, meter()), set_script{"x"}).error().reason, "format_not_raw");
+  auto raw = meter();
+  raw.format = data_format::raw;
+  const auto made = *tell({}, raw);
+  EXPECT_EQ(tell({}, set_script{"x"}).error().reason, "product_unknown");
+  EXPECT_EQ(tell(made, remove_script{}).error().reason, "script_unknown");
+  EXPECT_EQ(tell(made, set_script{""}).error().reason, "script_error");
+  const auto most = std::string(max_script_bytes, 'x');
+  EXPECT_EQ(tell(made, set_script{most + "x"}).error().code, errc::too_large);
+  const auto set = tell(made, set_script{most});
+  ASSERT_TRUE(set);
+  EXPECT_EQ(*set->script, most);
+  EXPECT_EQ(set->revision, made.revision + 1);
+  EXPECT_EQ(*tell(*set, set_script{"y"})->script, "y");
+  EXPECT_EQ(*tell(*tell(*set, remove_script{}), update_product{})->script, "");
+  EXPECT_EQ(*tell(*tell(*set, remove_product{}), raw)->script, "") << "a product anew";
+}
+
 TEST(Product, StateSurvivesItsBytes) {
-  const auto s = *tell({}, meter());
+  auto made = meter();
+  made.format = data_format::raw;
+  const auto s = *tell(*tell({}, made), set_script{"text"});
   const auto bytes = encode_state(s, 3);
   auto again = state{};
   ASSERT_TRUE(decode_state(bytes, again));
