@@ -6,6 +6,7 @@
 #include "model/json.hpp"
 #include "observe/log.hpp"
 #include "transport/mqtt/errors.hpp"
+#include "transport/mqtt/raw.hpp"
 
 namespace orrery::transport::mqtt {
 namespace {
@@ -16,6 +17,7 @@ using model::failure;
 
 constexpr std::size_t read_step = 64 * 1024, max_pending_out = 8 * 1024 * 1024;
 constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
+constexpr int script_failure = 11'810;  // of a command that could not be written in bytes
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
 
@@ -322,23 +324,108 @@ void connection::take_plain(const message& m) {
         asked.id = id->is_string() ? id->as_string() : model::to_json(*id);
     return refuse(m, topic, asked, asked.what.error());
   }
-  if (topic.what == operation::notice_reply) {
-    with_->messages(name_of(topic.what), "ok").add();
-    return engine_.settle(m.ticket);
-  }
-  if (topic.what == operation::command_reply) {
-    auto done = read_command_reply(m.packet.payload);
-    if (!done) {
-      with_->messages(name_of(topic.what), done.error().reason).add();
+  take_json(m, topic);
+}
+
+/// A message that this connection may send.
+void connection::take_json(const message& m, const classified& topic) {
+  switch (topic.what) {
+    case operation::notice_reply:
+      with_->messages(name_of(topic.what), "ok").add();
       return engine_.settle(m.ticket);
-    }
-    auto asked = request{{}, model::device::order{std::move(*done)}, {}};
-    return ask(m, topic, std::move(asked));
+    case operation::command_reply:
+      return take_command_answer(m, topic, m.packet.payload);
+    case operation::raw_up:
+      return take_raw(m, topic);
+    case operation::raw_down_reply:
+      return take_raw_answer(m, topic);
+    default:
+      break;
   }
   auto asked = read_request(topic, m.packet.payload, self_, world());
   if (!asked.group && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
+}
+
+void connection::take_command_answer(const message& m, const classified& topic,
+                                     std::string_view payload) {
+  auto done = read_command_reply(payload);
+  if (!done) {
+    with_->messages(name_of(topic.what), done.error().reason).add();
+    return engine_.settle(m.ticket);
+  }
+  auto as_answer = topic;
+  as_answer.what = operation::command_reply;
+  ask(m, as_answer, {{}, model::device::order{std::move(*done)}, {}});
+}
+
+/// The newest the catalogue has of a device's product; valid until the next call.
+const actors::catalogue_product* connection::product_of(const model::device_name& device) {
+  looked_at_ = with_->known->current();
+  return looked_at_->product(device.product_key);
+}
+
+void connection::take_raw(const message& m, const classified& topic) {
+  const auto name =
+      model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
+  const auto* product = product_of(name);
+  auto read = product ? read_raw(*with_->scripts, *product, topic, m.packet.payload)
+                      : model::result<raw_message>{failure{errc::not_found, "product_unknown", ""}};
+  if (read && read->answer)
+    return take_command_answer(m, topic, read->json);
+  const auto inner = read ? classify(read->topic) : topic;
+  auto asked = request{
+      {},
+      read ? failure{errc::forbidden, "topic_forbidden", "the script gave a method that is none"}
+           : read.error(),
+      {}};
+  const auto is_request = read && inner.what != operation::unknown &&
+                          inner.what != operation::raw_up && right_to(inner) == right_to(topic);
+  if (is_request)
+    asked = read_request(inner, read->json, self_, world());
+  const auto number = ++numbers_;
+  open_.push_back({number, m.ticket, is_request ? inner.what : topic.what,
+                   std::string{m.packet.topic} + "_reply", asked.id, asked.ids,
+                   std::min(m.packet.level, qos::at_least_once), with_->now()});
+  auto& r = open_[open_.size() - 1];
+  r.raw = true;
+  if (read)
+    r.method = read->method;
+  if (!topic.is_of(who_.device) && !self_.channel)
+    r.sub = name;
+  if (asked.group)
+    return ask_group(number, std::move(asked.group));
+  if (!asked.what)
+    return settle_request(r, asked.what.error(), {});
+  auto& question =
+      asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
+  if (r.sub)
+    question.whom = *r.sub;
+}
+
+/// What came back for a command in bytes. Without an id it is that of the one under way.
+void connection::take_raw_answer(const message& m, const classified& topic) {
+  const auto name =
+      model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
+  const auto* product = product_of(name);
+  const auto under_way = raw_commands_.find(name);
+  auto json = std::string{};
+  if (product && !m.packet.payload.empty())
+    if (auto read = read_raw(*with_->scripts, *product, topic, m.packet.payload))
+      json = std::move(read->json);
+  const auto whole = !json.empty() && read_command_reply(json);
+  if (!whole && under_way != raw_commands_.end()) {
+    auto content =
+        json.empty() ? model::result<model::value>{model::value{}} : model::parse_json(json);
+    auto answer =
+        content && content->is_object() ? content->as_object() : model::object{{"code", 500}};
+    model::set_member(answer, "id", under_way->second);
+    json = model::to_json(model::value{std::move(answer)});
+  }
+  if (under_way != raw_commands_.end())
+    raw_commands_.erase(under_way);
+  take_command_answer(m, topic, json);
 }
 
 void connection::take_subscriptions(subscribed& s) {
@@ -431,11 +518,46 @@ void connection::refuse(const message& m, const classified& topic, const request
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
                        const model::value& data, std::string_view text, qos level) {
-  auto payload = write_reply(id, code, data, text);
+  send_plain(topic, write_reply(id, code, data, text), level);
+}
+
+void connection::send_plain(std::string_view topic, std::string payload, qos level) {
   if (who_.payloads != compression::none)
     payload = compress(who_.payloads, payload);
   if (!engine_.send(topic, payload, level))
     engine_.send(topic, payload, qos::at_most_once);  // it acknowledges nothing
+}
+
+void connection::answer(open_request& r, int code, const model::value& data,
+                        std::string_view text) {
+  if (r.topic.empty())
+    return;
+  if (!r.raw)
+    return reply(r.topic, r.id, code, data, text, r.reply_level);
+  auto json = write_reply(r.id, code, data, text);
+  json.pop_back();
+  json += ",\"method\":";
+  model::write_json_string(r.method, json);
+  json += '}';
+  const auto* product = product_of(r.sub ? *r.sub : who_.device);
+  auto bytes = product && !r.method.empty() ? write_raw(*with_->scripts, *product, json)
+                                            : model::result<std::string>{std::string{}};
+  if (!bytes)
+    with_->messages("raw_reply", bytes.error().reason).add();
+  r.raw_answer = bytes ? std::move(*bytes) : std::string{};  // the client goes by the topic alone
+  send_raw_answers();
+}
+
+/// Only their topic says which request they are for: they go in the order of the requests.
+void connection::send_raw_answers() {
+  for (auto& r : open_) {
+    if (!r.raw)
+      continue;
+    if (!r.settled)
+      return;
+    if (r.raw_answer)
+      send_plain(r.topic, *std::exchange(r.raw_answer, std::nullopt), r.reply_level);
+  }
 }
 
 void connection::on_inbox() {
@@ -499,8 +621,7 @@ void connection::settle_request(open_request& r, const model::result<model::valu
   r.settled = true;
   if (data) {
     with_->messages(name_of(r.what), "ok").add();
-    if (!r.topic.empty())
-      reply(r.topic, r.id, 200, *data, {}, r.reply_level);
+    answer(r, 200, *data, {});
     engine_.settle(r.ticket);
   } else {
     const auto& why = data.error();
@@ -509,9 +630,8 @@ void connection::settle_request(open_request& r, const model::result<model::valu
     auto text = why.detail;
     for (const auto& p : why.problems)
       text += "; " + p.where + ": " + p.detail;
-    if (!r.topic.empty())
-      reply(r.topic, r.id, result_code(why, format_code(r.what), who_is(r)), data_of_failure,
-            clip(text, max_reply_text), r.reply_level);
+    answer(r, result_code(why, format_code(r.what), who_is(r)), data_of_failure,
+           clip(text, max_reply_text));
     if (is_ours(why)) {
       flush();
       return end("not_kept");  // no acknowledgement: the client sends it again
@@ -524,9 +644,36 @@ void connection::settle_request(open_request& r, const model::result<model::valu
     open_.pop_front();
 }
 
+bool connection::make_raw(const model::downlink& d, outgoing& message) {
+  const auto* product = product_of(d.target);
+  if (!product || !speaks_raw(*product) || std::holds_alternative<model::device_notice>(d.what))
+    return true;
+  auto bytes = write_raw(*with_->scripts, *product, message.payload);
+  if (!bytes) {
+    with_->messages("command", bytes.error().reason).add();
+    const auto number = ++numbers_;
+    auto failed = model::device::complete_command{};
+    failed.downlink_id = d.id;
+    failed.code = script_failure;
+    failed.message = clip(bytes.error().detail, max_reply_text);
+    auto& question =
+        asks_.emplace_back(actors::session_ask{number, std::move(failed), std::nullopt});
+    if (d.target != who_.device)
+      question.whom = d.target;
+    open_.push_back({number, 0, operation::command_reply, {}, {}, {}, {}, with_->now()});
+    return false;
+  }
+  message = {"/sys/" + d.target.product_key + '/' + d.target.device_key + "/thing/model/down_raw",
+             std::move(*bytes)};
+  raw_commands_[d.target] = d.id;
+  return true;
+}
+
 void connection::deliver(const model::downlink& d) {
   auto command = held_command{write_downlink(d, who_.addresses_itself_by_product),
                               std::strtoull(d.id.c_str(), nullptr, 10), d.repeated, with_->now()};
+  if (!make_raw(d, command.what))
+    return;
   if (who_.payloads != compression::none)
     command.what.payload = compress(who_.payloads, command.what.payload);
   const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();

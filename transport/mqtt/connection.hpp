@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 #include "transport/mqtt/errors.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
+#include "transport/script.hpp"
 #include "transport/tcp_listener.hpp"
 
 namespace orrery::transport::mqtt {
@@ -32,6 +34,7 @@ struct shared {
   std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
   std::function<observe::counter&(std::string_view reason)> closes, refused_logins;
   std::shared_ptr<login_guard> guard;
+  std::shared_ptr<script_cache> scripts = std::make_shared<script_cache>();
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   bool plain_activation = false;  // secrets may be handed out without TLS
@@ -63,6 +66,9 @@ class connection : public std::enable_shared_from_this<connection> {
     model::timestamp since;
     bool settled = false;
     std::optional<model::device_name> sub = {};  // it is about
+    bool raw = false;                            // answered in bytes, in the order of the requests
+    std::string method = {};                     // of a raw one, as its script read it
+    std::optional<std::string> raw_answer = {};  // waits for those before it
   };
   /// A request that concerns several devices, on its way.
   struct group_work {
@@ -94,6 +100,10 @@ class connection : public std::enable_shared_from_this<connection> {
   void push_activation();
   void take_message(const message& packed);
   void take_plain(const message& m);
+  void take_json(const message& m, const classified& topic);
+  void take_raw(const message& m, const classified& topic);
+  void take_raw_answer(const message& m, const classified& topic);
+  void take_command_answer(const message& m, const classified& topic, std::string_view payload);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
   void ask_group(std::uint64_t number, group_ptr request);
@@ -109,6 +119,12 @@ class connection : public std::enable_shared_from_this<connection> {
               const model::failure& why);
   void reply(std::string_view topic, std::string_view id, int code, const model::value& data,
              std::string_view text, qos level);
+  void send_plain(std::string_view topic, std::string payload, qos level);
+  void answer(open_request& r, int code, const model::value& data, std::string_view text);
+  void send_raw_answers();
+  const actors::catalogue_product* product_of(const model::device_name& device);
+  /// False: the message cannot be written in bytes; its command has failed.
+  bool make_raw(const model::downlink& d, outgoing& message);
   void on_inbox();
   std::vector<open_request>::iterator find_open(std::uint64_t number);
   void settle(actors::settled& one);
@@ -137,6 +153,8 @@ class connection : public std::enable_shared_from_this<connection> {
   std::uint64_t numbers_ = 0;
   std::uint64_t login_number_ = 0;
   fifo<open_request> open_;
+  std::map<model::device_name, std::string> raw_commands_;  // under way, by the device they are for
+  std::shared_ptr<const actors::catalogue_snapshot> looked_at_;
   std::unordered_map<std::uint64_t, group_part> parts_;  // by the question's number
   std::vector<actors::session_ask> asks_;
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first

@@ -77,9 +77,12 @@ constexpr int result_code(const model::failure& why, int format, about whom = ab
                      why.reason == "access_denied" || why.reason == "required_missing"
                  ? 1204
              : why.reason == "payload_invalid" ? 1220
-             : why.reason == "payload_empty"   ? 1251
-             : why.reason == "tag_invalid"     ? 1200
-                                               : format;
+             : why.reason == "script_missing" || why.reason == "script_error" ||
+                     why.reason == "script_limit"
+                 ? 1220
+             : why.reason == "payload_empty" ? 1251
+             : why.reason == "tag_invalid"   ? 1200
+                                             : format;
     case errc::too_large:
       return why.reason == "message_too_large" || why.reason == "payload_too_large" ? 1008 : format;
     case errc::forbidden:

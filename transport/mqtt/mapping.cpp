@@ -51,6 +51,9 @@ constexpr row table[] = {
     {topic_tree::channel, "event/post", operation::channel_events, 1200},
     {topic_tree::channel, "attribute/post", operation::channel_attributes, 1207},
     {topic_tree::channel, "attributes/post", operation::channel_attributes, 1207},
+    {topic_tree::device, "thing/model/up_raw", operation::raw_up, 1220},
+    {topic_tree::channel, "model/up_raw", operation::raw_up, 1220},
+    {topic_tree::channel, "up_raw", operation::raw_up, 1220},
 };
 // Answers to what is sent without waiting for one.
 constexpr std::pair<topic_tree, std::string_view> notice_replies[] = {
@@ -314,6 +317,10 @@ std::string_view name_of(operation o) {
       return "channel_events";
     case operation::channel_attributes:
       return "channel_attributes";
+    case operation::raw_up:
+      return "raw_up";
+    case operation::raw_down_reply:
+      return "raw_down_reply";
     case operation::command_reply:
       return "command_reply";
     case operation::notice_reply:
@@ -379,6 +386,10 @@ classified classify(std::string_view topic) {
     out.what = operation::command_reply;
     return out;
   }
+  if (out.tree == topic_tree::device && rest == "thing/model/down_raw_reply") {
+    out.what = operation::raw_down_reply;
+    return out;
+  }
   for (const auto& [tree, answer] : notice_replies)
     if (tree == out.tree && answer == rest) {
       out.what = operation::notice_reply;
@@ -418,6 +429,8 @@ bool is_for_sub_devices(operation o) {
     case operation::model_get:
     case operation::log_post:
     case operation::network_report:
+    case operation::raw_up:
+    case operation::raw_down_reply:
     case operation::command_reply:
     case operation::notice_reply:
       return true;
@@ -549,6 +562,8 @@ request read_request(const classified& topic, std::string_view payload, const gr
         out.what = group.error();
       break;
     }
+    case operation::raw_up:  // read by mqtt/raw first
+    case operation::raw_down_reply:
     case operation::command_reply:
     case operation::notice_reply:
     case operation::subscriptions:

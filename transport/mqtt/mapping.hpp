@@ -38,6 +38,8 @@ enum class operation : unsigned char {
   channel_points,
   channel_events,
   channel_attributes,
+  raw_up,          // bytes for the product's script
+  raw_down_reply,  // bytes that answer a command
   command_reply,
   notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session
