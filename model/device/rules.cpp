@@ -206,7 +206,7 @@ result<decision> decide_on(const state& s, const connect& c, const surroundings&
                    label(s) + " connects through its gateway only");
   auto session = c.session;
   session.epoch = s.session_epoch + 1;
-  const auto resumed = c.keeps_session && s.keeps_session;
+  const auto resumed = c.resumes && s.keeps_session;
   auto granted = connection_granted{around.self, session.epoch, s.organisation(), resumed, {}};
   if (resumed)
     granted.subscriptions = *s.subscriptions;
@@ -363,7 +363,7 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
 }
 
 result<decision> decide_on(const state& s, const change_subscriptions& c, const surroundings&) {
-  auto news = subscriptions_changed{};
+  auto news = subscriptions_changed{{}, c.ends_session};
   auto size = s.subscriptions->size();
   for (const auto& [filter, level] : c.changes) {
     const auto known = s.subscriptions->find(filter);
@@ -376,7 +376,7 @@ result<decision> decide_on(const state& s, const change_subscriptions& c, const 
   if (size > max_subscriptions)
     return refused(errc::too_large, "too_many_subscriptions",
                    "a session keeps at most " + std::to_string(max_subscriptions) + " filters");
-  if (news.changes.empty() || !s.keeps_session)
+  if ((news.changes.empty() && !c.ends_session) || !s.keeps_session)
     return decision{};
   return only(std::move(news));
 }
@@ -588,6 +588,10 @@ void apply_on(state& s, const subscriptions_changed& e) {
       else
         kept.erase(filter);
   });
+  if (e.ends_session) {
+    s.keeps_session = false;
+    s.subscriptions = {};
+  }
 }
 
 void apply_on(state& s, const command_delivered& e) {

@@ -16,6 +16,17 @@ using model::failure;
 
 constexpr std::size_t read_step = 64 * 1024, max_pending_out = 8 * 1024 * 1024;
 constexpr auto hold_time = std::chrono::seconds{10};
+constexpr auto no_expiry = ~std::uint32_t{0};
+
+engine_limits limits_of(const config::settings::mqtt_section& s) {
+  auto limits = engine_limits{};
+  limits.max_packet_bytes = s.max_packet_bytes;
+  limits.max_subscriptions = s.max_subscriptions;
+  limits.max_queued = s.max_queued;
+  limits.receive_maximum =
+      static_cast<std::uint16_t>(std::clamp<std::uint64_t>(s.max_unsettled, 1, 65'535));
+  return limits;
+}
 
 // One per thread: connections are read one after the other.
 thread_local char scratch[read_step];
@@ -27,8 +38,7 @@ connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::stream
     : with_{std::move(with)},
       stream_{std::move(bytes)},
       permit_{std::move(permit)},
-      engine_{{with_->limits.max_packet_bytes, with_->limits.max_subscriptions,
-               with_->limits.max_queued}},
+      engine_{limits_of(with_->limits)},
       opened_{with_->now()} {
   with_->half_open.fetch_add(1);
 }
@@ -100,21 +110,32 @@ void connection::run(action& todo) {
   if (const auto* m = std::get_if<message>(&todo))
     take_message(*m);
   else if (const auto* c = std::get_if<login_wanted>(&todo))
-    log_in(c->packet);
+    log_in(*c);
   else if (auto* s = std::get_if<subscribed>(&todo))
     take_subscriptions(*s);
   else if (const auto* d = std::get_if<delivered>(&todo)) {
     if (keeps_session_)
       ask_quietly(0, operation::delivered,
                   model::device::note_delivered{std::to_string(d->command)});
-  } else
-    end(std::get<over>(todo).reason);
+  } else if (const auto* o = std::get_if<over>(&todo)) {
+    if (keeps_session_ && o->session_expiry == 0)
+      ask_quietly(0, operation::subscriptions, model::device::change_subscriptions{{}, true});
+    end(o->reason);
+  }
 }
 
-void connection::log_in(const connect& c) {
+void connection::refuse_login(const failure& why) {
+  const auto is_five = engine_.version() == protocol::v5;
+  const auto code = is_five ? connack_reason(why) : connack_code(why);
+  const auto tells = why.code != errc::not_found && why.code != errc::unauthenticated;
+  engine_.refuse(code, tells ? why.reason : "login_refused");  // a stranger is told no more
+}
+
+void connection::log_in(const login_wanted& wanted) {
+  const auto& c = wanted.packet;
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed) {
-    engine_.refuse(connack_code(parsed.error()));
+    refuse_login(parsed.error());
     log::warn("mqtt.connection", "login refused",
               {{"address", stream_->peer()}, {"reason", parsed.error().reason}});
     return end(parsed.error().reason);
@@ -123,7 +144,7 @@ void connection::log_in(const connect& c) {
   const auto unsupported =
       who_.mode != secure_mode::device_secret || who_.payloads != compression::none;
   if (unsupported) {
-    engine_.refuse(5);
+    refuse_login({errc::forbidden, "login_form_not_supported", {}});
     return end("login_form_not_supported");
   }
   link_ =
@@ -134,7 +155,9 @@ void connection::log_in(const connect& c) {
   login_number_ = ++numbers_;
   auto how = model::device::connect{};
   how.proof = who_.proof;
-  how.keeps_session = keeps_session_ = !c.clean_session;
+  how.keeps_session = keeps_session_ = wanted.keeps_session;
+  how.resumes = wanted.resumes;
+  asked_expiry_ = c.with.session_expiry;
   how.protocol = model::device::protocol::mqtt;
   how.address = stream_->peer();
   how.secure = stream_->secure();
@@ -148,7 +171,7 @@ void connection::settle_login(actors::settled& one) {
     with_->half_open.fetch_sub(1);
   }
   if (!one.what) {
-    engine_.refuse(connack_code(one.what.error()));
+    refuse_login(one.what.error());
     log::warn("mqtt.connection", "login refused",
               {{"address", stream_->peer()},
                {"product", who_.device.product_key},
@@ -156,12 +179,15 @@ void connection::settle_login(actors::settled& one) {
                {"reason", one.what.error().reason}});
     return end(one.what.error().reason.empty() ? "login_failed" : one.what.error().reason);
   }
-  auto resumed = std::optional<model::device::subscription_map>{};
+  auto resumed = std::optional<kept_session>{};
   if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
     if (auto* granted = std::get_if<model::device::connection_granted>(reply);
         granted && granted->resumed)
-      resumed = std::move(granted->subscriptions);
-  engine_.grant(with_->now(), std::move(resumed));
+      resumed.emplace(std::move(granted->subscriptions));
+  auto told = terms{};
+  if (keeps_session_ && asked_expiry_ != no_expiry)
+    told.session_expiry = no_expiry;  // what is kept is kept without end
+  engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
   log::debug("mqtt.connection", "open",
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
@@ -227,7 +253,7 @@ void connection::refuse(const message& m, const classified& topic, const request
     reply(std::string{m.packet.topic} + "_reply", asked.id,
           result_code(why, format_code(topic.what)), {}, why.detail,
           std::min(m.packet.level, qos::at_least_once));
-  engine_.settle(m.ticket);
+  engine_.settle(m.ticket, puback_reason(why), why.reason);
 }
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
@@ -301,7 +327,7 @@ void connection::settle(actors::settled& one) {
     }
     if (why.reason == "session_superseded")
       return end("taken_over");
-    engine_.settle(r.ticket);
+    engine_.settle(r.ticket, puback_reason(why), why.reason);
   }
   while (!open_.empty() && open_.front().settled)
     open_.pop_front();
@@ -379,6 +405,7 @@ void connection::end(std::string_view reason) {
   }
   with_->closes(reason).add();
   send_asks();  // taken before the end: QoS 0 messages in front of a DISCONNECT count
+  engine_.end(reason);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
   if (link_)

@@ -68,7 +68,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void on_readable();
   void consume(std::string_view fresh);
   void run(action& todo);
-  void log_in(const connect& c);
+  void log_in(const login_wanted& wanted);
+  void refuse_login(const model::failure& why);
   void take_message(const message& m);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
@@ -102,6 +103,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;
   model::timestamp opened_;
+  std::optional<std::uint32_t> asked_expiry_;  // of the session, version 5
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 
