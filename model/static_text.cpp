@@ -125,6 +125,7 @@ constexpr std::string_view texts[] = {
     "product_unknown",
     "protocol_error",
     "protocol_level",
+    "qos_not_supported",
     "quality_not_supported",
     "queue_full",
     "quota_exceeded",

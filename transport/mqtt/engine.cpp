@@ -130,6 +130,10 @@ std::optional<action> engine::take_connect(const connect& c) {
     refuse(0x9a, "retain_not_supported");
     return over{"retain_not_supported"};
   }
+  if (c.last_will && c.last_will->level > limits_.max_published) {
+    refuse(0x9b, "qos_not_supported");
+    return over{"qos_not_supported"};
+  }
   return login_wanted{c, !c.clean_session, keeps_session_};
 }
 
@@ -163,6 +167,8 @@ std::optional<over> engine::resolve(publish& m) {
     return over{"protocol_error"};
   if (m.retain && !limits_.retain)
     return over{"retain_not_supported"};
+  if (m.level > limits_.max_published)
+    return over{"qos_not_supported"};
   if (!m.with.topic_alias)
     return std::nullopt;
   const auto alias = *m.with.topic_alias;
@@ -267,6 +273,8 @@ void engine::grant(model::timestamp now, std::optional<kept_session> resumed, co
     c.with.maximum_packet_size = static_cast<std::uint32_t>(limits_.max_packet_bytes);
     c.with.topic_alias_maximum = limits_.topic_aliases;
     c.with.server_keep_alive = told.keep_alive;
+    if (limits_.max_published != qos::exactly_once)
+      c.with.maximum_qos = static_cast<std::uint8_t>(limits_.max_published);
     if (!limits_.retain)
       c.with.retain_available = 0;
     if (!limits_.shared_subscriptions)

@@ -28,6 +28,7 @@ struct engine_limits {
   std::uint16_t receive_maximum = 1'000;  // of the client's messages of QoS 1 and 2, at a time
   std::uint16_t topic_aliases = 16;       // each way
   qos max_granted = qos::at_least_once;   // to a subscription
+  qos max_published = qos::exactly_once;  // by the client
   bool retain = true;                     // retained messages and wills are taken
   bool shared_subscriptions = false;
 };

@@ -564,6 +564,22 @@ TEST_F(FiveEngine, RetainedMessagesMayBeRefused) {
   EXPECT_EQ(only<connack>().code, 0x9a);
 }
 
+TEST_F(FiveEngine, QosTwoMayBeRefused) {
+  e = engine{{.max_published = qos::at_least_once}};
+  EXPECT_EQ(connected().with.maximum_qos, 1);
+  EXPECT_NE(post(1), 0u);
+  EXPECT_EQ(
+      over_after(publish{.topic = "t", .payload = "", .level = qos::exactly_once, .packet_id = 2}),
+      "qos_not_supported");
+  e = engine{{.max_published = qos::at_least_once}};
+  EXPECT_EQ(over_after(connect{
+                .protocol_level = 5,
+                .client_id = "c",
+                .last_will = will{.topic = "t", .payload = "", .level = qos::exactly_once}}),
+            "qos_not_supported");
+  EXPECT_EQ(only<connack>().code, 0x9b);
+}
+
 TEST_F(FiveEngine, AKeptSessionGoesOn) {
   const auto c =
       connected({.session_expiry = 9}, {}, kept_session{{{"a/#", 0x0e | 300 << 8}}, {5, 6}});
