@@ -162,8 +162,11 @@ struct decoded {
 model::result<std::optional<decoded>> decode(std::string_view in, std::size_t max_size,
                                              protocol by = protocol::v3_1_1);
 
-/// Appends the packet's bytes.
+/// Appends the packet's bytes. Those that every message needs are not made a `packet` before.
 void encode(const packet& p, std::string& out, protocol by = protocol::v3_1_1);
+void encode(const publish& p, std::string& out, protocol by = protocol::v3_1_1);
+void encode(const puback& p, std::string& out, protocol by = protocol::v3_1_1);
+void encode(const pubrec& p, std::string& out, protocol by = protocol::v3_1_1);
 
 /// Whether `in` begins with a CONNECT that names level 5, whatever the rest of it is; nothing: more
 /// bytes are needed to tell.

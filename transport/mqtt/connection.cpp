@@ -183,7 +183,7 @@ void connection::settle_login(actors::settled& one) {
   if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
     if (auto* granted = std::get_if<model::device::connection_granted>(reply);
         granted && granted->resumed)
-      resumed.emplace(std::move(granted->subscriptions));
+      resumed = kept_session{std::move(granted->subscriptions)};
   auto told = terms{};
   if (keeps_session_ && asked_expiry_ != no_expiry)
     told.session_expiry = no_expiry;  // what is kept is kept without end

@@ -153,5 +153,14 @@ struct encoder {
 void encode(const packet& p, std::string& out, protocol by) {
   std::visit(encoder{out, by}, p);
 }
+void encode(const publish& p, std::string& out, protocol by) {
+  encoder{out, by}(p);
+}
+void encode(const puback& p, std::string& out, protocol by) {
+  encoder{out, by}(p);
+}
+void encode(const pubrec& p, std::string& out, protocol by) {
+  encoder{out, by}(p);
+}
 
 }  // namespace orrery::transport::mqtt

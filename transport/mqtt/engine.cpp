@@ -352,9 +352,10 @@ std::string engine::taken_answer(std::uint16_t id, bool twice, std::uint8_t code
   auto with = properties{};
   tell(with, why);
   auto bytes = std::string{};
-  encode(
-      twice ? packet{pubrec{id, code, std::move(with)}} : packet{puback{id, code, std::move(with)}},
-      bytes, version());
+  if (twice)
+    encode(pubrec{id, code, std::move(with)}, bytes, version());
+  else
+    encode(puback{id, code, std::move(with)}, bytes, version());
   if (!outbox_.fits(bytes.size()) && !why.empty())
     return taken_answer(id, twice, code, {});
   return bytes;

@@ -20,15 +20,6 @@ void outbox::open(protocol by, const properties& asked) {
   max_aliases_ = std::min(asked.topic_alias_maximum.value_or(0), limits_.topic_aliases);
 }
 
-bool outbox::put(const packet& p) {
-  const auto before = out_.size();
-  encode(p, out_, by_);
-  if (fits(out_.size() - before))
-    return true;
-  out_.resize(before);
-  return false;
-}
-
 sending outbox::send(publish what, origin from, std::uint64_t key, model::timestamp now) {
   if (what.topic.size() > max_text_bytes)
     return {taken::too_large};  // the reply to a topic of almost that length

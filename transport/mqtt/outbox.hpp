@@ -70,7 +70,15 @@ class outbox {
   protocol version() const { return by_; }
 
   /// Appends any packet. False: it is larger than the client takes, and left out.
-  bool put(const packet& p);
+  template <class Packet>
+  bool put(const Packet& p) {
+    const auto before = out_.size();
+    encode(p, out_, by_);
+    if (fits(out_.size() - before))
+      return true;
+    out_.resize(before);
+    return false;
+  }
   bool fits(std::size_t bytes) const { return bytes <= max_packet_bytes_; }
   std::string& out() { return out_; }
 

@@ -53,7 +53,7 @@ TEST(MqttErrors, EveryCodeIsOneThatItsPacketMayHave) {
       const auto got = decode(bytes, bytes.size(), protocol::v5);
       return got && *got;
     };
-    const auto refused = model::failure{c, ""};
+    const auto refused = failure{c, ""};
     EXPECT_TRUE(read(connack{false, connack_reason(refused), {}})) << model::name_of(c);
     EXPECT_GE(connack_reason(refused), 0x80);
     EXPECT_TRUE(read(puback{1, puback_reason(refused), {}})) << model::name_of(c);
