@@ -157,6 +157,10 @@ void apply_on(state& s, const subscriptions_changed& e) {
       else
         kept.erase(filter);
   });
+  if (e.ends_session) {
+    s.keeps_session = false;
+    s.subscriptions = {};
+  }
 }
 
 void apply_on(state& s, const command_delivered& e) {

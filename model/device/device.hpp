@@ -90,11 +90,13 @@ struct reset_secret {
   sealed_secret secret;
   milliseconds overlap{0};  // the old one stays valid that long
 };
-/// A kept session's filters with the quality of service of each.
-using subscription_map = std::map<std::string, std::uint8_t>;
+/// A kept session's filters, each with what its transport keeps of it (MQTT: quality of service and
+/// options).
+using subscription_map = std::map<std::string, std::uint64_t>;
 struct connect {
   login_proof proof;
   bool keeps_session = false;  // subscriptions and undelivered messages outlive the connection
+  bool resumes = false;        // what the last connection left goes on
   session_ref session;         // epoch 0: the device gives the next one
   device::protocol protocol = protocol::mqtt;
   std::string address;
@@ -175,7 +177,8 @@ struct send_command {
 };
 /// For a session that is kept; nothing takes away.
 struct change_subscriptions {
-  std::map<std::string, std::optional<std::uint8_t>> changes;
+  std::map<std::string, std::optional<std::uint64_t>> changes;
+  bool ends_session = false;  // it is kept no longer
 };
 /// The transport has acknowledged that message: a resumed session does not get it again.
 struct note_delivered {
@@ -295,7 +298,8 @@ struct late_reply_noted {
   command_record what;
 };
 struct subscriptions_changed {
-  std::map<std::string, std::optional<std::uint8_t>> changes;
+  std::map<std::string, std::optional<std::uint64_t>> changes;
+  bool ends_session = false;
 };
 struct command_delivered {
   entity_id id;

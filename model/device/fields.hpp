@@ -111,7 +111,7 @@ auto fields_of(X& x) {
 }
 template <field_of<subscriptions_changed> X>
 auto fields_of(X& x) {
-  return std::tie(x.changes);
+  return std::tie(x.changes, x.ends_session);
 }
 template <field_of<command_delivered> X>
 auto fields_of(X& x) {
@@ -194,8 +194,8 @@ auto fields_of(X& x) {
 }
 template <field_of<connect> X>
 auto fields_of(X& x) {
-  return std::tie(x.proof, x.keeps_session, x.session, x.protocol, x.address, x.secure, x.secret,
-                  x.fresh);
+  return std::tie(x.proof, x.keeps_session, x.resumes, x.session, x.protocol, x.address, x.secure,
+                  x.secret, x.fresh);
 }
 template <field_of<disconnect> X>
 auto fields_of(X& x) {
@@ -247,7 +247,7 @@ auto fields_of(X& x) {
 }
 template <field_of<change_subscriptions> X>
 auto fields_of(X& x) {
-  return std::tie(x.changes);
+  return std::tie(x.changes, x.ends_session);
 }
 template <field_of<note_delivered> X>
 auto fields_of(X& x) {

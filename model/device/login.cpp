@@ -118,7 +118,7 @@ result<decision> decide_login(const state& s, const connect& c,
   const auto again = gateway && is_connected_by(s, c.session);
   auto session = c.session;
   session.epoch = again ? s.connection.session.epoch : s.session_epoch + 1;
-  const auto resumed = c.keeps_session && s.keeps_session;
+  const auto resumed = c.resumes && s.keeps_session;
   auto granted = connection_granted{around.self, session.epoch,          s.organisation(), resumed,
                                     {},          around.product.gateway, activates};
   if (resumed)

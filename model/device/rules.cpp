@@ -344,7 +344,7 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
 }
 
 result<decision> decide_on(const state& s, const change_subscriptions& c, const surroundings&) {
-  auto news = subscriptions_changed{};
+  auto news = subscriptions_changed{{}, c.ends_session};
   auto size = s.subscriptions->size();
   for (const auto& [filter, level] : c.changes) {
     const auto known = s.subscriptions->find(filter);
@@ -357,7 +357,7 @@ result<decision> decide_on(const state& s, const change_subscriptions& c, const 
   if (size > max_subscriptions)
     return refused(errc::too_large, "too_many_subscriptions",
                    "a session keeps at most " + std::to_string(max_subscriptions) + " filters");
-  if (news.changes.empty() || !s.keeps_session)
+  if ((news.changes.empty() && !c.ends_session) || !s.keeps_session)
     return decision{};
   return only(std::move(news));
 }

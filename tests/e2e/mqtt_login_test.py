@@ -89,7 +89,7 @@ class Login(NodeTest):
         self.assertEqual(self.closes("client_id_invalid") - before, len(forms))
 
     def test_an_unknown_protocol_level_is_refused_with_code_1(self):
-        for level, name in ((1, "MQTT"), (3, "MQTT"), (5, "MQTT"), (6, "MQTT"), (4, "MQIsdp")):
+        for level, name in ((1, "MQTT"), (3, "MQTT"), (6, "MQTT"), (4, "MQIsdp"), (5, "MQIsdp")):
             with self.subTest(name, level=level):
                 self.assertEqual(self.answer(self.who.login(level=level, name=name)), 1)
 

@@ -27,13 +27,18 @@ def frame(first, body=b""):
             return head + body
 
 
-def connect(client_id, username=None, password=None, level=4, name="MQTT", keep_alive=60, clean=True, will=None):
+def counted(properties):
+    """Properties of version 5 behind their length."""
+    return frame(0, properties)[1:]
+
+
+def connect(client_id, username=None, password=None, level=4, name="MQTT", keep_alive=60, clean=True, will=None, properties=b""):
     flags = (2 if clean else 0) | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
-    body = text(client_id)
+    body = (counted(properties) if level == 5 and name == "MQTT" else b"") + text(client_id)
     if will:
         topic, payload, qos, retain = will
         flags |= 4 | qos << 3 | (0x20 if retain else 0)
-        body += text(topic) + text(payload)
+        body += (counted(b"") if level == 5 else b"") + text(topic) + text(payload)
     body += b"".join(text(t) for t in (username, password) if t is not None)
     return frame(CONNECT << 4, text(name) + bytes([level, flags]) + struct.pack(">H", keep_alive) + body)
 
@@ -65,7 +70,7 @@ class Packet:
             self.topic, rest = body[2:2 + size].decode(), body[2 + size:]
             self.number = struct.unpack_from(">H", rest)[0] if self.qos else 0
             self.payload = rest[2:] if self.qos else rest
-        elif self.kind not in (CONNACK, PINGRESP):
+        elif self.kind not in (CONNACK, PINGRESP, DISCONNECT):
             self.number = struct.unpack_from(">H", body)[0]
 
     def json(self):

@@ -20,6 +20,17 @@ constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
 constexpr int script_failure = 11'810;  // of a command that could not be written in bytes
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
+constexpr auto no_expiry = ~std::uint32_t{0};
+
+engine_limits limits_of(const config::settings::mqtt_section& s) {
+  auto limits = engine_limits{};
+  limits.max_packet_bytes = s.max_packet_bytes;
+  limits.max_subscriptions = s.max_subscriptions;
+  limits.max_queued = s.max_queued;
+  limits.receive_maximum =
+      static_cast<std::uint16_t>(std::clamp<std::uint64_t>(s.max_unsettled, 1, 65'535));
+  return limits;
+}
 
 // One per thread: connections are read one after the other.
 thread_local char scratch[read_step];
@@ -41,8 +52,7 @@ connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_s
     : with_{std::move(with)},
       stream_{std::move(bytes)},
       permit_{std::move(permit)},
-      engine_{{with_->limits.max_packet_bytes, with_->limits.max_subscriptions,
-               with_->limits.max_queued}},
+      engine_{limits_of(with_->limits)},
       opened_{with_->now()} {
   with_->half_open.fetch_add(1);
 }
@@ -119,19 +129,25 @@ void connection::run(action& todo) {
   if (const auto* m = std::get_if<message>(&todo))
     take_message(*m);
   else if (const auto* c = std::get_if<login_wanted>(&todo))
-    log_in(c->packet);
+    log_in(*c);
   else if (auto* s = std::get_if<subscribed>(&todo))
     take_subscriptions(*s);
   else if (const auto* d = std::get_if<delivered>(&todo)) {
     if (keeps_session_)
       ask_quietly(0, operation::delivered,
                   model::device::note_delivered{std::to_string(d->command)});
-  } else
-    end(std::get<over>(todo).reason);
+  } else if (const auto* o = std::get_if<over>(&todo)) {
+    if (keeps_session_ && o->session_expiry == 0)
+      ask_quietly(0, operation::subscriptions, model::device::change_subscriptions{{}, true});
+    end(o->reason);
+  }
 }
 
 void connection::refuse_login(const failure& why) {
-  engine_.refuse(connack_code(why));
+  const auto is_five = engine_.version() == protocol::v5;
+  const auto code = is_five ? connack_reason(why) : connack_code(why);
+  const auto tells = why.code != errc::not_found && why.code != errc::unauthenticated;
+  engine_.refuse(code, tells ? why.reason : "login_refused");  // a stranger is told no more
   log::warn("mqtt.connection", "login refused",
             {{"address", stream_->peer()},
              {"product", who_.device.product_key},
@@ -142,7 +158,8 @@ void connection::refuse_login(const failure& why) {
   end(reason);
 }
 
-void connection::log_in(const connect& c) {
+void connection::log_in(const login_wanted& wanted) {
+  const auto& c = wanted.packet;
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed)
     return refuse_login(parsed.error());
@@ -165,7 +182,9 @@ void connection::log_in(const connect& c) {
   if (who_.mode == secure_mode::integration)
     return open_channel();
   how.proof = who_.proof;
-  how.keeps_session = keeps_session_ = !c.clean_session;
+  how.keeps_session = keeps_session_ = wanted.keeps_session;
+  how.resumes = wanted.resumes;
+  asked_expiry_ = c.with.session_expiry;
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)
       return refuse_login({errc::forbidden, "activation_needs_tls",
@@ -231,12 +250,12 @@ void connection::settle_login(actors::settled& one) {
              one.what ? nullptr : &one.what.error());
   if (!one.what)
     return refuse_login(one.what.error());
-  auto resumed = std::optional<model::device::subscription_map>{};
+  auto resumed = std::optional<kept_session>{};
   auto activated = false;
   if (auto* reply = std::get_if<model::device::reply>(&one.what->answer))
     if (auto* grant = std::get_if<model::device::connection_granted>(reply)) {
       if (grant->resumed)
-        resumed = std::move(grant->subscriptions);
+        resumed = kept_session{std::move(grant->subscriptions)};
       self_.link.id = grant->id;
       self_.organisation = std::move(grant->organisation);
       self_.gateway = grant->gateway;
@@ -247,12 +266,15 @@ void connection::settle_login(actors::settled& one) {
   granted(std::move(resumed));
 }
 
-void connection::granted(std::optional<model::device::subscription_map> resumed) {
+void connection::granted(std::optional<kept_session> resumed) {
   if (half_open_) {
     half_open_ = false;
     with_->half_open.fetch_sub(1);
   }
-  engine_.grant(with_->now(), std::move(resumed));
+  auto told = terms{};
+  if (keeps_session_ && asked_expiry_ != no_expiry && engine_.version() == protocol::v5)
+    told.session_expiry = no_expiry;  // what is kept is kept without end
+  engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
   log::debug("mqtt.connection", "open",
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
@@ -513,7 +535,7 @@ void connection::refuse(const message& m, const classified& topic, const request
     reply(std::string{m.packet.topic} + "_reply", asked.id,
           result_code(why, format_code(topic.what)), {}, why.detail,
           std::min(m.packet.level, qos::at_least_once));
-  engine_.settle(m.ticket);
+  engine_.settle(m.ticket, puback_reason(why), why.reason);
 }
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
@@ -638,7 +660,7 @@ void connection::settle_request(open_request& r, const model::result<model::valu
     }
     if (why.reason == "session_superseded")
       return end("taken_over");
-    engine_.settle(r.ticket);
+    engine_.settle(r.ticket, puback_reason(why), why.reason);
   }
   while (!open_.empty() && open_.front().settled)
     open_.pop_front();
@@ -745,6 +767,7 @@ void connection::end(std::string_view reason) {
   }
   with_->closes(reason).add();
   send_asks();  // taken before the end: QoS 0 messages in front of a DISCONNECT count
+  engine_.end(reason);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
   if (link_)

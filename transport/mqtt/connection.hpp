@@ -92,11 +92,11 @@ class connection : public std::enable_shared_from_this<connection> {
   void on_readable();
   void consume(std::string_view fresh);
   void run(action& todo);
-  void log_in(const connect& c);
+  void log_in(const login_wanted& wanted);
   void refuse_login(const model::failure& why);
   void open_channel();
   void open_virtual_gateway(model::device::connect how);
-  void granted(std::optional<model::device::subscription_map> resumed);
+  void granted(std::optional<kept_session> resumed);
   void push_activation();
   void take_message(const message& packed);
   void take_plain(const message& m);
@@ -160,6 +160,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;
   model::timestamp opened_;
+  std::optional<std::uint32_t> asked_expiry_;  // of the session, version 5
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 

@@ -1,4 +1,5 @@
-// Failures as the wire has them: CONNACK return codes and result codes of replies.
+// Failures as the wire has them: return codes of 3.1.1, reason codes of 5.0, result codes of
+// replies.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +53,94 @@ constexpr int gateway_code(std::string_view reason) {
 
 /// Whom a request is about: it decides how some failures are told.
 enum class about : unsigned char { itself, a_sub_device, devices_of_a_channel };
+
+/// CONNACK reason code (MQTT 5.0, table 3-1) of a refused login.
+constexpr std::uint8_t connack_reason(const model::failure& why) {
+  using model::errc;
+  switch (why.code) {
+    case errc::invalid_argument:
+      return 0x85;  // client identifier not valid
+    case errc::not_found:
+    case errc::unauthenticated:
+      return 0x86;  // bad user name or password
+    case errc::forbidden:
+      return why.reason == "device_disabled" ? 0x8a : 0x87;  // banned; not authorized
+    case errc::too_large:
+      return 0x97;  // quota exceeded
+    case errc::too_many_requests:
+      return 0x9f;  // connection rate exceeded
+    case errc::already_exists:
+    case errc::conflict:
+    case errc::unavailable:
+    case errc::timeout:
+    case errc::wrong_node:
+    case errc::corrupted:
+    case errc::internal:
+      return 0x88;  // server unavailable
+  }
+  return 0x88;
+}
+
+/// Reason code of PUBACK and PUBREC (MQTT 5.0, tables 3-4 and 3-5) of a message that was refused.
+constexpr std::uint8_t puback_reason(const model::failure& why) {
+  using model::errc;
+  switch (why.code) {
+    case errc::forbidden:
+    case errc::unauthenticated:
+      return 0x87;  // not authorized
+    case errc::too_large:
+    case errc::too_many_requests:
+      return 0x97;  // quota exceeded
+    case errc::invalid_argument:
+    case errc::not_found:
+    case errc::already_exists:
+    case errc::conflict:
+      return 0x83;  // valid, and not accepted
+    case errc::unavailable:
+    case errc::timeout:
+    case errc::wrong_node:
+    case errc::corrupted:
+    case errc::internal:
+      return 0x80;
+  }
+  return 0x80;
+}
+
+/// Reason code of DISCONNECT (MQTT 5.0, table 3-10) for the reason of a connection's end, the
+/// static texts of codec, engine and connection and the ends of sessions.
+constexpr std::uint8_t disconnect_code(std::string_view reason) {
+  struct row {
+    std::string_view reason;
+    std::uint8_t code;
+  };
+  constexpr row rows[] = {
+      {"protocol_error", 0x82},
+      {"second_connect", 0x82},
+      {"not_connected", 0x82},
+      {"unexpected_packet", 0x82},
+      {"answer_timeout", 0x89},  // server busy
+      {"node_stopped", 0x8b},    // shutting down
+      {"keep_alive", 0x8d},
+      {"taken_over", 0x8e},
+      {"receive_maximum_exceeded", 0x93},
+      {"topic_alias_invalid", 0x94},
+      {"packet_too_large", 0x95},
+      {"slow_consumer", 0x97},  // quota exceeded
+      {"disabled", 0x98},       // administrative action
+      {"deleted", 0x98},
+      {"secret_reset", 0x98},
+      {"retain_not_supported", 0x9a},
+      {"qos_not_supported", 0x9b},
+      {"use_another_server", 0x9c},
+      {"server_moved", 0x9d},
+  };
+  if (reason.starts_with("malformed_"))
+    return 0x81;
+  for (const auto& r : rows)
+    if (r.reason == reason)
+      return r.code;
+  return 0x80;  // unspecified
+}
 
 /// Result code of a reply. `format`: the code that this request has for malformed parameters.
 constexpr int result_code(const model::failure& why, int format, about whom = about::itself) {

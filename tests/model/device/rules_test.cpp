@@ -188,7 +188,7 @@ TEST_F(Device, ANewSessionTakesOver) {
 TEST_F(Device, AKeptSessionGoesOnWithItsSubscriptions) {
   registered();
   auto kept = proof(1);
-  kept.keeps_session = true;
+  kept.keeps_session = kept.resumes = true;
   ASSERT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
   ASSERT_TRUE(tell(change_subscriptions{{{"a/#", 1}, {"b", 0}}}, s.connection.session));
   ASSERT_TRUE(tell(change_subscriptions{{{"b", std::nullopt}}}, s.connection.session));
@@ -208,10 +208,47 @@ TEST_F(Device, AKeptSessionGoesOnWithItsSubscriptions) {
   EXPECT_TRUE(s.subscriptions->empty());
 }
 
+TEST_F(Device, ACleanStartDropsWhatWasKeptAndKeepsAgain) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = kept.resumes = true;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{{"a", 1}}}, s.connection.session));
+  kept.session.number = 2;
+  kept.resumes = false;
+  ASSERT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+  EXPECT_TRUE(s.subscriptions->empty());
+  ASSERT_TRUE(tell(change_subscriptions{{{"b", 2 | 77 << 8}}}, s.connection.session));
+  // One that resumes and keeps no longer: it goes on once, and then there is nothing.
+  kept.session.number = 3;
+  kept.resumes = true;
+  kept.keeps_session = false;
+  const auto last = tell(kept);
+  EXPECT_TRUE(std::get<connection_granted>(*last).resumed);
+  EXPECT_EQ(std::get<connection_granted>(*last).subscriptions,
+            (subscription_map{{"b", 2 | 77 << 8}}));
+  kept.session.number = 4;
+  EXPECT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+}
+
+TEST_F(Device, ASessionThatEndsIsKeptNoLonger) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = kept.resumes = true;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{{"a", 1}}}, s.connection.session));
+  ASSERT_TRUE(tell(change_subscriptions{{}, true}, s.connection.session));
+  EXPECT_TRUE(s.subscriptions->empty());
+  ASSERT_TRUE(tell(change_subscriptions{{}, true}, s.connection.session));
+  EXPECT_TRUE(happened.empty());
+  kept.session.number = 2;
+  EXPECT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+}
+
 TEST_F(Device, AResumedSessionGetsWhatItHasNotAcknowledged) {
   registered();
   auto kept = proof(1);
-  kept.keeps_session = true;
+  kept.keeps_session = kept.resumes = true;
   ASSERT_TRUE(tell(kept));
   ASSERT_TRUE(tell(send_command{service(milliseconds{60'000})}));
   ASSERT_EQ(of<deliver>().size(), 1u);
@@ -234,7 +271,7 @@ TEST_F(Device, AResumedSessionGetsWhatItHasNotAcknowledged) {
 TEST_F(Device, ASessionKeepsNotMoreThanItsLimit) {
   registered();
   auto kept = proof(1);
-  kept.keeps_session = true;
+  kept.keeps_session = kept.resumes = true;
   ASSERT_TRUE(tell(kept));
   auto many = change_subscriptions{};
   for (auto i = 0; i < 1025; ++i)

@@ -156,7 +156,7 @@ TEST_F(Engine, ASecondConnectEndsTheConnection) {
 
 TEST_F(Engine, AnUnknownProtocolLevelIsAnsweredByCodeOne) {
   for (const auto& head :
-       {std::string{"\0\4MQTT\5\2\0\0\0\0\0", 13}, std::string{"\0\4MQTT\3\2\0\0\0\1a", 13},
+       {std::string{"\0\4MQTT\6\2\0\0\0\0\0", 13}, std::string{"\0\4MQTT\3\2\0\0\0\1a", 13},
         std::string{"\0\6MQIsdp\4\2\0\0\0\1a", 15}, std::string{"\0\4MQTT\0\2\0\0\0\1a", 13}}) {
     auto fresh = engine{{}};
     const auto in = std::string{"\x10"} + static_cast<char>(head.size()) + head;
@@ -474,7 +474,7 @@ TEST_F(Engine, MalformedPacketsEndItWithTheirReason) {
 TEST_F(Engine, AConnectIsSmall) {
   // Who has not proved himself makes nobody keep half a megabyte for him.
   auto in = encoded(connect{.client_id = "c", .last_will = will{"t", std::string(65'535, 'x')}});
-  EXPECT_EQ(feed(in.substr(0, 10)), words{"over packet_too_large"});
+  EXPECT_EQ(feed(in.substr(0, 11)), words{"over packet_too_large"});
   e = engine{{}};
   waiting.clear();
   in = encoded(connect{.client_id = std::string(2'000, 'c'),

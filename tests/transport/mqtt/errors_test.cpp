@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "transport/mqtt/codec.hpp"
+
 namespace orrery::transport::mqtt {
 namespace {
 
@@ -29,6 +31,47 @@ TEST(MqttErrors, ConnackCodesAreThoseOfTheStandard) {
     const auto code = connack_code({c, ""});
     EXPECT_TRUE(code >= 2 && code <= 5) << model::name_of(c);
   }
+}
+
+TEST(MqttErrors, LoginsOfVersionFiveHaveReasonCodes) {
+  EXPECT_EQ(connack_reason({errc::invalid_argument, "client_id_invalid", ""}), 0x85);
+  EXPECT_EQ(connack_reason({errc::not_found, "device_unknown", ""}), 0x86);
+  EXPECT_EQ(connack_reason({errc::unauthenticated, "sign_check_failed", ""}), 0x86);
+  EXPECT_EQ(connack_reason({errc::forbidden, "certificate_required", ""}), 0x87);
+  EXPECT_EQ(connack_reason({errc::forbidden, "device_disabled", ""}), 0x8a);
+  EXPECT_EQ(connack_reason({errc::too_many_requests, ""}), 0x9f);
+  EXPECT_EQ(connack_reason({errc::too_large, ""}), 0x97);
+  for (const auto c : {errc::unavailable, errc::timeout, errc::wrong_node, errc::internal})
+    EXPECT_EQ(connack_reason({c, ""}), 0x88);
+}
+
+TEST(MqttErrors, EveryCodeIsOneThatItsPacketMayHave) {
+  for (const auto c : all) {
+    const auto read = [](const packet& p) {
+      auto bytes = std::string{};
+      encode(p, bytes, protocol::v5);
+      const auto got = decode(bytes, bytes.size(), protocol::v5);
+      return got && *got;
+    };
+    const auto refused = failure{c, ""};
+    EXPECT_TRUE(read(connack{false, connack_reason(refused), {}})) << model::name_of(c);
+    EXPECT_GE(connack_reason(refused), 0x80);
+    EXPECT_TRUE(read(puback{1, puback_reason(refused), {}})) << model::name_of(c);
+    EXPECT_TRUE(read(pubrec{1, puback_reason(refused), {}})) << model::name_of(c);
+    EXPECT_GE(puback_reason(refused), 0x80);
+  }
+  EXPECT_EQ(puback_reason({errc::forbidden, "topic_forbidden", ""}), 0x87);
+  EXPECT_EQ(puback_reason({errc::too_large, "message_too_large", ""}), 0x97);
+  EXPECT_EQ(puback_reason({errc::invalid_argument, "format_error", ""}), 0x83);
+}
+
+TEST(MqttErrors, EndsHaveTheCodeOfTheirReason) {
+  EXPECT_EQ(disconnect_code("malformed_header"), 0x81);
+  EXPECT_EQ(disconnect_code("protocol_error"), 0x82);
+  EXPECT_EQ(disconnect_code("taken_over"), 0x8e);
+  EXPECT_EQ(disconnect_code("qos_not_supported"), 0x9b);
+  EXPECT_EQ(disconnect_code("a reason of another node"), 0x80);
+  EXPECT_EQ(disconnect_code(""), 0x80);
 }
 
 TEST(MqttErrors, BadParametersHaveTheCodeOfTheirRequest) {

@@ -14,7 +14,7 @@ std::string bytes_of(const packet& p) {
 }
 
 /// An engine whose client has connected.
-engine connected(bool clean, std::optional<std::map<std::string, std::uint8_t>> resumed = {}) {
+engine connected(bool clean, std::optional<kept_session> resumed = {}) {
   auto e = engine{{}};
   auto c = connect{};
   c.clean_session = clean;
@@ -40,7 +40,7 @@ TEST(KeptSession, ItsSubscriptionIsAcknowledgedWhenItIsSettled) {
   const auto todo = tell(e, subscribe{7, {{"a/#", qos::exactly_once}}});
   const auto& made = std::get<subscribed>(*todo);
   ASSERT_NE(made.ticket, 0u);
-  EXPECT_EQ(made.changes.at("a/#"), std::uint8_t{1});
+  EXPECT_EQ(made.changes.at("a/#"), std::uint64_t{1});
   e.settle(made.ticket);
   EXPECT_TRUE(e.out().empty());  // the PUBACK in front of it is due first
   e.settle(std::get<message>(*first).ticket);
@@ -56,7 +56,7 @@ TEST(KeptSession, AnyOtherIsAcknowledgedAtOnce) {
 }
 
 TEST(KeptSession, GoesOnWithItsFiltersAndSaysSo) {
-  auto e = connected(false, std::map<std::string, std::uint8_t>{{"a/#", 1}});
+  auto e = connected(false, kept_session{{{"a/#", 1}}});
   EXPECT_EQ(e.out(), bytes_of(connack{true, 0}));
   EXPECT_TRUE(e.listens_to("a/b"));
   EXPECT_FALSE(e.listens_to("b"));
@@ -71,7 +71,7 @@ TEST(KeptSession, ARepeatedCommandHasItsOldIdentifier) {
   EXPECT_FALSE(before.dup);
   EXPECT_GE(before.packet_id, 32'768);
 
-  auto second = connected(false, std::map<std::string, std::uint8_t>{});
+  auto second = connected(false, kept_session{});
   second.out().clear();
   ASSERT_TRUE(second.send_command("t", "x", 1'700'000'000'123, true));
   auto repeated = decode(second.out(), 1000);
