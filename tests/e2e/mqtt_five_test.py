@@ -185,6 +185,8 @@ class MqttFive(NodeTest):
             self.api.post(f"{self.path}:{verb}", {"reason": "test"} if verb == "disable" else {})
             if wire:
                 end = opened(wire)
+                if end.kind == PUBLISH:  # the last word of the device protocol goes first
+                    end = opened(wire)
                 self.assertEqual((end.kind, end.code, end.reason), (DISCONNECT, code, reason))
                 self.assertEqual(wire.closed(), b"")
 
@@ -229,7 +231,7 @@ class MqttFive(NodeTest):
                 ("no user", mqtt_wire.connect(good, **five), (0x86, "login_refused")),
                 ("empty client id", mqtt_wire.connect("", user, digest, **five), (0x85, "client_id_invalid")),
                 ("plain client id", mqtt_wire.connect("plain", user, digest, **five), (0x85, "client_id_invalid")),
-                ("another form", self.who.login(mode=3, **five), (0x87, "login_form_not_supported")),
+                ("a product's secret that is none", self.who.login(mode=3, **five), (0x86, "login_refused")),
                 ("an authentication method", self.who.login(properties=b"\x15" + text("SCRAM-SHA-1"), **five), (0x8c, "auth_method_unknown")),
                 ("no texts", mqtt_wire.connect(good, user, digest, properties=bytes([0x17, 0]), **five), (0x86, None)),
                 ("a property twice", self.who.login(properties=bytes([0x17, 1, 0x17, 1]), **five), (0x82, "protocol_error")),
