@@ -79,6 +79,16 @@ class Server(NodeTest):
         self.assertIn("no renegotiation", said)
 
 
+class OtherNode(unittest.TestCase):
+    def test_sessions_are_resumed_where_the_master_key_is_the_same(self):
+        with tempfile.TemporaryDirectory() as folder, Node(demo=False) as one, Node(demo=False, settings=(f"node.master_key={one.data}/master.key",)) as same, \
+                Node(demo=False) as stranger:
+            kept = pathlib.Path(folder) / "session"
+            s_client(one, "-tls1_2", "-sess_out", kept)
+            self.assertIn("Reused, ", s_client(same, "-tls1_2", "-sess_in", kept))
+            self.assertIn("New, ", s_client(stranger, "-tls1_2", "-sess_in", kept))
+
+
 class NewFiles(unittest.TestCase):
     def setUp(self):
         made = tempfile.TemporaryDirectory()
