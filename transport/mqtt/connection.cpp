@@ -134,7 +134,8 @@ void connection::refuse_login(const failure& why) {
             {{"address", stream_->peer()},
              {"product", who_.device.product_key},
              {"device", who_.device.device_key},
-             {"reason", why.reason}});
+             {"reason", why.reason},
+             {"detail", why.detail}});
   const auto reason = why.reason.empty() ? "login_failed" : why.reason;
   with_->refused_logins(reason).add();
   end(reason);
@@ -160,6 +161,10 @@ void connection::log_in(const connect& c) {
   how.secure = stream_->secure();
   self_.link.name = who_.device;
   self_.session = how;
+  if (auto shown = stream_->peer_certificate())
+    how.presented = model::device::presented_certificate{
+        std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
+        model::from_ms(shown->not_after * 1000)};
   if (who_.mode == secure_mode::integration)
     return open_channel();
   how.proof = who_.proof;
