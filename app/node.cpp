@@ -275,6 +275,7 @@ struct node::impl {
                  .limits = settings.mqtt,
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
+                 .certificates = certificates,
                  .tls = for_devices,
                  .metrics = metrics});
     devices = std::make_unique<transport::device_ports>(

@@ -168,6 +168,7 @@ constexpr std::string_view texts[] = {
     "root_invalid",
     "same_node",
     "script_error",
+    "script_limit",
     "script_too_large",
     "script_unknown",
     "second_connect",

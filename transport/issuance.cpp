@@ -120,6 +120,18 @@ model::result<model::device::certificate> read_certificate(const std::string& pe
   return out.issuer.empty() ? model::result<model::device::certificate>{foreign} : out;
 }
 
+const model::device::certificate* find_certificate(const model::device::state& of,
+                                                   const std::string& sn) {
+  constexpr std::size_t longest_handle = 10;
+  if (sn.empty() || sn.size() > longest_handle ||
+      sn.find_first_not_of("0123456789") != std::string::npos)
+    return of.certificates().find_serial(sn);
+  const auto number = std::stoull(sn);
+  return number == 0 || number > 0x7fff'ffffu
+             ? nullptr
+             : of.certificates().find(static_cast<std::uint32_t>(number));
+}
+
 struct issuance::work {
   certificate_order wanted;
   then<issued_certificate> done;
@@ -142,14 +154,35 @@ void issuance::issue(certificate_order wanted, then<issued_certificate> done) {
   w->wanted = std::move(wanted);
   w->done = std::move(done);
   parts_.pool([self = shared_from_this(), this, w] {
-    if (!w->wanted.csr.empty() || !w->wanted.renews) {
+    const auto renewal = w->wanted.renews || !w->wanted.renews_sn.empty();
+    if (!w->wanted.csr.empty() || !renewal) {
       auto request = net::certificate_request::read(w->wanted.csr);
       if (!request)
         return finish(w, request.error());
       w->request = std::move(*request);
     }
+    if (renewal && !w->wanted.renews)
+      return find_predecessor(w);
     with_authority(w);
   });
+}
+
+void issuance::find_predecessor(const std::shared_ptr<work>& w) {
+  parts_.ask->ask(
+      w->wanted.device,
+      model::device::command{model::device::read_device{}, {}, w->wanted.actor, {}},
+      [self = shared_from_this(), this, w](const actors::answer& got) {
+        if (!got)
+          return finish(w, got.error());
+        const auto* reply = std::get_if<model::device::reply>(&got->answer);
+        const auto* is = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
+        const auto* found = is ? find_certificate(*is->what, w->wanted.renews_sn) : nullptr;
+        if (!found)
+          return finish(w, failure{errc::not_found, "certificate_unknown",
+                                   "the device has no certificate " + w->wanted.renews_sn});
+        w->wanted.renews = *found;
+        parts_.pool([self, this, w] { with_authority(w); });
+      });
 }
 
 void issuance::with_authority(const std::shared_ptr<work>& w) {

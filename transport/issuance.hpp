@@ -39,6 +39,7 @@ struct certificate_order {
   /// Nothing: the predecessor's authority, or the one with keys of the request's sort.
   std::optional<model::organisation::certificate_authority::algorithm> issuer;
   std::optional<model::device::certificate> renews;
+  std::string renews_sn;  // instead: as find_certificate takes it
   model::milliseconds overlap{std::chrono::hours{24 * 7}};
 };
 
@@ -70,6 +71,11 @@ model::result<model::organisation::certificate_authority> read_authority(
 model::result<model::device::certificate> read_certificate(const std::string& pem,
                                                            const model::organisation::state& of);
 
+/// By its handle, in decimal digits, or its serial number, in hexadecimal ones; null: the device
+/// has none of that.
+const model::device::certificate* find_certificate(const model::device::state& of,
+                                                   const std::string& sn);
+
 /// Thread-safe. Callbacks run on an actor's thread or one of the pool.
 class issuance : public std::enable_shared_from_this<issuance> {
  public:
@@ -79,9 +85,10 @@ class issuance : public std::enable_shared_from_this<issuance> {
   explicit issuance(issuance_parts parts) : parts_{std::move(parts)} {}
 
   /// Signs, binds to the device, then calls back. Makes the organisation's authority if it is not
-  /// there yet. Fails: what certificate_request::read and authority::issue fail with,
-  /// `not_found`, "org_unknown"; `conflict`, "certificate_foreign" for the renewal of what no
-  /// built-in authority signed; `too_many_requests`; what the device says.
+  /// there yet. Fails: `not_found`, "certificate_unknown", for the renewal of what is not there;
+  /// what certificate_request::read and authority::issue fail with, `not_found`, "org_unknown";
+  /// `conflict`, "certificate_foreign" for the renewal of what no built-in authority signed;
+  /// `too_many_requests`; what the device says.
   void issue(certificate_order wanted, then<issued_certificate> done);
 
   /// A revocation list, signed now or within the hour. Fails: `internal` if the key does not open.
@@ -92,6 +99,7 @@ class issuance : public std::enable_shared_from_this<issuance> {
   using algorithm = model::organisation::certificate_authority::algorithm;
   using authority_state = model::organisation::certificate_authority;
   struct work;
+  void find_predecessor(const std::shared_ptr<work>& w);
   void with_authority(const std::shared_ptr<work>& w);
   void make_authority(const std::shared_ptr<work>& w, const model::entity_id& organisation);
   void sign(const std::shared_ptr<work>& w, const authority_state& by);

@@ -184,6 +184,26 @@ class Certificates(NodeTest):
         self.api.request("DELETE", f"~/authorities/{made['id']}")
         self.assertNotIn(made["id"], [a["id"] for a in self.api.get("~/authorities")["items"]])
 
+    def test_a_device_asks_for_its_own(self):
+        made = self.new_device()
+        registration, device = made
+        data = device.request("security/cert/apply", "security.cert.apply", {"csr": self.csr("own"), "validDay": 90})["data"]
+        self.assertEqual((data["certChainURL"], data["issueAuthority"]), ("", "ECC"))
+        self.assertIn("BEGIN CERTIFICATE", data["cert"])
+        (self.folder / "ca.pem").write_text(data["caCert"])
+        (self.folder / "own.pem").write_text(data["cert"])
+        self.assertIn("OK", openssl("verify", "-CAfile", self.folder / "ca.pem", self.folder / "own.pem"))
+        renewed = device.request("security/cert/renew", "security.cert.renew", {"certSn": int(data["certSN"]), "validDay": "30"})
+        self.assertEqual(renewed["code"], 200, renewed)
+        known = self.certificates(registration)
+        self.assertEqual((known[int(data["certSN"])]["status"], known[int(renewed["data"]["certSN"])]["status"]), ("superseded", "issued"))
+        rsa = device.request("security/cert/apply", "security.cert.apply", {"csr": self.csr("own"), "issueAuthority": "RSA"})["data"]
+        self.assertEqual(rsa["issueAuthority"], "RSA")
+        for path, params in (("apply", {}), ("apply", {"csr": "nonsense"}), ("apply", {"csr": self.csr("own"), "validDay": 0}),
+                             ("renew", {"certSn": 7}), ("renew", {"certSn": data["certSN"]})):
+            self.assertEqual(device.request(f"security/cert/{path}", f"security.cert.{path}", params)["code"], 1200, params)
+        self.assertEqual(len(self.certificates(registration)), 3)
+
     def test_bad_requests(self):
         device = self.made("b")
         path = f"~/devices/{device['assetId']}/certificates"

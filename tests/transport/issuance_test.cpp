@@ -18,6 +18,16 @@ net::authority authority(const std::string& name) {
   return *net::authority::make(name, net::key_kind::p256, 30, now);
 }
 
+/// For a key that nobody has any more.
+constexpr auto request_of_a_device = R"(-----BEGIN CERTIFICATE REQUEST-----
+MIHHMG4CAQAwDDEKMAgGA1UEAwwBZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IA
+BG85HfDmT7kBnomqt5ytzlMj///LHxXH6fCMX2htuPgvnC1myWcmU1Um4WHW76H8
+OjbQOv139nki8SiYM6PDzxCgADAKBggqhkjOPQQDAgNJADBGAiEAmYlGPtlAsGY4
+EXe4iGj7Ix4BTqS9bhEvntNOmeq4gZ0CIQCAf44QSvrynxwo9gfQf4Mj5EuQAu6a
+nvaq6v5sb+/6+g==
+-----END CERTIFICATE REQUEST-----
+)";
+
 /// Two organisations, and a certificate of nobody's device by an authority of either.
 class Issuance : public testing::Test {
  protected:
@@ -44,7 +54,7 @@ TEST_F(Issuance, AnExternalAuthorityIsReadAndNoTwoAreAlike) {
   const auto theirs = authority("theirs");
   const auto read = external(theirs);
   EXPECT_EQ(read.id, theirs.facts().key_id);
-  EXPECT_EQ(read.subject, "CN=theirs");
+  EXPECT_EQ(read.subject, "CN=theirs,O=Orrery");
   EXPECT_EQ(read.keys, certificate_authority::algorithm::ecc);
   EXPECT_EQ(read.kind, certificate_authority::origin::external);
   EXPECT_TRUE(read.key.empty());
@@ -72,6 +82,21 @@ TEST_F(Issuance, ACertificateIsBoundOnlyIfTheOwnOrganisationsAuthoritySignedIt) 
   put("a", {external(one)});
   put("b", {external(two)});
   put("c", {});
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
+                       .time_since_epoch()
+                       .count();
+  const auto request = net::certificate_request::read(request_of_a_device);
+  ASSERT_TRUE(request) << request.error().detail;
+  const auto signed_by_one = one.issue(*request, {.uri = "urn:x:1", .crl_url = {}, .days = 1}, now);
+  ASSERT_TRUE(signed_by_one) << signed_by_one.error().detail;
+  const auto read = read_certificate(signed_by_one->pem, of("a"));
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(read->issuer, one.facts().key_id);
+  EXPECT_EQ(read->fingerprint, signed_by_one->fingerprint);
+  EXPECT_EQ(read->subject, "CN=d");
+  for (const auto* org : {"b", "c"})
+    EXPECT_EQ(read_certificate(signed_by_one->pem, of(org)).error().reason, "certificate_foreign")
+        << org;
   // An authority is no client: as the certificate of a device it is refused, whoever reads it.
   for (const auto* org : {"a", "b", "c"})
     EXPECT_EQ(read_certificate(one.chain_pem(), of(org)).error().reason, "certificate_foreign")

@@ -39,16 +39,8 @@ model::object show(const exchange& e, const device::certificate& c) {
   return o;
 }
 
-/// {sn} is a handle, or a whole serial number in hexadecimal digits: those are longer.
 const device::certificate* find(const exchange& e, const device::state& s) {
-  const auto& text = e.param("sn");
-  if (text.size() > 10)
-    return s.certificates().find_serial(text);
-  if (text.find_first_not_of("0123456789") != std::string::npos)
-    return s.certificates().find_serial(text);
-  const auto sn = std::stoull(text);
-  return sn == 0 || sn > 0x7fff'ffffu ? nullptr
-                                      : s.certificates().find(static_cast<std::uint32_t>(sn));
+  return find_certificate(s, e.param("sn"));
 }
 
 void list(const exchange_ptr& e) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include "model/json.hpp"
 #include "observe/log.hpp"
 #include "transport/mqtt/errors.hpp"
@@ -30,6 +33,15 @@ void tell_guard(const shared& with, const login_attempt& who, const failure* why
     with.guard->unknown_device(who, with.now());
   else if (why->code == errc::unauthenticated)
     with.guard->wrong_signature(who, with.now());
+}
+
+model::value certificate_data(const issued_certificate& made) {
+  using algorithm = model::organisation::certificate_authority::algorithm;
+  return model::object{{"certSN", std::to_string(made.what.sn)},
+                       {"cert", made.what.pem},
+                       {"caCert", made.chain},
+                       {"certChainURL", ""},
+                       {"issueAuthority", made.issuer == algorithm::rsa ? "RSA" : "ECC"}};
 }
 
 }  // namespace
@@ -341,7 +353,7 @@ void connection::take_plain(const message& m) {
     return ask(m, topic, std::move(asked));
   }
   auto asked = read_request(topic, m.packet.payload, self_, world());
-  if (!asked.group && !asked.what)
+  if (!asked.group && !asked.certificate && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
 }
@@ -371,10 +383,48 @@ void connection::ask(const message& m, const classified& topic, request asked) {
     r.sub = model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
   if (asked.group)
     return ask_group(number, std::move(asked.group));
+  if (asked.certificate)
+    return ask_certificate(number, std::move(*asked.certificate));
   auto& question =
       asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
   if (r.sub)
     question.whom = *r.sub;
+}
+
+void connection::ask_certificate(std::uint64_t number, certificate_wish wish) {
+  using algorithm = model::organisation::certificate_authority::algorithm;
+  auto wanted = certificate_order{};
+  wanted.organisation = self_.organisation;
+  wanted.actor = "device:" + who_.device.product_key + '/' + who_.device.device_key;
+  wanted.device = self_.link.id;
+  wanted.csr = std::move(wish.csr);
+  wanted.days = wish.days;
+  if (wish.rsa)
+    wanted.issuer = *wish.rsa ? algorithm::rsa : algorithm::ecc;
+  wanted.renews_sn = std::move(wish.sn);
+  with_->certificates->issue(
+      std::move(wanted), [weak = weak_from_this(), number](model::result<issued_certificate> made) {
+        if (const auto self = weak.lock())
+          boost::asio::post(self->stream_->context(), [self, number, made = std::move(made)] {
+            self->settle_certificate(number, made);
+          });
+      });
+}
+
+void connection::settle_certificate(std::uint64_t number,
+                                    const model::result<issued_certificate>& made) {
+  if (ended_)
+    return;
+  const auto place = find_open(number);
+  if (place == open_.end() || place->settled)
+    return;
+  settle_request(*place, made ? model::result<model::value>{certificate_data(*made)} : made.error(),
+                 {});
+  if (ended_)
+    return;
+  send_asks();
+  flush();
+  wait();
 }
 
 void connection::ask_group(std::uint64_t number, group_ptr asked) {

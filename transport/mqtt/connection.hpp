@@ -11,6 +11,7 @@
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
+#include "transport/issuance.hpp"
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
 #include "transport/mqtt/engine.hpp"
@@ -32,6 +33,7 @@ struct shared {
   std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
   std::function<observe::counter&(std::string_view reason)> closes, refused_logins;
   std::shared_ptr<login_guard> guard;
+  std::shared_ptr<issuance> certificates;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   bool plain_activation = false;  // secrets may be handed out without TLS
@@ -96,6 +98,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void take_plain(const message& m);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
+  void ask_certificate(std::uint64_t number, certificate_wish wish);
+  void settle_certificate(std::uint64_t number, const model::result<issued_certificate>& made);
   void ask_group(std::uint64_t number, group_ptr request);
   void step_group(const std::shared_ptr<group_work>& work);
   void finish_group(const group_work& work);
