@@ -154,10 +154,22 @@ model::status catalogue::apply(const storage::row& r) {
 
 namespace {
 
+model::device::login_demand demands_of(model::product::authentication by) {
+  switch (by) {
+    case model::product::authentication::secret:
+      return model::device::login_demand::secret;
+    case model::product::authentication::certificate:
+      return model::device::login_demand::certificate;
+    case model::product::authentication::both:
+      break;
+  }
+  return model::device::login_demand::both;
+}
+
 model::device::product_view view_of(const model::product::state& p, const catalogue_snapshot& in) {
   auto view = model::device::product_view{};
   view.exists = p.exists;
-  view.requires_certificate = p.auth != model::product::authentication::secret;
+  view.demands = demands_of(p.auth);
   view.direct_access = p.access != model::product::access_mode::via_gateway;
   view.gateway = p.node == model::product::node_type::gateway;
   view.dynamic_activation = p.dynamic_activation;

@@ -1,5 +1,6 @@
 #include "app/certificates.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -7,6 +8,7 @@
 #include "config/load.hpp"
 #include "net/tls.hpp"
 #include "observe/log.hpp"
+#include "transport/issuance.hpp"
 
 namespace orrery::app {
 namespace {
@@ -77,6 +79,31 @@ std::function<void()> keep_certificates(std::shared_ptr<net::server_tls> of,
       reloads->add();
       log::info("tls", "reloaded", {{"expires", of->first_expiry()}});
     }
+  };
+}
+
+std::function<void()> keep_trust(std::shared_ptr<net::server_tls> of,
+                                 std::shared_ptr<const actors::catalogue> known) {
+  struct memory {
+    std::uint64_t version = 0;
+    net::client_trust trust;
+  };
+  return [of = std::move(of), known = std::move(known), was = std::make_shared<memory>()] {
+    const auto version = known->version();
+    if (version == was->version)
+      return;
+    was->version = version;
+    auto trust = transport::trusted_by(*known->current());
+    // Organisations come in no order.
+    std::sort(trust.authorities.begin(), trust.authorities.end());
+    std::sort(trust.revocations.begin(), trust.revocations.end());
+    if (trust.authorities == was->trust.authorities && trust.revocations == was->trust.revocations)
+      return;
+    was->trust = trust;
+    if (const auto ok = of->trust(std::move(trust)); !ok)
+      log::error("tls", "authorities_not_taken", {{"detail", ok.error().detail}});
+    else
+      log::info("tls", "authorities_changed", {{"authorities", was->trust.authorities.size()}});
   };
 }
 

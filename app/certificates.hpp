@@ -2,9 +2,11 @@
 // force while the node runs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "actors/catalogue.hpp"
 #include "config/settings.hpp"
 #include "net/server_tls.hpp"
 #include "observe/metrics.hpp"
@@ -27,5 +29,10 @@ std::shared_ptr<net::server_tls> open_certificates(const config::settings& s,
 /// be called from time to time and when an operator asks. Any thread.
 std::function<void()> keep_certificates(std::shared_ptr<net::server_tls> of,
                                         observe::metrics& metrics);
+
+/// Gives what has the TLS ports trust the authorities of all organisations: to be called often, it
+/// does nothing while these are the same. One thread at a time.
+std::function<void()> keep_trust(std::shared_ptr<net::server_tls> of,
+                                 std::shared_ptr<const actors::catalogue> known);
 
 }  // namespace orrery::app

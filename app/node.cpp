@@ -30,6 +30,7 @@
 #include "observe/metrics.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
+#include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
 
 namespace orrery::app {
@@ -40,6 +41,7 @@ namespace {
 
 constexpr auto stop_patience = std::chrono::seconds{5};
 constexpr auto housekeeping_interval = std::chrono::minutes{1};
+constexpr auto trust_interval = std::chrono::milliseconds{100};
 
 model::timestamp clock_now() {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
@@ -93,6 +95,8 @@ struct node::impl {
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
   std::function<void()> reload_certificates = [] {};
+  std::function<void()> renew_trust = [] {};
+  std::shared_ptr<transport::issuance> certificates;
   std::unique_ptr<net::io_threads> io;
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::device_ports> devices;
@@ -220,9 +224,20 @@ struct node::impl {
       pki = net::ensure_pki(data->file("pki"), host_names());
       const auto tls = open_certificates(settings, pki, ticket_secret);
       reload_certificates = keep_certificates(tls, *metrics);
+      renew_trust = keep_trust(tls, known);
+      renew_trust();
       for_anyone = [tls] { return tls->for_anyone(); };
       for_devices = [tls] { return tls->for_devices(); };
     }
+    certificates = std::make_shared<transport::issuance>(transport::issuance_parts{
+        .ask = ask,
+        .known = known,
+        .keys = keys,
+        .now = clock_now,
+        .pool = [weak = std::weak_ptr{query}](std::function<void()> work) {
+          if (const auto q = weak.lock())
+            q->run(std::move(work));
+        }});
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
@@ -234,6 +249,7 @@ struct node::impl {
             .known = known,
             .keys = keys,
             .tokens = std::make_shared<transport::api::token_signer>(token_key),
+            .certificates = certificates,
             .metrics = metrics,
             .now = clock_now,
             .settings = settings,
@@ -259,6 +275,7 @@ struct node::impl {
                  .limits = settings.mqtt,
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
+                 .certificates = certificates,
                  .tls = for_devices,
                  .metrics = metrics});
     devices = std::make_unique<transport::device_ports>(
@@ -267,11 +284,19 @@ struct node::impl {
   }
 
   /// Old slices of samples go, the next ones are made; the journal is kept within its size;
-  /// certificates that were changed are taken up.
+  /// certificates that were changed are taken up. New authorities of clients are trusted at once,
+  /// as far as anybody notices.
   void keep_house() {
     auto hold = std::unique_lock{mutex};
-    while (!wake.wait_for(hold, housekeeping_interval, [this] { return stopping; })) {
+    auto next = std::chrono::steady_clock::now() + housekeeping_interval;
+    while (!wake.wait_for(hold, trust_interval, [this] { return stopping; })) {
       hold.unlock();
+      renew_trust();
+      if (std::chrono::steady_clock::now() < next) {
+        hold.lock();
+        continue;
+      }
+      next = std::chrono::steady_clock::now() + housekeeping_interval;
       reload_certificates();
       const auto now = clock_now();
       if (const auto ok = store->roll_slices(now - settings.storage.sample_retention, now); !ok)
@@ -331,6 +356,7 @@ struct node::impl {
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
       place->release();
+    certificates.reset();
     query.reset();
     ask.reset();
     if (router)

@@ -95,6 +95,8 @@ certificate_facts facts_of(X509& certificate) {
   out.not_before = seconds_of(X509_get0_notBefore(&certificate));
   out.not_after = seconds_of(X509_get0_notAfter(&certificate));
   out.is_authority = X509_check_ca(&certificate) == 1;
+  if (auto* key = X509_get0_pubkey(&certificate))
+    out.has_rsa_key = EVP_PKEY_is_a(key, "RSA") == 1;
   out.pem = written([&](BIO* to) { PEM_write_bio_X509(to, &certificate); });
   ERR_clear_error();
   return out;

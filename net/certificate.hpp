@@ -22,6 +22,7 @@ struct certificate_facts {
   std::vector<std::string> uris;      // of the subject's alternative names
   std::int64_t not_before = 0, not_after = 0;
   bool is_authority = false;
+  bool has_rsa_key = false;
   std::string pem;
 
   bool operator==(const certificate_facts&) const = default;

@@ -161,6 +161,28 @@ client_judge::verdict client_judge::judge(X509* shown, stack_st_X509* beside) co
 }
 
 //  authorities 16 | marks of the chain behind the client's own 16 each
+model::result<certificate_facts> client_judge::examine(const std::string& pem) const {
+  auto facts = describe_certificate(pem);
+  if (!facts)
+    return facts.error();
+  const auto in = reading(pem);
+  auto all = std::vector<std::unique_ptr<X509, void (*)(X509*)>>{};
+  const auto beside = std::unique_ptr<stack_st_X509, void (*)(stack_st_X509*)>{
+      sk_X509_new_null(), [](stack_st_X509* s) { sk_X509_free(s); }};
+  while (auto* read = PEM_read_bio_X509(in.get(), nullptr, no_passphrase, nullptr)) {
+    all.emplace_back(read, [](X509* c) { X509_free(c); });
+    if (all.size() > 1)
+      sk_X509_push(beside.get(), read);
+  }
+  ERR_clear_error();
+  const auto found = judge(all.front().get(), beside.get());
+  if (found.error != X509_V_OK)
+    return failure{errc::invalid_argument, "certificate_foreign",
+                   std::string{"no authority of the organisation stands behind it: "} +
+                       X509_verify_cert_error_string(found.error)};
+  return facts;
+}
+
 std::string client_judge::note_of(const stack_st_X509& chain) const {
   auto out = std::string{reinterpret_cast<const char*>(identity_.data()), identity_.size()};
   for (auto i = 1; i < sk_X509_num(&chain); ++i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/result.hpp"
+#include "net/certificate.hpp"
 
 using SSL = struct ssl_st;
 using X509 = struct x509_st;
@@ -42,6 +43,10 @@ class client_judge {
   };
   /// Chain, times, purpose, strength, revocation.
   verdict judge(X509* shown, stack_st_X509* beside) const;
+  /// The first certificate of a PEM text, judged as if a client had shown it with the others of the
+  /// text. Fails: `invalid_argument`, "certificate_invalid" for what is none, "certificate_foreign"
+  /// for one that is not good here.
+  model::result<certificate_facts> examine(const std::string& pem) const;
 
   /// What a session ticket must carry of a chain that was judged good.
   std::string note_of(const stack_st_X509& chain) const;

@@ -93,6 +93,7 @@ void add_management(CLI::App& to, session& s);
 void add_scripts(CLI::App& products, session& s);  // of the group "product"
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
+void add_certificates(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
 void add_backup(CLI::App& to, session& s);
 void add_restore(CLI::App& to, session& s);

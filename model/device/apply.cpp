@@ -60,6 +60,8 @@ void apply_on(state& s, const admin_state_set& e) {
 void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
+  if (!s.certificates().empty())
+    s.family.change([](auto& f) { f.certificates = {}; });
 }
 
 void apply_on(state& s, const secret_set& e) {
@@ -68,6 +70,13 @@ void apply_on(state& s, const secret_set& e) {
   s.secret = e.secret;
   if (!s.activation().fresh.empty())
     s.family.change([](auto& f) { f.activation = {}; });
+}
+
+void note_certificate_in_use(certificate_folder& folder, std::uint32_t sn) {
+  folder.in_session = sn;
+  for (auto& one : folder.all)
+    if (one.sn == sn && one.state == certificate::state_code::issued)
+      one.state = certificate::state_code::active;
 }
 
 void apply_on(state& s, const connected& e) {
@@ -86,6 +95,8 @@ void apply_on(state& s, const connected& e) {
   s.last_online = e.at;
   if (e.first)
     s.activated_at = e.at;
+  if (!s.certificates().empty())
+    note_certificate_in_use(s.family.edit().certificates.edit(), e.certificate_sn);
 }
 
 void apply_on(state& s, const disconnected& e) {
@@ -222,6 +233,31 @@ void apply_on(state& s, const picture_reported& e) {
   merge(known.nodes, e.what.nodes);
   merge(known.relations, e.what.relations);
   known.at = e.at;
+}
+
+void apply_on(state& s, const certificate_added& e) {
+  auto& all = s.family.edit().certificates.edit().all;
+  std::erase_if(all, [&](const certificate& one) {
+    return std::find(e.dropped.begin(), e.dropped.end(), one.sn) != e.dropped.end();
+  });
+  for (auto& one : all)
+    if (e.renews != 0 && one.sn == e.renews) {
+      one.state = certificate::state_code::superseded;
+      one.superseded_until = e.superseded_until;
+    }
+  all.push_back(e.what);
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const certificate_revoked& e) {
+  for (auto& one : s.family.edit().certificates.edit().all)
+    if (one.sn == e.sn) {
+      one.state = e.reason == 6   ? certificate::state_code::held
+                  : e.reason == 8 ? certificate::state_code::active
+                                  : certificate::state_code::revoked;
+      one.reason = e.reason == 8 ? std::uint8_t{0} : e.reason;
+    }
+  s.updated_at = e.at;
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

@@ -50,6 +50,10 @@ result<decision> decide_login(const state& s, const connect& c, const std::optio
                               const surroundings& around);
 result<decision> decide_on(const state& s, const reopen_activation& r, const surroundings& around);
 
+// certificates.cpp
+result<decision> decide_on(const state& s, const add_certificate& a, const surroundings& around);
+result<decision> decide_on(const state& s, const revoke_certificate& r, const surroundings& around);
+
 // gateway.cpp
 result<decision> decide_on(const state& s, const bind_gateway& b, const surroundings& around);
 result<decision> decide_on(const state& s, const unbind_gateway& u, const surroundings& around);

@@ -24,6 +24,38 @@ enum class admin_state : std::uint8_t { enabled = 0, disabled = 1 };
 enum class protocol : std::uint8_t { none = 0, mqtt = 1, http = 2, coap = 3 };
 /// Whose secret a login is signed with. `either`: a gateway did not say so for its sub-device.
 enum class login_secret : std::uint8_t { device = 0, product = 1, either = 2 };
+/// What a product demands of a device that connects itself: its secret, a certificate that is bound
+/// to it, or both.
+enum class login_demand : std::uint8_t { secret = 0, certificate = 1, both = 2 };
+
+/// A certificate that is bound to the device.
+struct certificate {
+  enum class state_code : std::uint8_t {
+    issued = 0,  // never used
+    active = 1,
+    superseded = 2,  // renewed: counts until `superseded_until`
+    held = 3,        // for a while not
+    revoked = 4
+  };
+  std::uint32_t sn = 0;     // 1 to 2^31 - 1, its handle among those of the device
+  std::string issuer;       // hex key id of the authority
+  std::string serial;       // hex
+  std::string fingerprint;  // hex SHA-256
+  std::string subject;      // as RFC 2253 writes it
+  timestamp not_before{}, not_after{};
+  state_code state = state_code::issued;
+  std::uint8_t reason = 0;  // of RFC 5280, 5.3.1; for held and revoked ones
+  std::string pem;
+  timestamp superseded_until{};
+  bool operator==(const certificate&) const = default;
+};
+inline constexpr std::size_t max_certificates = 8;
+
+/// What a peer has proved to have by its TLS handshake.
+struct presented_certificate {
+  std::string issuer, serial, fingerprint;  // as of `certificate`
+  timestamp not_after{};
+};
 
 struct latest_point {
   point_name id;
@@ -103,6 +135,7 @@ struct connect {
   bool secure = false;  // came over TLS
   login_secret secret = login_secret::device;
   sealed_secret fresh;  // what the device gets if it proves itself by its product's secret
+  std::optional<presented_certificate> presented = {};
 };
 /// A device that others connect through.
 struct gateway_link {
@@ -141,6 +174,19 @@ struct report_picture {
   object nodes;      // by node id
   object relations;  // children of a node id
   bool full = false;
+};
+/// Binds a certificate to the device.
+struct add_certificate {
+  certificate what;          // without handle and state; times in whole seconds
+  std::uint32_t renews = 0;  // the handle of its predecessor; 0: none
+  milliseconds overlap{0};   // the predecessor counts that long
+};
+/// By its handle, or by its serial number. Reason 6 holds it, and 8 lets a held one count again
+/// (RFC 5280, 5.3.1).
+struct revoke_certificate {
+  std::uint32_t sn = 0;
+  std::string serial;  // hex; counts if `sn` is 0
+  std::uint8_t reason = 0;
 };
 struct disconnect {
   std::string_view reason;  // static text: "client", "keep_alive", "socket", "taken_over", ...
@@ -211,7 +257,7 @@ using order =
                  change_tags, send_command, complete_command, cancel_commands, time_passed,
                  read_device, read_latest, read_samples, change_subscriptions, note_delivered,
                  bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
-                 reopen_activation, report_picture>;
+                 reopen_activation, report_picture, add_certificate, revoke_certificate>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -257,6 +303,7 @@ struct connected {
   bool resumed;  // what the last session kept goes on
   timestamp at;
   bool by_gateway = false;
+  std::uint32_t certificate_sn = 0;  // of that by which it came; 0: by none
 };
 struct disconnected {
   session_ref session;
@@ -340,6 +387,18 @@ struct picture_reported {
   report_picture what;
   timestamp at;
 };
+struct certificate_added {
+  certificate what;
+  std::uint32_t renews;        // 0: none
+  timestamp superseded_until;  // of that one
+  std::vector<std::uint32_t> dropped;
+  timestamp at;
+};
+struct certificate_revoked {
+  std::uint32_t sn;
+  std::uint8_t reason;
+  timestamp at;
+};
 
 using event =
     std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
@@ -347,7 +406,7 @@ using event =
                  command_sent, command_finished, late_reply_noted, subscriptions_changed,
                  command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
                  sub_device_noted, activation_granted, activation_settled, activation_reopened,
-                 picture_reported>;
+                 picture_reported, certificate_added, certificate_revoked>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -396,16 +455,28 @@ struct network_picture {
   bool empty() const { return at == timestamp{}; }
   bool operator==(const network_picture&) const = default;
 };
+/// Its certificates, and by which of them its session came.
+struct certificate_folder {
+  std::vector<certificate> all;  // oldest first, at most max_certificates
+  std::uint32_t in_session = 0;  // a handle; 0: none
+  bool empty() const { return all.empty(); }
+  const certificate* find(std::uint32_t sn) const;
+  const certificate* find_serial(std::string_view serial) const;
+  bool operator==(const certificate_folder&) const = default;
+};
 using sub_device_map = std::map<device_name, entity_id>;
 
-/// What only gateways, sub-devices and devices on their way to a secret have.
+/// What only gateways, sub-devices, devices on their way to a secret and those with certificates
+/// have.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
   sub_device_map sub_devices;  // of a gateway
   network_picture picture;     // of a gateway
+  cow<certificate_folder> certificates;
   bool empty() const {
-    return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty();
+    return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
+           certificates->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -440,6 +511,7 @@ struct state {
   const device::activation& activation() const { return family->activation; }
   const gateway_link& gateway() const { return family->gateway; }
   const sub_device_map& sub_devices() const { return family->sub_devices; }
+  const certificate_folder& certificates() const { return *family->certificates; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -447,6 +519,9 @@ std::string secret_owner(const device_name& name);
 
 /// True if a login signed with the product's secret may still hand out a secret of its own.
 bool may_be_activated(const state& s, timestamp now);
+
+/// "issued", "active", "superseded", "held", "revoked" or "expired".
+std::string_view status_of(const certificate& c, timestamp now);
 
 /// "inactive", "online", "offline" or "disabled".
 std::string_view status_of(const state& s);
@@ -486,14 +561,17 @@ struct points_taken {
 struct device_bound {  // or unbound
   entity_id id;
 };
-using reply =
-    std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
-                 command_accepted, commands_cancelled, points_taken, device_bound>;
+struct certificate_bound {
+  std::uint32_t sn;
+};
+using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
+                           unsaved_samples, command_accepted, commands_cancelled, points_taken,
+                           device_bound, certificate_bound>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {
   bool exists = false;
-  bool requires_certificate = false;
+  login_demand demands = login_demand::secret;
   bool direct_access = true;
   bool gateway = false;             // its devices have sub-devices
   bool dynamic_activation = false;  // its secret proves who is to be given his own

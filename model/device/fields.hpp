@@ -20,6 +20,9 @@ constexpr auto range_of(command_record::form) {
 constexpr auto range_of(login_secret) {
   return std::pair{login_secret::device, login_secret::either};
 }
+constexpr auto range_of(certificate::state_code) {
+  return std::pair{certificate::state_code::issued, certificate::state_code::revoked};
+}
 constexpr auto range_of(command_record::state_code) {
   return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
 }
@@ -71,7 +74,7 @@ auto fields_of(X& x) {
 template <field_of<connected> X>
 auto fields_of(X& x) {
   return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.keeps_session, x.resumed,
-                  x.at, x.by_gateway);
+                  x.at, x.by_gateway, x.certificate_sn);
 }
 template <field_of<disconnected> X>
 auto fields_of(X& x) {
@@ -157,6 +160,23 @@ template <field_of<picture_reported> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.at);
 }
+template <field_of<certificate> X>
+auto fields_of(X& x) {
+  return std::tie(x.sn, x.issuer, x.serial, x.fingerprint, x.subject, x.not_before, x.not_after,
+                  x.state, x.reason, x.pem, x.superseded_until);
+}
+template <field_of<certificate_folder> X>
+auto fields_of(X& x) {
+  return std::tie(x.all, x.in_session);
+}
+template <field_of<certificate_added> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.renews, x.superseded_until, x.dropped, x.at);
+}
+template <field_of<certificate_revoked> X>
+auto fields_of(X& x) {
+  return std::tie(x.sn, x.reason, x.at);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -167,7 +187,7 @@ auto fields_of(X& x) {
 }
 template <field_of<family> X>
 auto fields_of(X& x) {
-  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture);
+  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -192,10 +212,26 @@ template <field_of<reset_secret> X>
 auto fields_of(X& x) {
   return std::tie(x.secret, x.overlap);
 }
+template <field_of<presented_certificate> X>
+auto fields_of(X& x) {
+  return std::tie(x.issuer, x.serial, x.fingerprint, x.not_after);
+}
 template <field_of<connect> X>
 auto fields_of(X& x) {
   return std::tie(x.proof, x.keeps_session, x.resumes, x.session, x.protocol, x.address, x.secure,
-                  x.secret, x.fresh);
+                  x.secret, x.fresh, x.presented);
+}
+template <field_of<add_certificate> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.renews, x.overlap);
+}
+template <field_of<revoke_certificate> X>
+auto fields_of(X& x) {
+  return std::tie(x.sn, x.serial, x.reason);
+}
+template <field_of<certificate_bound> X>
+auto fields_of(X& x) {
+  return std::tie(x.sn);
 }
 template <field_of<disconnect> X>
 auto fields_of(X& x) {

@@ -1,4 +1,6 @@
 // How a device, or its gateway for it, proves who it is, and what a login makes of it.
+#include <algorithm>
+
 #include "model/device/decisions.hpp"
 
 namespace orrery::model::device {
@@ -7,7 +9,7 @@ namespace {
 constexpr auto two_secrets_for =
     std::chrono::minutes{10};  // after an activation, until one is used
 
-enum class proof_by { nobody, current, fresh, former, product };
+enum class proof_by { nobody, current, fresh, former, product, certificate };
 
 proof_by look_at(const state& s, const connect& c, const surroundings& around) {
   const auto& pending = s.activation();
@@ -54,18 +56,76 @@ status may_come_through(const state& s, const connect& c, const entity_id& gatew
   if (s.gateway().empty() || s.gateway().id != gateway)
     return failure{errc::forbidden, "sub_device_unbound",
                    label(s) + " is no sub-device of that gateway"};
-  if (around.product.requires_certificate && !c.secure)
+  if (around.product.demands != login_demand::secret && !c.secure)
     return failure{errc::forbidden, "certificate_required",
                    label(s) + ": its product demands a gateway that came over TLS"};
   return {};
 }
 
+/// The certificate of the device that was presented. Fails: "certificate_required", whatever is
+/// wrong with it; the detail says what.
+result<const certificate*> certificate_of(const state& s, const connect& c, timestamp now) {
+  const auto demanded = [&](const char* why) {
+    return failure{errc::forbidden, "certificate_required", label(s) + ": " + why};
+  };
+  if (!c.presented)
+    return demanded("its product demands a client certificate, and none was presented");
+  const auto& shown = *c.presented;
+  const auto& all = s.certificates().all;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const certificate& one) {
+    return one.fingerprint == shown.fingerprint && one.serial == shown.serial;
+  });
+  if (found == all.end())
+    return demanded("the client certificate is not bound to this device");
+  switch (found->state) {
+    case certificate::state_code::revoked:
+      return demanded("the client certificate is revoked");
+    case certificate::state_code::held:
+      return demanded("the client certificate is held");
+    case certificate::state_code::superseded:
+      if (now >= found->superseded_until)
+        return demanded("the client certificate was renewed, and its overlap is over");
+      break;
+    case certificate::state_code::issued:
+    case certificate::state_code::active:
+      break;
+  }
+  if (now >= std::min(found->not_after, shown.not_after))
+    return demanded("the client certificate has expired");
+  return &*found;
+}
+
+/// Who a device that connects itself, or a gateway for it, is proved to be.
+struct proof {
+  proof_by by = proof_by::nobody;
+  std::uint32_t certificate_sn = 0;
+};
+
+result<proof> prove(const state& s, const connect& c, bool itself, const surroundings& around) {
+  auto out = proof{};
+  if (itself && around.product.demands == login_demand::certificate) {
+    const auto found = certificate_of(s, c, around.now);
+    if (!found)
+      return found.error();
+    return proof{proof_by::certificate, (*found)->sn};
+  }
+  const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
+  out.by = allowed ? look_at(s, c, around) : proof_by::nobody;
+  if (out.by == proof_by::nobody)
+    return failure{errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
+                   label(s) + ": the signature does not fit"};
+  if (itself && around.product.demands == login_demand::both) {
+    const auto found = certificate_of(s, c, around.now);
+    if (!found)
+      return found.error();
+    out.certificate_sn = (*found)->sn;
+  }
+  return out;
+}
+
 status may_come_itself(const state& s, const surroundings& around) {
   if (s.admin == admin_state::disabled)
     return failure{errc::forbidden, "device_disabled", label(s) + " is disabled"};
-  if (around.product.requires_certificate)
-    return failure{errc::forbidden, "certificate_required",
-                   label(s) + ": its product demands a client certificate"};
   if (!around.product.direct_access)
     return failure{errc::forbidden, "direct_login_forbidden",
                    label(s) + " connects through its gateway only"};
@@ -101,16 +161,14 @@ result<decision> decide_login(const state& s, const connect& c,
   if (gateway)
     if (auto ok = may_come_through(s, c, *gateway, around); !ok)
       return ok.error();
-  const auto allowed = around.product.sign_methods >> static_cast<unsigned>(c.proof.method) & 1;
-  const auto by = allowed ? look_at(s, c, around) : proof_by::nobody;
-  if (by == proof_by::nobody)
-    return refused(errc::unauthenticated, allowed ? "sign_check_failed" : "sign_method_not_allowed",
-                   label(s) + ": the signature does not fit");
+  const auto proved = prove(s, c, !gateway, around);
+  if (!proved)
+    return proved.error();
   // Only who proved himself is told more than that.
   if (!gateway)
     if (auto ok = may_come_itself(s, around); !ok)
       return ok.error();
-  const auto activates = by == proof_by::product;
+  const auto activates = proved->by == proof_by::product;
   if (activates)
     if (auto ok = may_be_given_a_secret(s, c, around); !ok)
       return ok.error();
@@ -126,15 +184,15 @@ result<decision> decide_login(const state& s, const connect& c,
   auto d = decision{{}, std::move(granted)};
   if (activates)
     d.events.push_back(activation_granted{c.fresh, around.now});
-  else if (!s.activation().empty())
-    d.events.push_back(activation_settled{by == proof_by::fresh, around.now});
+  else if (!s.activation().empty() && proved->by != proof_by::certificate)
+    d.events.push_back(activation_settled{proved->by == proof_by::fresh, around.now});
   if (again && (s.activated_at || activates))
     return d;
   if (s.connection.online && !again)
     d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
   d.events.push_back(connected{session, c.protocol, c.address, c.secure,
                                !s.activated_at && !activates, c.keeps_session, resumed, around.now,
-                               gateway.has_value()});
+                               gateway.has_value(), proved->certificate_sn});
   send_next_after(s, around.now, d.events);
   return d;
 }

@@ -22,6 +22,22 @@ template <field_of<login_session> X>
 auto fields_of(X& x) {
   return std::tie(x.login, x.id, x.until);
 }
+constexpr auto range_of(certificate_authority::origin) {
+  return std::pair{certificate_authority::origin::built_in,
+                   certificate_authority::origin::external};
+}
+constexpr auto range_of(certificate_authority::algorithm) {
+  return std::pair{certificate_authority::algorithm::rsa, certificate_authority::algorithm::ecc};
+}
+template <field_of<revocation> X>
+auto fields_of(X& x) {
+  return std::tie(x.serial, x.at, x.reason, x.until);
+}
+template <field_of<certificate_authority> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.kind, x.keys, x.subject, x.certificates, x.not_after, x.key, x.created_at,
+                  x.actor, x.list_number, x.revoked, x.list);
+}
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name);
@@ -58,10 +74,26 @@ template <field_of<session_ended> X>
 auto fields_of(X& x) {
   return std::tie(x.login, x.id);
 }
+template <field_of<authority_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<authority_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<revocation_listed> X>
+auto fields_of(X& x) {
+  return std::tie(x.authority, x.what);
+}
+template <field_of<revocations_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.authority, x.list, x.at);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
-                  x.sessions);
+                  x.sessions, x.authorities);
 }
 
 // Between nodes.
@@ -105,6 +137,22 @@ auto fields_of(X& x) {
 template <field_of<revoke_key> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
+}
+template <field_of<add_authority> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<remove_authority> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<list_revocation> X>
+auto fields_of(X& x) {
+  return std::tie(x.authority, x.what);
+}
+template <field_of<set_revocations> X>
+auto fields_of(X& x) {
+  return std::tie(x.authority, x.list);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

@@ -1,4 +1,5 @@
-// An organisation: its people and the keys of its applications.
+// An organisation: its people, the keys of its applications, and the authorities that sign the
+// certificates of its devices.
 #pragma once
 
 #include <memory>
@@ -8,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/ids.hpp"
 #include "model/result.hpp"
@@ -38,6 +40,33 @@ struct api_key {
 struct login_session {
   std::string login, id;
   timestamp until;
+};
+
+/// A certificate that its own authority took back. The row goes once the certificate would have
+/// run out.
+struct revocation {
+  std::string serial;  // hex
+  timestamp at;
+  std::uint8_t reason = 0;  // of RFC 5280, 5.3.1
+  timestamp until{};        // the end of the certificate's time
+};
+
+/// Who signs certificates of devices: made here, with a key, or somebody else's.
+struct certificate_authority {
+  enum class origin : std::uint8_t { built_in = 0, external = 1 };
+  enum class algorithm : std::uint8_t { rsa = 0, ecc = 1 };
+  std::string id;  // hex key id of its certificate
+  origin kind = origin::built_in;
+  algorithm keys = algorithm::rsa;
+  std::string subject;       // as RFC 2253 writes it
+  std::string certificates;  // PEM: its own, then those above it
+  timestamp not_after{};
+  sealed_secret key;  // PEM; of a built-in one
+  timestamp created_at{};
+  std::string actor;
+  std::uint64_t list_number = 0;    // rises with each change of its revocations
+  std::vector<revocation> revoked;  // of a built-in one
+  std::string list;                 // PEM: the revocation list of an external one; empty: none
 };
 
 struct create_organisation {
@@ -76,11 +105,29 @@ struct create_key {
 struct revoke_key {
   std::string id;
 };
+/// Of built-in ones there is one of each algorithm.
+struct add_authority {
+  certificate_authority what;
+};
+/// An external one.
+struct remove_authority {
+  std::string id;
+};
+/// Puts a certificate on the list of a built-in authority; reason 8 takes it off again.
+struct list_revocation {
+  std::string authority;
+  revocation what;  // without its time
+};
+/// A new revocation list of an external authority.
+struct set_revocations {
+  std::string authority, list;
+};
 struct read_organisation {};
 
 using order = std::variant<create_organisation, update_organisation, create_user, set_password,
                            remove_user, note_bad_login, open_session, keep_session, end_session,
-                           create_key, revoke_key, read_organisation>;
+                           create_key, revoke_key, read_organisation, add_authority,
+                           remove_authority, list_revocation, set_revocations>;
 struct command {
   order what;
   std::string actor;
@@ -114,8 +161,23 @@ struct session_set {
 struct session_ended {
   std::string login, id;  // without an id: all of that person
 };
+struct authority_set {
+  certificate_authority what;
+};
+struct authority_removed {
+  std::string id;
+};
+struct revocation_listed {
+  std::string authority;
+  revocation what;
+};
+struct revocations_set {
+  std::string authority, list;
+  timestamp at;
+};
 using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
-                           session_set, session_ended>;
+                           session_set, session_ended, authority_set, authority_removed,
+                           revocation_listed, revocations_set>;
 
 struct state {
   bool exists = false;
@@ -126,9 +188,13 @@ struct state {
   timestamp created_at{};
   std::uint64_t revision = 0;
   std::vector<login_session> sessions;  // oldest first; some may be over
+  std::vector<certificate_authority> authorities;
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
+  const certificate_authority* find_authority(std::string_view authority_id) const;
+  /// The built-in one with keys of that sort; null: it is not made yet.
+  const certificate_authority* built_in(certificate_authority::algorithm keys) const;
   const login_session* find_session(std::string_view login, std::string_view session_id) const;
 };
 

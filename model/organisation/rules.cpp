@@ -6,6 +6,8 @@ namespace orrery::model::organisation {
 namespace {
 
 constexpr std::size_t max_users = 1000, max_keys = 1000, max_sessions = 100;  // of one person
+constexpr std::size_t max_authorities = 20, max_revoked = 10'000, max_list_bytes = 1024 * 1024;
+constexpr std::uint8_t takes_off = 8;  // removeFromCRL
 constexpr auto first_lock = std::chrono::minutes{15};
 constexpr auto longest_lock = std::chrono::hours{24};
 
@@ -156,6 +158,71 @@ result<decision> decide_on(const state& s, const command&, const revoke_key& r,
   return then(s, key_removed{r.id}, around);
 }
 
+failure authority_unknown(const std::string& id) {
+  return {errc::not_found, "authority_unknown", "no authority " + id};
+}
+
+result<decision> decide_on(const state& s, const command& c, const add_authority& a,
+                           const surroundings& around) {
+  using origin = certificate_authority::origin;
+  if (s.find_authority(a.what.id) ||
+      (a.what.kind == origin::built_in && s.built_in(a.what.keys) != nullptr))
+    return refused(errc::already_exists, "authority_exists",
+                   "authority " + a.what.id + " is there already");
+  if (a.what.id.empty() || a.what.key.empty() != (a.what.kind == origin::external))
+    return refused(errc::invalid_argument, "authority_invalid",
+                   "an authority needs a key id, and a built-in one its key");
+  if (s.authorities.size() >= max_authorities)
+    return refused(errc::conflict, "quota_exceeded", "an organisation has at most 20 authorities");
+  auto what = a.what;
+  what.created_at = around.now;
+  what.actor = c.actor;
+  return then(s, authority_set{std::move(what)}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const remove_authority& r,
+                           const surroundings& around) {
+  const auto* found = s.find_authority(r.id);
+  if (!found)
+    return authority_unknown(r.id);
+  if (found->kind == certificate_authority::origin::built_in)
+    return refused(errc::conflict, "authority_built_in",
+                   "what a built-in authority has signed would be good for nothing");
+  return then(s, authority_removed{r.id}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const list_revocation& l,
+                           const surroundings& around) {
+  const auto* found = s.find_authority(l.authority);
+  if (!found || found->kind != certificate_authority::origin::built_in)
+    return authority_unknown(l.authority);
+  const auto row = std::find_if(found->revoked.begin(), found->revoked.end(),
+                                [&](const revocation& r) { return r.serial == l.what.serial; });
+  const auto listed = row != found->revoked.end();
+  if (l.what.reason == takes_off ? !listed : listed && row->reason == l.what.reason)
+    return then(s, std::vector<event>{}, around);  // as wanted already
+  if (found->revoked.size() >= max_revoked)
+    return refused(errc::conflict, "quota_exceeded",
+                   "an authority has at most 10,000 revoked certificates whose time is not over");
+  auto what = l.what;
+  what.at = around.now;
+  return then(s, revocation_listed{l.authority, std::move(what)}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const set_revocations& r,
+                           const surroundings& around) {
+  const auto* found = s.find_authority(r.authority);
+  if (!found)
+    return authority_unknown(r.authority);
+  if (found->kind != certificate_authority::origin::external)
+    return refused(errc::conflict, "authority_built_in",
+                   "a built-in authority signs its revocation list itself");
+  if (r.list.size() > max_list_bytes)
+    return refused(errc::too_large, "revocation_list_too_large",
+                   "a revocation list has at most 1 MiB");
+  return then(s, revocations_set{r.authority, r.list, around.now}, around);
+}
+
 result<decision> decide_on(const state& s, const command&, const read_organisation&,
                            const surroundings& around) {
   return decision{{}, organisation_snapshot{around.self, std::make_shared<const state>(s)}};
@@ -201,6 +268,30 @@ void apply_on(state& s, const key_set& e) {
 void apply_on(state& s, const key_removed& e) {
   std::erase_if(s.keys, [&](const api_key& k) { return k.id == e.id; });
 }
+void apply_on(state& s, const authority_set& e) {
+  s.authorities.push_back(e.what);
+}
+void apply_on(state& s, const authority_removed& e) {
+  std::erase_if(s.authorities, [&](const certificate_authority& a) { return a.id == e.id; });
+}
+void apply_on(state& s, const revocation_listed& e) {
+  for (auto& a : s.authorities)
+    if (a.id == e.authority) {
+      std::erase_if(a.revoked, [&](const revocation& r) {
+        return r.serial == e.what.serial || r.until <= e.what.at;
+      });
+      if (e.what.reason != takes_off)
+        a.revoked.push_back(e.what);
+      ++a.list_number;
+    }
+}
+void apply_on(state& s, const revocations_set& e) {
+  for (auto& a : s.authorities)
+    if (a.id == e.authority) {
+      a.list = e.list;
+      ++a.list_number;
+    }
+}
 
 }  // namespace
 
@@ -214,6 +305,19 @@ const api_key* state::find_key(std::string_view key_id) const {
   const auto found =
       std::find_if(keys.begin(), keys.end(), [&](const api_key& k) { return k.id == key_id; });
   return found == keys.end() ? nullptr : &*found;
+}
+
+const certificate_authority* state::find_authority(std::string_view authority_id) const {
+  const auto found = std::find_if(authorities.begin(), authorities.end(),
+                                  [&](const auto& a) { return a.id == authority_id; });
+  return found == authorities.end() ? nullptr : &*found;
+}
+
+const certificate_authority* state::built_in(certificate_authority::algorithm keys) const {
+  const auto found = std::find_if(authorities.begin(), authorities.end(), [&](const auto& a) {
+    return a.kind == certificate_authority::origin::built_in && a.keys == keys;
+  });
+  return found == authorities.end() ? nullptr : &*found;
 }
 
 const login_session* state::find_session(std::string_view login,

@@ -113,14 +113,14 @@ TEST_F(Catalogue, TheViewOfAProductSaysHowItsDevicesLogIn) {
   s.sign_methods = 5;
   known.apply(change(entity_kind::product, tests::product_key, s));
   EXPECT_TRUE(view().exists);
-  EXPECT_FALSE(view().requires_certificate);
+  EXPECT_EQ(view().demands, model::device::login_demand::secret);
   EXPECT_TRUE(view().direct_access);
   EXPECT_EQ(view().sign_methods, 5);
   EXPECT_FALSE(view().model);
   s.auth = product::authentication::certificate;
   s.access = product::access_mode::via_gateway;
   known.apply(change(entity_kind::product, tests::product_key, s));
-  EXPECT_TRUE(view().requires_certificate);
+  EXPECT_EQ(view().demands, model::device::login_demand::certificate);
   EXPECT_FALSE(view().direct_access);
 }
 

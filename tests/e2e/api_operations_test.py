@@ -1,4 +1,5 @@
 """Every documented operation is called once with success, and the document is what OpenAPI 3.1 asks for."""
+import pathlib
 import re
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ import jsonschema
 
 from api_kit import all_of, model_document, refused, serve
 from orrery import Api, NodeTest, wait_for
+from tls_test import Authority, openssl
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -28,6 +30,7 @@ class Operations(NodeTest):
         self.people()
         self.models_and_products()
         self.devices()
+        self.certificates()
         self.data()
         self.commands()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
@@ -43,6 +46,26 @@ class Operations(NodeTest):
     def both(self, device):
         """The two addresses of a device."""
         return [f"~/devices/{device['assetId']}", f"~/products/{device['productKey']}/devices/{device['deviceKey']}"]
+
+    def certificates(self):
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        authority = Authority(folder)
+        known = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        self.api.request("PUT", f"~/authorities/{known['id']}/crl", json={"crl": authority.list()})
+        for rest in ("", "/certificate", "/crl"):
+            self.assertEqual(self.api.get(f"~/authorities/{known['id']}{rest}")["id"], known["id"])
+        made = self.api.post("~/devices", {"productKey": self.node.demo["productKey"]})
+        for number, path in enumerate(self.both(made)):
+            openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key", "-out", "csr", "-subj", "/CN=d", folder=folder)
+            first = self.api.post(f"{path}/certificates", {"csr": (folder / "csr").read_text()})
+            second = self.api.post(f"{path}/certificates/{first['sn']}:renew", {})
+            self.api.post(f"{path}/certificates/{second['sn']}:revoke", {"reason": 4})
+            bound = self.api.post(f"{path}/certificates:bind", {"certificate": authority.client(f"d{number}")[0].read_text()})
+            self.assertEqual(self.api.get(f"{path}/certificates/{bound['sn']}")["status"], "issued")
+            self.assertIn(first["sn"], [c["sn"] for c in self.api.get(f"{path}/certificates")["items"]])
+        self.assertEqual(len(self.api.get("~/authorities")["items"]), 2)
+        self.api.request("DELETE", f"~/authorities/{known['id']}")
 
     def people(self):
         password = (self.node.data / "admin-password").read_text().strip()

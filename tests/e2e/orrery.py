@@ -246,7 +246,8 @@ def sign(client_id, device_key, product_key, timestamp, secret, method="sha256")
 class Device:
     """A device on paho, with the wire protocol's request and reply forms."""
 
-    def __init__(self, node, product_key, device_key, secret, method="sha256", tls=False, keep_alive=60, clean=True, mode=2, id=None):
+    def __init__(self, node, product_key, device_key, secret, method="sha256", tls=False, keep_alive=60, clean=True, mode=2, id=None,
+                 certificate=None):
         self.pk, self.dk = product_key, device_key
         timestamp = str(int(time.time() * 1000))
         id = id or device_key
@@ -265,7 +266,8 @@ class Device:
         self.host, self.port = getattr(node, "host", "localhost"), node.ports["mqtts" if tls else "mqtt"]
         self.keep_alive = keep_alive
         if tls:
-            self.client.tls_set(ca_certs=node.ca)
+            certificate, key = certificate or (None, None)
+            self.client.tls_set(ca_certs=node.ca, certfile=certificate, keyfile=key)
 
     def connect(self, subscribe=True):
         code = self.try_connect()

@@ -36,6 +36,9 @@ void try_it(const std::string& pem) {
   }
   (void)root.renew(pem, {.uri = "urn:x:1", .crl_url = {}, .days = 1}, now);
   (void)authority::load(pem, pem);
+  static const auto judge =
+      *client_judge::make({.authorities = {root.certificate_pem()}, .revocations = {}});
+  (void)judge->examine(pem);
   (void)client_judge::make({.authorities = {pem}, .revocations = {}});
   (void)client_judge::make({.authorities = {root.certificate_pem()}, .revocations = {pem}});
 }

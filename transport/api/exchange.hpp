@@ -20,6 +20,10 @@
 #include "transport/api/tokens.hpp"
 #include "transport/http_message.hpp"
 
+namespace orrery::transport {
+class issuance;
+}
+
 namespace orrery::transport::api {
 
 /// What all handlers are given.
@@ -31,6 +35,7 @@ struct service_parts {
   std::shared_ptr<const actors::catalogue> known;
   std::shared_ptr<const model::keyring> keys;
   std::shared_ptr<const token_signer> tokens;
+  std::shared_ptr<issuance> certificates;
   std::shared_ptr<observe::metrics> metrics;
   std::function<model::timestamp()> now;
   config::settings settings;

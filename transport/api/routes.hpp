@@ -35,6 +35,8 @@ std::vector<route> product_routes();
 std::vector<route> decoder_routes();
 std::vector<route> device_routes();
 std::vector<route> topology_routes();
+std::vector<route> certificate_routes();
+std::vector<route> authority_routes();
 std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();

@@ -89,6 +89,20 @@ const auto validation_mode = either(word({"strict", "lenient", "mark", "off"}), 
 const auto model_revision = either(word({"latest"}), {{"type", "integer"}, {"minimum", 1}});
 const auto status = word({"inactive", "online", "offline", "disabled"});
 
+const auto key_kind = word({"rsa", "ecc"});
+
+const auto certificate_fields = std::vector<field>{
+    {"sn", integer},
+    {"serial", text},
+    {"issuer", text},
+    {"fingerprint", text},
+    {"subject", text},
+    {"status", word({"issued", "active", "superseded", "held", "revoked", "expired"})},
+    {"notBefore", time},
+    {"notAfter", time},
+    {"certificate", text},
+    {"reason?", integer},
+    {"supersededUntil?", time}};
 const auto key_fields = std::vector<field>{
     {"id", text},        {"app", text},       {"permissions", list(text)}, {"ipAllow", list(text)},
     {"createdAt", time}, {"createdBy", text}, {"expires?", time}};
@@ -316,6 +330,32 @@ json devices() {
                                  {"failed", integer}})},
       {"ConnectionTopology",
        object({{"nodes", any_object}, {"relations", any_object}, {"reportedAt?", time}})},
+      {"Certificate", object(certificate_fields)},
+      {"CertificateList", page_of("Certificate")},
+      {"IssuedCertificate",
+       object(with(certificate_fields, {{"chain", text}, {"issuerKeys", key_kind}}))},
+      {"CertificateRequest",
+       object({{"csr", text}, {"days?", number(1, 3650)}, {"issuer?", key_kind}})},
+      {"CertificateRenewal", object({{"csr?", text},
+                                     {"days?", number(1, 3650)},
+                                     {"issuer?", key_kind},
+                                     {"overlap?", number(0, 7'776'000)}})},
+      {"CertificateBinding", object({{"certificate", text}})},
+      {"Revocation", object({{"reason?", number(0, 10)}})},
+      {"Authority", object({{"id", text},
+                            {"kind", word({"builtIn", "external"})},
+                            {"keys", key_kind},
+                            {"subject", text},
+                            {"notAfter", time},
+                            {"createdAt", time},
+                            {"createdBy", text},
+                            {"revoked", integer},
+                            {"hasCrl", truth}})},
+      {"AuthorityList", page_of("Authority")},
+      {"AuthorityCertificate", object({{"id", text}, {"certificate", text}})},
+      {"AuthorityRevocations", object({{"id", text}, {"crl", text}})},
+      {"RevocationList", object({{"crl", text}})},
+      {"NewAuthority", object({{"certificate", text}})},
       {"Overlap", object({{"overlap?", number(0, 2'592'000)}})},
       {"DeviceSecret",
        object(

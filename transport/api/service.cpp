@@ -10,6 +10,7 @@
 #include "transport/api/fields.hpp"
 #include "transport/api/idempotency.hpp"
 #include "transport/api/problem.hpp"
+#include "transport/api/public_lists.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/stream.hpp"
 #include "transport/http_server.hpp"
@@ -47,6 +48,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     const auto begun = std::chrono::steady_clock::now();
     auto e = std::make_shared<exchange>(parts_, request, std::move(answer), next_id());
     const auto& path = request->path;
+    if (is_public_list(*request))
+      return send_public_list(e);
     if (path.size() < 3 || path[0] != "api" || path[1] != "v1")
       return e->fail({errc::not_found, "not_found", "the API is under /api/v1"});
     const auto rest = std::vector<std::string>(path.begin() + 2, path.end());

@@ -101,12 +101,14 @@ struct item_writer {
   void operator()(const device::activation_reopened& e) const {
     tell("activationReopened", e.at, {{"until", model::to_ms(e.until)}});
   }
-  // Matters of the transport: no feed has them (actors/feed, belongs_to).
+  // Matters of the transport, and certificates: no feed has them (actors/feed, belongs_to).
   void operator()(const device::sub_devices_changed&) const {}
   void operator()(const device::sub_device_noted&) const {}
   void operator()(const device::activation_granted&) const {}
   void operator()(const device::activation_settled&) const {}
   void operator()(const device::picture_reported&) const {}
+  void operator()(const device::certificate_added&) const {}
+  void operator()(const device::certificate_revoked&) const {}
   void operator()(const device::subscriptions_changed&) const {}
   void operator()(const device::command_delivered&) const {}
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include "model/json.hpp"
 #include "observe/log.hpp"
 #include "transport/mqtt/errors.hpp"
@@ -43,6 +46,15 @@ void tell_guard(const shared& with, const login_attempt& who, const failure* why
     with.guard->unknown_device(who, with.now());
   else if (why->code == errc::unauthenticated)
     with.guard->wrong_signature(who, with.now());
+}
+
+model::value certificate_data(const issued_certificate& made) {
+  using algorithm = model::organisation::certificate_authority::algorithm;
+  return model::object{{"certSN", std::to_string(made.what.sn)},
+                       {"cert", made.what.pem},
+                       {"caCert", made.chain},
+                       {"certChainURL", ""},
+                       {"issueAuthority", made.issuer == algorithm::rsa ? "RSA" : "ECC"}};
 }
 
 }  // namespace
@@ -152,7 +164,8 @@ void connection::refuse_login(const failure& why) {
             {{"address", stream_->peer()},
              {"product", who_.device.product_key},
              {"device", who_.device.device_key},
-             {"reason", why.reason}});
+             {"reason", why.reason},
+             {"detail", why.detail}});
   const auto reason = why.reason.empty() ? "login_failed" : why.reason;
   with_->refused_logins(reason).add();
   end(reason);
@@ -179,6 +192,10 @@ void connection::log_in(const login_wanted& wanted) {
   how.secure = stream_->secure();
   self_.link.name = who_.device;
   self_.session = how;
+  if (auto shown = stream_->peer_certificate())
+    how.presented = model::device::presented_certificate{
+        std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
+        model::from_ms(shown->not_after * 1000)};
   if (who_.mode == secure_mode::integration)
     return open_channel();
   how.proof = who_.proof;
@@ -365,7 +382,7 @@ void connection::take_json(const message& m, const classified& topic) {
       break;
   }
   auto asked = read_request(topic, m.packet.payload, self_, world());
-  if (!asked.group && !asked.what)
+  if (!asked.group && !asked.certificate && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
 }
@@ -475,10 +492,48 @@ void connection::ask(const message& m, const classified& topic, request asked) {
     r.sub = model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
   if (asked.group)
     return ask_group(number, std::move(asked.group));
+  if (asked.certificate)
+    return ask_certificate(number, std::move(*asked.certificate));
   auto& question =
       asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
   if (r.sub)
     question.whom = *r.sub;
+}
+
+void connection::ask_certificate(std::uint64_t number, certificate_wish wish) {
+  using algorithm = model::organisation::certificate_authority::algorithm;
+  auto wanted = certificate_order{};
+  wanted.organisation = self_.organisation;
+  wanted.actor = "device:" + who_.device.product_key + '/' + who_.device.device_key;
+  wanted.device = self_.link.id;
+  wanted.csr = std::move(wish.csr);
+  wanted.days = wish.days;
+  if (wish.rsa)
+    wanted.issuer = *wish.rsa ? algorithm::rsa : algorithm::ecc;
+  wanted.renews_sn = std::move(wish.sn);
+  with_->certificates->issue(
+      std::move(wanted), [weak = weak_from_this(), number](model::result<issued_certificate> made) {
+        if (const auto self = weak.lock())
+          boost::asio::post(self->stream_->context(), [self, number, made = std::move(made)] {
+            self->settle_certificate(number, made);
+          });
+      });
+}
+
+void connection::settle_certificate(std::uint64_t number,
+                                    const model::result<issued_certificate>& made) {
+  if (ended_)
+    return;
+  const auto place = find_open(number);
+  if (place == open_.end() || place->settled)
+    return;
+  settle_request(*place, made ? model::result<model::value>{certificate_data(*made)} : made.error(),
+                 {});
+  if (ended_)
+    return;
+  send_asks();
+  flush();
+  wait();
 }
 
 void connection::ask_group(std::uint64_t number, group_ptr asked) {

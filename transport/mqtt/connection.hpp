@@ -12,6 +12,7 @@
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
+#include "transport/issuance.hpp"
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
 #include "transport/mqtt/engine.hpp"
@@ -35,6 +36,7 @@ struct shared {
   std::function<observe::counter&(std::string_view reason)> closes, refused_logins;
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<script_cache> scripts = std::make_shared<script_cache>();
+  std::shared_ptr<issuance> certificates;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   bool plain_activation = false;  // secrets may be handed out without TLS
@@ -106,6 +108,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void take_command_answer(const message& m, const classified& topic, std::string_view payload);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
+  void ask_certificate(std::uint64_t number, certificate_wish wish);
+  void settle_certificate(std::uint64_t number, const model::result<issued_certificate>& made);
   void ask_group(std::uint64_t number, group_ptr request);
   void step_group(const std::shared_ptr<group_work>& work);
   void finish_group(const group_work& work);

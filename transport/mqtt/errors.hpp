@@ -158,6 +158,9 @@ constexpr int result_code(const model::failure& why, int format, about whom = ab
     return why.reason == "payload_invalid" ? 1220 : why.reason == "payload_empty" ? 1251 : format;
   if (const auto code = gateway_code(why.reason); code != 0)
     return code;
+  if (why.reason == "certificate_unknown" || why.reason == "certificate_not_renewable" ||
+      why.reason == "certificate_foreign" || why.reason == "too_many_certificates")
+    return format;
   if (why.reason == "not_gateway" || why.reason == "product_unknown")
     return 1200;
   switch (why.code) {

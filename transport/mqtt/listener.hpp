@@ -10,6 +10,7 @@
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
 #include "transport/http_message.hpp"
+#include "transport/issuance.hpp"
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
 
@@ -23,6 +24,7 @@ struct parts {
   config::settings::mqtt_section limits;
   config::settings::listeners_section ports;
   std::shared_ptr<login_guard> guard;
+  std::shared_ptr<issuance> certificates;
   net::tls_source tls;  // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
 };

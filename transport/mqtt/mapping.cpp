@@ -44,6 +44,8 @@ constexpr row table[] = {
     {topic_tree::device, "thing/topo/add", operation::topology_add, 1255},
     {topic_tree::device, "thing/topo/delete", operation::topology_delete, 1256},
     {topic_tree::device, "thing/topo/get", operation::topology_get, 1200},
+    {topic_tree::device, "security/cert/apply", operation::certificate_apply, 1200},
+    {topic_tree::device, "security/cert/renew", operation::certificate_renew, 1200},
     {topic_tree::session, "combine/login", operation::sub_login, 1220},
     {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
     {topic_tree::session, "combine/logout", operation::sub_logout, 1220},
@@ -193,6 +195,37 @@ model::result<device::order> read_tags(const value& params) {
   return device::order{std::move(change)};
 }
 
+model::result<certificate_wish> read_wish(const value& params, bool renewal) {
+  constexpr std::size_t max_csr = 16 * 1024, max_digits = 64;
+  constexpr auto max_days = 3650;
+  auto out = certificate_wish{};
+  if (const auto* csr = params.find("csr"); csr && csr->is_string())
+    out.csr = csr->as_string();
+  if (out.csr.size() > max_csr || (out.csr.empty() && !renewal))
+    return bad_format("csr: expected a request in PEM form of at most 16 KiB");
+  if (const auto* days = params.find("validDay"); days && !days->is_null()) {
+    const auto text = as_text(*days).value_or("");
+    if (text.empty() || text.size() > 4 ||
+        text.find_first_not_of("0123456789") != std::string::npos || std::stoi(text) < 1 ||
+        std::stoi(text) > max_days)
+      return bad_format("validDay: expected 1 to 3650 days");
+    out.days = std::stoi(text);
+  }
+  if (const auto* by = params.find("issueAuthority"); by && !by->is_null()) {
+    const auto text = as_text(*by).value_or("");
+    if (text != "RSA" && text != "ECC")
+      return bad_format("issueAuthority: expected RSA or ECC");
+    out.rsa = text == "RSA";
+  }
+  if (!renewal)
+    return out;
+  const auto* sn = params.find("certSn");
+  out.sn = sn ? as_text(*sn).value_or("") : "";
+  if (out.sn.empty() || out.sn.size() > max_digits)
+    return bad_format("certSn: expected the handle or the serial number of a certificate");
+  return out;
+}
+
 /// The code of an answer, however it is written; what cannot be read is no success.
 int read_code(const value* v) {
   constexpr auto unreadable = 500;
@@ -311,6 +344,10 @@ std::string_view name_of(operation o) {
       return "sub_login_batch";
     case operation::sub_logout:
       return "sub_logout";
+    case operation::certificate_apply:
+      return "certificate_apply";
+    case operation::certificate_renew:
+      return "certificate_renew";
     case operation::channel_points:
       return "channel_points";
     case operation::channel_events:
@@ -435,6 +472,8 @@ bool is_for_sub_devices(operation o) {
     case operation::notice_reply:
       return true;
     case operation::connection_state:
+    case operation::certificate_apply:
+    case operation::certificate_renew:
     case operation::device_register:
     case operation::topology_add:
     case operation::topology_delete:
@@ -545,6 +584,15 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::connection_state:
       out.what = read_picture(params);
       break;
+    case operation::certificate_apply:
+    case operation::certificate_renew: {
+      auto wish = read_wish(params, topic.what == operation::certificate_renew);
+      if (wish)
+        out.certificate = std::move(*wish);
+      else
+        out.what = wish.error();
+      break;
+    }
     case operation::device_register:
     case operation::topology_add:
     case operation::topology_delete:

@@ -35,6 +35,8 @@ enum class operation : unsigned char {
   sub_login,
   sub_login_batch,
   sub_logout,
+  certificate_apply,
+  certificate_renew,
   channel_points,
   channel_events,
   channel_attributes,
@@ -70,12 +72,21 @@ classified classify(std::string_view topic);
 /// What a gateway may do for a sub-device on that one's own topics.
 bool is_for_sub_devices(operation o);
 
+/// A certificate that a device asks for.
+struct certificate_wish {
+  std::string csr;  // PEM; of a renewal it may be empty
+  std::int64_t days = 730;
+  std::optional<bool> rsa;  // the authority's keys
+  std::string sn;           // of the one that is renewed: handle or serial number
+};
+
 /// A request as read from its payload.
 struct request {
   std::string id;                            // "" if it could not be read
   model::result<model::device::order> what;  // or why not
   std::vector<std::string> ids;              // attributes or tags asked for; empty: all
   group_ptr group = {};                      // it concerns several devices: instead of `what`
+  std::optional<certificate_wish> certificate = {};  // instead of `what`
 };
 /// Reads the JSON payload of a request that is not an answer to a command. `self`: who sends it.
 request read_request(const classified& topic, std::string_view payload, const group_self& self,

@@ -201,7 +201,7 @@ TEST_F(Kin, LoginsThroughAGatewayAreCheckedInTheOrderOfTheWire) {
   product.direct_access = false;
   EXPECT_EQ(reason(tell(login("first"))), "direct_login_forbidden");
   EXPECT_EQ(reason(tell(through(5, "another"), {}, hub.id)), "sign_check_failed");
-  product.requires_certificate = true;
+  product.demands = login_demand::certificate;
   EXPECT_EQ(reason(tell(through(5), {}, hub.id)), "certificate_required");
   auto over_tls = through(5);
   over_tls.secure = true;

@@ -148,9 +148,9 @@ TEST_F(Device, LogsInWithItsSecretAlone) {
 
 TEST_F(Device, AProductMayForbid) {
   registered();
-  product.requires_certificate = true;
+  product.demands = login_demand::certificate;
   EXPECT_EQ(tell(proof(1)).error().reason, "certificate_required");
-  product.requires_certificate = false;
+  product.demands = login_demand::secret;
   product.direct_access = false;
   EXPECT_EQ(tell(proof(1)).error().reason, "direct_login_forbidden");
   product.direct_access = true;

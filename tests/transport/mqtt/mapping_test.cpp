@@ -93,6 +93,8 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"thing/tag/query", operation::tag_query, "tag_query", 1200},
       {"thing/tag/delete", operation::tag_delete, "tag_delete", 1200},
       {"thing/tsltemplate/get", operation::model_get, "model_get", 1200},
+      {"security/cert/apply", operation::certificate_apply, "certificate_apply", 1200},
+      {"security/cert/renew", operation::certificate_renew, "certificate_renew", 1200},
   };
   for (const auto& r : rows) {
     const auto topic = home + r.rest;
@@ -102,6 +104,49 @@ TEST(MqttTopics, EachHasItsOperation) {
     EXPECT_EQ(name_of(got.what), r.name);
     EXPECT_EQ(format_code(got.what), r.format) << r.rest;
   }
+}
+
+certificate_wish wish(const std::string& topic, const std::string& params) {
+  auto got = read_request(classify(home + topic), R"({"id":"1","params":)" + params + "}", {}, {});
+  EXPECT_TRUE(got.certificate) << params;
+  return got.certificate.value_or(certificate_wish{});
+}
+
+TEST(MqttCertificates, AreAskedFor) {
+  const auto applied = wish("security/cert/apply", R"({"csr":"pem"})");
+  EXPECT_EQ(applied.csr, "pem");
+  EXPECT_EQ(applied.days, 730);
+  EXPECT_FALSE(applied.rsa);
+  const auto more =
+      wish("security/cert/apply", R"({"csr":"pem","validDay":"30","issueAuthority":"RSA"})");
+  EXPECT_EQ(more.days, 30);
+  EXPECT_EQ(more.rsa, true);
+  for (const auto* sn : {R"("32720")", "32720"}) {
+    const auto renewed =
+        wish("security/cert/renew", std::string{R"({"issueAuthority":"ECC","certSn":)"} + sn + "}");
+    EXPECT_EQ(renewed.sn, "32720");
+    EXPECT_EQ(renewed.csr, "");
+    EXPECT_EQ(renewed.rsa, false);
+  }
+}
+
+TEST(MqttCertificates, BadWishesAreRefused) {
+  const auto refused = [](const std::string& topic, const std::string& params) {
+    const auto got =
+        read_request(classify(home + topic), R"({"id":"1","params":)" + params + "}", {}, {});
+    return !got.certificate && !got.what && got.what.error().reason == "format_error";
+  };
+  for (const auto* params :
+       {"{}", "[]", "null", "7", R"({"csr":7})", R"({"csr":""})", R"({"csr":"p","validDay":0})",
+        R"({"csr":"p","validDay":3651})", R"({"csr":"p","validDay":1.5})",
+        R"({"csr":"p","validDay":-1})", R"({"csr":"p","validDay":"99999999999999999999"})",
+        R"({"csr":"p","validDay":[]})", R"({"csr":"p","issueAuthority":"rsa"})"})
+    EXPECT_TRUE(refused("security/cert/apply", params)) << params;
+  EXPECT_TRUE(
+      refused("security/cert/apply", R"({"csr":")" + std::string(16 * 1024 + 1, 'x') + "\"}"));
+  for (const auto* params : {"{}", R"({"certSn":""})", R"({"certSn":null})", R"({"certSn":{}})"})
+    EXPECT_TRUE(refused("security/cert/renew", params)) << params;
+  EXPECT_TRUE(refused("security/cert/renew", R"({"certSn":")" + std::string(65, '1') + "\"}"));
 }
 
 TEST(MqttTopics, AnEventIsNamedByItsTopic) {

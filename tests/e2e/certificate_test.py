@@ -1,0 +1,240 @@
+"""Certificates of devices: issued for requests of openssl, demanded at login, renewed and revoked; external authorities."""
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+
+import requests
+
+from orrery import BIN, DEADLINE, Device, NodeTest, wait_for
+from tls_test import Authority, openssl, s_client
+
+RSA = ("rsa:2048",)
+EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+class Certificates(NodeTest):
+    def setUp(self):
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.folder = pathlib.Path(held.name)
+        model = self.api.get(f"~/products/{self.node.demo['productKey']}")["modelId"]
+        self.products = {auth: self.api.post("~/products", {"name": f"{auth} of {self.id()}", "modelId": model, "auth": auth})
+                         for auth in ("certificate", "both")}
+
+    def made(self, key, auth="certificate"):
+        return self.api.post("~/devices", {"productKey": self.products[auth]["productKey"], "deviceKey": key})
+
+    def csr(self, name, key=EC):
+        openssl("req", "-newkey", *key, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/C=DE/O=Test/CN={name}", folder=self.folder)
+        return (self.folder / f"{name}.csr").read_text()
+
+    def keep(self, name, issued):
+        (self.folder / f"{name}.pem").write_text(issued["certificate"] + issued.get("chain", ""))
+        return self.pair(name)
+
+    def pair(self, name, key=None):
+        return str(self.folder / f"{name}.pem"), str(self.folder / f"{key or name}.key")
+
+    def applied(self, device, key=EC, **more):
+        """What was issued, and the files of certificate and key."""
+        name = device["deviceKey"]
+        issued = self.api.post(f"~/devices/{device['assetId']}/certificates", {"csr": self.csr(name, key), **more})
+        return issued, self.keep(name, issued)
+
+    def client(self, device, pair=None, tls=True, secret="no secret"):
+        client = Device(self.node, device["productKey"], device["deviceKey"], secret, tls=tls, certificate=pair)
+        self.addCleanup(client.close)
+        return client
+
+    def code(self, device, pair=None, **more):
+        return self.client(device, pair, **more).try_connect()
+
+    def trusted(self, device, pair, **more):
+        """A client that is let in; an authority that was just made is trusted within a moment."""
+        wait_for(lambda: "alert" not in self.handshake(pair), "the new authority is trusted")
+        client = self.client(device, pair, **more)
+        self.assertEqual(client.try_connect(), 0)
+        return client
+
+    def handshake(self, pair):
+        """What openssl says of one that shows the certificate."""
+        return s_client(self.node, "-tls1_2", "-cert", pair[0], "-key", pair[1], fails=True)
+
+    def certificates(self, device):
+        return {c["sn"]: c for c in self.api.get(f"~/devices/{device['assetId']}/certificates")["items"]}
+
+    def refused(self, method, path, body=None):
+        answer = self.api.session.request(method, self.api.base + path.replace("~", self.api.org, 1), json=body, timeout=DEADLINE)
+        self.api.check(method, path.replace("~", self.api.org, 1), answer)
+        self.assertGreaterEqual(answer.status_code, 400, answer.text)
+        return answer.json()["code"]
+
+    def test_a_certificate_of_either_kind_is_enough(self):
+        for name, key, kind in (("of-rsa", RSA, "rsa"), ("of-ec", EC, "ecc")):
+            device = self.made(name)
+            issued, pair = self.applied(device, key)
+            self.assertEqual((issued["issuerKeys"], issued["status"]), (kind, "issued"))
+            self.assertLess(0, issued["sn"], 2**31)
+            (self.folder / "ca.pem").write_text(issued["chain"])
+            self.assertIn("OK", openssl("verify", "-purpose", "sslclient", "-CAfile", self.folder / "ca.pem", pair[0]))
+            self.assertIn(f"urn:orrery:device:default:{device['assetId']}", openssl("x509", "-in", pair[0], "-noout", "-ext", "subjectAltName"))
+            client = self.trusted(device, pair)
+            self.assertEqual(self.certificates(device)[issued["sn"]]["status"], "active")
+            client.client.subscribe(f"/sys/{client.pk}/{client.dk}/#", 1)
+            client.subscribed.get(timeout=DEADLINE)
+            self.assertEqual(client.post({"power": 1})["code"], 200)
+
+    def test_who_is_refused(self):
+        one, two, three = self.made("one"), self.made("two"), self.made("three", "both")
+        _, pair = self.applied(one)
+        self.applied(two)
+        _, third = self.applied(three)
+        self.trusted(one, pair)
+        self.assertEqual(self.code(one), 5, "none")
+        self.assertEqual(self.code(one, secret=one["deviceSecret"]), 5, "its secret does not help")
+        self.assertEqual(self.code(one, tls=False, secret=one["deviceSecret"]), 5, "the plain port")
+        self.assertEqual(self.code(one, self.pair("two")), 5, "another device's")
+        self.assertEqual(self.code(three, third), 4, "both: the signature is missing")
+        self.assertEqual(self.code(three, secret=three["deviceSecret"]), 5, "both: the certificate is missing")
+        self.assertEqual(self.code(three, pair, secret=three["deviceSecret"]), 5, "both: another device's")
+        self.assertEqual(self.code(three, third, secret=three["deviceSecret"]), 0)
+
+    def test_revoking_ends_the_session_and_lists_the_certificate(self):
+        device = self.made("r")
+        issued, pair = self.applied(device)
+        client = self.trusted(device, pair)
+        begun = time.monotonic()
+        path = f"~/devices/{device['assetId']}/certificates/{issued['sn']}:revoke"
+        self.api.post(path, {"reason": 1})
+        client.gone.get(timeout=DEADLINE)
+        self.assertLess(time.monotonic() - begun, 1)
+        client.close()
+        self.assertEqual(self.code(device, pair), 5)
+        self.assertEqual(self.refused("POST", path, {}), "already_revoked")
+        self.assertEqual(self.certificates(device)[issued["sn"]]["reason"], 1)
+        listed = self.api.get(f"~/authorities/{issued['issuer']}/crl")["crl"]
+        said = openssl("crl", "-noout", "-text", stdin=listed.encode())
+        self.assertIn(issued["serial"].upper(), said)
+        self.assertIn("Key Compromise", said)
+        port = self.node.ports["api"]
+        for ending, expected in (("crl", listed), ("pem", issued["chain"])):
+            got = requests.get(f"http://127.0.0.1:{port}/pki/default/{issued['issuer']}.{ending}", timeout=DEADLINE)
+            self.assertEqual((got.status_code, got.text), (200, expected))
+        for wrong in ("nobody/x.crl", "default/x.crl", f"default/{issued['issuer']}", f"default/{issued['issuer']}.key"):
+            self.assertEqual(requests.get(f"http://127.0.0.1:{port}/pki/{wrong}", timeout=DEADLINE).status_code, 404)
+
+    def test_what_is_held_may_count_again(self):
+        device = self.made("h")
+        issued, pair = self.applied(device)
+        self.trusted(device, pair).close()
+        path = f"~/devices/{device['assetId']}/certificates/{issued['serial']}:revoke"
+        self.api.post(path, {"reason": 6})
+        self.assertEqual(self.code(device, pair), 5)
+        self.api.post(path, {"reason": 8})
+        self.assertEqual(self.code(device, pair), 0)
+        said = openssl("crl", "-noout", "-text", stdin=self.api.get(f"~/authorities/{issued['issuer']}/crl")["crl"].encode())
+        self.assertNotIn(issued["serial"].upper(), said)
+
+    def test_deleting_the_device_ends_it_too(self):
+        device = self.made("gone")
+        _, pair = self.applied(device)
+        client = self.trusted(device, pair)
+        self.api.request("DELETE", f"~/devices/{device['assetId']}", headers={"If-Match": "*"})
+        client.gone.get(timeout=DEADLINE)
+        client.close()
+        self.assertIn(self.code(device, pair), (4, 5))
+
+    def test_renewal(self):
+        device = self.made("n")
+        first, pair = self.applied(device, RSA, days=30)
+        path = f"~/devices/{device['assetId']}/certificates"
+        second = self.api.post(f"{path}/{first['sn']}:renew", {"days": 60})
+        self.assertEqual((second["subject"], second["issuer"]), (first["subject"], first["issuer"]))
+        (self.folder / "second.pem").write_text(second["certificate"])
+        self.trusted(device, pair).close()
+        self.assertEqual(self.code(device, self.pair("second", "n")), 0, "for the same key")
+        known = self.certificates(device)
+        self.assertEqual((known[first["sn"]]["status"], known[second["sn"]]["status"]), ("superseded", "active"))
+        self.assertEqual(self.refused("POST", f"{path}/{first['sn']}:renew", {}), "certificate_not_renewable")
+        third = self.api.post(f"{path}/{second['sn']}:renew", {"csr": self.csr("third"), "issuer": "ecc", "overlap": 0})
+        self.assertEqual(third["issuerKeys"], "ecc")
+        self.assertEqual(self.code(device, self.pair("second", "n")), 5, "its overlap is over")
+        self.trusted(device, self.keep("third", third))
+
+    def test_an_external_authority(self):
+        device, other = self.made("x"), self.made("y")
+        authority = Authority(self.folder, f"of {self.id()[-10:]}")
+        made = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        self.assertEqual(made["kind"], "external")
+        self.assertEqual(self.refused("POST", "~/authorities", {"certificate": authority.pem.read_text()}), "authority_exists")
+        pair = tuple(map(str, authority.client("x")))
+        path = f"~/devices/{device['assetId']}/certificates"
+        stranger = Authority(self.folder, "stranger").client("x")
+        self.assertEqual(self.refused("POST", f"{path}:bind", {"certificate": stranger[0].read_text()}), "certificate_foreign")
+        bound = self.api.post(f"{path}:bind", {"certificate": pathlib.Path(pair[0]).read_text()})
+        self.trusted(device, pair).close()
+        self.assertEqual(self.code(other, pair), 5)
+        self.assertEqual(self.refused("POST", f"{path}/{bound['sn']}:renew", {}), "certificate_foreign")
+        # Its own list counts in the handshake.
+        authority.revoke(pair[0])
+        self.api.request("PUT", f"~/authorities/{made['id']}/crl", json={"crl": authority.list()})
+        wait_for(lambda: "alert certificate revoked" in self.handshake(pair), "the list is in force")
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+        self.assertNotIn(made["id"], [a["id"] for a in self.api.get("~/authorities")["items"]])
+
+    def test_a_device_asks_for_its_own(self):
+        made = self.new_device()
+        registration, device = made
+        data = device.request("security/cert/apply", "security.cert.apply", {"csr": self.csr("own"), "validDay": 90})["data"]
+        self.assertEqual((data["certChainURL"], data["issueAuthority"]), ("", "ECC"))
+        self.assertIn("BEGIN CERTIFICATE", data["cert"])
+        (self.folder / "ca.pem").write_text(data["caCert"])
+        (self.folder / "own.pem").write_text(data["cert"])
+        self.assertIn("OK", openssl("verify", "-CAfile", self.folder / "ca.pem", self.folder / "own.pem"))
+        renewed = device.request("security/cert/renew", "security.cert.renew", {"certSn": int(data["certSN"]), "validDay": "30"})
+        self.assertEqual(renewed["code"], 200, renewed)
+        known = self.certificates(registration)
+        self.assertEqual((known[int(data["certSN"])]["status"], known[int(renewed["data"]["certSN"])]["status"]), ("superseded", "issued"))
+        rsa = device.request("security/cert/apply", "security.cert.apply", {"csr": self.csr("own"), "issueAuthority": "RSA"})["data"]
+        self.assertEqual(rsa["issueAuthority"], "RSA")
+        for path, params in (("apply", {}), ("apply", {"csr": "nonsense"}), ("apply", {"csr": self.csr("own"), "validDay": 0}),
+                             ("renew", {"certSn": 7}), ("renew", {"certSn": data["certSN"]})):
+            self.assertEqual(device.request(f"security/cert/{path}", f"security.cert.{path}", params)["code"], 1200, params)
+        self.assertEqual(len(self.certificates(registration)), 3)
+
+    def test_bad_requests(self):
+        device = self.made("b")
+        path = f"~/devices/{device['assetId']}/certificates"
+        self.assertEqual(self.refused("POST", path, {}), "validation_failed")
+        self.assertEqual(self.refused("POST", path, {"csr": "nonsense"}), "csr_invalid")
+        self.assertEqual(self.refused("POST", path, {"csr": self.csr("weak", ("rsa:1024",))}), "csr_key_weak")
+        self.assertEqual(self.refused("POST", path, {"csr": self.csr("c"), "days": 0}), "validation_failed")
+        self.assertEqual(self.refused("POST", f"{path}/7:renew", {}), "certificate_unknown")
+        self.assertEqual(self.refused("POST", f"{path}/7:revoke", {}), "certificate_unknown")
+        self.assertEqual(self.refused("POST", f"{path}:bind", {"certificate": "nonsense"}), "certificate_foreign")
+        self.assertEqual(self.refused("POST", "~/authorities", {"certificate": "nonsense"}), "certificate_invalid")
+        self.assertEqual(self.refused("GET", "~/authorities/ab"), "authority_unknown")
+
+    def test_on_the_command_line(self):
+        device = self.made("c")
+        self.csr("c")
+
+        def orrery(*arguments):
+            done = subprocess.run([f"{BIN}/orrery", "--server", f"http://127.0.0.1:{self.node.ports['api']}", "--api-key", self.node.demo["apiKey"],
+                                   "cert", *map(str, arguments)], capture_output=True, text=True, timeout=30)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+        (self.folder / "c.pem").write_text(orrery("apply", device["assetId"], self.folder / "c.csr", "--days", 30))
+        self.trusted(device, self.pair("c")).close()
+        sn = str(next(iter(self.certificates(device))))
+        self.assertIn(sn, orrery("list", device["assetId"]))
+        self.assertIn("BEGIN CERTIFICATE", orrery("renew", device["assetId"], sn))
+        orrery("revoke", device["assetId"], sn, "--reason", 1)
+        self.assertIn("revoked", orrery("list", device["assetId"]))
+        self.assertIn("builtIn", orrery("authorities", "list"))
+
+
+if __name__ == "__main__":
+    unittest.main()
