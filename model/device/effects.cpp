@@ -40,54 +40,60 @@ void tell(const state& s, device_notice::kind what, std::vector<effect>& out) {
 
 std::vector<effect> effects(const state& s, const event& e) {
   auto out = std::vector<effect>{};
-  std::visit(overloaded{
-                 [&](const disconnected& d) {
-                   // The session that ends by itself knows already; one that loses its right is
-                   // told.
-                   if (!s.connection.by_gateway && d.reason == "disabled")
-                     out.push_back(farewell(s, d, device_notice::kind::disabled));
-                   if (!s.connection.by_gateway && d.reason == "deleted")
-                     out.push_back(farewell(s, d, device_notice::kind::deleted));
-                   for (const std::string_view lost :
-                        {"disabled", "deleted", "secret_reset", "taken_over", "unbound"})
-                     if (d.reason == lost)
-                       out.push_back(close_session{d.session, lost});
-                 },
-                 [&](const admin_state_set& a) {
-                   tell(s,
-                        a.now == admin_state::disabled ? device_notice::kind::disabled
-                                                       : device_notice::kind::enabled,
-                        out);
-                 },
-                 [&](const removed&) {
-                   tell(s, device_notice::kind::deleted, out);
-                   for (const auto& [name, id] : s.sub_devices())
-                     out.push_back(release_sub_device{id});
-                 },
-                 [&](const sub_device_noted& n) {
-                   if (!n.downlink_id.empty())
-                     out.push_back(
-                         deliver{s.connection.session,
-                                 {n.downlink_id, s.name(), device_notice{n.what, n.sub}, false}});
-                 },
-                 [&](const command_sent& sent) {
-                   const auto c = std::find_if(s.commands->begin(), s.commands->end(),
-                                               [&](const auto& r) { return r.id == sent.id; });
-                   if (c == s.commands->end())
-                     return;
-                   out.push_back(deliver_to(s, *c, false));
-                 },
-                 [&](const connected& c) {
-                   if (const auto* sent = outstanding(s); sent && c.resumed && !sent->delivered)
-                     out.push_back(deliver_to(s, *sent, true));
-                 },
-                 [&](const command_finished& over) {
-                   if (over.what.waiter.number != 0)
-                     out.push_back(settle_waiter{over.what.waiter, over.what.id});
-                 },
-                 [&](const auto&) {},
-             },
-             e);
+  std::visit(
+      overloaded{
+          [&](const disconnected& d) {
+            // The session that ends by itself knows already; one that loses its right is
+            // told.
+            if (!s.connection.by_gateway && d.reason == "disabled")
+              out.push_back(farewell(s, d, device_notice::kind::disabled));
+            if (!s.connection.by_gateway && d.reason == "deleted")
+              out.push_back(farewell(s, d, device_notice::kind::deleted));
+            for (const std::string_view lost :
+                 {"disabled", "deleted", "secret_reset", "taken_over", "unbound"})
+              if (d.reason == lost)
+                out.push_back(close_session{d.session, lost});
+          },
+          [&](const admin_state_set& a) {
+            tell(s,
+                 a.now == admin_state::disabled ? device_notice::kind::disabled
+                                                : device_notice::kind::enabled,
+                 out);
+          },
+          [&](const removed&) {
+            tell(s, device_notice::kind::deleted, out);
+            for (const auto& [name, id] : s.sub_devices())
+              out.push_back(release_sub_device{id});
+          },
+          [&](const sub_device_noted& n) {
+            if (!n.downlink_id.empty())
+              out.push_back(
+                  deliver{s.connection.session,
+                          {n.downlink_id, s.name(), device_notice{n.what, n.sub}, false}});
+          },
+          [&](const upgrade_published& p) {
+            if (const auto& task = s.firmware().task; task && !p.downlink_id.empty())
+              out.push_back(deliver{s.connection.session,
+                                    {p.downlink_id, s.name(), firmware_offer{task->image}, false}});
+          },
+          [&](const command_sent& sent) {
+            const auto c = std::find_if(s.commands->begin(), s.commands->end(),
+                                        [&](const auto& r) { return r.id == sent.id; });
+            if (c == s.commands->end())
+              return;
+            out.push_back(deliver_to(s, *c, false));
+          },
+          [&](const connected& c) {
+            if (const auto* sent = outstanding(s); sent && c.resumed && !sent->delivered)
+              out.push_back(deliver_to(s, *sent, true));
+          },
+          [&](const command_finished& over) {
+            if (over.what.waiter.number != 0)
+              out.push_back(settle_waiter{over.what.waiter, over.what.id});
+          },
+          [&](const auto&) {},
+      },
+      e);
   return out;
 }
 

@@ -38,6 +38,9 @@ enum class operation : unsigned char {
   channel_points,
   channel_events,
   channel_attributes,
+  firmware_inform,
+  firmware_progress,
+  firmware_getversion,
   command_reply,
   notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session
