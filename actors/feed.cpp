@@ -8,6 +8,12 @@ bool is(const model::device::event& e) {
   return std::holds_alternative<T>(e);
 }
 
+/// Devices say it at every login.
+bool is_new_version(const model::device::event& e) {
+  const auto* said = std::get_if<model::device::version_reported>(&e);
+  return said && said->version != said->before;
+}
+
 }  // namespace
 
 bool belongs_to(const model::device::event& e, feed_kind kind) {
@@ -25,7 +31,7 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
       return is<d::registered>(e) || is<d::updated>(e) || is<d::admin_state_set>(e) ||
              is<d::removed>(e) || is<d::secret_set>(e) || is<d::attributes_changed>(e) ||
              is<d::tags_changed>(e) || is<d::gateway_bound>(e) || is<d::gateway_unbound>(e) ||
-             is<d::activation_reopened>(e);
+             is<d::activation_reopened>(e) || is_new_version(e);
     case feed_kind::commands:
       return is<d::command_queued>(e) || is<d::command_sent>(e) || is<d::command_finished>(e) ||
              is<d::late_reply_noted>(e);

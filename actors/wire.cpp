@@ -43,6 +43,10 @@ template <field_of<device_notice> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.sub);
 }
+template <field_of<firmware_offer> X>
+auto fields_of(X& x) {
+  return std::tie(x.image);
+}
 template <field_of<tell_gateway> X>
 auto fields_of(X& x) {
   return std::tie(x.gateway, x.sub, x.what);

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   cli::add_management(app, s);
+  cli::add_ota(app, s);
   cli::add_data(app, s);
   cli::add_simulate(app, s);
   cli::add_certificates(app, s);

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/firmware.hpp"
 #include "model/ids.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
@@ -32,10 +33,14 @@ struct device_notice {
   enum class kind : std::uint8_t { enabled = 0, disabled = 1, deleted = 2 } what = kind::enabled;
   std::optional<device_name> sub;  // nothing: the device itself
 };
+/// The device is to install that. No answer is waited for: what it reports afterwards counts.
+struct firmware_offer {
+  firmware_image image;
+};
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write, points_read, device_notice> what;
+  std::variant<service_call, points_write, points_read, device_notice, firmware_offer> what;
   bool repeated = false;  // the session was resumed and may have had it before
 };
 

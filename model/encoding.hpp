@@ -79,6 +79,16 @@ constexpr auto range_of(validation) {
 constexpr auto range_of(device_notice::kind) {
   return std::pair{device_notice::kind::enabled, device_notice::kind::deleted};
 }
+constexpr auto range_of(digest_method) {
+  return std::pair{digest_method::md5, digest_method::sha256};
+}
+constexpr auto range_of(delivery) {
+  return std::pair{delivery::push, delivery::both};
+}
+template <field_of<firmware_image> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.version, x.method, x.sign, x.url, x.size);
+}
 constexpr auto range_of(thing_model::side) {
   return std::pair{thing_model::side::cloud, thing_model::side::registration};
 }

@@ -260,6 +260,81 @@ void apply_on(state& s, const certificate_revoked& e) {
   s.updated_at = e.at;
 }
 
+firmware_state& firmware_of(state& s) {
+  return s.family.edit().firmware.edit();
+}
+
+void apply_on(state& s, const version_reported& e) {
+  auto& f = firmware_of(s);
+  f.version = e.version;
+  f.reported_at = e.at;
+  const auto has_rebooted = f.task && f.task->state == upgrade_task::state_code::upgrading &&
+                            f.task->phase == upgrade_task::step_code::rebooting;
+  if (has_rebooted && f.task->wrong_since == timestamp{} && e.version != f.task->image.version)
+    f.task->wrong_since = e.at;
+}
+
+void apply_on(state& s, const upgrade_offered& e) {
+  firmware_of(s).task = e.what;
+}
+
+// The other events of a task follow its offer.
+template <class F>
+void change_task(state& s, F f) {
+  if (s.firmware().task)
+    f(*firmware_of(s).task);
+}
+
+void apply_on(state& s, const upgrade_published& e) {
+  change_task(s, [&](upgrade_task& t) {
+    t.state = upgrade_task::state_code::published;
+    t.published_at = e.at;
+  });
+  if (!e.downlink_id.empty())
+    take_number(s, e.downlink_id);
+}
+
+void apply_on(state& s, const upgrade_progressed& e) {
+  change_task(s, [&](upgrade_task& t) {
+    if (t.state != upgrade_task::state_code::upgrading)
+      t.upgrading_at = e.at;
+    t.state = upgrade_task::state_code::upgrading;
+    t.progress = std::max(t.progress, e.progress);
+    t.phase = t.progress >= 100 ? upgrade_task::step_code::rebooting
+                                : upgrade_task::step_code::downloading;
+    t.step = e.step;
+    t.note = e.note;
+  });
+}
+
+void apply_on(state& s, const upgrade_ended& e) {
+  change_task(s, [&](upgrade_task& t) {
+    t.late = e.as == upgrade_task::state_code::succeeded && !t.is_unfinished();
+    t.state = e.as;
+    t.reason = e.reason;
+    t.finished_at = e.at;
+    t.wrong_since = {};
+    if (!e.step.empty()) {
+      t.step = e.step;
+      t.note = e.note;
+    }
+  });
+}
+
+void apply_on(state& s, const upgrade_retried&) {
+  change_task(s, [&](upgrade_task& t) {
+    auto again = upgrade_task{.job = std::move(t.job),
+                              .image = std::move(t.image),
+                              .deliver = t.deliver,
+                              .timeout = t.timeout,
+                              .step = {},
+                              .note = {},
+                              .attempt = t.attempt + 1,
+                              .offered_at = t.offered_at};
+    t = std::move(again);
+  });
+}
+
 void apply_on(state& s, const late_reply_noted& e) {
   for (auto& c : s.timed_out.edit())
     if (c.id == e.what.id)

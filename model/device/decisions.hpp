@@ -60,6 +60,23 @@ result<decision> decide_on(const state& s, const unbind_gateway& u, const surrou
 result<decision> decide_on(const state& s, const change_sub_devices& c, const surroundings& around);
 result<decision> decide_on(const state& s, const note_sub_device& n, const surroundings& around);
 result<decision> decide_on(const state& s, const report_picture& r, const surroundings& around);
+
+// firmware.cpp
+result<decision> decide_on(const state& s, const offer_upgrade& o, const surroundings& around);
+result<decision> decide_on(const state& s, const cancel_upgrade& c, const surroundings& around);
+result<decision> decide_on(const state& s, const retry_upgrade& r, const surroundings& around);
+result<decision> decide_on(const state& s, const report_version& r, const surroundings& around);
+result<decision> decide_on(const state& s, const report_progress& r, const surroundings& around);
+result<decision> decide_on(const state& s, const ask_upgrade& a, const surroundings& around);
+result<decision> decide_on(const state& s, const read_firmware& r, const surroundings& around);
+/// Adds the event that pushes the firmware that waits, if after `events` the device is there.
+void publish_after(const state& s, timestamp now, std::vector<event>& events);
+/// The task runs out of time then; nothing: it has all the time there is.
+std::optional<timestamp> upgrade_deadline(const state& s);
+/// Adds the end of a task whose time is over.
+void end_late_upgrade(const state& s, timestamp now, std::vector<event>& events);
+
+// login.cpp, gateway.cpp
 /// True if `secret` (sealed for this device) gives the proof's digest.
 bool secret_proves(const sealed_secret& secret, const login_proof& proof, const state& s,
                    const surroundings& around);

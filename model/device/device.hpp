@@ -11,6 +11,7 @@
 #include "model/cow.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
+#include "model/firmware.hpp"
 #include "model/ids.hpp"
 #include "model/point_name.hpp"
 #include "model/result.hpp"
@@ -96,6 +97,46 @@ struct command_record {
   std::string message;
   std::optional<value> late_reply;
   bool operator==(const command_record&) const = default;
+};
+
+/// One device's part in a job that brings a firmware to many. Which version it has is what it
+/// reports itself: that alone makes a success.
+struct upgrade_task {
+  enum class state_code : std::uint8_t {
+    pending = 0,    // not told yet
+    published = 1,  // told, or asked and was told; nothing heard of it since
+    upgrading = 2,
+    succeeded = 3,
+    failed = 4,
+    cancelled = 5
+  };
+  enum class step_code : std::uint8_t { none = 0, downloading = 1, rebooting = 2 };
+  enum class reason_code : std::uint8_t {
+    none = 0,
+    unknown = 1,
+    download = 2,
+    verify = 3,
+    write = 4,
+    declined = 5,
+    timeout = 6,
+    wrong_version = 7
+  };
+  std::string job;
+  firmware_image image;
+  delivery deliver = delivery::push;
+  milliseconds timeout{7'200'000};  // from `upgrading_at`
+  state_code state = state_code::pending;
+  step_code phase = step_code::none;
+  std::uint8_t progress = 0;  // percent; never falls in one attempt
+  reason_code reason = reason_code::none;
+  bool late = false;       // succeeded after it had failed
+  std::string step, note;  // as the device last said them
+  std::uint32_t attempt = 1;
+  timestamp offered_at{}, published_at{}, upgrading_at{}, finished_at{};
+  timestamp wrong_since{};  // it was to have rebooted, and reported another version
+
+  bool is_unfinished() const { return state < state_code::succeeded; }
+  bool operator==(const upgrade_task&) const = default;
 };
 
 // ---- commands -----------------------------------------------------------------------------------
@@ -240,12 +281,39 @@ struct cancel_commands {
   std::optional<entity_id> id;  // nothing: all that wait
 };
 struct time_passed {};
+/// A job gives the device a firmware. Offering it again is no second task.
+struct offer_upgrade {
+  std::string job;
+  firmware_image image;
+  delivery deliver = delivery::push;
+  milliseconds timeout{7'200'000};
+  bool unknown_version = false;  // also to one that never said which version it has
+};
+/// Before the device has begun.
+struct cancel_upgrade {
+  std::string job;
+};
+/// After it has failed.
+struct retry_upgrade {
+  std::string job;
+};
+/// The device says which version it runs.
+struct report_version {
+  std::string version;
+};
+/// "0" to "100", or a negative number or word for what went wrong; `note`: the device's words.
+struct report_progress {
+  std::string step, note;
+};
+/// The device asks what there is for it.
+struct ask_upgrade {};
 
 // Reads: answered in the order of what was asked before.
 struct read_device {};
 struct read_latest {
   std::vector<std::string> ids;  // empty: all
 };
+struct read_firmware {};
 /// Samples that are not in the store yet.
 struct read_samples {
   timestamp from, to;
@@ -257,7 +325,9 @@ using order =
                  change_tags, send_command, complete_command, cancel_commands, time_passed,
                  read_device, read_latest, read_samples, change_subscriptions, note_delivered,
                  bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
-                 reopen_activation, report_picture, add_certificate, revoke_certificate>;
+                 reopen_activation, report_picture, add_certificate, revoke_certificate,
+                 offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
+                 ask_upgrade, read_firmware>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -400,13 +470,40 @@ struct certificate_revoked {
   timestamp at;
 };
 
-using event =
-    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
-                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
-                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
-                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
-                 picture_reported, certificate_added, certificate_revoked>;
+struct version_reported {
+  std::string version, before;  // before: "" the first time
+  timestamp at;
+};
+struct upgrade_offered {
+  upgrade_task what;
+};
+/// It is claimed before it is sent, so that no attempt is sent twice.
+struct upgrade_published {
+  std::string downlink_id;  // empty: the device has asked for it
+  timestamp at;
+};
+struct upgrade_progressed {
+  std::uint8_t progress = 0;
+  std::string step, note;
+  timestamp at;
+};
+struct upgrade_ended {
+  upgrade_task::state_code as = upgrade_task::state_code::failed;
+  upgrade_task::reason_code reason = upgrade_task::reason_code::none;
+  std::string step, note;  // empty: not by a report
+  timestamp at;
+};
+struct upgrade_retried {
+  timestamp at;
+};
+
+using event = std::variant<
+    registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+    points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
+    command_finished, late_reply_noted, subscriptions_changed, command_delivered, gateway_bound,
+    gateway_unbound, sub_devices_changed, sub_device_noted, activation_granted, activation_settled,
+    activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
+    upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -466,17 +563,27 @@ struct certificate_folder {
 };
 using sub_device_map = std::map<device_name, entity_id>;
 
-/// What only gateways, sub-devices, devices on their way to a secret and those with certificates
-/// have.
+/// What the device runs, and what it is to install: its newest task, unfinished or over.
+struct firmware_state {
+  std::string version;  // empty: it never said
+  timestamp reported_at{};
+  std::optional<upgrade_task> task;
+  bool empty() const { return version.empty() && !task; }
+  bool operator==(const firmware_state&) const = default;
+};
+
+/// What only gateways, sub-devices, devices on their way to a secret and those with certificates or
+/// firmware have.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
   sub_device_map sub_devices;  // of a gateway
   network_picture picture;     // of a gateway
   cow<certificate_folder> certificates;
+  cow<firmware_state> firmware;
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
-           certificates->empty();
+           certificates->empty() && firmware->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -512,6 +619,7 @@ struct state {
   const gateway_link& gateway() const { return family->gateway; }
   const sub_device_map& sub_devices() const { return family->sub_devices; }
   const certificate_folder& certificates() const { return *family->certificates; }
+  const firmware_state& firmware() const { return *family->firmware; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -564,9 +672,17 @@ struct device_bound {  // or unbound
 struct certificate_bound {
   std::uint32_t sn;
 };
+struct firmware_status {
+  device_name name;
+  firmware_state what;
+};
+/// What a device that asks may install: none or one.
+struct upgrades_offered {
+  std::vector<firmware_image> images;
+};
 using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
                            unsaved_samples, command_accepted, commands_cancelled, points_taken,
-                           device_bound, certificate_bound>;
+                           device_bound, certificate_bound, firmware_status, upgrades_offered>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {
@@ -603,7 +719,7 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch);
 /// What `e` makes happen, looked at after it was applied.
 std::vector<effect> effects(const state& s, const event& e);
 
-/// When `time_passed` is due: the nearest deadline of a command.
+/// When `time_passed` is due: the nearest deadline of a command or an upgrade.
 std::optional<timestamp> next_deadline(const state& s);
 
 /// True for events that touch telemetry alone: they are materialised by checkpoints.

@@ -71,6 +71,11 @@ std::vector<effect> effects(const state& s, const event& e) {
                   deliver{s.connection.session,
                           {n.downlink_id, s.name(), device_notice{n.what, n.sub}, false}});
           },
+          [&](const upgrade_published& p) {
+            if (const auto& task = s.firmware().task; task && !p.downlink_id.empty())
+              out.push_back(deliver{s.connection.session,
+                                    {p.downlink_id, s.name(), firmware_offer{task->image}, false}});
+          },
           [&](const command_sent& sent) {
             const auto c = std::find_if(s.commands->begin(), s.commands->end(),
                                         [&](const auto& r) { return r.id == sent.id; });

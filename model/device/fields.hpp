@@ -27,6 +27,22 @@ constexpr auto range_of(command_record::state_code) {
   return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
 }
 
+constexpr auto range_of(upgrade_task::state_code) {
+  return std::pair{upgrade_task::state_code::pending, upgrade_task::state_code::cancelled};
+}
+constexpr auto range_of(upgrade_task::step_code) {
+  return std::pair{upgrade_task::step_code::none, upgrade_task::step_code::rebooting};
+}
+constexpr auto range_of(upgrade_task::reason_code) {
+  return std::pair{upgrade_task::reason_code::none, upgrade_task::reason_code::wrong_version};
+}
+
+template <field_of<upgrade_task> X>
+auto fields_of(X& x) {
+  return std::tie(x.job, x.image, x.deliver, x.timeout, x.state, x.phase, x.progress, x.reason,
+                  x.late, x.step, x.note, x.attempt, x.offered_at, x.published_at, x.upgrading_at,
+                  x.finished_at, x.wrong_since);
+}
 template <field_of<command_record> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.type, x.element, x.input, x.actor, x.timeout, x.pending_ttl, x.state,
@@ -177,6 +193,34 @@ template <field_of<certificate_revoked> X>
 auto fields_of(X& x) {
   return std::tie(x.sn, x.reason, x.at);
 }
+template <field_of<version_reported> X>
+auto fields_of(X& x) {
+  return std::tie(x.version, x.before, x.at);
+}
+template <field_of<upgrade_offered> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<upgrade_published> X>
+auto fields_of(X& x) {
+  return std::tie(x.downlink_id, x.at);
+}
+template <field_of<upgrade_progressed> X>
+auto fields_of(X& x) {
+  return std::tie(x.progress, x.step, x.note, x.at);
+}
+template <field_of<upgrade_ended> X>
+auto fields_of(X& x) {
+  return std::tie(x.as, x.reason, x.step, x.note, x.at);
+}
+template <field_of<upgrade_retried> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
+template <field_of<firmware_state> X>
+auto fields_of(X& x) {
+  return std::tie(x.version, x.reported_at, x.task);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -187,7 +231,7 @@ auto fields_of(X& x) {
 }
 template <field_of<family> X>
 auto fields_of(X& x) {
-  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates);
+  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -309,6 +353,26 @@ template <field_of<reopen_activation> X>
 auto fields_of(X& x) {
   return std::tie(x.lasts);
 }
+template <field_of<offer_upgrade> X>
+auto fields_of(X& x) {
+  return std::tie(x.job, x.image, x.deliver, x.timeout, x.unknown_version);
+}
+template <field_of<cancel_upgrade> X>
+auto fields_of(X& x) {
+  return std::tie(x.job);
+}
+template <field_of<retry_upgrade> X>
+auto fields_of(X& x) {
+  return std::tie(x.job);
+}
+template <field_of<report_version> X>
+auto fields_of(X& x) {
+  return std::tie(x.version);
+}
+template <field_of<report_progress> X>
+auto fields_of(X& x) {
+  return std::tie(x.step, x.note);
+}
 template <field_of<command> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.session, x.actor, x.expected_revision, x.gateway);
@@ -337,6 +401,14 @@ auto fields_of(X& x) {
 template <field_of<device_bound> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
+}
+template <field_of<firmware_status> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.what);
+}
+template <field_of<upgrades_offered> X>
+auto fields_of(X& x) {
+  return std::tie(x.images);
 }
 template <field_of<points_taken> X>
 auto fields_of(X& x) {

@@ -194,6 +194,7 @@ result<decision> decide_login(const state& s, const connect& c,
                                !s.activated_at && !activates, c.keeps_session, resumed, around.now,
                                gateway.has_value(), proved->certificate_sn});
   send_next_after(s, around.now, d.events);
+  publish_after(s, around.now, d.events);
   return d;
 }
 

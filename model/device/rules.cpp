@@ -398,6 +398,7 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
     }
   if (!d.events.empty())
     send_next_after(s, around.now, d.events);
+  end_late_upgrade(s, around.now, d.events);
   return d;
 }
 
@@ -456,7 +457,7 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
 }
 
 std::optional<timestamp> next_deadline(const state& s) {
-  auto nearest = std::optional<timestamp>{};
+  auto nearest = upgrade_deadline(s);
   for (const auto& c : *s.commands) {
     auto at = std::optional<timestamp>{};
     if (c.state == command_record::state_code::sent)

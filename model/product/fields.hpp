@@ -21,6 +21,23 @@ constexpr auto range_of(authentication) {
   return std::pair{authentication::secret, authentication::both};
 }
 
+constexpr auto range_of(offer_verdict) {
+  return std::pair{offer_verdict::none, offer_verdict::device_unknown};
+}
+
+template <field_of<firmware> X>
+auto fields_of(X& x) {
+  return std::tie(x.image, x.name, x.description, x.by, x.created_at);
+}
+template <field_of<job_target> X>
+auto fields_of(X& x) {
+  return std::tie(x.device_key, x.verdict);
+}
+template <field_of<ota_job> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.image, x.firmware_name, x.by, x.deliver, x.upgrade_timeout,
+                  x.unknown_version, x.targets, x.created_at, x.cancelled_at);
+}
 template <field_of<create_product> X>
 auto fields_of(X& x) {
   return std::tie(x.product_key, x.organisation, x.name, x.description, x.model, x.pinned_revision,
@@ -56,12 +73,32 @@ template <field_of<script_removed> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
+template <field_of<firmware_added> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<firmware_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<job_added> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<offers_noted> X>
+auto fields_of(X& x) {
+  return std::tie(x.job, x.verdicts);
+}
+template <field_of<job_cancelled> X>
+auto fields_of(X& x) {
+  return std::tie(x.job, x.at);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.product_key, x.organisation, x.name, x.description,
                   x.model, x.pinned_revision, x.node, x.access, x.format, x.auth,
                   x.dynamic_activation, x.sign_methods, x.mode, x.tags, x.secret, x.created_at,
-                  x.updated_at, x.revision, x.script);
+                  x.updated_at, x.revision, x.script, x.firmwares, x.jobs);
 }
 
 // Between nodes.
@@ -73,6 +110,26 @@ auto fields_of(X& x) {
 template <field_of<set_script> X>
 auto fields_of(X& x) {
   return std::tie(x.text);
+}
+template <field_of<add_firmware> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<remove_firmware> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<add_job> X>
+auto fields_of(X& x) {
+  return std::tie(x.firmware, x.what);
+}
+template <field_of<note_offers> X>
+auto fields_of(X& x) {
+  return std::tie(x.job, x.verdicts);
+}
+template <field_of<cancel_job> X>
+auto fields_of(X& x) {
+  return std::tie(x.job);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

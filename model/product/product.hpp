@@ -11,6 +11,7 @@
 #include "model/cow.hpp"
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
+#include "model/firmware.hpp"
 #include "model/ids.hpp"
 #include "model/result.hpp"
 #include "model/thing_model.hpp"
@@ -25,6 +26,42 @@ enum class authentication : std::uint8_t { secret = 0, certificate = 1, both = 2
 
 /// Of a decoder script.
 inline constexpr std::size_t max_script_bytes = 64 * 1024;
+
+inline constexpr std::size_t max_firmwares = 200;
+/// Upgrade jobs that a product keeps, and the devices of all of them together: older jobs go.
+inline constexpr std::size_t max_jobs = 50, max_job_devices = 1000, max_kept_targets = 20'000;
+
+/// A firmware that devices of the product may be brought.
+struct firmware {
+  firmware_image image;
+  std::string name, description, by;
+  timestamp created_at{};
+};
+
+/// What became of offering a job to a device; what came of it then is in the device's own state.
+enum class offer_verdict : std::uint8_t {
+  none = 0,  // not asked yet, or it could not be
+  offered = 1,
+  version_current = 2,
+  version_unknown = 3,
+  upgrade_running = 4,
+  device_unknown = 5
+};
+struct job_target {
+  std::string device_key;
+  offer_verdict verdict = offer_verdict::none;
+};
+/// A firmware on its way to many devices.
+struct ota_job {
+  std::string id;
+  firmware_image image;
+  std::string firmware_name, by;
+  delivery deliver = delivery::push;
+  milliseconds upgrade_timeout{7'200'000};
+  bool unknown_version = false;
+  std::vector<job_target> targets;
+  timestamp created_at{}, cancelled_at{};
+};
 
 struct create_product {
   std::string product_key;
@@ -63,9 +100,29 @@ struct set_script {
   std::string text;
 };
 struct remove_script {};
+struct add_firmware {
+  firmware what;  // `created_at` is set
+};
+struct remove_firmware {
+  std::string id;
+};
+/// Kept before the devices are asked, so that none has a task of a job that nobody knows.
+struct add_job {
+  std::string firmware;  // its id
+  ota_job what;          // without image and times
+};
+/// What the devices said to it.
+struct note_offers {
+  std::string job;
+  std::map<std::string, offer_verdict> verdicts;  // by device key
+};
+struct cancel_job {
+  std::string job;
+};
 
 using order = std::variant<create_product, update_product, remove_product, reset_product_secret,
-                           read_product, set_script, remove_script>;
+                           read_product, set_script, remove_script, add_firmware, remove_firmware,
+                           add_job, note_offers, cancel_job>;
 struct command {
   order what;
   std::string actor;
@@ -94,7 +151,26 @@ struct script_set {
 struct script_removed {
   timestamp at;
 };
-using event = std::variant<created, updated, removed, secret_set, script_set, script_removed>;
+struct firmware_added {
+  firmware what;
+};
+struct firmware_removed {
+  std::string id;
+};
+struct job_added {
+  ota_job what;
+};
+struct offers_noted {
+  std::string job;
+  std::map<std::string, offer_verdict> verdicts;
+};
+struct job_cancelled {
+  std::string job;
+  timestamp at;
+};
+using event =
+    std::variant<created, updated, removed, secret_set, script_set, script_removed, firmware_added,
+                 firmware_removed, job_added, offers_noted, job_cancelled>;
 
 struct state {
   bool exists = false;
@@ -113,6 +189,11 @@ struct state {
   timestamp created_at{}, updated_at{};
   std::uint64_t revision = 0;  // as of the snapshot: the API's ETag
   cow<std::string> script;     // empty: none
+  cow<std::vector<firmware>> firmwares;
+  cow<std::vector<ota_job>> jobs;  // oldest first
+
+  const firmware* find_firmware(std::string_view id) const;
+  const ota_job* find_job(std::string_view id) const;
 };
 
 struct done {};

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <set>
+
 #include "model/product/product.hpp"
 
 namespace orrery::model::product {
@@ -76,6 +79,76 @@ result<decision> decide_on(const state& s, const remove_script&, const surroundi
   return then(s, script_removed{around.now}, around);
 }
 
+result<decision> decide_on(const state& s, const add_firmware& a, const surroundings& around) {
+  constexpr std::size_t max_name = 256, max_description = 2000;
+  if (auto good = check(a.what.image); !good)
+    return good.error();
+  if (a.what.name.empty() || a.what.name.size() > max_name ||
+      a.what.description.size() > max_description)
+    return refused(errc::invalid_argument, "name_invalid",
+                   "a firmware's name is 1 to 64 characters, its description at most 500");
+  if (s.firmwares->size() >= max_firmwares)
+    return refused(errc::conflict, "quota_exceeded",
+                   "a product has at most " + std::to_string(max_firmwares) + " firmwares");
+  for (const auto& f : *s.firmwares) {
+    if (f.image.id == a.what.image.id)
+      return refused(errc::already_exists, "key_exists", "firmware " + f.image.id + " exists");
+    if (f.image.version == a.what.image.version)
+      return refused(errc::already_exists, "version_exists",
+                     "product " + s.product_key + " has a firmware of version " + f.image.version);
+    if (f.name == a.what.name)
+      return refused(errc::already_exists, "name_exists",
+                     "product " + s.product_key + " has a firmware of the name " + f.name);
+  }
+  auto what = a.what;
+  what.created_at = around.now;
+  return then(s, firmware_added{std::move(what)}, around);
+}
+
+result<decision> decide_on(const state& s, const remove_firmware& r, const surroundings&) {
+  if (!s.find_firmware(r.id))
+    return refused(errc::not_found, "firmware_unknown", "no firmware " + r.id);
+  return decision{{firmware_removed{r.id}}, done{}};
+}
+
+result<decision> decide_on(const state& s, const add_job& a, const surroundings& around) {
+  const auto* of = s.find_firmware(a.firmware);
+  if (!of)
+    return refused(errc::not_found, "firmware_unknown", "no firmware " + a.firmware);
+  if (a.what.id.empty() || s.find_job(a.what.id))
+    return refused(errc::already_exists, "key_exists", "job " + a.what.id + " exists");
+  auto keys = std::set<std::string_view>{};
+  for (const auto& target : a.what.targets)
+    if (!is_valid_key(target.device_key) || !keys.insert(target.device_key).second)
+      return refused(errc::invalid_argument, "device_key_invalid",
+                     target.device_key + " is no device key, or is there twice");
+  if (keys.empty() || keys.size() > max_job_devices)
+    return refused(errc::invalid_argument, "array_size", "a job is for 1 to 1000 devices");
+  auto what = a.what;
+  what.image = of->image;
+  what.firmware_name = of->name;
+  what.created_at = around.now;
+  what.cancelled_at = {};
+  return decision{{job_added{std::move(what)}}, done{}};
+}
+
+result<decision> decide_on(const state& s, const note_offers& n, const surroundings&) {
+  if (!s.find_job(n.job))
+    return refused(errc::not_found, "job_unknown", "no job " + n.job);
+  if (n.verdicts.empty())
+    return decision{};
+  return decision{{offers_noted{n.job, n.verdicts}}, done{}};
+}
+
+result<decision> decide_on(const state& s, const cancel_job& c, const surroundings& around) {
+  const auto* job = s.find_job(c.job);
+  if (!job)
+    return refused(errc::not_found, "job_unknown", "no job " + c.job);
+  if (job->cancelled_at != timestamp{})
+    return decision{};
+  return decision{{job_cancelled{c.job, around.now}}, done{}};
+}
+
 void apply_on(state& s, const created& e) {
   s.exists = true;
   s.deleted = false;
@@ -95,6 +168,8 @@ void apply_on(state& s, const created& e) {
   s.tags = e.as.tags;
   s.secret = e.as.secret;
   s.script = {};
+  s.firmwares = {};
+  s.jobs = {};
   s.created_at = s.updated_at = e.at;
 }
 
@@ -139,7 +214,61 @@ void apply_on(state& s, const script_removed& e) {
   s.updated_at = e.at;
 }
 
+void apply_on(state& s, const firmware_added& e) {
+  s.firmwares.edit().push_back(e.what);
+}
+
+void apply_on(state& s, const firmware_removed& e) {
+  s.firmwares.change(
+      [&](auto& all) { std::erase_if(all, [&](const auto& f) { return f.image.id == e.id; }); });
+}
+
+void apply_on(state& s, const job_added& e) {
+  auto& jobs = s.jobs.edit();
+  jobs.push_back(e.what);
+  auto kept = std::size_t{0};
+  auto first = jobs.end();
+  while (first != jobs.begin() && static_cast<std::size_t>(jobs.end() - first) < max_jobs &&
+         kept + (first - 1)->targets.size() <= max_kept_targets)
+    kept += (--first)->targets.size();
+  jobs.erase(jobs.begin(), first);
+}
+
+/// Nothing happens if it has gone to make room.
+template <class F>
+void change_job(state& s, const std::string& id, F f) {
+  if (!s.find_job(id))
+    return;
+  for (auto& job : s.jobs.edit())
+    if (job.id == id)
+      f(job);
+}
+
+void apply_on(state& s, const offers_noted& e) {
+  change_job(s, e.job, [&](ota_job& job) {
+    for (auto& target : job.targets)
+      if (const auto found = e.verdicts.find(target.device_key); found != e.verdicts.end())
+        target.verdict = found->second;
+  });
+}
+
+void apply_on(state& s, const job_cancelled& e) {
+  change_job(s, e.job, [&](ota_job& job) { job.cancelled_at = e.at; });
+}
+
 }  // namespace
+
+const firmware* state::find_firmware(std::string_view id) const {
+  const auto found = std::find_if(firmwares->begin(), firmwares->end(),
+                                  [&](const firmware& f) { return f.image.id == id; });
+  return found == firmwares->end() ? nullptr : &*found;
+}
+
+const ota_job* state::find_job(std::string_view id) const {
+  const auto found =
+      std::find_if(jobs->begin(), jobs->end(), [&](const ota_job& j) { return j.id == id; });
+  return found == jobs->end() ? nullptr : &*found;
+}
 
 result<decision> decide(const state& s, const command& c, const surroundings& around) {
   if (!s.exists && !std::holds_alternative<create_product>(c.what))

@@ -173,11 +173,26 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::secret_set{{}, noon}, feed_kind::lifecycle},
       {device::attributes_changed{{}, noon}, feed_kind::lifecycle},
       {device::tags_changed{{}, false, noon}, feed_kind::lifecycle},
+      {device::gateway_bound{{}, noon}, feed_kind::lifecycle},
+      {device::gateway_unbound{{}, noon}, feed_kind::lifecycle},
+      {device::activation_reopened{noon, noon}, feed_kind::lifecycle},
+      {device::sub_devices_changed{}, std::nullopt},
+      {device::sub_device_noted{}, std::nullopt},
+      {device::activation_granted{}, std::nullopt},
+      {device::activation_settled{}, std::nullopt},
+      {device::picture_reported{}, std::nullopt},
+      {device::version_reported{"2", "1", noon}, feed_kind::lifecycle},
+      {device::version_reported{"2", "2", noon}, std::nullopt},  // said again
+      {device::upgrade_offered{}, std::nullopt},
+      {device::upgrade_published{}, std::nullopt},
+      {device::upgrade_progressed{}, std::nullopt},
+      {device::upgrade_ended{}, std::nullopt},
+      {device::upgrade_retried{}, std::nullopt},
       {device::command_queued{command}, feed_kind::commands},
       {device::command_sent{{}, "1", noon}, feed_kind::commands},
       {device::command_finished{command}, feed_kind::commands},
       {device::late_reply_noted{command}, feed_kind::commands}};
-  EXPECT_EQ(events.size(), std::variant_size_v<device::event> + 2);
+  EXPECT_EQ(events.size(), std::variant_size_v<device::event> + 3);
   for (const auto& [e, expected] : events)
     for (const auto kind : {feed_kind::points, feed_kind::events, feed_kind::presence,
                             feed_kind::lifecycle, feed_kind::commands})

@@ -105,6 +105,14 @@ std::vector<settled> example_answers() {
 const auto example_effect = model::effect{
     model::deliver{{77, 4, 9}, {"12", {"pk", "dk"}, model::service_call{"go", {{"n", 1}}}, true}}};
 
+const auto example_offer =
+    model::effect{model::deliver{{77, 4, 9},
+                                 {"12",
+                                  {"pk", "dk"},
+                                  model::firmware_offer{{"f1", "2.0", model::digest_method::md5,
+                                                         "0f34", "https://h/2.0.bin", 183'500}},
+                                  false}}};
+
 std::vector<published> example_published() {
   auto events = std::vector<model::device::event>{};
   events.emplace_back(model::device::points_accepted{{{noon, {{"p", 1.5, -1}}}}, false, noon});
@@ -172,6 +180,7 @@ std::vector<message> held_messages() {
       {"asks", encode_asks(example_asks()), asks},
       {"answers", encode_answers(example_answers()), answers},
       {"deliver", encode_effect(example_effect, id), effects_again},
+      {"deliver-firmware", encode_effect(example_offer, id), effects_again},
       {"close", encode_effect(model::close_session{{77, 4, 9}, "taken_over"}, id), effects_again},
       {"settle", encode_effect(model::settle_waiter{{77, 5}, id}, id), effects_again},
       {"published", encode_published(example_published()), live},

@@ -33,6 +33,7 @@ class Operations(NodeTest):
         self.certificates()
         self.data()
         self.commands()
+        self.upgrades()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
         self.cluster()
@@ -135,6 +136,26 @@ class Operations(NodeTest):
         api.request("DELETE", decoder, headers={"If-Match": "*"})
         api.request("DELETE", f"~/products/{product}", headers={"If-Match": "*"})
         api.request("DELETE", "~/models/Tour", headers={"If-Match": "*"})
+
+    def upgrades(self):
+        api, product = self.api, self.node.demo["productKey"]
+        device = api.post("~/devices", {"productKey": product, "deviceKey": "tour-ota"})
+        for path in self.both(device):
+            self.assertFalse(api.get(path + "/firmware")["upgrading"])
+        firmware = api.post("~/firmwares", {"productKey": product, "name": "Tour", "version": "1", "sign": "a" * 64, "url": "http://h/1", "size": 1})
+        self.assertEqual(api.get(f"~/firmwares/{firmware['id']}"), firmware)
+        self.assertEqual(all_of(api, "~/firmwares", 1), [firmware])
+        job = api.post("~/otaJobs", {"productKey": product, "firmware": firmware["id"], "devices": ["tour-ota"], "unknownVersion": "include"})
+        path = f"~/otaJobs/{job['id']}"
+        self.assertEqual([j["id"] for j in all_of(api, "~/otaJobs", 1)], [job["id"]])
+        self.assertEqual(api.get(path)["counts"], {"pending": 1})
+        self.assertEqual([t["state"] for t in api.get(path + "/tasks")["items"]], ["pending"])
+        self.assertTrue(api.get(f"~/devices/{device['assetId']}/firmware")["upgrading"])
+        self.assertEqual(api.post(path + "/tasks:retry")["ok"], 0)
+        self.assertEqual(api.post(path + "/tasks:cancel")["ok"], 1)
+        api.request("POST", path + ":cancel")
+        api.request("DELETE", f"~/firmwares/{firmware['id']}")
+        api.request("DELETE", f"~/devices/{device['assetId']}")
 
     def devices(self):
         api, product = self.api, self.node.demo["productKey"]

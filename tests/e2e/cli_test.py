@@ -1,4 +1,5 @@
 """The command line: every command as a person types it, every output form, every refusal."""
+import hashlib
 import json
 import os
 import pathlib
@@ -150,6 +151,25 @@ class Management(CliTest):
         self.assertEqual(self.cli("product", "script", "remove", "cli-raw"), "removed\n")
         self.assertFalse(self.json("product", "get", "cli-raw")["hasDecoder"])
         self.cli("product", "delete", "cli-raw")
+
+    def test_upgrades(self):
+        self.cli("device", "create", "demo-inverter/cli-ota")
+        file = self.home / "2.0.bin"
+        file.write_bytes(b"a firmware")
+        made = self.json("ota", "firmware", "add", "demo-inverter", "2.0", "https://files.example/2.0.bin", "--file", str(file))
+        self.assertEqual((made["sign"], made["size"], made["name"]), (hashlib.sha256(b"a firmware").hexdigest(), 10, "2.0"))
+        self.refused("version_exists", "ota", "firmware", "add", "demo-inverter", "2.0", "https://h/2", "--sign", "a" * 64, "--size", "5")
+        self.refused("cannot be read", "ota", "firmware", "add", "demo-inverter", "3.0", "https://h/3", "--file", str(self.home / "none.bin"))
+        self.assertIn(made["id"], self.cli("ota", "firmware", "list", "--product", "demo-inverter"))
+        self.assertIn("version_unknown", self.cli("ota", "job", "create", "demo-inverter", made["id"], "cli-ota"))
+        job = self.json("ota", "job", "create", "demo-inverter", made["id"], "cli-ota", "--unknown-version", "--deliver", "both", "--timeout", "600")
+        self.assertEqual((job["offered"], job["deliver"], job["upgradeTimeout"]), (1, "both", 600))
+        self.assertEqual(self.json("ota", "job", "show", job["id"])["counts"], {"pending": 1})
+        self.assertIn("pending", self.cli("ota", "job", "tasks", job["id"]))
+        self.assertEqual(self.cli("ota", "job", "retry", job["id"]), "tried again on 0 devices\n")
+        self.assertEqual(self.cli("ota", "job", "cancel", job["id"]), "cancelled; called off on 1 devices\n")
+        self.assertEqual(self.cli("ota", "firmware", "remove", made["id"]), "removed\n")
+        self.cli("device", "delete", "demo-inverter/cli-ota")
 
     def test_devices(self):
         made = self.json("device", "create", "demo-inverter/cli-1", "--name", "One")

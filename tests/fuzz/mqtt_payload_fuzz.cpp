@@ -37,7 +37,10 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/ext/session/pk/dk/combine/logout",
                                        "/sys/pk/integration/measurepoint/post",
                                        "/sys/pk/integration/event/post",
-                                       "/sys/pk/integration/attribute/post"};
+                                       "/sys/pk/integration/attribute/post",
+                                       "/sys/pk/dk/ota/device/inform",
+                                       "/sys/pk/dk/ota/device/progress",
+                                       "/sys/pk/dk/ota/device/getversion"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [

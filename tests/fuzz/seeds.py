@@ -109,7 +109,10 @@ PAYLOADS = {
     "channel": (22, {"params": [{"deviceKey": "d2", "measurepoints": {"d": 1}, "time": 1}]}),
     "channel_events": (23, {"params": [{"deviceKey": "d2", "events": {"hot": {"n": 1}, "cold": {}}}]}),
     "channel_attributes": (24, {"params": [{"deviceKey": "d2", "attributes": {"a1": "x"}}]}),
-    "answer": (25, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+    "inform": (25, {"id": "8", "params": {"version": 1.0}}),
+    "progress": (26, {"id": "9", "params": {"step": "-3", "desc": "the digest does not fit"}}),
+    "getversion": (27, {"id": "10", "params": {}}),
+    "answer": (28, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
 }
 
 TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',

@@ -33,6 +33,8 @@ std::vector<route> people_routes();
 std::vector<route> model_routes();
 std::vector<route> product_routes();
 std::vector<route> decoder_routes();
+std::vector<route> firmware_routes();
+std::vector<route> ota_job_routes();
 std::vector<route> device_routes();
 std::vector<route> topology_routes();
 std::vector<route> certificate_routes();

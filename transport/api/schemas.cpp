@@ -418,6 +418,78 @@ json commands() {
           {"Cancelled", object({{"cancelled", list(text)}})}};
 }
 
+json upgrades() {
+  const auto deliver = word({"push", "pull", "both"});
+  const auto unknown_version = word({"include", "exclude"});
+  const auto firmware_fields =
+      std::vector<field>{{"productKey", text}, {"name", text_of(1)}, {"version", text_of(1)},
+                         {"sign", text},       {"url", text},        {"size", integer}};
+  const auto task_fields = std::vector<field>{
+      {"state", word({"pending", "published", "upgrading", "succeeded", "failed", "cancelled",
+                      "skipped", "unreached", "replaced", "deleted", "unknown"})},
+      {"reason?", text},
+      {"attempt?", integer},
+      {"offeredAt?", time},
+      {"progress?", integer},
+      {"phase?", text},
+      {"late?", truth},
+      {"step?", text},
+      {"desc?", text},
+      {"publishedAt?", time},
+      {"upgradingAt?", time},
+      {"finishedAt?", time}};
+  const auto job_fields =
+      std::vector<field>{{"id", text},
+                         {"productKey", text},
+                         {"firmware", object({{"id", text}, {"name", text}, {"version", text}})},
+                         {"deliver", deliver},
+                         {"upgradeTimeout", integer},
+                         {"unknownVersion", unknown_version},
+                         {"devices", integer},
+                         {"createdAt", time},
+                         {"createdBy", text},
+                         {"cancelledAt?", time}};
+  const auto result = object({{"deviceKey", text},
+                              {"result", word({"offered", "skipped", "unreached"})},
+                              {"reason?", text}});
+  return {{"NewFirmware", object(with(firmware_fields, {{"signMethod?", word({"md5", "sha256"})},
+                                                        {"description?", text}}))},
+          {"Firmware", object(with(firmware_fields, {{"id", text},
+                                                     {"signMethod", word({"md5", "sha256"})},
+                                                     {"description", text},
+                                                     {"createdAt", time},
+                                                     {"createdBy", text}}))},
+          {"FirmwareList", page_of("Firmware")},
+          {"DeviceFirmware",
+           object({{"upgrading", truth},
+                   {"version?", text},
+                   {"reportedAt?", time},
+                   {"task?", object(with(task_fields, {{"job", text}, {"version", text}}))}})},
+          {"NewOtaJob", object({{"productKey", text},
+                                {"firmware", text},
+                                {"devices", list(text, 1000)},
+                                {"deliver?", deliver},
+                                {"upgradeTimeout?", number(300, 172'800)},
+                                {"unknownVersion?", unknown_version}})},
+          {"OtaJob", object(job_fields)},
+          {"OtaJobList", page_of("OtaJob")},
+          {"CreatedOtaJob", object(with(job_fields, {{"offered", integer},
+                                                     {"skipped", integer},
+                                                     {"unreached", integer},
+                                                     {"results", list(result)}}))},
+          {"OtaJobStatus",
+           object(with(job_fields, {{"state", word({"running", "completed", "cancelled"})},
+                                    {"counts", map_of(integer)}}))},
+          {"OtaTask", object(with(task_fields, {{"deviceKey", text}}))},
+          {"OtaTaskList", page_of("OtaTask")},
+          {"OtaSelection", object({{"devices?", list(text, 1000)}})},
+          {"OtaResult", object({{"results", list(object({{"deviceKey", text},
+                                                         {"status", integer},
+                                                         {"error?", ref("Problem")}}))},
+                                {"ok", integer},
+                                {"failed", integer}})}};
+}
+
 json cluster() {
   return {
       {"ClusterNode", object({{"name", text},
@@ -481,8 +553,8 @@ json cluster() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part :
-       {shared(), people(), models(), products(), devices(), data(), commands(), cluster()})
+  for (const auto& part : {shared(), people(), models(), products(), devices(), data(), commands(),
+                           upgrades(), cluster()})
     all.update(part);
   return all.dump();
 }

@@ -101,6 +101,15 @@ struct item_writer {
   void operator()(const device::activation_reopened& e) const {
     tell("activationReopened", e.at, {{"until", model::to_ms(e.until)}});
   }
+  void operator()(const device::version_reported& e) const {
+    tell("firmwareChanged", e.at, {{"version", e.version}, {"before", e.before}});
+  }
+  // Matters of a job: its calls tell of them.
+  void operator()(const device::upgrade_offered&) const {}
+  void operator()(const device::upgrade_published&) const {}
+  void operator()(const device::upgrade_progressed&) const {}
+  void operator()(const device::upgrade_ended&) const {}
+  void operator()(const device::upgrade_retried&) const {}
   // Matters of the transport, and certificates: no feed has them (actors/feed, belongs_to).
   void operator()(const device::sub_devices_changed&) const {}
   void operator()(const device::sub_device_noted&) const {}

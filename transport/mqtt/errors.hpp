@@ -34,8 +34,8 @@ constexpr std::uint8_t connack_code(const model::failure& why) {
   return 3;
 }
 
-/// The code that a reason of the requests about several devices has by itself; 0: none.
-constexpr int gateway_code(std::string_view reason) {
+/// The code that a reason has by itself, whatever was asked; 0: none.
+constexpr int own_code(std::string_view reason) {
   return reason == "device_key_exists"         ? 702
          : reason == "device_key_invalid"      ? 714
          : reason == "device_disabled"         ? 723
@@ -44,6 +44,8 @@ constexpr int gateway_code(std::string_view reason) {
          : reason == "sign_method_not_allowed" ? 742
          : reason == "sign_method_unknown"     ? 742
          : reason == "certificate_required"    ? 746
+         : reason == "task_unknown"            ? 764
+         : reason == "job_not_running"         ? 765
          : reason == "activation_off"          ? 770
          : reason == "activation_done"         ? 770
          : reason == "direct_login_forbidden"  ? 771
@@ -156,7 +158,7 @@ constexpr int result_code(const model::failure& why, int format, about whom = ab
   if (of_topology && !(why.reason == "sign_check_failed" || why.code == errc::unavailable ||
                        why.code == errc::timeout || why.code == errc::internal))
     return why.reason == "payload_invalid" ? 1220 : why.reason == "payload_empty" ? 1251 : format;
-  if (const auto code = gateway_code(why.reason); code != 0)
+  if (const auto code = own_code(why.reason); code != 0)
     return code;
   if (why.reason == "certificate_unknown" || why.reason == "certificate_not_renewable" ||
       why.reason == "certificate_foreign" || why.reason == "too_many_certificates")

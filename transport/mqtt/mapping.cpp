@@ -46,6 +46,9 @@ constexpr row table[] = {
     {topic_tree::device, "thing/topo/get", operation::topology_get, 1200},
     {topic_tree::device, "security/cert/apply", operation::certificate_apply, 1200},
     {topic_tree::device, "security/cert/renew", operation::certificate_renew, 1200},
+    {topic_tree::device, "ota/device/inform", operation::firmware_inform, 1200},
+    {topic_tree::device, "ota/device/progress", operation::firmware_progress, 1200},
+    {topic_tree::device, "ota/device/getversion", operation::firmware_getversion, 1200},
     {topic_tree::session, "combine/login", operation::sub_login, 1220},
     {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
     {topic_tree::session, "combine/logout", operation::sub_logout, 1220},
@@ -63,6 +66,7 @@ constexpr std::pair<topic_tree, std::string_view> notice_replies[] = {
     {topic_tree::device, "thing/enable_reply"},
     {topic_tree::device, "thing/delete_reply"},
     {topic_tree::device, "traffic/control"},
+    {topic_tree::device, "ota/device/upgrade_reply"},
     {topic_tree::session, "combine/disable_reply"},
     {topic_tree::session, "combine/enable_reply"},
     {topic_tree::session, "combine/delete_reply"},
@@ -161,6 +165,36 @@ model::result<device::order> read_picture(const value& params) {
   if (const auto* relations = params.find("relations"); relations && relations->is_object())
     report.relations = relations->as_object();
   return device::order{std::move(report)};
+}
+
+/// Text, or a number as one client sends it.
+model::result<device::order> read_version(const value& params) {
+  const auto* v = params.find("version");
+  auto text = v && !v->is_bool() ? as_text(*v) : std::nullopt;
+  if (!text || text->empty())
+    return bad_format("version: expected the version that the device runs");
+  return device::order{device::report_version{std::move(*text)}};
+}
+
+model::result<device::order> read_progress(const value& params) {
+  constexpr std::size_t most_step = 64, most_note = 256;
+  const auto* v = params.find("step");
+  const auto step = v && !v->is_bool() ? as_text(*v) : std::nullopt;
+  if (!step || step->empty())
+    return bad_format("step: expected 0 to 100, or a negative number for what went wrong");
+  auto report = device::report_progress{std::string{clip(*step, most_step)}, {}};
+  if (const auto* desc = params.find("desc"); desc && desc->is_string())
+    report.note = clip(desc->as_string(), most_note);
+  return device::order{std::move(report)};
+}
+
+/// As devices are told of it.
+value describe_firmware(const model::firmware_image& image) {
+  return object{{"version", image.version},
+                {"signMethod", model::name_of(image.method)},
+                {"sign", image.sign},
+                {"fileUrl", image.url},
+                {"fileSize", image.size}};
 }
 
 /// The texts of params[name]; missing counts as empty.
@@ -358,6 +392,12 @@ std::string_view name_of(operation o) {
       return "raw_up";
     case operation::raw_down_reply:
       return "raw_down_reply";
+    case operation::firmware_inform:
+      return "firmware_inform";
+    case operation::firmware_progress:
+      return "firmware_progress";
+    case operation::firmware_getversion:
+      return "firmware_getversion";
     case operation::command_reply:
       return "command_reply";
     case operation::notice_reply:
@@ -468,6 +508,9 @@ bool is_for_sub_devices(operation o) {
     case operation::network_report:
     case operation::raw_up:
     case operation::raw_down_reply:
+    case operation::firmware_inform:
+    case operation::firmware_progress:
+    case operation::firmware_getversion:
     case operation::command_reply:
     case operation::notice_reply:
       return true;
@@ -593,6 +636,15 @@ request read_request(const classified& topic, std::string_view payload, const gr
         out.what = wish.error();
       break;
     }
+    case operation::firmware_inform:
+      out.what = read_version(params);
+      break;
+    case operation::firmware_progress:
+      out.what = read_progress(params);
+      break;
+    case operation::firmware_getversion:
+      out.what = device::order{device::ask_upgrade{}};
+      break;
     case operation::device_register:
     case operation::topology_add:
     case operation::topology_delete:
@@ -663,6 +715,12 @@ std::string write_reply(std::string_view id, int code, const value& data,
 value reply_data(operation o, const std::vector<std::string>& ids, const device::reply& answer,
                  const model::thing_model* m) {
   const auto* snapshot = std::get_if<device::device_snapshot>(&answer);
+  if (const auto* offers = std::get_if<device::upgrades_offered>(&answer)) {
+    auto out = model::array{};
+    for (const auto& image : offers->images)
+      out.push_back(describe_firmware(image));
+    return value{std::move(out)};
+  }
   if (o == operation::model_get)
     return m ? describe(*m) : value{object{}};
   if (!snapshot)
@@ -734,6 +792,9 @@ outgoing write_downlink(const model::downlink& d, bool sub_device_alone) {
     return write_message(service + "measurepoint/get", d.id, "thing.service.measurepoint.get",
                          value{std::move(ids)});
   }
+  if (const auto* offer = std::get_if<model::firmware_offer>(&d.what))
+    return write_message(topic_of(d.target) + "ota/device/upgrade", d.id, "ota.device.upgrade",
+                         describe_firmware(offer->image));
   const auto& notice = std::get<model::device_notice>(d.what);
   const auto verb = std::string{name_of(notice.what)};
   if (!notice.sub)

@@ -42,6 +42,9 @@ enum class operation : unsigned char {
   channel_attributes,
   raw_up,          // bytes for the product's script
   raw_down_reply,  // bytes that answer a command
+  firmware_inform,
+  firmware_progress,
+  firmware_getversion,
   command_reply,
   notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session

@@ -134,6 +134,9 @@ TEST(Permissions, CoverWhatTheyName) {
   EXPECT_TRUE(permits(permissions_of("admin"), "iam:user"));
   EXPECT_FALSE(permits(permissions_of("operator"), "iam:user"));
   EXPECT_FALSE(permits(permissions_of("viewer"), "device:write"));
+  EXPECT_TRUE(permits(permissions_of("operator"), "ota:write"));
+  EXPECT_TRUE(permits(permissions_of("viewer"), "ota:read"));
+  EXPECT_FALSE(permits(permissions_of("viewer"), "ota:write"));
   EXPECT_TRUE(permissions_of("king").empty());
 }
 

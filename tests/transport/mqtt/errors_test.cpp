@@ -121,6 +121,8 @@ TEST(MqttErrors, RequestsAboutSeveralDevicesHaveCodesOfTheirOwn) {
     EXPECT_EQ(code_of(r.code, r.reason, 1256), r.remove) << r.reason;
   }
   EXPECT_EQ(code_of(errc::already_exists, "device_key_exists", 1200), 702);
+  EXPECT_EQ(code_of(errc::not_found, "task_unknown", 1200), 764);
+  EXPECT_EQ(code_of(errc::conflict, "job_not_running", 1200), 765);
   const auto sub = failure{errc::forbidden, "sub_device", ""};
   EXPECT_EQ(result_code(sub, 1206, about::itself), 1212);
   EXPECT_EQ(result_code(sub, 1206, about::a_sub_device), 1009);

@@ -95,6 +95,9 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"thing/tsltemplate/get", operation::model_get, "model_get", 1200},
       {"security/cert/apply", operation::certificate_apply, "certificate_apply", 1200},
       {"security/cert/renew", operation::certificate_renew, "certificate_renew", 1200},
+      {"ota/device/inform", operation::firmware_inform, "firmware_inform", 1200},
+      {"ota/device/progress", operation::firmware_progress, "firmware_progress", 1200},
+      {"ota/device/getversion", operation::firmware_getversion, "firmware_getversion", 1200},
   };
   for (const auto& r : rows) {
     const auto topic = home + r.rest;
@@ -222,7 +225,8 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
         "/sys/pk/dk/thing/delete_reply", "/ext/session/pk/dk/combine/disable_reply",
         "/ext/session/pk/dk/combine/enable_reply", "/ext/session/pk/dk/combine/delete_reply",
         "/ext/session/pk/dk/thing/activate/info_reply",
-        "/ext/session/session/pk/combine/disable_reply", "/sys/pk/dk/traffic/control"}) {
+        "/ext/session/session/pk/combine/disable_reply", "/sys/pk/dk/traffic/control",
+        "/sys/pk/dk/ota/device/upgrade_reply"}) {
     const auto got = classify(topic);
     EXPECT_EQ(got.what, operation::notice_reply) << topic;
     EXPECT_FALSE(got.wants_reply) << topic;
@@ -230,8 +234,10 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
 }
 
 TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
-  for (const auto o : {operation::points_post, operation::event_post, operation::tag_update,
-                       operation::model_get, operation::command_reply, operation::log_post})
+  for (const auto o :
+       {operation::points_post, operation::event_post, operation::tag_update, operation::model_get,
+        operation::command_reply, operation::log_post, operation::firmware_inform,
+        operation::firmware_progress, operation::firmware_getversion})
     EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
   for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
                        operation::channel_points, operation::unknown})
@@ -776,6 +782,68 @@ TEST(MqttReplies, TheModelHasItsFourMaps) {
   const auto& service = *shown.find("tslServiceMap")->find("multiply");
   EXPECT_EQ(json(*service.find("inputData")->as_array().at(0).find("identifier")), R"("left")");
   EXPECT_EQ(json(*service.find("outputData")->as_array().at(0).find("dataType")), R"("DOUBLE")");
+}
+
+// ---- firmware
+
+const auto image = model::firmware_image{"f1",
+                                         "2.1.0",
+                                         model::digest_method::md5,
+                                         "0f343b0931126a20f133d67c2b018a3b",
+                                         "http://127.0.0.1:8080/firmware/2.1.0.bin",
+                                         183'500};
+constexpr auto image_text =
+    R"({"version":"2.1.0","signMethod":"md5","sign":"0f343b0931126a20f133d67c2b018a3b",)"
+    R"("fileUrl":"http://127.0.0.1:8080/firmware/2.1.0.bin","fileSize":183500})";
+
+TEST(MqttFirmware, AVersionIsATextOrANumber) {
+  const auto version = [](std::string_view params) {
+    return order<device::report_version>("ota/device/inform",
+                                         R"({"params":)" + std::string{params} + "}")
+        .version;
+  };
+  EXPECT_EQ(version(R"({"version":"1.2.3"})"), "1.2.3");
+  EXPECT_EQ(version(R"({"version":1.0})"), "1.0");
+  EXPECT_EQ(version(R"({"version":2})"), "2");
+  for (const auto* params : {"{}", R"({"version":""})", R"({"version":null})",
+                             R"({"version":true})", R"({"version":{}})", "[]", "5"})
+    EXPECT_EQ(code("ota/device/inform", R"({"params":)" + std::string{params} + "}"), 1200)
+        << params;
+}
+
+TEST(MqttFirmware, AStepIsATextOrANumber) {
+  const auto report = [](std::string_view params) {
+    return order<device::report_progress>("ota/device/progress",
+                                          R"({"params":)" + std::string{params} + "}");
+  };
+  EXPECT_EQ(report(R"({"step":"-3","desc":"the digest"})").step, "-3");
+  EXPECT_EQ(report(R"({"step":"-3","desc":"the digest"})").note, "the digest");
+  EXPECT_EQ(report(R"({"step":20})").step, "20");
+  EXPECT_EQ(report(R"({"step":20,"desc":null})").note, "");
+  EXPECT_EQ(report(R"({"step":")" + std::string(100, '1') + R"("})").step, std::string(64, '1'));
+  EXPECT_EQ(report(R"({"step":"1","desc":")" + std::string(300, 'x') + R"("})").note.size(), 256u);
+  for (const auto* params : {"{}", R"({"step":""})", R"({"step":false})", R"({"step":[]})"})
+    EXPECT_EQ(code("ota/device/progress", R"({"params":)" + std::string{params} + "}"), 1200)
+        << params;
+}
+
+TEST(MqttFirmware, WhoAsksIsToldOrGetsAnEmptyList) {
+  order<device::ask_upgrade>("ota/device/getversion", R"({"id":"1"})");
+  const auto o = operation::firmware_getversion;
+  EXPECT_EQ(json(reply_data(o, {}, device::upgrades_offered{{image}}, nullptr)),
+            "[" + std::string{image_text} + "]");
+  EXPECT_EQ(json(reply_data(o, {}, device::upgrades_offered{}, nullptr)), "[]");
+  EXPECT_EQ(write_reply("1", 200, reply_data(o, {}, device::upgrades_offered{}, nullptr), ""),
+            R"({"id":"1","code":200,"data":[]})");
+  EXPECT_EQ(json(reply_data(operation::firmware_inform, {}, device::done{}, nullptr)), "{}");
+}
+
+TEST(MqttFirmware, IsPushedOnItsTopic) {
+  const auto m = write_downlink({"1700000001004", self, model::firmware_offer{image}});
+  EXPECT_EQ(m.topic, "/sys/pk/dk/ota/device/upgrade");
+  EXPECT_EQ(m.payload,
+            R"({"id":"1700000001004","version":"1.0","method":"ota.device.upgrade","params":)" +
+                std::string{image_text} + "}");
 }
 
 // ---- commands

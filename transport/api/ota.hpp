@@ -1,0 +1,17 @@
+// What the calls about firmwares and upgrades share.
+#pragma once
+
+#include <string_view>
+
+#include "transport/api/exchange.hpp"
+
+namespace orrery::transport::api {
+
+/// In the order of upgrade_task::state_code.
+inline constexpr std::string_view upgrade_states[] = {"pending",   "published", "upgrading",
+                                                      "succeeded", "failed",    "cancelled"};
+
+/// Without its job and version.
+model::object show_upgrade(const exchange& e, const model::device::upgrade_task& t);
+
+}  // namespace orrery::transport::api
