@@ -84,7 +84,9 @@ PAYLOADS = {
     "channel": (22, {"params": [{"deviceKey": "d2", "measurepoints": {"d": 1}, "time": 1}]}),
     "channel_events": (23, {"params": [{"deviceKey": "d2", "events": {"hot": {"n": 1}, "cold": {}}}]}),
     "channel_attributes": (24, {"params": [{"deviceKey": "d2", "attributes": {"a1": "x"}}]}),
-    "answer": (25, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+    "apply": (25, {"params": {"csr": "-----BEGIN CERTIFICATE REQUEST-----", "validDay": "90", "issueAuthority": "ECC"}}),
+    "renew": (26, {"params": {"certSn": 32720, "validDay": 30}}),
+    "answer": (27, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
 }
 
 TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',
