@@ -40,7 +40,9 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/sys/pk/integration/attribute/post",
                                        "/sys/pk/dk/ota/device/inform",
                                        "/sys/pk/dk/ota/device/progress",
-                                       "/sys/pk/dk/ota/device/getversion"};
+                                       "/sys/pk/dk/ota/device/getversion",
+                                       "/sys/pk/dk/security/cert/apply",
+                                       "/sys/pk/dk/security/cert/renew"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [
@@ -112,6 +114,11 @@ orrery::transport::group_world world() {
           model::from_ms(1'700'000'000'000)};
 }
 
+void check_wish(const certificate_wish& wish) {
+  demand(wish.csr.size() <= 16 * 1024 && (!wish.csr.empty() || !wish.sn.empty()));
+  demand(wish.days >= 1 && wish.days <= 3650 && wish.sn.size() <= 64);
+}
+
 /// Whatever the devices answer, it ends.
 void check_group(orrery::transport::group_request& group) {
   auto answers = std::vector<orrery::actors::answer>{};
@@ -154,6 +161,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto asked = read_request(topic, payload, sender(), world());
   if (asked.group)
     check_group(*asked.group);
+  else if (asked.certificate)
+    check_wish(*asked.certificate);
   else if (!asked.what)
     check_failure(asked.what.error());
   else

@@ -112,7 +112,9 @@ PAYLOADS = {
     "inform": (25, {"id": "8", "params": {"version": 1.0}}),
     "progress": (26, {"id": "9", "params": {"step": "-3", "desc": "the digest does not fit"}}),
     "getversion": (27, {"id": "10", "params": {}}),
-    "answer": (28, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+    "apply": (28, {"params": {"csr": "-----BEGIN CERTIFICATE REQUEST-----", "validDay": "90", "issueAuthority": "ECC"}}),
+    "renew": (29, {"params": {"certSn": 32720, "validDay": 30}}),
+    "answer": (30, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
 }
 
 TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',
