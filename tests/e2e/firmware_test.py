@@ -190,6 +190,7 @@ class Upgrades(FirmwareTest):
         self.assertEqual(reply.json()["code"], "task_unknown")
         got = self.api.post(f"~/otaJobs/{job['id']}/tasks:cancel", {"devices": ["begun"]})
         self.assertEqual(got["results"][0]["error"]["code"], "task_not_cancellable")
+        self.api.request("POST", f"~/otaJobs/{job['id']}:cancel", json={"devices": ["away"]}, expect=400)
         got = self.api.request("POST", f"~/otaJobs/{job['id']}:cancel").json()
         self.assertEqual([r["deviceKey"] for r in got["results"]], ["away"])
         self.assertEqual(self.counts(job), {"upgrading": 1, "cancelled": 1})

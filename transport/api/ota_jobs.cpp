@@ -360,8 +360,16 @@ void reply_results(const exchange_ptr& e, const std::vector<std::string>& keys,
   e->reply(200, model::object{{"results", std::move(results)}, {"ok", ok}, {"failed", failed}});
 }
 
-/// The devices that the body names, or all that the job was not refused by. Fails: what the caller
-/// must be told.
+/// The devices that did not refuse the job.
+std::vector<std::string> asked_devices(const product::ota_job& job) {
+  auto keys = std::vector<std::string>{};
+  for (const auto& target : job.targets)
+    if (!is_skipped(target.verdict))
+      keys.push_back(target.device_key);
+  return keys;
+}
+
+/// The devices that the body names, or those above. Fails: what the caller must be told.
 model::result<std::vector<std::string>> selected(const exchange& e, const product::ota_job& job,
                                                  bool& all) {
   const auto body = e.body();
@@ -372,13 +380,8 @@ model::result<std::vector<std::string>> selected(const exchange& e, const produc
   if (auto ok = f.finish(); !ok)
     return ok.error();
   all = !named;
-  if (!named) {
-    auto keys = std::vector<std::string>{};
-    for (const auto& target : job.targets)
-      if (!is_skipped(target.verdict))
-        keys.push_back(target.device_key);
-    return keys;
-  }
+  if (!named)
+    return asked_devices(job);
   for (const auto& key : *named)
     if (std::none_of(job.targets.begin(), job.targets.end(),
                      [&](const auto& target) { return target.device_key == key; }))
@@ -393,17 +396,19 @@ bool is_unasked(const product::ota_job& job, const std::string& key) {
 }
 
 void cancel(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  if (auto ok = fields{*body}.finish(); !ok)
+    return e->fail(ok.error());
   auto found = find(*e);
   if (!found)
     return e->fail(no_job(*e));
-  auto all = false;
-  auto keys = selected(*e, found->what, all);
-  if (!keys)
-    return e->fail(keys.error());
   const auto product_id = found->product;
   auto order = product::cancel_job{found->what.id};
   e->ask(product_id, product::command{std::move(order), e->who.actor, {}},
-         [e, job = std::move(*found), keys = std::move(*keys)](const actors::outcome&) {
+         [e, job = std::move(*found)](const actors::outcome&) {
+           const auto keys = asked_devices(job.what);
            ask_devices(
                e, job.product_key, keys,
                [&](std::size_t) { return device::order{device::cancel_upgrade{job.what.id}}; },
