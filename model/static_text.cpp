@@ -180,6 +180,7 @@ constexpr std::string_view texts[] = {
     "same_node",
     "script_error",
     "script_limit",
+    "script_missing",
     "script_too_large",
     "script_unknown",
     "second_connect",

@@ -1,4 +1,5 @@
 """Every documented operation is called once with success, and the document is what OpenAPI 3.1 asks for."""
+import json
 import pathlib
 import re
 import shutil
@@ -34,6 +35,7 @@ class Operations(NodeTest):
         self.data()
         self.commands()
         self.upgrades()
+        self.topology()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
         self.cluster()
@@ -67,6 +69,27 @@ class Operations(NodeTest):
             self.assertIn(first["sn"], [c["sn"] for c in self.api.get(f"{path}/certificates")["items"]])
         self.assertEqual(len(self.api.get("~/authorities")["items"]), 2)
         self.api.request("DELETE", f"~/authorities/{known['id']}")
+
+    def topology(self):
+        model = self.api.get(f"~/products/{self.node.demo['productKey']}")["modelId"]
+        hub = self.api.post("~/products", {"name": "Hub", "modelId": model, "nodeType": "gateway"})
+        gateway = self.api.post("~/devices", {"productKey": hub["productKey"]})
+        sub = self.api.post("~/devices", {"productKey": self.node.demo["productKey"]})
+        names = {"devices": [{"productKey": sub["productKey"], "deviceKey": sub["deviceKey"]}]}
+        for path, of_sub in zip(self.both(gateway), self.both(sub)):
+            self.assertEqual(self.api.post(f"{path}/subDevices:bind", names)["ok"], 1)
+            self.assertEqual(self.api.get(f"{path}/subDevices")["items"][0]["assetId"], sub["assetId"])
+            self.assertEqual(self.api.get(f"{of_sub}/gateway")["assetId"], gateway["assetId"])
+            self.assertEqual(self.api.get(f"{path}/connectionTopology"), {"nodes": {}, "relations": {}})
+            self.assertEqual(self.api.post(f"{path}/subDevices:unbind", names)["ok"], 1)
+            self.api.post(f"{of_sub}:reopenActivation", {"seconds": 60})
+            self.api.request("GET", f"{of_sub}/gateway", expect=404)
+        device = self.device(1)
+        device.on_command = lambda m: device.client.publish(
+            m.topic + "_reply", json.dumps({"id": json.loads(m.payload)["id"], "code": 200, "data": {"power": 1}}))
+        asset = self.node.demo["devices"][1]["assetId"]
+        for path in (f"~/devices/{asset}", f"~/products/{device.pk}/devices/{device.dk}"):
+            self.assertEqual(self.api.post(f"{path}/points:read", {"points": ["power"]})["output"], {"power": 1})
 
     def people(self):
         password = (self.node.data / "admin-password").read_text().strip()
