@@ -91,9 +91,9 @@ std::vector<settled> example_answers() {
                               id, 9, "org", true, {{"a/+", std::uint8_t{1}}}}})});
   answers.push_back(
       {1, done(model::product::reply{model::product::product_snapshot{id, product}})});
-  answers.push_back({2, done(model::blueprint::reply{})});
-  answers.push_back({3, done(model::organisation::reply{})});
-  answers.push_back({4, done(model::asset::reply{})});
+  answers.push_back({2, done(any_reply{std::in_place_type<model::blueprint::reply>})});
+  answers.push_back({3, done(any_reply{std::in_place_type<model::organisation::reply>})});
+  answers.push_back({4, done(any_reply{std::in_place_type<model::asset::reply>})});
   answers.push_back({5, failure{errc::conflict, "device_disabled", "pk/dk is disabled"}});
   answers.push_back({6, failure{errc::invalid_argument,
                                 "model_validate_failed",

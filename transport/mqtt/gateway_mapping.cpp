@@ -33,6 +33,23 @@ model::result<const model::array*> read_list(const value& list, const char* what
   return &list.as_array();
 }
 
+/// What `read` makes of each entry; the first failure.
+template <class Read>
+auto read_each(const value& list, const char* what, Read read)
+    -> model::result<std::vector<std::decay_t<decltype(*read(list))>>> {
+  const auto entries = read_list(list, what);
+  if (!entries)
+    return entries.error();
+  auto out = std::vector<std::decay_t<decltype(*read(list))>>{};
+  for (const auto& entry : **entries) {
+    auto one = read(entry);
+    if (!one)
+      return one.error();
+    out.push_back(std::move(*one));
+  }
+  return out;
+}
+
 model::result<device::login_secret> read_mode(const value& entry) {
   const auto mode = text_of(entry, "secureMode", "securemode");
   if (mode.empty())
@@ -67,32 +84,19 @@ model::result<sub_device_login> read_login(const value& entry, const value& comm
 }
 
 model::result<group_ptr> read_topology_add(const value& params, const group_self& self) {
-  const auto list = read_list(params, "params");
-  if (!list)
-    return list.error();
-  auto subs = std::vector<sub_device_login>{};
-  for (const auto& entry : **list) {
-    auto one = read_login(entry, entry);
-    if (!one)
-      return one.error();
-    subs.push_back(std::move(*one));
-  }
-  return bind_sub_devices(self, std::move(subs));
+  auto subs =
+      read_each(params, "params", [](const value& entry) { return read_login(entry, entry); });
+  if (!subs)
+    return subs.error();
+  return bind_sub_devices(self, std::move(*subs));
 }
 
 model::result<group_ptr> read_topology_delete(const value& params, const group_self& self,
                                               const group_world& world) {
-  const auto list = read_list(params, "params");
-  if (!list)
-    return list.error();
-  auto subs = std::vector<model::device_name>{};
-  for (const auto& entry : **list) {
-    auto name = read_sub(entry);
-    if (!name)
-      return name.error();
-    subs.push_back(std::move(*name));
-  }
-  return unbind_sub_devices(self, world, std::move(subs));
+  auto subs = read_each(params, "params", read_sub);
+  if (!subs)
+    return subs.error();
+  return unbind_sub_devices(self, world, std::move(*subs));
 }
 
 model::result<group_ptr> read_sub_login(const value& params, const group_self& self,
@@ -106,17 +110,11 @@ model::result<group_ptr> read_sub_login(const value& params, const group_self& s
 model::result<group_ptr> read_sub_logins(const value& params, const group_self& self,
                                          const group_world& world) {
   const auto* all = params.find("subDevices");
-  const auto list = read_list(all ? *all : value{}, "subDevices");
-  if (!list)
-    return list.error();
-  auto subs = std::vector<sub_device_login>{};
-  for (const auto& entry : **list) {
-    auto one = read_login(entry, params);
-    if (!one)
-      return one.error();
-    subs.push_back(std::move(*one));
-  }
-  return log_in_sub_devices(self, world, std::move(subs));
+  auto subs = read_each(all ? *all : value{}, "subDevices",
+                        [&](const value& entry) { return read_login(entry, params); });
+  if (!subs)
+    return subs.error();
+  return log_in_sub_devices(self, world, std::move(*subs));
 }
 
 /// A name: a text, or {defaultValue, i18nValue}.
@@ -128,30 +126,31 @@ std::string read_display_name(const value* v) {
   return text_of(*v, "defaultValue");
 }
 
+model::result<new_device> read_new_device(const value& entry) {
+  auto name = read_name(entry);
+  if (!name)
+    return name.error();
+  auto d = new_device{};
+  d.name = std::move(*name);
+  d.display_name = clip(read_display_name(entry.find("deviceName")), 256);
+  d.description = clip(text_of(entry, "deviceDesc"), 2000);
+  d.timezone = clip(text_of(entry, "timezone"), 64);
+  if (d.name.product_key.empty())
+    return bad_format("productKey is needed");
+  if (d.name.device_key.empty() && d.display_name.empty())
+    return bad_format("deviceName is needed where there is no deviceKey");
+  if (const auto* attributes = entry.find("deviceAttributes");
+      attributes && attributes->is_object())
+    d.attributes = attributes->as_object();
+  return d;
+}
+
 model::result<group_ptr> read_registration(const value& params, const group_self& self,
                                            const group_world& world) {
-  const auto list = read_list(params, "params");
-  if (!list)
-    return list.error();
-  auto devices = std::vector<new_device>{};
-  for (const auto& entry : **list) {
-    auto name = read_name(entry);
-    if (!name)
-      return name.error();
-    auto& d = devices.emplace_back();
-    d.name = std::move(*name);
-    d.display_name = clip(read_display_name(entry.find("deviceName")), 256);
-    d.description = clip(text_of(entry, "deviceDesc"), 2000);
-    d.timezone = clip(text_of(entry, "timezone"), 64);
-    if (d.name.product_key.empty())
-      return bad_format("productKey is needed");
-    if (d.name.device_key.empty() && d.display_name.empty())
-      return bad_format("deviceName is needed where there is no deviceKey");
-    if (const auto* attributes = entry.find("deviceAttributes");
-        attributes && attributes->is_object())
-      d.attributes = attributes->as_object();
-  }
-  return register_devices(self, world, std::move(devices));
+  auto devices = read_each(params, "params", read_new_device);
+  if (!devices)
+    return devices.error();
+  return register_devices(self, world, std::move(*devices));
 }
 
 /// The device of an entry of a channel's request: one of its product.
@@ -164,18 +163,18 @@ model::result<model::device_name> read_channel_device(const value& entry, const 
 
 model::result<group_ptr> read_channel_points(const value& params, const group_self& self,
                                              const group_world& world) {
-  const auto list = read_list(params, "params");
-  if (!list)
-    return list.error();
-  auto posts = std::vector<group_post>{};
-  for (const auto& entry : **list) {
+  auto posts = read_each(params, "params", [&](const value& entry) -> model::result<group_post> {
     auto name = read_channel_device(entry, self);
-    auto sample = name ? read_sample(entry) : model::result<device::posted_sample>{name.error()};
+    if (!name)
+      return name.error();
+    auto sample = read_sample(entry);
     if (!sample)
       return sample.error();
-    posts.push_back({std::move(*name), std::move(*sample)});
-  }
-  return post_for_devices(self, world, std::move(posts), false, false, true);
+    return group_post{std::move(*name), std::move(*sample)};
+  });
+  if (!posts)
+    return posts.error();
+  return post_for_devices(self, world, std::move(*posts), false, false, true);
 }
 
 model::result<group_ptr> read_channel_events(const value& params, const group_self& self) {
@@ -206,23 +205,21 @@ model::result<group_ptr> read_channel_events(const value& params, const group_se
 }
 
 model::result<group_ptr> read_channel_attributes(const value& params, const group_self& self) {
-  const auto list = read_list(params, "params");
-  if (!list)
-    return list.error();
-  auto all = std::vector<device_question>{};
-  for (const auto& entry : **list) {
+  auto all = read_each(params, "params", [&](const value& entry) -> model::result<device_question> {
     auto name = read_channel_device(entry, self);
     if (!name)
       return name.error();
     const auto* attributes = entry.find("attributes");
     if (!attributes || !attributes->is_object())
       return bad_format("attributes: expected an object");
-    all.push_back(
-        {std::move(*name),
-         device::change_attributes{attributes->as_object(), model::thing_model::side::device},
-         actors::session_ask::right::service});
-  }
-  return ask_devices(std::move(all));
+    return device_question{
+        std::move(*name),
+        device::change_attributes{attributes->as_object(), model::thing_model::side::device},
+        actors::session_ask::right::service};
+  });
+  if (!all)
+    return all.error();
+  return ask_devices(std::move(*all));
 }
 
 }  // namespace
