@@ -181,6 +181,8 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::activation_granted{}, std::nullopt},
       {device::activation_settled{}, std::nullopt},
       {device::picture_reported{}, std::nullopt},
+      {device::certificate_added{}, std::nullopt},
+      {device::certificate_revoked{}, std::nullopt},
       {device::version_reported{"2", "1", noon}, feed_kind::lifecycle},
       {device::version_reported{"2", "2", noon}, std::nullopt},  // said again
       {device::upgrade_offered{}, std::nullopt},
