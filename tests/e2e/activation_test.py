@@ -2,7 +2,8 @@
 import json
 import unittest
 
-from orrery import DEADLINE, Device, NodeTest, sign, wait_for
+from mqtt_wire import PINGRESP, Who, Wire, frame
+from orrery import DEADLINE, Device, NodeTest, sign
 
 
 class Activation(NodeTest):
@@ -143,6 +144,15 @@ class Channel(NodeTest):
         topic = f"/sys/{self.pk}/inv-01/thing/measurepoint/post"
         one.publish(topic, {"id": "9", "params": {"measurepoints": {"power": 9}}})
         self.assertEqual(json.loads(one.messages.get(timeout=DEADLINE).payload)["code"], 1009)
+
+    def test_its_login_may_come_in_pieces(self):
+        who = Who(self.pk, "%channel%", self.secret)
+        wire = Wire(self.node)
+        self.addCleanup(wire.close)
+        packets = who.login(id=self.pk, mode=4) + frame(0xc0)
+        for i in range(len(packets)):
+            wire.send(packets[i:i + 1])
+        self.assertEqual((wire.packet().body, wire.packet().kind), (b"\0\0", PINGRESP))
 
     def test_the_products_secret_is_needed(self):
         self.assertEqual(self.channel(secret="another secret").try_connect(), 4)

@@ -158,7 +158,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const auto topic = classify(topics[choice]);
-  const auto asked = read_request(topic, payload, sender(), world());
+  const auto asked = read_request(topic, payload, sender(), world);
   if (asked.group)
     check_group(*asked.group);
   else if (asked.certificate)

@@ -281,6 +281,7 @@ void connection::settle_login(actors::settled& one) {
   if (!activated)
     fresh_secret_.clear();
   granted(std::move(resumed));
+  consume({});  // what came behind the CONNECT
 }
 
 void connection::granted(std::optional<kept_session> resumed) {
@@ -297,7 +298,6 @@ void connection::granted(std::optional<kept_session> resumed) {
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
   if (!fresh_secret_.empty())
     push_activation();
-  consume({});  // what came behind the CONNECT
 }
 
 /// The device's own secret, whether it has subscribed to that or not.
@@ -381,7 +381,7 @@ void connection::take_json(const message& m, const classified& topic) {
     default:
       break;
   }
-  auto asked = read_request(topic, m.packet.payload, self_, world());
+  auto asked = read_request(topic, m.packet.payload, self_, [this] { return world(); });
   if (!asked.group && !asked.certificate && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
@@ -422,7 +422,7 @@ void connection::take_raw(const message& m, const classified& topic) {
   const auto is_request = read && inner.what != operation::unknown &&
                           inner.what != operation::raw_up && right_to(inner) == right_to(topic);
   if (is_request)
-    asked = read_request(inner, read->json, self_, world());
+    asked = read_request(inner, read->json, self_, [this] { return world(); });
   const auto number = ++numbers_;
   open_.push_back({number, m.ticket, is_request ? inner.what : topic.what,
                    std::string{m.packet.topic} + "_reply", asked.id, asked.ids,

@@ -85,7 +85,7 @@ model::result<device::order> read_points(const value& params, bool backfill) {
 
 /// A batch: one order if all entries are the sender's own, else a request for several devices.
 void read_batch(const value& params, const value& all, const classified& topic,
-                const group_self& self, const group_world& world, request& out) {
+                const group_self& self, const world_source& world, request& out) {
   const auto backfill = topic.what == operation::points_resume_batch;
   if (!params.is_array() || params.as_array().empty()) {
     out.what = bad_format("params: expected an array of posts");
@@ -116,7 +116,7 @@ void read_batch(const value& params, const value& all, const classified& topic,
     return;
   }
   if (!own) {
-    out.group = post_for_devices(self, world, std::move(posts), backfill, skip_invalid,
+    out.group = post_for_devices(self, world(), std::move(posts), backfill, skip_invalid,
                                  truth(all.find("allowOfflineSubDevice")));
     return;
   }
@@ -536,7 +536,7 @@ bool is_for_sub_devices(operation o) {
 }
 
 request read_request(const classified& topic, std::string_view payload, const group_self& self,
-                     const group_world& world) {
+                     const world_source& world) {
   auto out =
       request{{}, failure{errc::invalid_argument, "payload_empty", "the payload is empty"}, {}};
   if (payload.empty())
@@ -655,7 +655,7 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::channel_points:
     case operation::channel_events:
     case operation::channel_attributes: {
-      auto group = read_group(topic, params, self, world);
+      auto group = read_group(topic, params, self, world());
       if (group)
         out.group = std::move(*group);
       else

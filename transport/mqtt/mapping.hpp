@@ -1,6 +1,7 @@
 // Topics and payloads to orders for the device, answers and downlinks back to payloads.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,9 +92,12 @@ struct request {
   group_ptr group = {};                      // it concerns several devices: instead of `what`
   std::optional<certificate_wish> certificate = {};  // instead of `what`
 };
+/// Asked only where a request concerns several devices: most do not.
+using world_source = std::function<group_world()>;
+
 /// Reads the JSON payload of a request that is not an answer to a command. `self`: who sends it.
 request read_request(const classified& topic, std::string_view payload, const group_self& self,
-                     const group_world& world);
+                     const world_source& world);
 /// The result code of malformed parameters of that request.
 int format_code(operation o);
 

@@ -33,7 +33,7 @@ group_world world() {
 }
 
 request ask(const std::string& rest, std::string_view payload) {
-  return read_request(classify(home + rest), payload, sender(), world());
+  return read_request(classify(home + rest), payload, sender(), world);
 }
 
 /// The order of a request that must be readable.
@@ -258,7 +258,7 @@ TEST(MqttTopics, OfNobodyAreUnknown) {
 // ---- requests for several devices
 
 request ask_gateway(const std::string& topic, std::string_view payload) {
-  return read_request(classify(topic), payload, sender(true), world());
+  return read_request(classify(topic), payload, sender(true), world);
 }
 
 /// The code of a gateway's request that cannot be read; 0: it can.
