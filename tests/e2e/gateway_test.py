@@ -307,6 +307,21 @@ class Data(GatewayTest):
         self.assertEqual((done["state"], done["type"], done["output"]), ("succeeded", "read", {"power": 3}))
         self.assertEqual(seen, [f"/sys/{a['productKey']}/cmd/thing/service/measurepoint/get"])
 
+    def test_what_it_tells_beside_its_model(self):
+        now = int(time.time() * 1000)
+        for path, params, event in (("thing/log/post", {"logs": {"level": "info", "content": "up"}, "time": now}, "$log"),
+                                    ("network/status/report", {"reportTime": now, "rssi": -70, "networkType": "lte"}, "$network")):
+            self.assertEqual(self.gateway.request(path, "", params)["code"], 200)
+            kept = self.api.get(f"~/devices/{self.made['assetId']}/events", params={"eventId": event})["items"]
+            self.assertEqual([e["output"] for e in kept], [params.get("logs", params)])
+        self.assertEqual(self.gateway.request("connection/state/post", "", {
+            "isFull": True, "nodes": [{"nodeId": "a", "state": 1}, {"nodeId": "b", "state": 2}], "relations": {"a": ["b"]}, "reportTime": now})["code"], 200)
+        self.gateway.request("connection/state/post", "", {"isFull": False, "nodes": [{"nodeId": "b", "state": 1}]})
+        picture = self.api.get(f"~/devices/{self.made['assetId']}/connectionTopology")
+        self.assertEqual({k: v["state"] for k, v in picture["nodes"].items()}, {"a": 1, "b": 1})
+        self.assertEqual(picture["relations"], {"a": ["b"]})
+        self.assertEqual(self.gateway.request("connection/state/post", "", {"nodes": [{"state": 1}]})["code"], 1200)
+
     def test_a_gateway_registers_devices(self):
         def register(*entries):
             return self.gateway.request("thing/device/register", "thing.device.register", list(entries))

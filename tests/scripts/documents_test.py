@@ -48,7 +48,7 @@ class Documents(unittest.TestCase):
         self.assertEqual(wanted - named, set(), "packages without a licence")
 
     def test_the_signature_is_the_one_of_the_page(self):
-        text = (SOURCE / "docs/protocol.md").read_text()
+        text = (SOURCE / "docs/protocol/mqtt.md").read_text()
         vector = {key: value.replace("\\|", "|") for key, value in re.findall(r"^\| ([a-z ]+) \| `(.*?)` \|$", text, re.M)}
         self.assertEqual(vector["signed text"], f"clientId{vector['client id'].split('|')[0]}deviceKey{vector['device key']}productKey"
                          f"{vector['product key']}timestamp1700000000123{vector['secret']}")
@@ -59,11 +59,20 @@ class Documents(unittest.TestCase):
         heads = {"device": "", "session": "E/", "channel": "/sys/{pk}/integration/"}
         known = {heads[tree] + rest: code
                  for tree, rest, code in re.findall(r'\{topic_tree::(\w+),\s+"([^"]+)",\s+operation::\w+,\s+(\d+)\}', source)}
-        page = (SOURCE / "docs/protocol.md").read_text()
+        page = (SOURCE / "docs/protocol/mqtt.md").read_text()
         rows = {topic.removeprefix("P/"): code for topic, code in re.findall(r"^\| `([^` ]+/[^` ]+)` \|.*\| (\d+) \|$", page, re.M)}
         self.assertGreater(len(known), 20)
         self.assertEqual(rows.pop("thing/event/{event}/post"), "1200")
         self.assertEqual(rows, known)
+
+    def test_the_tests_it_names_are_there(self):
+        page = (SOURCE / "docs/protocol/mqtt.md").read_text()
+        file, named = None, 0
+        for found in re.findall(r"`(?:(\w+_test\.py): )?(test_\w+)`", page):
+            file = found[0] or file
+            self.assertIn(f"def {found[1]}(", (SOURCE / "tests/e2e" / file).read_text(), found)
+            named += 1
+        self.assertGreater(named, 25)
 
     def test_every_decision_is_in_the_list(self):
         pages = {p.name for p in (SOURCE / "docs/decisions").glob("[0-9]*.md")}
