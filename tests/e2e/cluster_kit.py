@@ -53,6 +53,9 @@ class ClusterNode:
         of = self.demo["devices"][index]
         return orrery.Device(self, self.demo["productKey"], of["deviceKey"], of["deviceSecret"], **options)
 
+    def is_ready(self):
+        return requests.get(f"http://{self.host}:{self.ports['admin']}/readyz", timeout=orrery.DEADLINE).status_code == 200
+
     def metrics(self):
         text = requests.get(f"http://{self.host}:{self.ports['admin']}/metrics", timeout=10).text
         return {name: float(value) for name, value in
@@ -77,6 +80,8 @@ class ClusterTest(unittest.TestCase):
         self.cluster = load_deploy().Cluster(self.folder, self.nodes, self.members, (*orrery.MANY_LOGINS, *self.settings), binaries=orrery.BIN, net=net, demo=True)
         self.addCleanup(self.clear)
         self.cluster.up()
+        for number in range(1, self.nodes + 1):
+            orrery.wait_for(self.node(number).is_ready, f"node {number} to have the catalogue")
 
     def clear(self):
         self.cluster.down()

@@ -16,6 +16,7 @@ def latest(api, asset, point="power"):
 
 class Cluster(ClusterTest):
     def test_any_node_serves_any_device(self):
+        self.wait_whole()  # every node is linked with every other: a feed tells nobody what it wants before that
         nodes = [self.node(n) for n in (1, 2, 3)]
         demo = nodes[0].demo["devices"]
         stream = nodes[2].api().stream({"kind": "points", "filter": {}})
