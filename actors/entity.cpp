@@ -48,6 +48,7 @@ decision_inputs inputs_of(const model::entity_id& id, const entity_context& ctx)
           *ctx.store,
           ctx.max_queued_commands,
           ctx.max_login_failures,
+          ctx.max_queued_messages,
           ctx.shard_count};
 }
 
@@ -61,6 +62,10 @@ model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind:
     return blueprint::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, organisation_kind>)
     return organisation::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, client_kind>)
+    return client::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, topic_kind>)
+    return topic::decode_state(bytes, into);
   else
     return asset::decode_state(bytes, into);
 }
@@ -80,6 +85,28 @@ void decode_into(std::string_view bytes, model::result<std::vector<organisation:
 }
 void decode_into(std::string_view bytes, model::result<std::vector<asset::event>>& out) {
   out = asset::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<client::event>>& out) {
+  out = client::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<topic::event>>& out) {
+  out = topic::decode_events(bytes);
+}
+
+/// The messages that are kept for a client.
+model::status load_messages(const model::entity_id& id, client::state& s,
+                            const storage::entity_store& store) {
+  auto damaged = model::status{};
+  const auto read = store.scan(storage::family::state, keys::message_prefix(id), {}, false,
+                               [&](auto, auto value) {
+                                 auto q = client::decode_queued(value);
+                                 if (q)
+                                   client::restore(s, std::move(*q));
+                                 else
+                                   damaged = q.error();
+                                 return q.has_value();
+                               });
+  return read ? damaged : read;
 }
 
 /// Applies shared events: the points of a device stay where they are, in the events' own memory.
@@ -120,6 +147,9 @@ model::status recover(entity_state<Kind>& self, const entity_context& ctx, const
       self.saved_revision = *revision;
     }
   }
+  if constexpr (std::is_same_v<Kind, client_kind>)
+    if (auto read = load_messages(self.id, self.what, *ctx.store); !read)
+      return read;
   self.revision = std::max(snapshot_revision, self.saved_revision);
   for (const auto& record : unsaved) {
     auto decoded =
@@ -200,7 +230,7 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
                                .events = encode_events(*events)};
     e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
     if (const auto next = next_deadline(self.what); next && next != deadline)
-      e.effects.push_back(model::remind{*next});
+      e.effects.push_back(model::remind{*next, Kind::kind});
     if constexpr (std::is_same_v<Kind, device_kind>) {
       if (ctx.feed_wanted->load(std::memory_order_relaxed))
         e.feed = {{self.id, self.what.called}, events, 0};
@@ -209,6 +239,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
       e.catalogue =
           catalogue_change{self.id, std::make_shared<const typename Kind::state>(self.what)};
   }
+  if constexpr (requires { decided->effects; })
+    std::move(decided->effects.begin(), decided->effects.end(), std::back_inserter(e.effects));
   e.reply = outcome{.answer = std::move(decided->answer), .revision = self.revision};
 }
 
@@ -377,6 +409,12 @@ entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, mo
                           std::move(unsaved), std::move(through));
     case model::entity_kind::asset:
       return system.spawn(entity<asset_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
+    case model::entity_kind::client:
+      return system.spawn(entity<client_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
+    case model::entity_kind::topic:
+      return system.spawn(entity<topic_kind>, id, std::move(context), generation,
                           std::move(unsaved), std::move(through));
   }
   return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved),

@@ -32,6 +32,7 @@ struct entity_context {
   std::shared_ptr<const std::atomic<bool>> feed_wanted;
   std::size_t max_queued_commands = 50;
   std::size_t max_login_failures = 5;
+  std::size_t max_queued_messages = 1'000;  // kept for one client
   std::uint16_t shard_count = 64;
   std::size_t unsaved_points_max = 4096;  // then a checkpoint of this entity alone
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/topic_filter.hpp"
 #include "storage/keys.hpp"
 
 namespace orrery::actors {
@@ -255,6 +256,146 @@ rows asset_kind::rows_of(const model::entity_id& id, const state& s, const std::
     out.push_back(s.exists ? put(family::index, std::move(key), {})
                            : drop(family::index, std::move(key)));
   }
+  return out;
+}
+
+namespace {
+
+void move_deadline(rows& out, const model::entity_id& id, std::string_view index,
+                   std::optional<model::timestamp> before, std::optional<model::timestamp> now) {
+  if (before == now)
+    return;
+  if (before)
+    out.push_back(drop(family::index, keys::index(id.shard, index, keys::ordered(*before), id)));
+  if (now)
+    out.push_back(put(family::index, keys::index(id.shard, index, keys::ordered(*now), id), {}));
+}
+
+/// The index of sessions shows a client, or a group, under each run of a node that it has a
+/// connection on.
+void note_incarnation(rows& out, const model::entity_id& id, const client::state& s,
+                      const model::session_ref& session) {
+  if (session.number == 0)
+    return;
+  auto key =
+      keys::index(id.shard, "client-session", incarnation_value(session.node_incarnation), id);
+  const auto is_there = std::any_of(s.members.begin(), s.members.end(), [&](const auto& m) {
+    return m.is_here() && m.session.node_incarnation == session.node_incarnation;
+  });
+  out.push_back(is_there ? put(family::index, std::move(key), {})
+                         : drop(family::index, std::move(key)));
+}
+
+void keep_message(rows& out, const model::entity_id& id, const client::state& s,
+                  std::uint64_t number) {
+  auto key = keys::message(id, number);
+  if (const auto* q = client::find_queued(s, number))
+    out.push_back(put(family::state, std::move(key), client::encode_queued(*q)));
+  else
+    out.push_back(drop(family::state, std::move(key)));
+}
+
+}  // namespace
+
+std::string topic_value(std::string_view organisation, std::string_view text) {
+  auto value = std::string{organisation};
+  value += '\x1f';
+  value += text;
+  return value;
+}
+
+model::result<client::decision> client_kind::decide(const state& s, const command& c,
+                                                    const decision_inputs& in) {
+  auto around = client::surroundings{.self = in.self, .now = in.now};
+  around.max_queued = in.max_queued_messages;
+  around.turn = turn++;
+  return client::decide(s, c, around);
+}
+
+rows client_kind::rows_of(const model::entity_id& id, const state& s,
+                          const std::vector<event>& events, std::uint64_t revision,
+                          std::optional<model::timestamp> deadline_before) {
+  auto out = rows{};
+  if (s.exists)
+    out.push_back(put(family::state, keys::state(kind, id), client::encode_state(s, revision)));
+  else
+    out.push_back(drop(family::state, keys::state(kind, id)));
+  const auto drop_all = [&] {
+    out.push_back({.family = family::state,
+                   .key = keys::message_prefix(id),
+                   .value = keys::message_end(id),
+                   .operation = storage::row_operation::remove_range});
+  };
+  for (const auto& e : events)
+    std::visit(
+        overloaded{
+            [&](const client::attached& a) {
+              note_incarnation(out, id, s, a.as.session);
+              if (a.ends)
+                note_incarnation(out, id, s, *a.ends);
+              if (a.drops_messages)
+                drop_all();
+              for (const auto number : a.expired)
+                keep_message(out, id, s, number);
+              for (const auto& q : s.queue)
+                keep_message(out, id, s, q.number);
+            },
+            [&](const client::joined& j) {
+              note_incarnation(out, id, s, j.as.session);
+              for (const auto number : j.given)
+                keep_message(out, id, s, number);
+            },
+            [&](const client::left& l) {
+              note_incarnation(out, id, s, l.session);
+              for (const auto& [number, to] : l.moved)
+                keep_message(out, id, s, number);
+            },
+            [&](const client::filters_changed& f) {
+              for (const auto& [filter, options] : f.changes) {
+                if (model::shared_of(filter))
+                  continue;  // its group has it
+                auto key = keys::index(id.shard, "filter", topic_value(s.organisation, filter), id);
+                out.push_back(options ? put(family::index, std::move(key), {})
+                                      : drop(family::index, std::move(key)));
+              }
+            },
+            [&](const client::message_queued& q) { keep_message(out, id, s, q.what.number); },
+            [&](const client::settled& done) {
+              for (const auto number : done.over)
+                keep_message(out, id, s, number);
+              for (const auto number : done.received)
+                keep_message(out, id, s, number);
+            },
+            [&](const client::detached& d) {
+              note_incarnation(out, id, s, d.session);
+              for (const auto& [number, to] : d.moved)
+                keep_message(out, id, s, number);
+            },
+            [](const client::will_due&) {},
+            [&](const client::ended& over) {
+              for (const auto& session : over.sessions)
+                note_incarnation(out, id, s, session);
+              if (over.drops_messages)
+                drop_all();
+            },
+        },
+        e);
+  move_deadline(out, id, "client-due", deadline_before, client::next_deadline(s));
+  return out;
+}
+
+model::result<topic::decision> topic_kind::decide(const state& s, const command& c,
+                                                  const decision_inputs& in) {
+  return topic::decide(s, c, {.self = in.self, .now = in.now});
+}
+
+rows topic_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,
+                         std::uint64_t revision, std::optional<model::timestamp> deadline_before) {
+  auto out = snapshot_row(kind, id, s, revision, topic::encode_state);
+  auto key = keys::index(id.shard, "retained", topic_value(s.organisation, s.name), id);
+  out.push_back(s.exists ? put(family::index, std::move(key), {})
+                         : drop(family::index, std::move(key)));
+  move_deadline(out, id, "topic-due", deadline_before, topic::next_deadline(s));
   return out;
 }
 

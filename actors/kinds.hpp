@@ -24,6 +24,7 @@ struct decision_inputs {
   const storage::entity_store& store;
   std::size_t max_queued_commands;
   std::size_t max_login_failures;
+  std::size_t max_queued_messages;
   std::uint16_t shard_count;
 };
 
@@ -32,6 +33,8 @@ namespace product = model::product;
 namespace blueprint = model::blueprint;
 namespace organisation = model::organisation;
 namespace asset = model::asset;
+namespace client = model::client;
+namespace topic = model::topic;
 
 /// The product of one device, looked up again only when the catalogue has changed.
 class product_cache {
@@ -118,6 +121,39 @@ struct asset_kind {
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
+
+struct client_kind {
+  using state = client::state;
+  using command = client::command;
+  using event = client::event;
+  using reply = client::reply;
+  static constexpr auto kind = model::entity_kind::client;
+  static constexpr bool in_catalogue = false;
+  std::uint64_t turn = 0;
+
+  model::result<client::decision> decide(const state& s, const command& c,
+                                         const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct topic_kind {
+  using state = topic::state;
+  using command = topic::command;
+  using event = topic::event;
+  using reply = topic::reply;
+  static constexpr auto kind = model::entity_kind::topic;
+  static constexpr bool in_catalogue = false;
+
+  model::result<topic::decision> decide(const state& s, const command& c,
+                                        const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+/// Values of the index of topics: "filter" (organisation, 0x1f, filter -> client or group) and
+/// "retained" (organisation, 0x1f, topic -> its entity).
+std::string topic_value(std::string_view organisation, std::string_view text);
 
 /// True if the rows of the entity may lack what the record says, so that it must be woken to replay
 /// it: telemetry, and what does not decode. All else is in rows that were written with its record.

@@ -18,21 +18,40 @@
 
 #include "model/asset/asset.hpp"
 #include "model/blueprint/blueprint.hpp"
+#include "model/client/client.hpp"
 #include "model/device/device.hpp"
 #include "model/organisation/organisation.hpp"
 #include "model/product/product.hpp"
+#include "model/topic/topic.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
 
 using any_command =
     std::variant<model::device::command, model::product::command, model::blueprint::command,
-                 model::organisation::command, model::asset::command>;
+                 model::organisation::command, model::asset::command, model::client::command,
+                 model::topic::command>;
 using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
-                               model::organisation::reply, model::asset::reply>;
+                               model::organisation::reply, model::asset::reply,
+                               model::client::reply, model::topic::reply>;
 
-/// An entity by id, or a device by the name it logs in with.
-using target = std::variant<model::entity_id, model::device_name>;
+/// The clients and groups of one shard that have a filter for that topic. Their answers come as
+/// one: the sum, or the first failure.
+struct topic_listeners {
+  model::shard_id shard = 0;
+  std::string organisation, topic;
+  bool operator==(const topic_listeners&) const = default;
+};
+/// The topics of one shard that have a retained message and match. Their answers come as one.
+struct retained_topics {
+  model::shard_id shard = 0;
+  std::string organisation, filter;
+  bool operator==(const retained_topics&) const = default;
+};
+
+/// An entity by id, a device by the name it logs in with, or those of a shard that a topic
+/// concerns.
+using target = std::variant<model::entity_id, model::device_name, topic_listeners, retained_topics>;
 
 /// The kind a command is for: alternatives of any_command stand in the order of entity_kind.
 constexpr model::entity_kind kind_of(const any_command& c) {
@@ -230,7 +249,13 @@ struct rest_answer {
 };
 struct reminder {
   model::entity_id id;
+  model::entity_kind kind;
   model::timestamp at;
+};
+/// A filter or a retained topic of one of its entities came or went.
+struct topic_note {
+  model::entity_id id;
+  model::index_topic what;
 };
 struct host_tick {};
 
@@ -263,12 +288,24 @@ struct session_deliver {
 /// That device's right to this session ended (taken over, disabled, deleted): close it, if the
 /// device is its own.
 struct session_end {
-  model::entity_id device;
+  model::entity_id device;  // or the client that it is attached to
   std::string_view reason;
+};
+/// A question to a client of general topics, or a group of them, that the session is to speak for:
+/// `attach` or `join`, with the session filled in. Once granted it is told of the end.
+struct session_attach {
+  std::uint64_t number;
+  model::entity_id whom;
+  model::client::order how;
+};
+/// It does not speak for that group any more.
+struct session_leave {
+  model::entity_id whom;
 };
 /// The connection is gone: tell the device and end.
 struct session_closed {
   std::string_view reason;
+  model::client::detach client = {};  // for its own client of general topics
 };
 
 }  // namespace orrery::actors
@@ -285,12 +322,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::checkpoint_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::rest_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::rest_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::reminder)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::topic_note)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::host_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_asks)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_login)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_channel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_end)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_attach)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_leave)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(orrery::actors::session_closed)
 
 namespace orrery::actors {
@@ -304,12 +344,14 @@ using entity_actor = caf::typed_actor<caf::reacts_to<ask_batch>, caf::reacts_to<
                                       caf::reacts_to<rest_order>, caf::reacts_to<write_lost>>;
 using host_actor =
     settler::extend<caf::reacts_to<ask_batch>, caf::reacts_to<rest_answer>,
-                    caf::reacts_to<reminder>, caf::reacts_to<write_lost>, caf::reacts_to<host_tick>,
+                    caf::reacts_to<reminder>, caf::reacts_to<topic_note>,
+                    caf::reacts_to<write_lost>, caf::reacts_to<host_tick>,
                     caf::reacts_to<shard_role>, caf::reacts_to<look_for_lost_sessions>>;
 using session_actor =
     settler::extend<caf::reacts_to<session_asks>, caf::reacts_to<session_login>,
                     caf::reacts_to<session_channel>, caf::reacts_to<session_deliver>,
-                    caf::reacts_to<session_end>, caf::reacts_to<session_closed>>;
+                    caf::reacts_to<session_end>, caf::reacts_to<session_closed>,
+                    caf::reacts_to<session_attach>, caf::reacts_to<session_leave>>;
 
 /// Figures of one shard that its host, its entities and the writer share.
 struct shard_status {

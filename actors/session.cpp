@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <caf/all.hpp>
 
@@ -45,8 +46,8 @@ struct granted_login {
   model::session_ref ref;
 };
 struct goodbye {
-  granted_login of;
-  std::string_view reason;
+  model::entity_id whom;
+  any_command what;
 };
 
 struct session_state {
@@ -66,6 +67,11 @@ struct session_state {
   // A gateway's sub-devices: those that are logged in, and logins by the number of the question.
   std::unordered_map<model::device_name, granted_login> subs;
   std::unordered_map<std::uint64_t, model::device_name> sub_logins;
+  // Clients and groups of general topics that take messages by it, or are asked to.
+  std::unordered_set<model::entity_id> clients;
+  std::optional<model::entity_id> client;       // its own one
+  std::unordered_set<std::uint64_t> attaching;  // questions that are not answered
+  model::client::detach client_end;
   std::unordered_map<std::uint64_t, goodbye> goodbyes;  // said and not answered
   std::uint64_t next_goodbye = first_goodbye;
   bool repeats = false;  // they will be said again
@@ -90,29 +96,41 @@ const device::connection_granted* grant_in(const settled& item) {
 
 void leave_if_done(pointer self, const session_parts& parts) {
   const auto& s = self->state;
-  if (!s.closing || s.id || !s.goodbyes.empty() || !s.sub_logins.empty() || s.login_number != 0)
+  if (!s.closing || s.id || !s.goodbyes.empty() || !s.sub_logins.empty() || s.login_number != 0 ||
+      !s.attaching.empty())
     return;
   parts.table->remove(s.ref.number);
   self->quit();
 }
 
-/// Tells the devices that speak through it that it ends. It is gone with the last answer.
+any_command goodbye_of(const granted_login& login, std::string_view reason) {
+  return device::command{device::disconnect{reason}, login.ref, {}, {}, {}};
+}
+
+/// Tells all that speak through it that it ends. It is gone with the last answer.
 void say_goodbyes(pointer self, const session_parts& parts) {
   auto& s = self->state;
   for (const auto& [name, login] : std::exchange(s.subs, {}))
-    s.goodbyes[s.next_goodbye++] = {login, "gateway_offline"};
+    s.goodbyes[s.next_goodbye++] = {login.id, goodbye_of(login, "gateway_offline")};
   if (s.id)
-    s.goodbyes[s.next_goodbye++] = {{*s.id, s.ref}, s.reason};
+    s.goodbyes[s.next_goodbye++] = {*s.id, goodbye_of({*s.id, s.ref}, s.reason)};
   s.id.reset();
+  s.client_end.session = s.ref;
+  for (const auto& id : std::exchange(s.clients, {})) {
+    auto end = s.client_end;
+    if (id != s.client)
+      end.unreleased.clear();
+    s.goodbyes[s.next_goodbye++] = {id, model::client::command{std::move(end), "session", {}}};
+  }
   auto batches = std::unordered_map<model::shard_id, ask_batch>{};
   for (const auto& [number, last] : s.goodbyes) {
-    auto& batch = batches[last.of.id.shard];
-    batch.shard = last.of.id.shard;
+    auto& batch = batches[last.whom.shard];
+    batch.shard = last.whom.shard;
     auto& out = batch.asks.emplace_back();
     out.from = caf::actor_cast<settler>(self);
     out.number = number;
-    out.whom = last.of.id;
-    out.what = device::command{device::disconnect{last.reason}, last.of.ref, {}, {}, {}};
+    out.whom = last.whom;
+    out.what = last.what;
   }
   for (auto& [shard, batch] : batches)
     parts.router->route(std::move(batch));
@@ -124,7 +142,7 @@ void take_goodbye(pointer self, const session_parts& parts, const settled& item)
   // A device must not stay on-line because a write of its end was lost.
   if (!item.what && item.what.error().code == model::errc::unavailable) {
     if (!std::exchange(s.repeats, true))
-      self->delayed_send(self, goodbye_pause, session_closed{s.reason});
+      self->delayed_send(self, goodbye_pause, session_closed{s.reason, s.client_end});
     return;
   }
   s.goodbyes.erase(item.number);
@@ -154,14 +172,14 @@ void take_login(session_state& s, const settled& item) {
 void take_answers(pointer self, const session_parts& parts, const std::weak_ptr<session_port>& port,
                   std::vector<settled>& items) {
   auto& s = self->state;
-  auto was_login = false, was_sub_login = false;
+  auto was_login = false, was_sub_login = false;  // of a device, or a client
   auto for_port = std::vector<settled>{};
   for (auto& item : items) {
     if (item.number >= first_goodbye) {
       take_goodbye(self, parts, item);
       continue;
     }
-    if (take_sub_login(s, item)) {
+    if (take_sub_login(s, item) || s.attaching.erase(item.number) > 0) {
       was_sub_login = true;
     } else {
       if (item.what && item.what->way)
@@ -313,16 +331,37 @@ session_actor::behavior_type session(pointer self, session_parts parts,
           state.subs.erase(sub);
         } else if (state.login_number != 0) {  // its answer is of the same commit: first that
           state.taken = e.reason;
-        } else if (to && state.id == e.device) {
+        } else if (to && (state.id == e.device || state.client == e.device)) {
           to->close(e.reason);
         }
       },
+      [self, parts](session_attach& a) {
+        auto& state = self->state;
+        if (auto* own = std::get_if<model::client::attach>(&a.how)) {
+          own->session = state.ref;
+          state.client = a.whom;
+        } else if (auto* group = std::get_if<model::client::join>(&a.how)) {
+          group->session = state.ref;
+        }
+        state.clients.insert(a.whom);
+        state.attaching.insert(a.number);
+        auto batch = ask_batch{.shard = a.whom.shard, .asks = {}};
+        auto& out = batch.asks.emplace_back();
+        out.from = caf::actor_cast<settler>(self);
+        out.number = a.number;
+        out.whom = a.whom;
+        out.what = model::client::command{std::move(a.how), "session", {}};
+        parts.router->route(std::move(batch));
+      },
+      [self](const session_leave& l) { self->state.clients.erase(l.whom); },
       [self, parts](const session_closed& closed) {
         auto& state = self->state;
-        if (!std::exchange(state.closing, true))
+        if (!std::exchange(state.closing, true)) {
           state.reason = closed.reason;
+          state.client_end = closed.client;
+        }
         state.repeats = false;
-        if (state.login_number == 0)
+        if (state.login_number == 0 && state.attaching.empty())
           say_goodbyes(self, parts);
         // Else the login's answer decides.
       }};

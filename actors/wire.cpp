@@ -9,7 +9,7 @@
 //   read       version u8 | number varint | place in the variant u8, fields
 //   page       version u8 | number varint | ok u8, place in the variant u8 and fields, or failure
 //
-//   target     0 u8, id; or 1 u8, device name
+//   target     0 u8, id; or 1 u8, device name; or 2 u8, 3 u8: shard, organisation, topic or filter
 //   outcome    kind u8, reply (model/<kind>/wire), revision varint, shard u16, offset varint
 //   failure    errc u8, reason, detail, list of problems
 #include "actors/wire.hpp"
@@ -18,11 +18,14 @@
 
 #include "model/asset/wire.hpp"
 #include "model/blueprint/wire.hpp"
+#include "model/client/wire.hpp"
 #include "model/device/fields.hpp"
 #include "model/device/wire.hpp"
 #include "model/kind_wire.hpp"
+#include "model/message_fields.hpp"
 #include "model/organisation/wire.hpp"
 #include "model/product/wire.hpp"
+#include "model/topic/wire.hpp"
 
 // Lists of fields stand in the namespace of what they are of.
 namespace orrery::model {
@@ -75,6 +78,24 @@ template <field_of<remind> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
+constexpr auto range_of(entity_kind) {
+  return std::pair{entity_kind::device, entity_kind::topic};
+}
+constexpr auto range_of(index_topic::entry) {
+  return std::pair{index_topic::entry::filter, index_topic::entry::retained};
+}
+template <field_of<index_topic> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.text, x.sort, x.present);
+}
+template <field_of<publish_message> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.what);
+}
+template <field_of<leave_group> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.filter, x.member);
+}
 
 }  // namespace orrery::model
 
@@ -88,6 +109,14 @@ using model::field_of;
 using model::read;
 using model::write;
 
+template <field_of<topic_listeners> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.topic);
+}
+template <field_of<retained_topics> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.filter);
+}
 template <field_of<feed_wants> X>
 auto fields_of(X& x) {
   return std::tie(x.wanted);
@@ -377,8 +406,11 @@ model::result<entity_effect> decode_effect(std::string_view bytes) {
   return decode(bytes, effect_version, "effect", entity_effect{}, [](auto& in, auto& e) {
     e.entity = in.id();
     read(in, e.what);
-    if (std::holds_alternative<model::remind>(e.what))
-      in.fail();
+    if (std::holds_alternative<model::remind>(e.what) ||
+        std::holds_alternative<model::index_topic>(e.what) ||
+        std::holds_alternative<model::publish_message>(e.what) ||
+        std::holds_alternative<model::leave_group>(e.what))
+      in.fail();  // of the node itself
     return model::status{};
   });
 }

@@ -11,6 +11,7 @@
 #include "app/data_folder.hpp"
 #include "model/json.hpp"
 #include "transport/api/tokens.hpp"
+#include "transport/api_key.hpp"
 
 namespace orrery::app {
 namespace {
@@ -213,7 +214,7 @@ std::string make_demo(actors::caller& ask, const model::keyring& keys, model::ti
   key.permissions = {"*"};
   const auto secret = model::random_text(40);
   key.secret_sha256 = model::sha256_hex(secret);
-  shown["apiKey"] = tokens::write_api_key(organisation, key.id, secret);
+  shown["apiKey"] = transport::write_api_key(organisation, key.id, secret);
   ask_organisation(ask, model::organisation::create_key{std::move(key)}, "API key");
   return shown.dump(2) + "\n";
 }

@@ -2,6 +2,7 @@
 
 #include <caf/all.hpp>
 
+#include "actors/topic_space.hpp"
 #include "actors/wire.hpp"
 #include "observe/log.hpp"
 
@@ -43,8 +44,12 @@ void node_effects::run(const model::effect& e, const model::entity_id& entity) {
 
 void node_effects::run_here(const model::effect& e, const model::entity_id& entity) {
   if (const auto* message = std::get_if<model::deliver>(&e)) {
-    if (const auto session = sessions_->find(message->session))
-      caf::anon_send(session, actors::session_deliver{message->message});
+    if (const auto session = sessions_->find(message->session)) {
+      auto downlink = message->message;
+      if (auto* delivery = std::get_if<model::topic_delivery>(&downlink.what))
+        delivery->source = entity;
+      caf::anon_send(session, actors::session_deliver{std::move(downlink)});
+    }
   } else if (const auto* end = std::get_if<model::close_session>(&e)) {
     if (const auto session = sessions_->find(end->session))
       caf::anon_send(session, actors::session_end{entity, end->reason});
@@ -53,11 +58,43 @@ void node_effects::run_here(const model::effect& e, const model::entity_id& enti
       ask->command_over(waiter->waiter);
   } else if (const auto* later = std::get_if<model::remind>(&e)) {
     if (const auto host = hosts.find(entity.shard); host != hosts.end())
-      caf::anon_send(host->second, actors::reminder{entity, later->at});
+      caf::anon_send(host->second, actors::reminder{entity, later->kind, later->at});
+  } else if (const auto* note = std::get_if<model::index_topic>(&e)) {
+    if (const auto host = hosts.find(entity.shard); host != hosts.end())
+      caf::anon_send(host->second, actors::topic_note{entity, *note});
+  } else if (const auto* will = std::get_if<model::publish_message>(&e)) {
+    publish_will(*will);
+  } else if (const auto* group = std::get_if<model::leave_group>(&e)) {
+    leave(*group);
   } else if (auto question = actors::order_of(e, entity)) {
     if (const auto router = router_.lock())
       router->route(std::move(*question));
   }
+}
+
+void node_effects::route_all(std::vector<actors::ask_batch> batches) {
+  if (const auto router = router_.lock())
+    for (auto& batch : batches)
+      router->route(std::move(batch));
+}
+
+/// Nobody waits for what becomes of it: its client is gone.
+void node_effects::publish_will(const model::publish_message& will) {
+  const auto known = known_->current();
+  const auto* organisation = known->organisation(will.organisation);
+  if (organisation)
+    route_all(actors::publishing(*organisation->state,
+                                 std::make_shared<const model::topic_message>(will.what),
+                                 shard_count_));
+}
+
+void node_effects::leave(const model::leave_group& group) {
+  const auto id = model::client_id_of(group.organisation, group.filter, shard_count_);
+  auto batch = actors::ask_batch{.shard = id.shard, .asks = {}};
+  auto& one = batch.asks.emplace_back();
+  one.whom = id;
+  one.what = model::client::command{model::client::leave{group.member}, "service", {}};
+  route_all({std::move(batch)});
 }
 
 void node_effects::publish(std::vector<actors::published> group) {

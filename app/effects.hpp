@@ -18,9 +18,11 @@ namespace orrery::app {
 
 class node_effects final : public actors::commit_effects {
  public:
-  node_effects(std::uint64_t incarnation, std::shared_ptr<actors::session_table> sessions,
-               std::shared_ptr<actors::feed> feed, std::shared_ptr<actors::catalogue> known)
+  node_effects(std::uint64_t incarnation, std::uint16_t shard_count,
+               std::shared_ptr<actors::session_table> sessions, std::shared_ptr<actors::feed> feed,
+               std::shared_ptr<actors::catalogue> known)
       : incarnation_{incarnation},
+        shard_count_{shard_count},
         sessions_{std::move(sessions)},
         feed_{std::move(feed)},
         known_{std::move(known)} {}
@@ -46,8 +48,12 @@ class node_effects final : public actors::commit_effects {
  private:
   void run_here(const model::effect& e, const model::entity_id& entity);
   void tell_wanted(bool wanted);
+  void route_all(std::vector<actors::ask_batch> batches);
+  void publish_will(const model::publish_message& will);
+  void leave(const model::leave_group& group);
 
   std::uint64_t incarnation_;
+  std::uint16_t shard_count_;
   std::shared_ptr<actors::session_table> sessions_;
   std::shared_ptr<actors::feed> feed_;
   std::shared_ptr<actors::catalogue> known_;

@@ -158,7 +158,7 @@ struct node::impl {
     feed = std::make_shared<actors::feed>(settings.stream.max_queued);
     sessions = std::make_shared<actors::session_table>(incarnation);
     router = member ? member->router() : std::make_shared<cluster::router>(shard_count());
-    effects = std::make_shared<node_effects>(incarnation, sessions, feed, known);
+    effects = std::make_shared<node_effects>(incarnation, shard_count(), sessions, feed, known);
     effects->set_router(router);
     if (place)
       place->set_effects(effects);
@@ -204,6 +204,7 @@ struct node::impl {
                              .feed_wanted = feed->wanted(),
                              .max_queued_commands = settings.commands.max_queued,
                              .max_login_failures = settings.api.max_login_failures,
+                             .max_queued_messages = settings.mqtt.max_queued,
                              .shard_count = shard_count(),
                              .unsaved_points_max = 4096},
                  .shards = shards,
@@ -272,6 +273,8 @@ struct node::impl {
                  .known = known,
                  .keys = keys,
                  .now = clock_now,
+                 .shard_count = shard_count(),
+                 .node = settings.node.name,
                  .limits = settings.mqtt,
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
@@ -292,6 +295,7 @@ struct node::impl {
     while (!wake.wait_for(hold, trust_interval, [this] { return stopping; })) {
       hold.unlock();
       renew_trust();
+      mqtt->tell_statistics();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();
         continue;

@@ -23,6 +23,10 @@ model::failure no_node() {
 }  // namespace
 
 bool may_be_repeated(const actors::any_command& what) {
+  // A message that comes twice is what QoS 1 allows; all else of them is the same done twice.
+  if (std::holds_alternative<model::client::command>(what) ||
+      std::holds_alternative<model::topic::command>(what))
+    return true;
   const auto* command = std::get_if<device::command>(&what);
   if (!command || command->expected_revision)
     return false;
@@ -113,6 +117,10 @@ void router::forget_open(const asked& a) {
 model::shard_id router::shard_of(const actors::target& whom) const {
   if (const auto* id = std::get_if<model::entity_id>(&whom))
     return id->shard;
+  if (const auto* listeners = std::get_if<actors::topic_listeners>(&whom))
+    return listeners->shard;
+  if (const auto* topics = std::get_if<actors::retained_topics>(&whom))
+    return topics->shard;
   return cluster::shard_of(std::get<model::device_name>(whom), options_.shard_count);
 }
 

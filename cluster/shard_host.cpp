@@ -9,6 +9,7 @@
 #include <caf/all.hpp>
 
 #include "actors/kinds.hpp"
+#include "cluster/topic_index.hpp"
 #include "observe/log.hpp"
 #include "storage/keys.hpp"
 
@@ -31,6 +32,9 @@ struct by_name {
   }
   bool operator()(const auto& a, const auto& b) const { return view(a) == view(b); }
 };
+
+// Rounds of checkpoints have no number from here on.
+constexpr auto first_gathering = std::uint64_t{1} << 62;
 
 /// One awake entity.
 struct slot {
@@ -67,6 +71,13 @@ struct checkpoint_round {
   bool failed = false;
 };
 
+/// A question to all whom a topic concerns, until they have all answered.
+struct gathering {
+  ask of;
+  std::size_t missing = 0;
+  actors::answer sum = actors::outcome{};
+};
+
 struct host_state {
   host_state() = default;
   host_parts parts;
@@ -75,7 +86,11 @@ struct host_state {
   names_by_text names;  // of awake devices, and of those being registered
   tails_by_id tails;    // of entities that were not woken since the shard was opened
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
-  std::map<model::timestamp, std::set<model::entity_id>> deadlines;
+  using due = std::pair<model::entity_id, model::entity_kind>;
+  std::map<model::timestamp, std::set<due>> deadlines;
+  topic_index topics;
+  std::unordered_map<std::uint64_t, gathering> gatherings;  // by the number of its questions
+  std::uint64_t last_gathering = first_gathering;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   bool closed = false;           // its journal could not be read: it answers nobody until it is
   actors::shard_role::what role = actors::shard_role::what::serves;
@@ -105,6 +120,8 @@ void answer(const ask& one, const model::failure& why) {
   if (one.from && one.number != 0)
     one.from.settle({{one.number, why}});
 }
+
+void ask_batch_here(pointer self, ask_batch& batch);
 
 slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind) {
   auto& state = self->state;
@@ -205,6 +222,87 @@ bool serves(const host_state& state) {
   return state.role == actors::shard_role::what::serves;
 }
 
+/// Adds what one of them has answered.
+void add_answer(actors::answer& sum, actors::answer& one) {
+  if (!sum)
+    return;
+  if (!one) {
+    sum = one.error();
+    return;
+  }
+  if (const auto* client = std::get_if<model::client::reply>(&one->answer)) {
+    const auto* more = std::get_if<model::client::offered>(client);
+    auto* all = std::get_if<model::client::reply>(&sum->answer);
+    auto* had = all ? std::get_if<model::client::offered>(all) : nullptr;
+    if (more && had) {
+      had->taken += more->taken;
+      had->dropped += more->dropped;
+    }
+  } else if (auto* topic = std::get_if<model::topic::reply>(&one->answer)) {
+    auto* more = std::get_if<model::topic::retained_messages>(topic);
+    auto* all = std::get_if<model::topic::reply>(&sum->answer);
+    auto* had = all ? std::get_if<model::topic::retained_messages>(all) : nullptr;
+    if (more && had)
+      std::move(more->messages.begin(), more->messages.end(), std::back_inserter(had->messages));
+  }
+}
+
+actors::answer empty_sum(const ask& one) {
+  auto sum = actors::outcome{};
+  if (std::holds_alternative<model::topic::command>(one.what))
+    sum.answer = model::topic::reply{model::topic::retained_messages{}};
+  else
+    sum.answer = model::client::reply{model::client::offered{}};
+  return sum;
+}
+
+/// True if it is a question to all whom a topic concerns: it is asked of each, and answered once.
+bool ask_all(pointer self, ask& one) {
+  auto& state = self->state;
+  auto whom = std::vector<model::entity_id>{};
+  if (const auto* listeners = std::get_if<actors::topic_listeners>(&one.whom))
+    whom = state.topics.listeners(listeners->organisation, listeners->topic);
+  else if (const auto* topics = std::get_if<actors::retained_topics>(&one.whom))
+    whom = state.topics.retained(topics->organisation, topics->filter);
+  else
+    return false;
+  const auto waits = one.from && one.number != 0;
+  if (whom.empty()) {
+    if (waits)
+      one.from.settle({{one.number, empty_sum(one)}});
+    return true;
+  }
+  const auto number = waits ? ++state.last_gathering : 0;
+  auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
+  for (const auto& id : whom) {
+    auto& q = batch.asks.emplace_back();
+    if (waits) {
+      q.from = caf::actor_cast<actors::settler>(self);
+      q.number = number;
+    }
+    q.whom = id;
+    q.what = one.what;
+  }
+  if (waits) {
+    auto sum = empty_sum(one);
+    state.gatherings.emplace(number, gathering{std::move(one), whom.size(), std::move(sum)});
+  }
+  ask_batch_here(self, batch);
+  return true;
+}
+
+void take_gathered(host_state& state, actors::settled& item) {
+  const auto at = state.gatherings.find(item.number);
+  if (at == state.gatherings.end())
+    return;
+  auto& g = at->second;
+  add_answer(g.sum, item.what);
+  if (--g.missing > 0)
+    return;
+  g.of.from.settle({{g.of.number, std::move(g.sum)}});
+  state.gatherings.erase(at);
+}
+
 void ask_batch_here(pointer self, ask_batch& batch) {
   auto& state = self->state;
   if (!serves(state)) {
@@ -221,6 +319,10 @@ void ask_batch_here(pointer self, ask_batch& batch) {
   auto next = std::size_t{0};
   while (next < batch.asks.size()) {
     auto& first = batch.asks[next];
+    if (ask_all(self, first)) {
+      ++next;
+      continue;
+    }
     auto id = std::optional<model::entity_id>{};
     const auto* device = std::get_if<model::device::command>(&first.what);
     const auto* registration =
@@ -293,12 +395,26 @@ model::status open_shard(pointer self) {
   return {};
 }
 
+actors::any_command lost_command(model::entity_kind kind, std::uint64_t incarnation) {
+  if (kind == model::entity_kind::client)
+    return model::client::command{model::client::session_lost{incarnation}, {}, {}};
+  return model::device::command{model::device::session_lost{incarnation}, {}, {}, {}};
+}
+
+actors::any_command time_command(model::entity_kind kind) {
+  if (kind == model::entity_kind::client)
+    return model::client::command{model::client::time_passed{}, {}, {}};
+  if (kind == model::entity_kind::topic)
+    return model::topic::command{model::topic::time_passed{}, {}, {}};
+  return model::device::command{model::device::time_passed{}, {}, {}, {}};
+}
+
 /// Sessions on nodes that are gone ended with them.
-model::status tell_lost_sessions(pointer self) {
+model::status tell_lost_sessions(pointer self, model::entity_kind kind, std::string_view index) {
   auto& state = self->state;
   auto lost = std::vector<std::pair<model::entity_id, std::uint64_t>>{};
   auto ok = state.context->store->scan(
-      storage::family::index, keys::index_prefix(state.parts.shard, "session"), {}, false,
+      storage::family::index, keys::index_prefix(state.parts.shard, index), {}, false,
       [&](auto key, auto) {
         const auto id = keys::entity_of(key);
         const auto value = keys::index_value_of(key);
@@ -316,23 +432,67 @@ model::status tell_lost_sessions(pointer self) {
     auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
     auto& one = batch.asks.emplace_back();
     one.whom = id;
-    one.what = model::device::command{model::device::session_lost{incarnation}, {}, {}, {}};
+    one.what = lost_command(kind, incarnation);
     ask_batch_here(self, batch);
   }
   return {};
 }
 
-model::status load_deadlines(pointer self) {
-  auto& state = self->state;
+model::status tell_lost_sessions(pointer self) {
+  auto ok = tell_lost_sessions(self, model::entity_kind::device, "session");
+  return ok ? tell_lost_sessions(self, model::entity_kind::client, "client-session") : ok;
+}
+
+/// Calls `take(id, value)` for every row of an index of the shard.
+template <class F>
+model::status scan_index(pointer self, std::string_view index, F take) {
+  const auto& state = self->state;
   return state.context->store->scan(storage::family::index,
-                                    keys::index_prefix(state.parts.shard, "due"), {}, false,
+                                    keys::index_prefix(state.parts.shard, index), {}, false,
                                     [&](auto key, auto) {
                                       const auto id = keys::entity_of(key);
                                       const auto value = keys::index_value_of(key);
                                       if (id && value)
-                                        state.deadlines[keys::from_ordered(*value)].insert(*id);
+                                        take(*id, *value);
                                       return true;
                                     });
+}
+
+model::status load_deadlines(pointer self) {
+  using kind = model::entity_kind;
+  auto ok = model::status{};
+  for (const auto& [index, of] :
+       {std::pair{"due", kind::device}, {"client-due", kind::client}, {"topic-due", kind::topic}})
+    if (ok)
+      ok = scan_index(self, index, [&](const auto& id, std::string_view value) {
+        self->state.deadlines[keys::from_ordered(value)].emplace(id, of);
+      });
+  return ok;
+}
+
+void note_topic(topic_index& topics, const model::entity_id& id, const model::index_topic& what) {
+  if (what.sort == model::index_topic::entry::filter)
+    topics.put_filter(what.organisation, what.text, id, what.present);
+  else
+    topics.put_retained(what.organisation, what.text, id, what.present);
+}
+
+model::status load_topics(pointer self) {
+  using entry = model::index_topic::entry;
+  auto& topics = self->state.topics;
+  topics = {};
+  auto ok = model::status{};
+  for (const auto& [index, sort] :
+       {std::pair{"filter", entry::filter}, {"retained", entry::retained}})
+    if (ok)
+      ok = scan_index(self, index, [&](const auto& id, std::string_view value) {
+        const auto end = value.find('\x1f');
+        if (end != std::string_view::npos)
+          note_topic(
+              topics, id,
+              {std::string{value.substr(0, end)}, std::string{value.substr(end + 1)}, sort, true});
+      });
+  return ok;
 }
 
 /// Replays, then sets off what must not be forgotten: deadlines, and the ends of lost sessions.
@@ -340,6 +500,8 @@ model::status open_whole(pointer self) {
   auto ok = open_shard(self);
   if (ok)
     ok = load_deadlines(self);
+  if (ok)
+    ok = load_topics(self);
   if (ok && self->state.parts.shard != model::catalogue_shard)
     ok = tell_lost_sessions(self);
   return ok;
@@ -351,11 +513,11 @@ void wake_due(pointer self) {
   while (!state.deadlines.empty() && state.deadlines.begin()->first <= now) {
     const auto due = std::move(state.deadlines.begin()->second);
     state.deadlines.erase(state.deadlines.begin());
-    for (const auto& id : due) {
+    for (const auto& [id, kind] : due) {
       auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
       auto& one = batch.asks.emplace_back();
       one.whom = id;
-      one.what = model::device::command{model::device::time_passed{}, {}, {}, {}};
+      one.what = time_command(kind);
       ask_batch_here(self, batch);
     }
   }
@@ -568,8 +730,10 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
   tick_if_serving(self, take_turn(state));
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
-            for (const auto& item : batch.items)
-              if (round.number != 0 && item.number == round.number) {
+            for (auto& item : batch.items)
+              if (item.number >= first_gathering)
+                take_gathered(self->state, item);
+              else if (round.number != 0 && item.number == round.number) {
                 round.failed = round.failed || !item.what;
                 count_down(self);
               }
@@ -595,7 +759,11 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
           },
           [self](const actors::reminder& r) {
             if (serves(self->state))
-              self->state.deadlines[r.at].insert(r.id);
+              self->state.deadlines[r.at].emplace(r.id, r.kind);
+          },
+          [self](const actors::topic_note& note) {
+            if (serves(self->state))
+              note_topic(self->state.topics, note.id, note.what);
           },
           [self](const actors::write_lost& lost) { reload(self, lost); },
           [self](const actors::shard_role& role) { change_role(self, role); },

@@ -248,6 +248,13 @@ std::vector<key> make_table() {
       truth_key("mqtt.virtual_gateway",
                 "for tests: an organisation's own gateway, which needs no secret",
                 ORRERY_AT(mqtt.virtual_gateway)),
+      time_key("mqtt.statistics_interval",
+               "how often figures of general topics are published on $SYS/ topics; 0: never",
+               milliseconds{0}, ORRERY_AT(mqtt.statistics_interval)),
+      text_key("mqtt.open_broker",
+               "for tests: the organisation whose general topics anybody may use, without a "
+               "password; empty: none",
+               ORRERY_AT(mqtt.open_broker)),
       number_key("login.port_rate",
                  "logins a second of all ports without TLS together, and as many of those with", 1,
                  1'000'000, ORRERY_AT(login.port_rate)),

@@ -81,6 +81,8 @@ struct settings {
     milliseconds answer_timeout{std::chrono::seconds{10}};
     bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
     bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret
+    milliseconds statistics_interval{std::chrono::seconds{10}};  // of $SYS/ topics; 0: none
+    std::string open_broker;  // for tests: an organisation whose topics are everybody's
   } mqtt;
 
   /// Against devices and strangers that try too often. Each node counts for itself.

@@ -12,6 +12,7 @@
 #include "model/ids.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
+#include "model/topic_message.hpp"
 #include "model/value.hpp"
 
 namespace orrery::model {
@@ -40,7 +41,9 @@ struct firmware_offer {
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write, points_read, device_notice, firmware_offer> what;
+  std::variant<service_call, points_write, points_read, device_notice, firmware_offer,
+               topic_delivery>
+      what;
   bool repeated = false;  // the session was resumed and may have had it before
 };
 
@@ -72,6 +75,7 @@ struct settle_waiter {
 /// deadline is another one.
 struct remind {
   timestamp at;
+  entity_kind kind = entity_kind::device;
 };
 
 /// Tells a gateway what happened to a sub-device of it. Lost if its shard cannot be asked: the
@@ -88,7 +92,26 @@ struct release_sub_device {
   entity_id sub;
 };
 
-using effect =
-    std::variant<deliver, close_session, settle_waiter, remind, tell_gateway, release_sub_device>;
+/// The shard's host is to know it: a filter of a client, or a topic that has a retained message.
+/// Never leaves the node.
+struct index_topic {
+  std::string organisation, text;
+  enum class entry : std::uint8_t { filter, retained } sort = entry::filter;
+  bool present = true;
+};
+
+/// A message of a client that cannot publish it itself any more: its will. Lost with the node.
+struct publish_message {
+  std::string organisation;
+  topic_message what;
+};
+
+/// A client is over: the group of that filter has a member less.
+struct leave_group {
+  std::string organisation, filter, member;
+};
+
+using effect = std::variant<deliver, close_session, settle_waiter, remind, tell_gateway,
+                            release_sub_device, index_topic, publish_message, leave_group>;
 
 }  // namespace orrery::model

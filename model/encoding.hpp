@@ -27,6 +27,7 @@
 #include "model/result.hpp"
 #include "model/static_text.hpp"
 #include "model/thing_model.hpp"
+#include "model/topic_rule.hpp"
 
 namespace orrery::model {
 
@@ -88,6 +89,13 @@ constexpr auto range_of(delivery) {
 template <field_of<firmware_image> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.version, x.method, x.sign, x.url, x.size);
+}
+constexpr auto range_of(topic_rule::right) {
+  return std::pair{topic_rule::right::publish, topic_rule::right::both};
+}
+template <field_of<topic_rule> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.filter);
 }
 constexpr auto range_of(thing_model::side) {
   return std::pair{thing_model::side::cloud, thing_model::side::registration};

@@ -24,7 +24,9 @@ enum class entity_kind : std::uint8_t {
   product = 2,
   blueprint = 3,
   organisation = 4,
-  asset = 5
+  asset = 5,
+  client = 6,
+  topic = 7
 };
 
 /// Shard, then a ULID: 48 bits of milliseconds and 80 random bits, big-endian, so ids sort by the

@@ -3,7 +3,7 @@
 namespace orrery::storage::keys {
 namespace {
 
-constexpr char command_tag = 'c', bucket_tag = 's', event_tag = 'e';
+constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e';
 constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
@@ -79,6 +79,23 @@ std::string command(const model::entity_id& device, const model::entity_id& comm
   auto key = command_prefix(device);
   put_ulid(key, command);
   return key;
+}
+
+std::string message_prefix(const model::entity_id& client) {
+  auto key = shard_prefix(client.shard);
+  key += message_tag;
+  put_ulid(key, client);
+  return key;
+}
+
+std::string message(const model::entity_id& client, std::uint64_t number) {
+  auto key = message_prefix(client);
+  put_u64(key, number);
+  return key;
+}
+
+std::string message_end(const model::entity_id& client) {
+  return message(client, ~std::uint64_t{0}) + '\0';
 }
 
 std::string latest(const model::entity_id& device) {

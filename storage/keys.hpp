@@ -4,6 +4,7 @@
 //   journal  shard u16 | first offset u64
 //   state    shard u16 | kind u8 | entity ulid 16                       snapshot of the entity
 //   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of its log
+//   state    shard u16 | 'm' | client ulid 16 | number u64             one message kept for it
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
@@ -35,6 +36,11 @@ std::string state_prefix(model::shard_id shard, model::entity_kind kind);
 std::string command(const model::entity_id& device, const model::entity_id& command);
 std::string command_prefix(const model::entity_id& device);
 
+std::string message(const model::entity_id& client, std::uint64_t number);
+std::string message_prefix(const model::entity_id& client);
+/// Behind the last of them.
+std::string message_end(const model::entity_id& client);
+
 std::string latest(const model::entity_id& device);
 
 std::string bucket(const model::entity_id& device, model::timestamp start);
@@ -52,7 +58,8 @@ std::optional<series_key> parse_series(std::string_view key);
 
 /// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
-/// "command" (command id -> device, value = device id).
+/// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
+/// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due".
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,
                   const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);

@@ -15,7 +15,8 @@ link::link(const link_parts& parts, net::wake_list& wakes, std::function<void()>
     : wakes_{wakes},
       wake_{std::move(wake)},
       journal_{parts.journal},
-      journal_queue_max_bytes_{parts.journal_queue_max_bytes} {}
+      journal_queue_max_bytes_{parts.journal_queue_max_bytes},
+      router_{parts.session.router} {}
 
 void link::login(std::uint64_t number, model::device_name who, model::device::connect how) {
   caf::anon_send(session_, actors::session_login{number, std::move(who), std::move(how)});
@@ -29,10 +30,28 @@ void link::ask(std::vector<actors::session_ask> questions) {
   caf::anon_send(session_, actors::session_asks{std::move(questions)});
 }
 
-void link::closed(std::string_view reason) {
+void link::attach(std::uint64_t number, const model::entity_id& whom, model::client::order how) {
+  caf::anon_send(session_, actors::session_attach{number, whom, std::move(how)});
+}
+
+void link::leave(const model::entity_id& group) {
+  caf::anon_send(session_, actors::session_leave{group});
+}
+
+void link::route(std::vector<actors::ask_batch> batches, bool from_here) {
+  const auto here = std::shared_ptr<actors::answer_port>{shared_from_this()};
+  for (auto& batch : batches) {
+    if (from_here)
+      for (auto& one : batch.asks)
+        one.from = here;
+    router_->route(std::move(batch));
+  }
+}
+
+void link::closed(std::string_view reason, model::client::detach client) {
   wake_ = nullptr;  // it holds the connection: let it go
   if (session_)
-    caf::anon_send(session_, actors::session_closed{reason});
+    caf::anon_send(session_, actors::session_closed{reason, std::move(client)});
   session_ = nullptr;
 }
 

@@ -47,8 +47,13 @@ class link final : public actors::session_port,
   /// Speaks in the name of the service alone, as `actor`; no login follows.
   void open_channel(std::string actor);
   void ask(std::vector<actors::session_ask> questions);
+  /// Its own client of general topics, or a group that it joins; the answer comes as others do.
+  void attach(std::uint64_t number, const model::entity_id& whom, model::client::order how);
+  void leave(const model::entity_id& group);
+  /// Questions that go to their shards as they are; the answers come here if `from_here`.
+  void route(std::vector<actors::ask_batch> batches, bool from_here);
   /// The connection is gone. `reason`: static text, becomes the device's offline reason.
-  void closed(std::string_view reason);
+  void closed(std::string_view reason, model::client::detach client = {});
 
   link_inbox take();
   /// True while the journal's queue is over its limit: read no more from the socket for now.
@@ -74,6 +79,7 @@ class link final : public actors::session_port,
   std::shared_ptr<const actors::journal_figures> journal_;
   std::size_t journal_queue_max_bytes_;
   actors::session_actor session_;
+  std::shared_ptr<actors::ask_router> router_;
   std::mutex mutex_;
   link_inbox inbox_;
 };

@@ -16,7 +16,7 @@ auto fields_of(X& x) {
 template <field_of<api_key> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
-                  x.actor);
+                  x.actor, x.topics);
 }
 template <field_of<login_session> X>
 auto fields_of(X& x) {
@@ -90,10 +90,14 @@ template <field_of<revocations_set> X>
 auto fields_of(X& x) {
   return std::tie(x.authority, x.list, x.at);
 }
+template <field_of<topics_opened> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
-                  x.sessions, x.authorities);
+                  x.sessions, x.authorities, x.topic_shards);
 }
 
 // Between nodes.
@@ -153,6 +157,10 @@ auto fields_of(X& x) {
 template <field_of<set_revocations> X>
 auto fields_of(X& x) {
   return std::tie(x.authority, x.list);
+}
+template <field_of<open_topics> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

@@ -14,6 +14,7 @@
 #include "model/ids.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
+#include "model/topic_rule.hpp"
 
 namespace orrery::model::organisation {
 
@@ -34,6 +35,7 @@ struct api_key {
   std::vector<std::string> ip_allow;
   timestamp created_at{};
   std::string actor;
+  std::vector<topic_rule> topics;  // general topics that it may use by MQTT
 };
 
 /// One log-in of a person: his tokens count until it ends.
@@ -123,11 +125,16 @@ struct set_revocations {
   std::string authority, list;
 };
 struct read_organisation {};
+/// Clients of general topics, or retained messages, are to be in that shard too: it is asked
+/// whenever something is published.
+struct open_topics {
+  std::uint16_t shard = 0;
+};
 
 using order = std::variant<create_organisation, update_organisation, create_user, set_password,
                            remove_user, note_bad_login, open_session, keep_session, end_session,
                            create_key, revoke_key, read_organisation, add_authority,
-                           remove_authority, list_revocation, set_revocations>;
+                           remove_authority, list_revocation, set_revocations, open_topics>;
 struct command {
   order what;
   std::string actor;
@@ -175,9 +182,12 @@ struct revocations_set {
   std::string authority, list;
   timestamp at;
 };
+struct topics_opened {
+  std::uint16_t shard = 0;
+};
 using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
                            session_set, session_ended, authority_set, authority_removed,
-                           revocation_listed, revocations_set>;
+                           revocation_listed, revocations_set, topics_opened>;
 
 struct state {
   bool exists = false;
@@ -189,6 +199,7 @@ struct state {
   std::uint64_t revision = 0;
   std::vector<login_session> sessions;  // oldest first; some may be over
   std::vector<certificate_authority> authorities;
+  std::vector<std::uint16_t> topic_shards;  // rising; see open_topics
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;

@@ -148,7 +148,16 @@ result<decision> decide_on(const state& s, const command& c, const create_key& k
   auto key = k.key;
   key.created_at = around.now;
   key.actor = c.actor;
+  if (auto ok = check_topic_rules(key.topics); !ok)
+    return ok.error();
   return then(s, key_set{std::move(key)}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const open_topics& o,
+                           const surroundings& around) {
+  if (std::binary_search(s.topic_shards.begin(), s.topic_shards.end(), o.shard))
+    return then(s, std::vector<event>{}, around);
+  return then(s, topics_opened{o.shard}, around);
 }
 
 result<decision> decide_on(const state& s, const command&, const revoke_key& r,
@@ -267,6 +276,10 @@ void apply_on(state& s, const key_set& e) {
 }
 void apply_on(state& s, const key_removed& e) {
   std::erase_if(s.keys, [&](const api_key& k) { return k.id == e.id; });
+}
+void apply_on(state& s, const topics_opened& e) {
+  s.topic_shards.insert(std::lower_bound(s.topic_shards.begin(), s.topic_shards.end(), e.shard),
+                        e.shard);
 }
 void apply_on(state& s, const authority_set& e) {
   s.authorities.push_back(e.what);

@@ -42,12 +42,12 @@ template <field_of<create_product> X>
 auto fields_of(X& x) {
   return std::tie(x.product_key, x.organisation, x.name, x.description, x.model, x.pinned_revision,
                   x.node, x.access, x.format, x.auth, x.dynamic_activation, x.sign_methods, x.mode,
-                  x.tags, x.secret);
+                  x.tags, x.secret, x.topics);
 }
 template <field_of<update_product> X>
 auto fields_of(X& x) {
   return std::tie(x.name, x.description, x.pinned_revision, x.access, x.auth, x.dynamic_activation,
-                  x.sign_methods, x.mode, x.tags);
+                  x.sign_methods, x.mode, x.tags, x.topics);
 }
 template <field_of<created> X>
 auto fields_of(X& x) {
@@ -98,7 +98,7 @@ auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.product_key, x.organisation, x.name, x.description,
                   x.model, x.pinned_revision, x.node, x.access, x.format, x.auth,
                   x.dynamic_activation, x.sign_methods, x.mode, x.tags, x.secret, x.created_at,
-                  x.updated_at, x.revision, x.script, x.firmwares, x.jobs);
+                  x.updated_at, x.revision, x.script, x.firmwares, x.jobs, x.topics);
 }
 
 // Between nodes.

@@ -16,6 +16,7 @@
 #include "model/result.hpp"
 #include "model/thing_model.hpp"
 #include "model/time.hpp"
+#include "model/topic_rule.hpp"
 
 namespace orrery::model::product {
 
@@ -78,6 +79,7 @@ struct create_product {
   std::optional<validation> mode;  // overrides the model's own
   std::map<std::string, std::string> tags;
   sealed_secret secret;
+  std::vector<topic_rule> topics{};  // general topics that its devices may use
 };
 struct update_product {
   std::optional<std::string> name, description;
@@ -88,6 +90,7 @@ struct update_product {
   std::optional<std::uint8_t> sign_methods;
   std::optional<std::optional<validation>> mode;
   std::map<std::string, std::optional<std::string>> tags;  // nothing takes away
+  std::optional<std::vector<topic_rule>> topics{};
 };
 struct remove_product {};
 struct reset_product_secret {
@@ -191,6 +194,7 @@ struct state {
   cow<std::string> script;     // empty: none
   cow<std::vector<firmware>> firmwares;
   cow<std::vector<ota_job>> jobs;  // oldest first
+  cow<std::vector<topic_rule>> topics;
 
   const firmware* find_firmware(std::string_view id) const;
   const ota_job* find_job(std::string_view id) const;

@@ -31,6 +31,8 @@ result<decision> decide_on(const state& s, const create_product& c, const surrou
   if (c.sign_methods == 0 || c.sign_methods > 7)
     return refused(errc::invalid_argument, "sign_methods_invalid",
                    "a product allows at least one of sha256, sha1, md5");
+  if (auto ok = check_topic_rules(c.topics); !ok)
+    return ok.error();
   return then(s, created{c, around.now}, around);
 }
 
@@ -41,6 +43,9 @@ result<decision> decide_on(const state& s, const update_product& u, const surrou
   if (u.sign_methods && (*u.sign_methods == 0 || *u.sign_methods > 7))
     return refused(errc::invalid_argument, "sign_methods_invalid",
                    "a product allows at least one of sha256, sha1, md5");
+  if (u.topics)
+    if (auto ok = check_topic_rules(*u.topics); !ok)
+      return ok.error();
   return then(s, updated{u, around.now}, around);
 }
 
@@ -170,6 +175,7 @@ void apply_on(state& s, const created& e) {
   s.script = {};
   s.firmwares = {};
   s.jobs = {};
+  s.topics = e.as.topics;
   s.created_at = s.updated_at = e.at;
 }
 
@@ -186,6 +192,7 @@ void apply_on(state& s, const updated& e) {
   set(s.dynamic_activation, e.changes.dynamic_activation);
   set(s.sign_methods, e.changes.sign_methods);
   set(s.mode, e.changes.mode);
+  set(s.topics, e.changes.topics);
   for (const auto& [key, v] : e.changes.tags)
     if (v)
       s.tags[key] = *v;

@@ -1,9 +1,5 @@
 #include "transport/api/auth.hpp"
 
-#include <algorithm>
-
-#include "transport/address_range.hpp"
-
 namespace orrery::transport::api {
 namespace {
 
@@ -27,14 +23,10 @@ bool cut_scheme(std::string_view& text) {
 
 model::result<identity> by_key(const actors::catalogue_snapshot& known, const api_key_text& key,
                                model::timestamp now, std::string_view peer) {
-  const auto* org = known.organisation(key.organisation);
-  const auto* found = org ? org->state->find_key(key.id) : nullptr;
-  if (!found || !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key.secret)))
-    return not_known;
-  if (found->expires && *found->expires <= now)
-    return failure{errc::unauthenticated, "token_expired", "the API key has expired"};
-  if (!found->ip_allow.empty() && !in_ranges(found->ip_allow, std::string{peer}))
-    return failure{errc::forbidden, "forbidden", "the API key may not be used from this address"};
+  const auto checked = find_api_key(known, key, now, peer);
+  if (!checked)
+    return checked.error().reason == "unauthenticated" ? not_known : checked.error();
+  const auto* found = *checked;
   return identity{.organisation = key.organisation,
                   .actor = "key:" + found->id,
                   .permissions = found->permissions,

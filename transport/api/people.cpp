@@ -5,6 +5,7 @@
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/time_text.hpp"
+#include "transport/api/topic_rules.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -160,6 +161,8 @@ model::value show_key(const exchange& e, const organisation::api_key& k) {
                          {"createdBy", k.actor}};
   if (k.expires)
     o.emplace_back("expires", e.show(*k.expires));
+  if (!k.topics.empty())
+    o.emplace_back("topics", show_topic_rules(k.topics));
   return o;
 }
 
@@ -335,6 +338,7 @@ void create_key(const exchange_ptr& e) {
   }
   key.expires = f.time("expires");
   key.ip_allow = f.texts("ipAllow", 100).value_or(std::vector<std::string>{});
+  key.topics = read_topic_rules(f, "topics").value_or(key.topics);
   if (!model::is_valid_key(key.name))
     f.note("app", "invalid", "an application's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
   if (key.permissions.empty())

@@ -4,6 +4,7 @@
 #include "transport/api/fields.hpp"
 #include "transport/api/product_change.hpp"
 #include "transport/api/routes.hpp"
+#include "transport/api/topic_rules.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -88,6 +89,7 @@ model::value show(const exchange& e, const product::state& s) {
       {"validation", s.mode ? model::value{word(*s.mode, modes)} : model::value{}},
       {"tags", std::move(tags)},
       {"hasDecoder", !s.script->empty()},
+      {"topics", show_topic_rules(*s.topics)},
       {"createdAt", e.show(s.created_at)},
       {"updatedAt", e.show(s.updated_at)}};
 }
@@ -154,6 +156,7 @@ void create(const exchange_ptr& e) {
   c.mode = read<model::validation>(f, "validation", modes);
   for (auto& [k, v] : f.text_map("tags", false))
     c.tags[k] = *v;
+  c.topics = read_topic_rules(f, "topics").value_or(c.topics);
   if (c.name.empty())
     f.missing("name");
   if (c.model.empty())
@@ -208,6 +211,7 @@ void update(const exchange_ptr& e) {
       u.mode = std::optional{*m};
   }
   u.tags = f.text_map("tags", true);
+  u.topics = read_topic_rules(f, "topics");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   if (u.name && name_taken(*e, *u.name, e->param("product")))

@@ -85,6 +85,8 @@ const auto access_mode = word({"direct", "viaGateway", "both"});
 const auto data_format = word({"json", "raw"});
 const auto auth_mode = word({"secret", "certificate", "both"});
 const auto sign_methods = list(word({"sha256", "sha1", "md5"}));
+const auto topic_rules =
+    list(object({{"topic", text}, {"allow?", word({"publish", "subscribe", "both"})}}));
 const auto validation_mode = either(word({"strict", "lenient", "mark", "off"}), of_type("null"));
 const auto model_revision = either(word({"latest"}), {{"type", "integer"}, {"minimum", 1}});
 const auto status = word({"inactive", "online", "offline", "disabled"});
@@ -103,9 +105,14 @@ const auto certificate_fields = std::vector<field>{
     {"certificate", text},
     {"reason?", integer},
     {"supersededUntil?", time}};
-const auto key_fields = std::vector<field>{
-    {"id", text},        {"app", text},       {"permissions", list(text)}, {"ipAllow", list(text)},
-    {"createdAt", time}, {"createdBy", text}, {"expires?", time}};
+const auto key_fields = std::vector<field>{{"id", text},
+                                           {"app", text},
+                                           {"permissions", list(text)},
+                                           {"ipAllow", list(text)},
+                                           {"createdAt", time},
+                                           {"createdBy", text},
+                                           {"expires?", time},
+                                           {"topics?", topic_rules}};
 const auto model_fields =
     std::vector<field>{{"id", text},          {"name", {{"type", {"string", "object"}}}},
                        {"revision", integer}, {"hasDraft", truth},
@@ -125,6 +132,7 @@ const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"validation", validation_mode},
                                                {"tags", ref("Tags")},
                                                {"hasDecoder", truth},
+                                               {"topics", topic_rules},
                                                {"createdAt", time},
                                                {"updatedAt", time}};
 const auto device_fields = std::vector<field>{{"assetId", text},
@@ -203,7 +211,8 @@ json people() {
       {"NewKey", object({{"permissions?", list(text)},
                          {"roles?", list(text)},
                          {"expires?", time},
-                         {"ipAllow?", list(text)}})}};
+                         {"ipAllow?", list(text)},
+                         {"topics?", topic_rules}})}};
 }
 
 json models() {
@@ -247,6 +256,7 @@ json products() {
                                  {"dynamicActivation?", truth},
                                  {"signMethods?", sign_methods},
                                  {"validation?", validation_mode},
+                                 {"topics?", topic_rules},
                                  {"tags?", ref("Tags")}})},
           {"ProductChange", object({{"name?", text},
                                     {"description?", text},
@@ -256,6 +266,7 @@ json products() {
                                     {"dynamicActivation?", truth},
                                     {"signMethods?", sign_methods},
                                     {"validation?", validation_mode},
+                                    {"topics?", topic_rules},
                                     {"tags?", ref("TagChanges")}})},
           {"ProductSecret", object({{"productKey", text}, {"productSecret", text}})},
           {"Decoder", object({{"language", word({"lua"})}, {"script", text}})},

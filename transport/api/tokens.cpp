@@ -63,24 +63,6 @@ std::optional<token_claims> token_signer::read(std::string_view token) const {
                       model::from_ms(expires->as_int() * 1000)};
 }
 
-std::string write_api_key(std::string_view organisation, std::string_view id,
-                          std::string_view secret) {
-  return "ork~" + std::string{organisation} + "~" + std::string{id} + "~" + std::string{secret};
-}
-
-std::optional<api_key_text> read_api_key(std::string_view text) {
-  if (!text.starts_with("ork~"))
-    return std::nullopt;
-  text.remove_prefix(4);
-  const auto first = text.find('~');
-  const auto second = first == std::string_view::npos ? first : text.find('~', first + 1);
-  if (second == std::string_view::npos)
-    return std::nullopt;
-  return api_key_text{std::string{text.substr(0, first)},
-                      std::string{text.substr(first + 1, second - first - 1)},
-                      std::string{text.substr(second + 1)}};
-}
-
 std::string hash_password(std::string_view password) {
   // RFC 9106, second recommended option halved in memory: 32 MiB, 3 passes.
   constexpr auto memory = 32u * 1024, passes = 3u, lanes = 1u;

@@ -8,6 +8,7 @@
 
 #include "model/credentials.hpp"
 #include "model/time.hpp"
+#include "transport/api_key.hpp"
 
 namespace orrery::transport::api {
 
@@ -30,14 +31,6 @@ class token_signer {
  private:
   std::string key_;
 };
-
-/// The text of an API key: "ork~<organisation>~<key id>~<secret>".
-std::string write_api_key(std::string_view organisation, std::string_view id,
-                          std::string_view secret);
-struct api_key_text {
-  std::string organisation, id, secret;
-};
-std::optional<api_key_text> read_api_key(std::string_view text);
 
 /// argon2id, encoded with its salt and cost. Takes tens of milliseconds: never on a socket's
 /// thread.

@@ -8,6 +8,7 @@
 
 #include "model/json.hpp"
 #include "observe/log.hpp"
+#include "transport/api_key.hpp"
 #include "transport/mqtt/errors.hpp"
 #include "transport/mqtt/raw.hpp"
 
@@ -96,6 +97,7 @@ void connection::wait() {
 
 bool connection::busy() const {
   return login_number_ != 0 || open_.size() >= with_->limits.max_unsettled ||
+         (general_ && general_->open() >= with_->limits.max_unsettled) ||
          parts_.size() >= max_open_parts || stream_->pending() > max_pending_out / 2 ||
          (link_ && link_->must_wait());
 }
@@ -140,7 +142,13 @@ void connection::consume(std::string_view fresh) {
 void connection::run(action& todo) {
   if (const auto* m = std::get_if<message>(&todo))
     take_message(*m);
-  else if (const auto* c = std::get_if<login_wanted>(&todo))
+  else if (const auto* r = std::get_if<received>(&todo)) {
+    if (general_)
+      general_->take(*r);
+  } else if (const auto* done = std::get_if<completed>(&todo)) {
+    if (general_)
+      general_->take(*done);
+  } else if (const auto* c = std::get_if<login_wanted>(&todo))
     log_in(*c);
   else if (auto* s = std::get_if<subscribed>(&todo))
     take_subscriptions(*s);
@@ -151,6 +159,8 @@ void connection::run(action& todo) {
   } else if (const auto* o = std::get_if<over>(&todo)) {
     if (keeps_session_ && o->session_expiry == 0)
       ask_quietly(0, operation::subscriptions, model::device::change_subscriptions{{}, true});
+    goodbye_.with_will = o->with_will;
+    goodbye_.expiry = o->session_expiry;
     end(o->reason);
   }
 }
@@ -173,7 +183,14 @@ void connection::refuse_login(const failure& why) {
 
 void connection::log_in(const login_wanted& wanted) {
   const auto& c = wanted.packet;
+  resumes_ = wanted.resumes;
+  const auto of_old = c.clean_session ? 0u : model::client::never;
+  expiry_ = engine_.version() == protocol::v5 ? c.with.session_expiry.value_or(0) : of_old;
+  if (c.password && c.password->starts_with("ork~"))
+    return log_in_client(wanted);
   auto parsed = parse_login(c.client_id, c.username, c.password);
+  if (!parsed && !with_->limits.open_broker.empty())
+    return log_in_client(wanted);
   if (!parsed)
     return refuse_login(parsed.error());
   who_ = std::move(*parsed);
@@ -192,6 +209,8 @@ void connection::log_in(const login_wanted& wanted) {
   how.secure = stream_->secure();
   self_.link.name = who_.device;
   self_.session = how;
+  if (c.last_will && !model::is_reserved_topic(c.last_will->topic))
+    will_ = general_topics::make_will(*c.last_will);
   if (auto shown = stream_->peer_certificate())
     how.presented = model::device::presented_certificate{
         std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
@@ -214,6 +233,121 @@ void connection::log_in(const login_wanted& wanted) {
     return open_virtual_gateway(std::move(how));
   login_number_ = ++numbers_;
   link_->login(login_number_, who_.device, std::move(how));
+}
+
+void connection::log_in_client(const login_wanted& wanted) {
+  const auto& c = wanted.packet;
+  auto user = general_user{};
+  const auto known = with_->known->current();
+  auto id = std::string{c.client_id};
+  if (id.empty()) {
+    if (resumes_ && engine_.version() != protocol::v5)  // 3.1.3.1
+      return refuse_login({errc::invalid_argument, "client_id_invalid",
+                           "a session that is kept needs a client id"});
+    id = assigned_id_ = "auto-" + model::random_text(20);
+  }
+  if (const auto key = c.password ? read_api_key(*c.password) : std::nullopt) {
+    const auto attempt = login_attempt{stream_->peer(), {"", "key:" + key->id}, stream_->secure()};
+    if (const auto ok = with_->guard->admit(attempt, with_->now()); !ok)
+      return refuse_login(ok.error());
+    const auto found = find_api_key(*known, *key, with_->now(), stream_->peer());
+    tell_guard(*with_, attempt, found ? nullptr : &found.error());
+    if (!found)
+      return refuse_login(found.error());
+    user.organisation = key->organisation;
+    user.name = "application:" + (*found)->name + ':' + id;
+    user.actor = "key:" + key->id;
+    user.rules = (*found)->topics;
+    user.as.key = key->id;
+  } else if (!with_->limits.open_broker.empty() && !c.password.value_or("").starts_with("ork~")) {
+    user.organisation = with_->limits.open_broker;
+    user.name = "client:" + id;
+    user.actor = "anonymous";
+    user.everything = true;
+  } else {
+    return refuse_login({errc::unauthenticated, "unauthenticated", "there is no such API key"});
+  }
+  if (!known->organisation(user.organisation))
+    return refuse_login({errc::unauthenticated, "unauthenticated", "no such organisation"});
+  link_ =
+      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
+        if (const auto self = weak.lock())
+          self->on_inbox();
+      });
+  link_->open_channel(user.actor);
+  begin_general(std::move(user));
+  if (c.last_will) {
+    if (!general_->user().may_publish(c.last_will->topic))
+      return refuse_login(
+          {errc::forbidden, "topic_forbidden", "the will is for a topic without permission"});
+    will_ = general_topics::make_will(*c.last_will);
+    will_->message.publisher = general_->user().name;
+  }
+  login_number_ = ~std::uint64_t{0};  // until its client has answered
+  general_->attach(resumes_, expiry_, std::move(will_));
+}
+
+void connection::begin_general(general_user user) {
+  general_ = std::make_unique<general_topics>(
+      general_parts{with_->known, with_->now, with_->shard_count, with_->messages, with_->topics},
+      std::move(user), *this);
+  engine_.judge_filters([this](std::string_view filter, qos wanted) -> std::uint8_t {
+    if (is_general_filter(filter))
+      return general_->grant(filter, wanted);
+    return static_cast<std::uint8_t>(std::min(wanted, qos::at_least_once));
+  });
+}
+
+bool connection::attach_device() {
+  const auto* product = product_of(who_.device);
+  if (!product || product->state->topics->empty())
+    return false;
+  auto user = general_user{};
+  user.organisation = self_.organisation;
+  user.name = "device:" + who_.device.product_key + '/' + who_.device.device_key;
+  user.actor = user.name;
+  user.rules = *product->state->topics;
+  user.as.device = who_.device;
+  begin_general(std::move(user));
+  if (will_ && !general_->user().may_publish(will_->message.topic))
+    will_.reset();  // it is for nobody to see, as on the topics of the device protocol
+  if (will_)
+    will_->message.publisher = general_->user().name;
+  login_number_ = ~std::uint64_t{0};
+  general_->attach(resumes_, expiry_, std::move(will_));
+  return true;
+}
+
+void connection::client_attached(model::result<model::client::attach_granted> got) {
+  login_number_ = 0;
+  if (!got)
+    return refuse_login(got.error());
+  auto resumed = std::exchange(resumed_, std::nullopt);
+  if (got->resumed) {
+    if (!resumed)
+      resumed.emplace();
+    for (const auto& [filter, options] : got->filters)
+      resumed->filters.insert_or_assign(filter, options);
+    resumed->received.insert(got->unreleased.begin(), got->unreleased.end());
+  }
+  granted(std::move(resumed));
+  consume({});  // what came behind the CONNECT
+}
+
+void connection::subscription_done(std::uint64_t ticket) {
+  if (const auto shared = shared_tickets_.find(ticket); shared != shared_tickets_.end()) {
+    if (--shared->second > 0)
+      return;
+    shared_tickets_.erase(shared);
+  }
+  engine_.settle(ticket);
+}
+
+void connection::general_ends(std::string_view reason) {
+  if (ended_)
+    return;
+  flush();
+  end(reason);
 }
 
 /// Third parties that speak for the devices of a product prove that they know its secret.
@@ -280,6 +414,10 @@ void connection::settle_login(actors::settled& one) {
     }
   if (!activated)
     fresh_secret_.clear();
+  if (attach_device()) {
+    resumed_ = std::move(resumed);
+    return;
+  }
   granted(std::move(resumed));
   consume({});  // what came behind the CONNECT
 }
@@ -292,6 +430,7 @@ void connection::granted(std::optional<kept_session> resumed) {
   auto told = terms{};
   if (keeps_session_ && asked_expiry_ != no_expiry && engine_.version() == protocol::v5)
     told.session_expiry = no_expiry;  // what is kept is kept without end
+  told.assigned_client_id = assigned_id_;
   engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
   log::debug("mqtt.connection", "open",
@@ -338,6 +477,8 @@ group_world connection::world() const {
 }
 
 void connection::take_message(const message& packed) {
+  if (general_ && !model::is_reserved_topic(packed.packet.topic))
+    return general_->publish(packed);
   if (who_.payloads == compression::none)
     return take_plain(packed);
   const auto plain = decompress(who_.payloads, packed.packet.payload, max_plain_bytes);
@@ -469,9 +610,27 @@ void connection::take_raw_answer(const message& m, const classified& topic) {
 
 void connection::take_subscriptions(subscribed& s) {
   release_held();
-  if (s.ticket != 0)
+  if (s.ticket == 0)
+    return;
+  auto of_general = std::map<std::string, std::optional<std::uint64_t>>{};
+  if (general_) {
+    for (auto i = s.changes.begin(); i != s.changes.end();)
+      if (is_general_filter(i->first))
+        of_general.insert(s.changes.extract(i++));
+      else
+        ++i;
+    std::erase_if(s.wants_retained, [](const std::string& f) { return !is_general_filter(f); });
+  }
+  const auto to_device = !s.changes.empty() && keeps_session_ && !who_.device.device_key.empty();
+  if (to_device && !of_general.empty())
+    shared_tickets_[s.ticket] = 2;
+  if (to_device)
     ask_quietly(s.ticket, operation::subscriptions,
                 model::device::change_subscriptions{std::move(s.changes)});
+  else if (of_general.empty())
+    engine_.settle(s.ticket);
+  if (!of_general.empty())
+    general_->change(s.ticket, std::move(of_general), std::move(s.wants_retained));
 }
 
 void connection::ask_quietly(std::uint64_t ticket, operation what, model::device::order order) {
@@ -670,6 +829,8 @@ std::vector<connection::open_request>::iterator connection::find_open(std::uint6
 }
 
 void connection::settle(actors::settled& one) {
+  if (general_ && general_->settle(one))
+    return;
   if (!parts_.empty() && settle_part(one))
     return;
   const auto place = find_open(one.number);
@@ -699,7 +860,10 @@ void connection::settle_request(open_request& r, const model::result<model::valu
   if (data) {
     with_->messages(name_of(r.what), "ok").add();
     answer(r, 200, *data, {});
-    engine_.settle(r.ticket);
+    if (r.what == operation::subscriptions)
+      subscription_done(r.ticket);
+    else
+      engine_.settle(r.ticket);
   } else {
     const auto& why = data.error();
     with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason)
@@ -747,6 +911,11 @@ bool connection::make_raw(const model::downlink& d, outgoing& message) {
 }
 
 void connection::deliver(const model::downlink& d) {
+  if (const auto* message = std::get_if<model::topic_delivery>(&d.what)) {
+    if (general_)
+      general_->deliver(*message, d.repeated);
+    return;
+  }
   auto command = held_command{write_downlink(d, who_.addresses_itself_by_product),
                               std::strtoull(d.id.c_str(), nullptr, 10), d.repeated, with_->now()};
   if (!make_raw(d, command.what))
@@ -777,6 +946,8 @@ void connection::release_held() {
 }
 
 void connection::send_asks() {
+  if (general_ && link_)
+    general_->flush();
   if (asks_.empty() || !link_)
     return;
   link_->ask(std::move(asks_));
@@ -804,6 +975,9 @@ void connection::tick(model::timestamp now) {
     return end("login_timeout");
   if (!open_.empty() && now - open_.front().since > with_->limits.answer_timeout)
     return end("answer_timeout");
+  if (const auto oldest = general_ ? general_->oldest() : std::nullopt;
+      oldest && now - *oldest > with_->limits.answer_timeout)
+    return end("answer_timeout");
   if (!held_.empty()) {
     release_held();
     send_asks();
@@ -825,8 +999,11 @@ void connection::end(std::string_view reason) {
   engine_.end(reason);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
-  if (link_)
-    link_->closed(reason);
+  if (link_) {
+    for (const auto id : engine_.unreleased())
+      goodbye_.unreleased.push_back(id);
+    link_->closed(reason, std::move(goodbye_));
+  }
   stream_->finish();
   permit_.reset();
 }

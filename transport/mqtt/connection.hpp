@@ -17,6 +17,7 @@
 #include "transport/login_guard.hpp"
 #include "transport/mqtt/engine.hpp"
 #include "transport/mqtt/errors.hpp"
+#include "transport/mqtt/general.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
 #include "transport/script.hpp"
@@ -39,11 +40,13 @@ struct shared {
   std::shared_ptr<issuance> certificates;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
+  std::uint16_t shard_count = 64;
+  std::shared_ptr<topic_statistics> topics;
   bool plain_activation = false;  // secrets may be handed out without TLS
 };
 
 /// All members run on the thread of its stream.
-class connection : public std::enable_shared_from_this<connection> {
+class connection final : public std::enable_shared_from_this<connection>, public general_owner {
  public:
   connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_stream> bytes,
              connection_permit permit);
@@ -98,6 +101,18 @@ class connection : public std::enable_shared_from_this<connection> {
   void refuse_login(const model::failure& why);
   void open_channel();
   void open_virtual_gateway(model::device::connect how);
+  /// A client of general topics alone: an application by its key, or anybody where that is allowed.
+  void log_in_client(const login_wanted& wanted);
+  void begin_general(general_user user);
+  /// A device whose product has rules for general topics.
+  bool attach_device();
+
+  engine& general_engine() override { return engine_; }
+  link& general_link() override { return *link_; }
+  std::uint64_t next_question() override { return ++numbers_; }
+  void subscription_done(std::uint64_t ticket) override;
+  void client_attached(model::result<model::client::attach_granted> granted) override;
+  void general_ends(std::string_view reason) override;
   void granted(std::optional<kept_session> resumed);
   void push_activation();
   void take_message(const message& packed);
@@ -151,6 +166,14 @@ class connection : public std::enable_shared_from_this<connection> {
   engine engine_;
   std::string in_;  // an unfinished packet
   mqtt::login who_;
+  std::unique_ptr<general_topics> general_;       // null: it has none
+  std::optional<kept_session> resumed_;           // of the device, until its client's is there
+  std::optional<model::client::last_will> will_;  // on a general topic
+  std::unordered_map<std::uint64_t, unsigned> shared_tickets_;  // parts that are not done
+  std::string assigned_id_;
+  model::client::detach goodbye_;
+  std::uint32_t expiry_ = 0;  // of the session, seconds
+  bool resumes_ = false;
   group_self self_;
   std::optional<model::device::connect> virtual_login_;  // follows its registration
   std::string fresh_secret_;  // that the device gets if its login is an activation

@@ -214,11 +214,15 @@ subscribed engine::take_subscribe(const subscribe& s) {
 std::uint8_t engine::add_filter(const filter& f, std::uint32_t id, subscribed& made) {
   const auto known = filters_.find(f.text);
   const auto is_new = known == filters_.end();
-  if (is_five() && !limits_.shared_subscriptions && shared_of(f.text))
+  if (is_five() && !limits_.shared_subscriptions && !judge_ && shared_of(f.text))
     return 0x9e;
   if (f.text.size() > max_filter_bytes || (is_new && filters_.size() >= limits_.max_subscriptions))
     return is_five() ? 0x97 : 0x80;
-  const auto one = subscription{.level = std::min(f.level, limits_.max_granted),
+  const auto most = judge_ ? (*judge_)(f.text, f.level)
+                           : static_cast<std::uint8_t>(std::min(f.level, limits_.max_granted));
+  if (most >= 0x80)
+    return is_five() ? most : 0x80;
+  const auto one = subscription{.level = static_cast<qos>(most),
                                 .no_local = f.no_local,
                                 .retain_as_published = f.retain_as_published,
                                 .retain_handling = f.retain_handling,
@@ -253,7 +257,7 @@ subscribed engine::take_unsubscribe(const unsubscribe& u) {
 
 /// At once, or in its turn when a kept session's change is durable.
 void engine::acknowledge(const packet& answer, subscribed& changes) {
-  if (!keeps_session_ || changes.changes.empty()) {
+  if ((!keeps_session_ && !judge_) || changes.changes.empty()) {
     outbox_.put(answer);
     return;
   }
@@ -277,7 +281,7 @@ void engine::grant(model::timestamp now, std::optional<kept_session> resumed, co
       c.with.maximum_qos = static_cast<std::uint8_t>(limits_.max_published);
     if (!limits_.retain)
       c.with.retain_available = 0;
-    if (!limits_.shared_subscriptions)
+    if (!limits_.shared_subscriptions && !judge_)
       c.with.shared_available = 0;
     if (!told.assigned_client_id.empty())
       c.with.assigned_client_id = told.assigned_client_id;

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -104,6 +106,11 @@ class engine {
   /// Of the CONNECT packet.
   protocol version() const { return outbox_.version(); }
 
+  /// Who answers for filters: QoS that is granted, or a reason code from 0x80 on. Shared
+  /// subscriptions are taken then, and every change of filters waits until it is settled.
+  using filter_judge = std::function<std::uint8_t(std::string_view filter, qos wanted)>;
+  void judge_filters(filter_judge by) { judge_ = std::make_unique<filter_judge>(std::move(by)); }
+
   /// `resumed`: what goes on; nothing: a new session.
   void grant(model::timestamp now, std::optional<kept_session> resumed = std::nullopt,
              const terms& told = {});
@@ -195,8 +202,9 @@ class engine {
   fifo<incoming> incoming_;
   std::set<std::uint16_t> received_;  // QoS 2: PUBREC sent or due, PUBREL not seen
   std::map<std::string, subscription, std::less<>> filters_;
-  std::size_t numbered_filters_ = 0;  // with an identifier
-  std::vector<std::string> aliases_;  // topics of the client's, from alias 1 on
+  std::unique_ptr<filter_judge> judge_;  // null: everything is granted, up to the limits
+  std::size_t numbered_filters_ = 0;     // with an identifier
+  std::vector<std::string> aliases_;     // topics of the client's, from alias 1 on
   outbox outbox_;
 };
 

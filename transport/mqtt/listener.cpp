@@ -8,6 +8,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "actors/topic_space.hpp"
+#include "observe/log.hpp"
 #include "transport/mqtt/connection.hpp"
 
 namespace orrery::transport::mqtt {
@@ -79,6 +81,20 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   with.limits = p.limits;
   with.login_timeout = p.ports.login_timeout;
   with.max_half_open = p.ports.max_half_open;
+  with.shard_count = p.shard_count;
+  with.topics = std::make_shared<topic_statistics>(
+      p.node, p.limits.statistics_interval,
+      [known = p.known, router = p.link.session.router, shards = p.shard_count](
+          const std::string& organisation, model::shared_message message) {
+        const auto now = known->current();
+        if (const auto* org = now->organisation(organisation))
+          for (auto& batch : actors::publishing(*org->state, std::move(message), shards))
+            router->route(std::move(batch));
+      });
+  if (!p.limits.open_broker.empty())
+    observe::log::warn("mqtt.listener",
+                       "open_broker: anybody may use the general topics of this organisation",
+                       {{"organisation", p.limits.open_broker}});
   // Series are looked up once per thread and pair: the registry's map is not for the hot path.
   with.messages = [m = p.metrics](std::string_view operation,
                                   std::string_view result) -> observe::counter& {
@@ -147,6 +163,10 @@ std::uint16_t listener::tls_port() const {
 std::size_t listener::connections() const {
   return (impl_->plain ? impl_->plain->connections() : 0) +
          (impl_->secure ? impl_->secure->connections() : 0) + impl_->web_sockets->load();
+}
+
+void listener::tell_statistics() {
+  impl_->with->topics->tick(impl_->with->now());
 }
 
 http_handler listener::web_sockets() const {

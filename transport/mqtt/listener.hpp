@@ -21,6 +21,8 @@ struct parts {
   std::shared_ptr<const actors::catalogue> known;
   std::shared_ptr<const model::keyring> keys;
   std::function<model::timestamp()> now;
+  std::uint16_t shard_count = 64;
+  std::string node;  // its name
   config::settings::mqtt_section limits;
   config::settings::listeners_section ports;
   std::shared_ptr<login_guard> guard;
@@ -38,6 +40,8 @@ class listener {
   std::uint16_t port() const;      // 0: off
   std::uint16_t tls_port() const;  // 0: off
   std::size_t connections() const;
+  /// Publishes the figures of general topics if it is time. Once a second or so, any thread.
+  void tell_statistics();
   /// Serves /mqtt of an HTTP port on the same threads: MQTT in binary frames (MQTT 3.1.1, 6).
   http_handler web_sockets() const;
   /// Accepts no more and ends all connections; returns when their ends are on their way.
