@@ -356,8 +356,6 @@ struct node::impl {
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
       place->release();
-    if (certificates)
-      certificates->stop();  // whoever holds it still keeps no actor by it
     certificates.reset();
     query.reset();
     ask.reset();
