@@ -180,6 +180,10 @@ std::vector<key> make_table() {
                  1, 1'000'000, ORRERY_AT(listeners.max_half_open)),
       time_key("listeners.login_timeout", "until the login must be complete", milliseconds{100},
                ORRERY_AT(listeners.login_timeout)),
+      text_key("listeners.public_address",
+               "where devices reach this node, as host or host:port: told to those that have to "
+               "leave another one",
+               ORRERY_AT(listeners.public_address)),
       truth_key("listeners.plain_activation",
                 "hand out device secrets without TLS on other addresses than loopback too",
                 ORRERY_AT(listeners.plain_activation)),
@@ -248,6 +252,9 @@ std::vector<key> make_table() {
       truth_key("mqtt.virtual_gateway",
                 "for tests: an organisation's own gateway, which needs no secret",
                 ORRERY_AT(mqtt.virtual_gateway)),
+      number_key("drain.sessions_per_second",
+                 "devices that a node which is emptied sends to other nodes; 0: they stay", 0,
+                 1'000'000, ORRERY_AT(drain.sessions_per_second)),
       number_key("login.port_rate",
                  "logins a second of all ports without TLS together, and as many of those with", 1,
                  1'000'000, ORRERY_AT(login.port_rate)),
@@ -419,6 +426,10 @@ class loader {
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
     check_proxies();
+    if (const auto& at = made.listeners.public_address;
+        at.size() > 255 ||
+        std::any_of(at.begin(), at.end(), [](char c) { return c <= ' ' || c > '~'; }))
+      note("settings", "listeners.public_address: expected host or host:port");
     check_backup();
     check_cluster();
     if (!problems.empty())

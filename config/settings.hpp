@@ -39,6 +39,7 @@ struct settings {
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
+    std::string public_address;     // where devices reach this node from outside, for redirections
     bool plain_activation = false;  // secrets are handed out without TLS, not on loopback alone
   } listeners;
 
@@ -82,6 +83,11 @@ struct settings {
     bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
     bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret
   } mqtt;
+
+  /// Of a node that is ordered empty.
+  struct drain_section {
+    std::uint64_t sessions_per_second = 200;  // 0: they stay
+  } drain;
 
   /// Against devices and strangers that try too often. Each node counts for itself.
   struct login_section {

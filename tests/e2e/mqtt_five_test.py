@@ -42,7 +42,7 @@ class Five:
     def connect(self, clean=True, tls=False, keep_alive=60, **of_connect):
         if tls:
             self.client.tls_set(ca_certs=self.node.ca)
-        self.client.connect("localhost", self.node.ports["mqtts" if tls else "mqtt"], keep_alive, clean_start=clean,
+        self.client.connect(getattr(self.node, "host", "localhost"), self.node.ports["mqtts" if tls else "mqtt"], keep_alive, clean_start=clean,
                             properties=properties(PacketTypes.CONNECT, **of_connect))
         self.client.loop_start()
         self.present, self.code, self.told = self.connected.get(timeout=DEADLINE)

@@ -23,6 +23,7 @@ constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
 constexpr int script_failure = 11'810;  // of a command that could not be written in bytes
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
+constexpr auto leave_patience = std::chrono::seconds{3};  // for what is under way
 constexpr auto no_expiry = ~std::uint32_t{0};
 
 engine_limits limits_of(const config::settings::mqtt_section& s) {
@@ -110,6 +111,7 @@ void connection::on_readable() {
     return;
   if (got.closed)
     return end("socket");
+  leave_if_settled();
   wait();
 }
 
@@ -171,7 +173,19 @@ void connection::refuse_login(const failure& why) {
   end(reason);
 }
 
+void connection::send_elsewhere(const signpost::direction& where) {
+  constexpr auto server_unavailable = std::uint8_t{3};
+  const auto is_five = engine_.version() == protocol::v5;
+  engine_.refuse(is_five ? disconnect_code(where.reason) : server_unavailable, where.reason,
+                 where.to);
+  with_->refused_logins(where.reason).add();
+  end(where.reason);
+}
+
 void connection::log_in(const login_wanted& wanted) {
+  if (with_->away.stands())
+    if (const auto where = with_->away.next())
+      return send_elsewhere(*where);
   const auto& c = wanted.packet;
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed)
@@ -659,6 +673,7 @@ void connection::on_inbox() {
   flush();
   if (inbox.close)
     return end(*inbox.close);
+  leave_if_settled();
   wait();
 }
 
@@ -795,6 +810,22 @@ void connection::flush() {
     end("slow_consumer");
 }
 
+void connection::leave(signpost::direction where) {
+  leaving_ = std::make_unique<departure>(departure{std::move(where), with_->now()});
+  leave_if_settled();
+}
+
+void connection::leave_if_settled() {
+  if (!leaving_ || ended_)
+    return;
+  const auto under_way =
+      !open_.empty() || !early_.empty() || engine_.unsettled() > 0 || engine_.unacknowledged() > 0;
+  if (under_way && with_->now() - leaving_->since < leave_patience)
+    return;
+  const auto where = std::move(leaving_->where);
+  end(where.reason, where.to);
+}
+
 void connection::tick(model::timestamp now) {
   if (ended_)
     return;
@@ -809,10 +840,11 @@ void connection::tick(model::timestamp now) {
     send_asks();
     flush();
   }
+  leave_if_settled();
   wait();
 }
 
-void connection::end(std::string_view reason) {
+void connection::end(std::string_view reason, std::string_view server_reference) {
   if (ended_)
     return;
   ended_ = true;
@@ -822,7 +854,7 @@ void connection::end(std::string_view reason) {
   }
   with_->closes(reason).add();
   send_asks();  // taken before the end: QoS 0 messages in front of a DISCONNECT count
-  engine_.end(reason);
+  engine_.end(reason, server_reference);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
   if (link_)

@@ -19,6 +19,7 @@
 #include "transport/mqtt/errors.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/signpost.hpp"
 #include "transport/script.hpp"
 #include "transport/tcp_listener.hpp"
 
@@ -40,6 +41,7 @@ struct shared {
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   bool plain_activation = false;  // secrets may be handed out without TLS
+  signpost away;
 };
 
 /// All members run on the thread of its stream.
@@ -53,8 +55,14 @@ class connection : public std::enable_shared_from_this<connection> {
   /// Once a second or more often: timeouts, held commands, a socket that waited for the journal.
   void tick(model::timestamp now);
   /// Ends it; `reason` becomes the device's offline reason.
-  void end(std::string_view reason);
+  /// `server_reference`: where the client is to go, with the reasons that send it there.
+  void end(std::string_view reason, std::string_view server_reference = {});
   bool ended() const { return ended_; }
+  /// Logged in, and not about to end.
+  bool can_leave() const { return engine_.granted() && !ended_ && !leaving_; }
+  /// Ends it as soon as what is under way is answered, on both sides, or some seconds later; the
+  /// client is told where to go. If can_leave().
+  void leave(signpost::direction where);
 
  private:
   struct open_request {
@@ -96,6 +104,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void run(action& todo);
   void log_in(const login_wanted& wanted);
   void refuse_login(const model::failure& why);
+  void send_elsewhere(const signpost::direction& where);
   void open_channel();
   void open_virtual_gateway(model::device::connect how);
   void granted(std::optional<kept_session> resumed);
@@ -142,6 +151,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void release_held();
   void send_asks();
   void flush();
+  void leave_if_settled();
   bool busy() const;
 
   std::shared_ptr<shared> with_;
@@ -164,6 +174,11 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;
   model::timestamp opened_;
+  struct departure {
+    signpost::direction where;
+    model::timestamp since;
+  };
+  std::unique_ptr<departure> leaving_;         // null: it stays
   std::optional<std::uint32_t> asked_expiry_;  // of the session, version 5
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
