@@ -75,9 +75,12 @@ struct host_state {
   names_by_text names;  // of awake devices, and of those being registered
   tails_by_id tails;    // of entities that were not woken since the shard was opened
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
+  // Deadlines of the next minutes; later ones are found in the index in time. So who is put off
+  // again and again (sessions that are kept for days) has no place here for each time.
   std::map<model::timestamp, std::set<model::entity_id>> deadlines;
-  std::uint64_t generation = 0;  // as last told; entities woken now decide under it
-  bool closed = false;           // its journal could not be read: it answers nobody until it is
+  model::timestamp deadlines_until{};  // up to here they are all there
+  std::uint64_t generation = 0;        // as last told; entities woken now decide under it
+  bool closed = false;  // its journal could not be read: it answers nobody until it is
   actors::shard_role::what role = actors::shard_role::what::serves;
   std::set<caf::actor_addr> ending{};  // entities that were asked something before it leaves
   std::vector<past_life> past{};       // is ended bit by bit
@@ -96,6 +99,7 @@ using slicing_host = actors::host_actor::extend<caf::reacts_to<slice_atom>>;
 using pointer = slicing_host::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
+constexpr auto deadline_horizon = std::chrono::minutes{10};
 constexpr auto lost_sessions_pause = std::chrono::seconds{2};
 // To wake or to end an entity takes 10 to 40 us. Whoever else wants the thread waits for one slice.
 constexpr auto slice_size = std::size_t{128};
@@ -322,24 +326,35 @@ model::status tell_lost_sessions(pointer self) {
   return {};
 }
 
-model::status load_deadlines(pointer self) {
+/// Takes in those that come near: all before `from` are there. A reminder of one that was left out
+/// is behind its row.
+model::status load_deadlines(pointer self, std::optional<model::timestamp> from) {
   auto& state = self->state;
-  return state.context->store->scan(storage::family::index,
-                                    keys::index_prefix(state.parts.shard, "due"), {}, false,
-                                    [&](auto key, auto) {
-                                      const auto id = keys::entity_of(key);
-                                      const auto value = keys::index_value_of(key);
-                                      if (id && value)
-                                        state.deadlines[keys::from_ordered(*value)].insert(*id);
-                                      return true;
-                                    });
+  const auto prefix = keys::index_prefix(state.parts.shard, "due");
+  const auto until = state.context->now() + deadline_horizon;
+  const auto ok = state.context->store->scan(storage::family::index, prefix,
+                                             from ? prefix + keys::ordered(*from) : std::string{},
+                                             false, [&](auto key, auto) {
+                                               const auto id = keys::entity_of(key);
+                                               const auto value = keys::index_value_of(key);
+                                               if (!id || !value)
+                                                 return true;
+                                               const auto at = keys::from_ordered(*value);
+                                               if (at > until)
+                                                 return false;
+                                               state.deadlines[at].insert(*id);
+                                               return true;
+                                             });
+  if (ok)
+    state.deadlines_until = until;
+  return ok;
 }
 
 /// Replays, then sets off what must not be forgotten: deadlines, and the ends of lost sessions.
 model::status open_whole(pointer self) {
   auto ok = open_shard(self);
   if (ok)
-    ok = load_deadlines(self);
+    ok = load_deadlines(self, std::nullopt);
   if (ok && self->state.parts.shard != model::catalogue_shard)
     ok = tell_lost_sessions(self);
   return ok;
@@ -348,6 +363,10 @@ model::status open_whole(pointer self) {
 void wake_due(pointer self) {
   auto& state = self->state;
   const auto now = state.context->now();
+  if (now + deadline_horizon / 2 > state.deadlines_until && !state.closed)
+    if (const auto ok = load_deadlines(self, state.deadlines_until); !ok)
+      observe::log::warn("shard", "deadlines_not_read",
+                         {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
   while (!state.deadlines.empty() && state.deadlines.begin()->first <= now) {
     const auto due = std::move(state.deadlines.begin()->second);
     state.deadlines.erase(state.deadlines.begin());
@@ -439,6 +458,7 @@ std::vector<ask> close_entities(pointer self) {
     state.past.push_back(std::move(past));
   state.registered.clear();
   state.deadlines.clear();
+  state.deadlines_until = {};
   state.round = {};
   return waiting;
 }
@@ -594,7 +614,7 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
               ask_batch_here(self, batch);
           },
           [self](const actors::reminder& r) {
-            if (serves(self->state))
+            if (serves(self->state) && r.at <= self->state.deadlines_until)
               self->state.deadlines[r.at].insert(r.id);
           },
           [self](const actors::write_lost& lost) { reload(self, lost); },

@@ -24,7 +24,6 @@ constexpr int script_failure = 11'810;  // of a command that could not be writte
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
 constexpr auto leave_patience = std::chrono::seconds{3};  // for what is under way
-constexpr auto no_expiry = ~std::uint32_t{0};
 
 engine_limits limits_of(const config::settings::mqtt_section& s) {
   auto limits = engine_limits{};
@@ -153,8 +152,17 @@ void connection::run(action& todo) {
   } else if (const auto* o = std::get_if<over>(&todo)) {
     if (keeps_session_ && o->session_expiry == 0)
       ask_quietly(0, operation::subscriptions, model::device::change_subscriptions{{}, true});
+    else if (keeps_session_ && o->session_expiry)
+      ask_quietly(0, operation::subscriptions,
+                  model::device::change_subscriptions{{}, false, kept_for(*o->session_expiry)});
     end(o->reason);
   }
+}
+
+/// As the device has it: 0 is without end.
+model::milliseconds connection::kept_for(std::uint32_t asked) const {
+  const auto expiry = granted_expiry(asked, with_->limits.max_session_expiry);
+  return expiry == no_expiry ? model::milliseconds{0} : std::chrono::seconds{expiry};
 }
 
 void connection::refuse_login(const failure& why) {
@@ -212,10 +220,12 @@ void connection::log_in(const login_wanted& wanted) {
         model::from_ms(shown->not_after * 1000)};
   if (who_.mode == secure_mode::integration)
     return open_channel();
+  const auto is_five = engine_.version() == protocol::v5;
   how.proof = who_.proof;
   how.keeps_session = keeps_session_ = wanted.keeps_session;
   how.resumes = wanted.resumes;
-  asked_expiry_ = c.with.session_expiry;
+  asked_expiry_ = is_five ? c.with.session_expiry.value_or(0) : no_expiry;
+  how.session_lasts = kept_for(asked_expiry_);
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)
       return refuse_login({errc::forbidden, "activation_needs_tls",
@@ -304,8 +314,9 @@ void connection::granted(std::optional<kept_session> resumed) {
     with_->half_open.fetch_sub(1);
   }
   auto told = terms{};
-  if (keeps_session_ && asked_expiry_ != no_expiry && engine_.version() == protocol::v5)
-    told.session_expiry = no_expiry;  // what is kept is kept without end
+  if (const auto expiry = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
+      expiry != asked_expiry_)
+    told.session_expiry = expiry;
   engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
   log::debug("mqtt.connection", "open",

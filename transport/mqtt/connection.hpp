@@ -104,6 +104,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void run(action& todo);
   void log_in(const login_wanted& wanted);
   void refuse_login(const model::failure& why);
+  model::milliseconds kept_for(std::uint32_t asked) const;
   void send_elsewhere(const signpost::direction& where);
   void open_channel();
   void open_virtual_gateway(model::device::connect how);
@@ -178,8 +179,8 @@ class connection : public std::enable_shared_from_this<connection> {
     signpost::direction where;
     model::timestamp since;
   };
-  std::unique_ptr<departure> leaving_;         // null: it stays
-  std::optional<std::uint32_t> asked_expiry_;  // of the session, version 5
+  std::unique_ptr<departure> leaving_;  // null: it stays
+  std::uint32_t asked_expiry_ = 0;      // of the session that is kept, seconds
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 

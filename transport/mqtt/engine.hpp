@@ -3,6 +3,7 @@
 // What goes out as PUBLISH is the outbox's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -52,6 +53,14 @@ struct kept_session {
   packed_filters filters;
   std::set<std::uint16_t> received{};  // QoS 2 of the client: taken and not released
 };
+
+constexpr auto no_expiry = ~std::uint32_t{0};  // of a session that is kept without end
+/// How long a session is kept, in seconds, of what its client asks for and the server grants.
+constexpr std::uint32_t granted_expiry(std::uint32_t asked, model::milliseconds most) {
+  const auto limit = std::chrono::ceil<std::chrono::seconds>(most).count();
+  return limit > 0 && limit < no_expiry ? std::min(asked, static_cast<std::uint32_t>(limit))
+                                        : asked;
+}
 
 /// What a client of version 5 is told beside the engine's limits (5.0, 3.2.2.3).
 struct terms {

@@ -129,6 +129,17 @@ TEST_F(FiveEngine, CleanStartAndExpiryAreTwoThings) {
   }
 }
 
+TEST_F(FiveEngine, ExpiryIsGrantedUpToALimit) {
+  EXPECT_EQ(granted_expiry(60, 1h), 60u);
+  EXPECT_EQ(granted_expiry(3'601, 1h), 3'600u);
+  EXPECT_EQ(granted_expiry(no_expiry, 1h), 3'600u);
+  EXPECT_EQ(granted_expiry(no_expiry, 1ms), 1u) << "0 would be none";
+  EXPECT_EQ(granted_expiry(0, 1h), 0u);
+  for (const auto asked : {60u, no_expiry})
+    EXPECT_EQ(granted_expiry(asked, 0ms), asked) << "no limit";
+  EXPECT_EQ(granted_expiry(no_expiry, std::chrono::hours{24 * 365 * 200}), no_expiry);
+}
+
 TEST_F(FiveEngine, RefusesWithATextForThoseWhoWantIt) {
   tell(connect{.protocol_level = 5, .client_id = "c"});
   e.refuse(0x9c, "full", "other:1883");
