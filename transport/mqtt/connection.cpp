@@ -224,7 +224,7 @@ void connection::log_in(const login_wanted& wanted) {
   how.proof = who_.proof;
   how.keeps_session = keeps_session_ = wanted.keeps_session;
   how.resumes = wanted.resumes;
-  asked_expiry_ = is_five ? c.with.session_expiry.value_or(0) : no_expiry;
+  asked_expiry_ = is_five ? c.with->session_expiry.value_or(0) : no_expiry;
   how.session_lasts = kept_for(asked_expiry_);
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)

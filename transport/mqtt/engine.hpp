@@ -182,7 +182,7 @@ class engine {
   subscribed take_unsubscribe(const unsubscribe& u);
   void acknowledge(const packet& answer, subscribed& changes);
   std::string taken_answer(std::uint16_t id, bool twice, std::uint8_t code, std::string_view why);
-  void tell(properties& with, std::string_view why) const;
+  void tell(shared_properties& with, std::string_view why) const;
   bool put(publish p, origin from, std::uint64_t number);
   void flush_settled();
 
