@@ -107,6 +107,11 @@ cluster::member_parts cluster_place::parts_of(cluster::node_id number,
   };
   parts.seen = [this, number, at](const cluster::cluster_view& view) {
     parts_.backups->see(view, number, incarnation_, at);
+    auto where = redirection_of(view, number);
+    if (where == redirected_)
+      return;
+    redirected_ = std::move(where);
+    parts_.redirect(redirected_);
   };
   parts.on_message = [this](cluster::node_id from, cluster::link_channel channel,
                             std::string_view bytes) { take(from, channel, bytes); };

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +23,7 @@
 #include "app/effects.hpp"
 #include "cluster/desk.hpp"
 #include "cluster/member.hpp"
+#include "cluster/redirection.hpp"
 #include "cluster/remote_reads.hpp"
 #include "config/settings.hpp"
 
@@ -35,7 +37,9 @@ struct cluster_place_parts {
   std::function<model::timestamp()> now;
   /// Runs something on the journal writer's thread.
   std::function<void(std::function<void()>)> on_writer;
-  app::backups* backups;     // is to outlive it
+  app::backups* backups;  // is to outlive it
+  /// Where this node's devices are to go, whenever that changes; nothing: they stay.
+  std::function<void(const std::optional<cluster::redirection>&)> redirect;
   bool found_again = false;  // an operator's word: cluster::own_data
 };
 
@@ -95,6 +99,7 @@ class cluster_place {
   std::shared_ptr<actors::caller> ask_;
   std::atomic<bool> boot_noted_{false};
   mutable std::atomic<bool> has_catalogue_{false};
+  std::optional<cluster::redirection> redirected_;  // of the thread that sees
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

@@ -6,6 +6,7 @@
 
 #include "cluster/etcd_coordinator.hpp"
 #include "cluster/membership.hpp"
+#include "cluster/redirection.hpp"
 #include "observe/log.hpp"
 
 namespace orrery::app {
@@ -158,6 +159,8 @@ std::map<std::string, std::string> public_addresses(
         std::pair{"https", l.https}, std::pair{"api", l.api}, std::pair{"apis", l.apis}})
     if (const auto port = ports.find(name); port != ports.end())
       all.emplace(name, reachable(s, listener.host) + ":" + std::to_string(port->second));
+  if (!l.public_address.empty())
+    all.emplace(cluster::devices_address, l.public_address);
   return all;
 }
 

@@ -147,9 +147,19 @@ struct node::impl {
                                   caf::anon_send(journal, actors::writer_task{std::move(work)});
                                 },
                             .backups = backups.get(),
+                            .redirect = [this](const auto& where) { redirect(where); },
                             .found_again = found_again});
     member = &place->member();
     incarnation = place->incarnation();
+  }
+
+  void redirect(const std::optional<cluster::redirection>& where) {
+    if (settings.drain.sessions_per_second == 0)
+      return;
+    log::info("node", where ? "devices_sent_away" : "devices_stay",
+              {{"references", where ? where->to.size() : 0}});
+    mqtt->redirect(where ? std::optional{transport::mqtt::redirection{where->for_good, where->to}}
+                         : std::nullopt);
   }
 
   void start_actors() {
@@ -279,6 +289,7 @@ struct node::impl {
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
                  .certificates = certificates,
+                 .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
                  .metrics = metrics});
     devices = std::make_unique<transport::device_ports>(
@@ -360,8 +371,6 @@ struct node::impl {
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
       place->release();
-    if (certificates)
-      certificates->stop();  // whoever holds it still keeps no actor by it
     certificates.reset();
     query.reset();
     ask.reset();

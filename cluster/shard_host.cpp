@@ -86,8 +86,11 @@ struct host_state {
   names_by_text names;  // of awake devices, and of those being registered
   tails_by_id tails;    // of entities that were not woken since the shard was opened
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
+  // Deadlines of the next minutes; later ones are found in the index in time. So who is put off
+  // again and again (sessions that are kept for days) has no place here for each time.
   using due = std::pair<model::entity_id, model::entity_kind>;
   std::map<model::timestamp, std::set<due>> deadlines;
+  model::timestamp deadlines_until{};  // up to here they are all there
   topic_index topics;
   std::unordered_map<std::uint64_t, gathering> gatherings;  // by the number of its questions
   std::uint64_t last_gathering = first_gathering;
@@ -111,6 +114,7 @@ using slicing_host = actors::host_actor::extend<caf::reacts_to<slice_atom>>;
 using pointer = slicing_host::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
+constexpr auto deadline_horizon = std::chrono::minutes{10};
 constexpr auto lost_sessions_pause = std::chrono::seconds{2};
 // To wake or to end an entity takes 10 to 40 us. Whoever else wants the thread waits for one slice.
 constexpr auto slice_size = std::size_t{128};
@@ -443,30 +447,42 @@ model::status tell_lost_sessions(pointer self) {
   return ok ? tell_lost_sessions(self, model::entity_kind::client, "client-session") : ok;
 }
 
-/// Calls `take(id, value)` for every row of an index of the shard.
+/// Calls `take(id, value)` for the rows of an index of the shard, from a key on, until it is false.
 template <class F>
-model::status scan_index(pointer self, std::string_view index, F take) {
+model::status scan_index(pointer self, std::string_view index, std::string_view from, F take) {
   const auto& state = self->state;
   return state.context->store->scan(storage::family::index,
-                                    keys::index_prefix(state.parts.shard, index), {}, false,
+                                    keys::index_prefix(state.parts.shard, index), from, false,
                                     [&](auto key, auto) {
                                       const auto id = keys::entity_of(key);
                                       const auto value = keys::index_value_of(key);
-                                      if (id && value)
-                                        take(*id, *value);
-                                      return true;
+                                      return !id || !value || take(*id, *value);
                                     });
 }
 
-model::status load_deadlines(pointer self) {
+/// Takes in those that come near: all before `from` are there. A reminder of one that was left out
+/// is behind its row.
+model::status load_deadlines(pointer self, std::optional<model::timestamp> from) {
   using kind = model::entity_kind;
+  auto& state = self->state;
+  const auto until = state.context->now() + deadline_horizon;
   auto ok = model::status{};
   for (const auto& [index, of] :
-       {std::pair{"due", kind::device}, {"client-due", kind::client}, {"topic-due", kind::topic}})
-    if (ok)
-      ok = scan_index(self, index, [&](const auto& id, std::string_view value) {
-        self->state.deadlines[keys::from_ordered(value)].emplace(id, of);
-      });
+       {std::pair{"due", kind::device}, {"client-due", kind::client}, {"topic-due", kind::topic}}) {
+    if (!ok)
+      break;
+    const auto prefix = keys::index_prefix(state.parts.shard, index);
+    ok = scan_index(self, index, from ? prefix + keys::ordered(*from) : std::string{},
+                    [&, kind_of_index = of](const auto& id, std::string_view value) {
+                      const auto at = keys::from_ordered(value);
+                      if (at > until)
+                        return false;
+                      state.deadlines[at].emplace(id, kind_of_index);
+                      return true;
+                    });
+  }
+  if (ok)
+    state.deadlines_until = until;
   return ok;
 }
 
@@ -485,12 +501,13 @@ model::status load_topics(pointer self) {
   for (const auto& [index, sort] :
        {std::pair{"filter", entry::filter}, {"retained", entry::retained}})
     if (ok)
-      ok = scan_index(self, index, [&](const auto& id, std::string_view value) {
+      ok = scan_index(self, index, {}, [&, of = sort](const auto& id, std::string_view value) {
         const auto end = value.find('\x1f');
         if (end != std::string_view::npos)
           note_topic(
               topics, id,
-              {std::string{value.substr(0, end)}, std::string{value.substr(end + 1)}, sort, true});
+              {std::string{value.substr(0, end)}, std::string{value.substr(end + 1)}, of, true});
+        return true;
       });
   return ok;
 }
@@ -499,7 +516,7 @@ model::status load_topics(pointer self) {
 model::status open_whole(pointer self) {
   auto ok = open_shard(self);
   if (ok)
-    ok = load_deadlines(self);
+    ok = load_deadlines(self, std::nullopt);
   if (ok)
     ok = load_topics(self);
   if (ok && self->state.parts.shard != model::catalogue_shard)
@@ -510,6 +527,10 @@ model::status open_whole(pointer self) {
 void wake_due(pointer self) {
   auto& state = self->state;
   const auto now = state.context->now();
+  if (now + deadline_horizon / 2 > state.deadlines_until && !state.closed)
+    if (const auto ok = load_deadlines(self, state.deadlines_until); !ok)
+      observe::log::warn("shard", "deadlines_not_read",
+                         {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
   while (!state.deadlines.empty() && state.deadlines.begin()->first <= now) {
     const auto due = std::move(state.deadlines.begin()->second);
     state.deadlines.erase(state.deadlines.begin());
@@ -601,6 +622,7 @@ std::vector<ask> close_entities(pointer self) {
     state.past.push_back(std::move(past));
   state.registered.clear();
   state.deadlines.clear();
+  state.deadlines_until = {};
   state.round = {};
   return waiting;
 }
@@ -758,7 +780,7 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
               ask_batch_here(self, batch);
           },
           [self](const actors::reminder& r) {
-            if (serves(self->state))
+            if (serves(self->state) && r.at <= self->state.deadlines_until)
               self->state.deadlines[r.at].emplace(r.id, r.kind);
           },
           [self](const actors::topic_note& note) {

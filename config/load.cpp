@@ -180,6 +180,10 @@ std::vector<key> make_table() {
                  1, 1'000'000, ORRERY_AT(listeners.max_half_open)),
       time_key("listeners.login_timeout", "until the login must be complete", milliseconds{100},
                ORRERY_AT(listeners.login_timeout)),
+      text_key("listeners.public_address",
+               "where devices reach this node, as host or host:port: told to those that have to "
+               "leave another one",
+               ORRERY_AT(listeners.public_address)),
       truth_key("listeners.plain_activation",
                 "hand out device secrets without TLS on other addresses than loopback too",
                 ORRERY_AT(listeners.plain_activation)),
@@ -242,6 +246,9 @@ std::vector<key> make_table() {
                  ORRERY_AT(mqtt.max_queued)),
       time_key("mqtt.answer_timeout", "a publish not settled by then is answered as failed",
                seconds{1}, ORRERY_AT(mqtt.answer_timeout)),
+      time_key("mqtt.max_session_expiry",
+               "longest time that a session is kept without a connection; 0: without end",
+               milliseconds{0}, ORRERY_AT(mqtt.max_session_expiry)),
       truth_key("mqtt.unbind_online",
                 "a gateway may unbind a sub-device that is logged in: it is logged out",
                 ORRERY_AT(mqtt.unbind_online)),
@@ -255,6 +262,9 @@ std::vector<key> make_table() {
                "for tests: the organisation whose general topics anybody may use, without a "
                "password; empty: none",
                ORRERY_AT(mqtt.open_broker)),
+      number_key("drain.sessions_per_second",
+                 "devices that a node which is emptied sends to other nodes; 0: they stay", 0,
+                 1'000'000, ORRERY_AT(drain.sessions_per_second)),
       number_key("login.port_rate",
                  "logins a second of all ports without TLS together, and as many of those with", 1,
                  1'000'000, ORRERY_AT(login.port_rate)),
@@ -426,6 +436,10 @@ class loader {
            "storage.journal_max_bytes must be at least twice storage.checkpoint_bytes: what no "
            "checkpoint has stored cannot go");
     check_proxies();
+    if (const auto& at = made.listeners.public_address;
+        at.size() > 255 ||
+        std::any_of(at.begin(), at.end(), [](char c) { return c <= ' ' || c > '~'; }))
+      note("settings", "listeners.public_address: expected host or host:port");
     check_backup();
     check_cluster();
     if (!problems.empty())

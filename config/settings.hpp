@@ -39,6 +39,7 @@ struct settings {
     std::uint64_t max_connections = 19'000;  // each; a process may hold 20,000 files
     std::uint64_t max_half_open = 5'000;     // connected, not logged in
     milliseconds login_timeout{std::chrono::seconds{5}};
+    std::string public_address;     // where devices reach this node from outside, for redirections
     bool plain_activation = false;  // secrets are handed out without TLS, not on loopback alone
   } listeners;
 
@@ -79,11 +80,17 @@ struct settings {
     std::uint64_t max_unsettled = 1'000;       // publishes taken and not answered, per connection
     std::uint64_t max_queued = 1'000;          // downstream messages waiting, per connection
     milliseconds answer_timeout{std::chrono::seconds{10}};
+    milliseconds max_session_expiry{std::chrono::hours{24 * 7}};  // 0: kept without end
     bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
     bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret
     milliseconds statistics_interval{std::chrono::seconds{10}};  // of $SYS/ topics; 0: none
     std::string open_broker;  // for tests: an organisation whose topics are everybody's
   } mqtt;
+
+  /// Of a node that is ordered empty.
+  struct drain_section {
+    std::uint64_t sessions_per_second = 200;  // 0: they stay
+  } drain;
 
   /// Against devices and strangers that try too often. Each node counts for itself.
   struct login_section {

@@ -3,7 +3,8 @@
 namespace orrery::model {
 
 bool is_topic_name(std::string_view topic) {
-  return !topic.empty() && topic.find_first_of("+#") == std::string_view::npos;
+  return !topic.empty() && topic.find('+') == std::string_view::npos &&
+         topic.find('#') == std::string_view::npos;
 }
 
 bool is_topic_filter(std::string_view filter) {

@@ -45,10 +45,15 @@ device_ports::device_ports(net::io_threads& io, const config::settings::listener
   if (ports.https.enabled)
     impl_->secure =
         std::make_unique<http_server>(io, ports.https, most, std::move(tls), limits, handle);
+  // Metrics outlive the ports, and what the routes need often has the metrics.
+  const auto sum = [weak = std::weak_ptr{impl_}](auto of) {
+    const auto i = weak.lock();
+    return i ? i->sum(of) : 0.0;
+  };
   metrics.gauge("orrery_http_connections", "Open connections of the HTTP ports of devices",
-                [i = impl_] { return i->sum(&http_server::connections); });
+                [sum] { return sum(&http_server::connections); });
   metrics.count("orrery_http_refused_connections_total", "Connections closed because of the limit",
-                [i = impl_] { return i->sum(&http_server::refused); });
+                [sum] { return sum(&http_server::refused); });
 }
 
 device_ports::~device_ports() {

@@ -79,8 +79,6 @@ const model::device::certificate* find_certificate(const model::device::state& o
 /// Thread-safe. Callbacks run on an actor's thread or one of the pool.
 class issuance : public std::enable_shared_from_this<issuance> {
  public:
-  /// Asks nobody any more: when all threads that call it have ended.
-  void stop() { parts_.ask.reset(); }
   template <class T>
   using then = std::function<void(model::result<T>)>;
 

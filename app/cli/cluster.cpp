@@ -129,9 +129,8 @@ void add_orders(CLI::App& g, session& s) {
     return "/cluster/nodes/" + encoded(*name) + ":" + verb;
   };
   constexpr auto may_end = ": its process can be ended";
-  auto* drain =
-      command(g, "drain", "Move all shards of a node to others; it goes on serving devices",
-              "cluster drain node-2 --wait");
+  auto* drain = command(g, "drain", "Move all shards and devices of a node to others",
+                        "cluster drain node-2 --wait");
   drain->add_option("node", *name, "its name")->required();
   add_waiting(drain, *w);
   drain->callback([&s, path, w] {

@@ -90,8 +90,13 @@ void apply_on(state& s, const connected& e) {
                   .reason = {}};
   s.session_epoch = e.session.epoch;
   s.keeps_session = e.keeps_session;
-  if (!e.resumed)
-    s.subscriptions = {};
+  if (e.keeps_session || !s.kept->empty())
+    s.kept.change([&](auto& kept) {
+      if (!e.resumed)
+        kept.filters = {};
+      kept.lasts = e.keeps_session ? e.session_lasts : milliseconds{0};
+      kept.until = {};
+    });
   s.last_online = e.at;
   if (e.first)
     s.activated_at = e.at;
@@ -104,6 +109,8 @@ void apply_on(state& s, const disconnected& e) {
   s.connection.since = e.at;
   s.connection.reason = e.reason;
   s.last_offline = e.at;
+  if (s.kept->lasts.count() > 0)
+    s.kept.edit().until = e.at + s.kept->lasts;
 }
 
 void apply_on(state& s, const points_accepted& e) {
@@ -161,16 +168,17 @@ void apply_on(state& s, const command_finished& e) {
 }
 
 void apply_on(state& s, const subscriptions_changed& e) {
-  s.subscriptions.change([&](auto& kept) {
+  s.kept.change([&](auto& kept) {
     for (const auto& [filter, level] : e.changes)
       if (level)
-        kept[filter] = *level;
+        kept.filters[filter] = *level;
       else
-        kept.erase(filter);
+        kept.filters.erase(filter);
+    kept.lasts = e.lasts.value_or(kept.lasts);
   });
   if (e.ends_session) {
     s.keeps_session = false;
-    s.subscriptions = {};
+    s.kept = {};
   }
 }
 

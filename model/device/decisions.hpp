@@ -46,6 +46,9 @@ bool is_connected_by(const state& s, const session_ref& connection);
 status check_session(const state& s, const command& c);
 
 // login.cpp
+/// When what is kept of a session goes: nothing while it has a connection, or if it lasts without
+/// end.
+std::optional<timestamp> session_deadline(const state& s);
 result<decision> decide_login(const state& s, const connect& c, const std::optional<entity_id>& by,
                               const surroundings& around);
 result<decision> decide_on(const state& s, const reopen_activation& r, const surroundings& around);

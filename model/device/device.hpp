@@ -166,6 +166,14 @@ struct reset_secret {
 /// A kept session's filters, each with what its transport keeps of it (MQTT: quality of service and
 /// options).
 using subscription_map = std::map<std::string, std::uint64_t>;
+/// What a device keeps of a session while it has no connection.
+struct kept_session {
+  subscription_map filters;
+  milliseconds lasts{0};  // after the end of the connection; 0: without end
+  timestamp until{};      // if it does not last without end: set when the connection ends
+  bool empty() const { return filters.empty() && lasts.count() == 0; }
+  bool operator==(const kept_session&) const = default;
+};
 struct connect {
   login_proof proof;
   bool keeps_session = false;  // subscriptions and undelivered messages outlive the connection
@@ -177,6 +185,7 @@ struct connect {
   login_secret secret = login_secret::device;
   sealed_secret fresh;  // what the device gets if it proves itself by its product's secret
   std::optional<presented_certificate> presented = {};
+  milliseconds session_lasts{0};  // of a session that is kept: kept_session::lasts
 };
 /// A device that others connect through.
 struct gateway_link {
@@ -265,7 +274,8 @@ struct send_command {
 /// For a session that is kept; nothing takes away.
 struct change_subscriptions {
   std::map<std::string, std::optional<std::uint64_t>> changes;
-  bool ends_session = false;  // it is kept no longer
+  bool ends_session = false;               // it is kept no longer
+  std::optional<milliseconds> lasts = {};  // another time from now on: kept_session::lasts
 };
 /// The transport has acknowledged that message: a resumed session does not get it again.
 struct note_delivered {
@@ -374,6 +384,7 @@ struct connected {
   timestamp at;
   bool by_gateway = false;
   std::uint32_t certificate_sn = 0;  // of that by which it came; 0: by none
+  milliseconds session_lasts{0};     // kept_session::lasts
 };
 struct disconnected {
   session_ref session;
@@ -417,6 +428,7 @@ struct late_reply_noted {
 struct subscriptions_changed {
   std::map<std::string, std::optional<std::uint64_t>> changes;
   bool ends_session = false;
+  std::optional<milliseconds> lasts = {};
 };
 struct command_delivered {
   entity_id id;
@@ -605,8 +617,8 @@ struct state {
   cow<std::map<std::string, std::string>> tags;
   connection_state connection;
   std::uint64_t session_epoch = 0;
-  cow<subscription_map> subscriptions;  // of the session that is kept
-  std::uint64_t downlinks = 0;          // last downlink id given
+  cow<kept_session> kept;
+  std::uint64_t downlinks = 0;  // last downlink id given
   timestamp last_online{}, last_offline{}, last_data{};
   cow<std::vector<command_record>> commands;   // queued or sent, in order; the sent one is first
   cow<std::vector<command_record>> timed_out;  // the last few: a late reply finds its record
@@ -719,7 +731,7 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch);
 /// What `e` makes happen, looked at after it was applied.
 std::vector<effect> effects(const state& s, const event& e);
 
-/// When `time_passed` is due: the nearest deadline of a command or an upgrade.
+/// When `time_passed` is due: the nearest deadline of a command, an upgrade or a kept session.
 std::optional<timestamp> next_deadline(const state& s);
 
 /// True for events that touch telemetry alone: they are materialised by checkpoints.

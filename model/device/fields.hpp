@@ -90,7 +90,7 @@ auto fields_of(X& x) {
 template <field_of<connected> X>
 auto fields_of(X& x) {
   return std::tie(x.session, x.protocol, x.address, x.secure, x.first, x.keeps_session, x.resumed,
-                  x.at, x.by_gateway, x.certificate_sn);
+                  x.at, x.by_gateway, x.certificate_sn, x.session_lasts);
 }
 template <field_of<disconnected> X>
 auto fields_of(X& x) {
@@ -130,7 +130,11 @@ auto fields_of(X& x) {
 }
 template <field_of<subscriptions_changed> X>
 auto fields_of(X& x) {
-  return std::tie(x.changes, x.ends_session);
+  return std::tie(x.changes, x.ends_session, x.lasts);
+}
+template <field_of<kept_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.filters, x.lasts, x.until);
 }
 template <field_of<command_delivered> X>
 auto fields_of(X& x) {
@@ -243,7 +247,7 @@ auto fields_of(X& s) {
                   s.admin_reason, s.created_at, s.updated_at, s.activated_at, s.secret,
                   s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
                   s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
-                  s.timed_out, s.keeps_session, s.subscriptions, s.family);
+                  s.timed_out, s.keeps_session, s.kept, s.family);
 }
 
 // Between nodes.
@@ -263,7 +267,7 @@ auto fields_of(X& x) {
 template <field_of<connect> X>
 auto fields_of(X& x) {
   return std::tie(x.proof, x.keeps_session, x.resumes, x.session, x.protocol, x.address, x.secure,
-                  x.secret, x.fresh, x.presented);
+                  x.secret, x.fresh, x.presented, x.session_lasts);
 }
 template <field_of<add_certificate> X>
 auto fields_of(X& x) {
@@ -327,7 +331,7 @@ auto fields_of(X& x) {
 }
 template <field_of<change_subscriptions> X>
 auto fields_of(X& x) {
-  return std::tie(x.changes, x.ends_session);
+  return std::tie(x.changes, x.ends_session, x.lasts);
 }
 template <field_of<note_delivered> X>
 auto fields_of(X& x) {

@@ -156,6 +156,12 @@ bool is_connected_by(const state& s, const session_ref& connection) {
          s.connection.session.node_incarnation == connection.node_incarnation;
 }
 
+std::optional<timestamp> session_deadline(const state& s) {
+  if (s.connection.online || s.kept->lasts.count() == 0)
+    return std::nullopt;
+  return s.kept->until;
+}
+
 result<decision> decide_login(const state& s, const connect& c,
                               const std::optional<entity_id>& gateway, const surroundings& around) {
   if (gateway)
@@ -176,11 +182,12 @@ result<decision> decide_login(const state& s, const connect& c,
   const auto again = gateway && is_connected_by(s, c.session);
   auto session = c.session;
   session.epoch = again ? s.connection.session.epoch : s.session_epoch + 1;
-  const auto resumed = c.resumes && s.keeps_session;
+  const auto until = session_deadline(s);
+  const auto resumed = c.resumes && s.keeps_session && (!until || around.now < *until);
   auto granted = connection_granted{around.self, session.epoch,          s.organisation(), resumed,
                                     {},          around.product.gateway, activates};
   if (resumed)
-    granted.subscriptions = *s.subscriptions;
+    granted.subscriptions = s.kept->filters;
   auto d = decision{{}, std::move(granted)};
   if (activates)
     d.events.push_back(activation_granted{c.fresh, around.now});
@@ -192,7 +199,7 @@ result<decision> decide_login(const state& s, const connect& c,
     d.events.push_back(disconnected{s.connection.session, "taken_over", around.now});
   d.events.push_back(connected{session, c.protocol, c.address, c.secure,
                                !s.activated_at && !activates, c.keeps_session, resumed, around.now,
-                               gateway.has_value(), proved->certificate_sn});
+                               gateway.has_value(), proved->certificate_sn, c.session_lasts});
   send_next_after(s, around.now, d.events);
   publish_after(s, around.now, d.events);
   return d;

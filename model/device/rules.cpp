@@ -345,10 +345,12 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
 
 result<decision> decide_on(const state& s, const change_subscriptions& c, const surroundings&) {
   auto news = subscriptions_changed{{}, c.ends_session};
-  auto size = s.subscriptions->size();
+  if (c.lasts && *c.lasts != s.kept->lasts)
+    news.lasts = c.lasts;
+  auto size = s.kept->filters.size();
   for (const auto& [filter, level] : c.changes) {
-    const auto known = s.subscriptions->find(filter);
-    const auto is_known = known != s.subscriptions->end();
+    const auto known = s.kept->filters.find(filter);
+    const auto is_known = known != s.kept->filters.end();
     if (level ? is_known && known->second == *level : !is_known)
       continue;
     size += level && !is_known ? 1 : 0;
@@ -357,7 +359,7 @@ result<decision> decide_on(const state& s, const change_subscriptions& c, const 
   if (size > max_subscriptions)
     return refused(errc::too_large, "too_many_subscriptions",
                    "a session keeps at most " + std::to_string(max_subscriptions) + " filters");
-  if ((news.changes.empty() && !c.ends_session) || !s.keeps_session)
+  if ((news.changes.empty() && !news.lasts && !c.ends_session) || !s.keeps_session)
     return decision{};
   return only(std::move(news));
 }
@@ -399,6 +401,8 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
   if (!d.events.empty())
     send_next_after(s, around.now, d.events);
   end_late_upgrade(s, around.now, d.events);
+  if (const auto until = session_deadline(s); until && *until <= around.now)
+    d.events.push_back(subscriptions_changed{{}, true});
   return d;
 }
 
@@ -467,6 +471,8 @@ std::optional<timestamp> next_deadline(const state& s) {
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   }
+  if (const auto until = session_deadline(s); until && (!nearest || *until < *nearest))
+    nearest = until;
   return nearest;
 }
 

@@ -317,6 +317,29 @@ TEST_F(ShardHost, ADeadlineWakesAnEntityThatRests) {
   EXPECT_EQ(logged(id, command), state_code::expired);
 }
 
+TEST_F(ShardHost, AKeptSessionEndsDaysLater) {
+  const auto id = node.add_device("dk");
+  const auto c = node.connect();
+  const auto name = model::device_name{tests::product_key, "dk"};
+  auto how = tests::login(name);
+  how.keeps_session = how.resumes = true;
+  how.session_lasts = 72h;
+  caf::anon_send(c.session, actors::session_login{1, name, how});
+  node.run();
+  caf::anon_send(c.session, actors::session_closed{"client"});
+  node.run();
+  ASSERT_TRUE(node.state_of(id).keeps_session);
+  sleep();
+  EXPECT_EQ(node.awake(), 0u);
+  node.where().clock.turn(71h);
+  node.pass(1min);
+  EXPECT_TRUE(node.state_of(id).keeps_session);
+  node.restart();
+  node.where().clock.turn(1h);
+  node.pass(2s);
+  EXPECT_FALSE(node.state_of(id).keeps_session);
+}
+
 TEST_F(ShardHost, ADeadlineOutlivesTheNode) {
   const auto id = node.add_device("dk");
   node.login("dk");

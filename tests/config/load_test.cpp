@@ -104,6 +104,16 @@ TEST(Load, SomebodyIsBelievedWhereProxiesAreWanted) {
   EXPECT_EQ(s.listeners.mqtt.proxy_protocol, "off");
 }
 
+TEST(Load, DevicesAreSentToAnAddressThatCanBeOne) {
+  const auto with = [](const std::string& address) {
+    return wrong({.file = {}, .environment = {}, .set = {"listeners.public_address=" + address}});
+  };
+  for (const auto* good : {"", "a.example", "10.0.0.7:8883", "[::1]:8883"})
+    EXPECT_EQ(with(good), "") << good;
+  for (const auto& bad : {std::string{"a b"}, std::string{"\xc3\xa4"}, std::string(256, 'a')})
+    EXPECT_THAT(with(bad), testing::HasSubstr("host or host:port")) << bad;
+}
+
 TEST(Load, WantsAFolderForBackupsThatCanBe) {
   const auto with = [](const std::string& directory, const std::string& name) {
     return wrong({.file = {},

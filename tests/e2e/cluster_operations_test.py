@@ -54,6 +54,8 @@ class OperationsTest(ClusterTest):
 
 
 class Orders(OperationsTest):
+    settings = ("drain.sessions_per_second=0",)  # devices stay; e2e/cluster_redirect_test.py has the others
+
     def test_status_is_the_same_on_every_node(self):
         for number in (1, 2, 3):
             status = self.admin(number).get("/cluster")

@@ -1,6 +1,7 @@
 """MQTT sessions that outlive their connection (clean session 0): subscriptions and commands."""
 import json
 import queue
+import time
 import unittest
 
 from orrery import DEADLINE, Device, NodeTest, wait_for
@@ -51,6 +52,29 @@ class KeptSession(NodeTest):
         self.assertEqual(raw.connect(), 1)
         raw.ping()  # what comes next is its answer, and no command
         raw.drop()
+
+
+class Limited(NodeTest):
+    """Older versions name no time: the longest one counts."""
+    settings = ("mqtt.max_session_expiry=1s",)
+
+    def test_a_kept_session_ends_when_its_time_is_over(self):
+        made, first = self.new_device()
+        first.close()
+        sessions = queue.Queue()
+
+        def come_and_go():
+            device = Device(self.node, made["productKey"], made["deviceKey"], made["deviceSecret"], clean=False)
+            device.client.on_connect = lambda c, u, flags, code: (sessions.put(flags["session present"]), device.connected.put(code))
+            device.connect()
+            device.close()
+            wait_for(lambda: self.api.get(f"~/devices/{made['assetId']}/status")["status"] == "offline", "offline")
+            return sessions.get(timeout=DEADLINE)
+
+        self.assertEqual(come_and_go(), 0)
+        gone = time.monotonic()
+        wait_for(lambda: time.monotonic() > gone + 1, "a second is over")
+        self.assertEqual(come_and_go(), 0)
 
 
 class RawClient:

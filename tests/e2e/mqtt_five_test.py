@@ -42,7 +42,7 @@ class Five:
     def connect(self, clean=True, tls=False, keep_alive=60, **of_connect):
         if tls:
             self.client.tls_set(ca_certs=self.node.ca)
-        self.client.connect("localhost", self.node.ports["mqtts" if tls else "mqtt"], keep_alive, clean_start=clean,
+        self.client.connect(getattr(self.node, "host", "localhost"), self.node.ports["mqtts" if tls else "mqtt"], keep_alive, clean_start=clean,
                             properties=properties(PacketTypes.CONNECT, **of_connect))
         self.client.loop_start()
         self.present, self.code, self.told = self.connected.get(timeout=DEADLINE)
@@ -306,9 +306,9 @@ class MqttFive(NodeTest):
         self.assertEqual([getattr(r.with_, "TopicAlias", None) for r in replies], [None, 1, 1, 1])
 
     def test_clean_start_and_expiry_decide_what_is_kept(self):
-        never = 4_294_967_295
-        for clean, expiry, present, told in ((False, never, False, None), (False, 60, True, never), (True, 60, False, never), (False, 0, True, None),
-                                             (False, 60, False, never), (True, 0, False, None), (False, 60, False, never)):
+        never, week = 4_294_967_295, 604_800
+        for clean, expiry, present, told in ((False, never, False, week), (False, 60, True, None), (True, 60, False, None), (False, 0, True, None),
+                                             (False, 60, False, None), (True, 0, False, None), (False, 60, False, None)):
             device = Five(self.node, self.who).connect(clean=clean, SessionExpiryInterval=expiry)
             self.assertEqual((device.code.value, device.present, getattr(device.told, "SessionExpiryInterval", None)), (0, present, told),
                              f"clean start {clean}, expiry {expiry}")
@@ -322,6 +322,27 @@ class MqttFive(NodeTest):
         device = Five(self.node, self.who).connect(clean=False, SessionExpiryInterval=60)
         self.assertFalse(device.present)
         device.close()
+
+    def test_a_kept_session_ends_when_its_time_is_over(self):
+        for of_connect, of_disconnect in ((1, {}), (600, {"SessionExpiryInterval": 1})):
+            device = Five(self.node, self.who).connect(clean=False, SessionExpiryInterval=of_connect)
+            device.close(**of_disconnect)
+            wait_for(lambda: self.api.get(f"{self.path}/status")["status"] == "offline", "offline")
+            gone = time.monotonic()
+            wait_for(lambda: time.monotonic() > gone + 1, "a second is over")
+            device = Five(self.node, self.who).connect(clean=False, SessionExpiryInterval=600)
+            self.assertFalse(device.present, of_connect)
+            device.close()
+            device = Five(self.node, self.who).connect(clean=False, SessionExpiryInterval=0)
+            self.assertTrue(device.present, "that one has its time")
+            device.close()
+
+    def test_a_session_that_is_not_kept_cannot_be_kept_at_its_end(self):
+        """MQTT 5.0, 3.14.2.2.2"""
+        wire = self.raw()
+        wire.send(frame(DISCONNECT << 4, b"\0" + mqtt_wire.counted(b"\x11" + struct.pack(">I", 60))))
+        end = opened(wire)
+        self.assertEqual((end.kind, end.code), (DISCONNECT, 0x82))
 
     def test_a_kept_session_has_its_subscriptions_with_their_identifiers(self):
         device = Five(self.node, self.who).connect(clean=False, SessionExpiryInterval=60)

@@ -84,7 +84,7 @@ class Wire:
     """A connection to a port of the node."""
 
     def __init__(self, node, tls=False, host="localhost"):
-        self.socket = socket.create_connection(("127.0.0.1", node.ports["mqtts" if tls else "mqtt"]), timeout=DEADLINE)
+        self.socket = socket.create_connection((getattr(node, "host", "127.0.0.1"), node.ports["mqtts" if tls else "mqtt"]), timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = ssl.create_default_context(cafile=node.ca).wrap_socket(self.socket, server_hostname=host)

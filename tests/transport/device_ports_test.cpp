@@ -51,5 +51,29 @@ TEST(DevicePorts, OpenThoseThatAreEnabled) {
   io.stop();
 }
 
+TEST(DevicePorts, KeepNothingOfTheirRoutesAfterTheirEnd) {
+  auto metrics = std::make_shared<observe::metrics>();
+  auto where = config::settings::listeners_section{};
+  where.http.port = 0;
+  where.https.enabled = false;
+  // As the MQTT listener's route has it: what counts there is in the metrics too.
+  const auto held = std::make_shared<std::shared_ptr<observe::metrics>>(metrics);
+  auto weak = std::weak_ptr{held};
+  {
+    auto io = net::io_threads{1};
+    auto ports = device_ports{
+        io,
+        where,
+        nullptr,
+        {{"mqtt", [held](const std::shared_ptr<const http_request>&, const responder&) {}}},
+        *metrics};
+    EXPECT_GT(weak.use_count(), 1);
+    ports.stop();
+    io.stop();
+  }
+  EXPECT_EQ(weak.use_count(), 1);
+  EXPECT_NE(metrics->text().find("orrery_http_connections 0"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace orrery::transport

@@ -123,7 +123,7 @@ model::result<packet> decode_publish(unsigned flags, reader in, protocol by) {
   if (!in.ok())
     return malformed("malformed_publish", "publish: ends inside a field");
   if (p.topic.empty() && by == protocol::v5) {
-    if (!p.with.topic_alias)
+    if (!p.with->topic_alias)
       return malformed("protocol_error", "publish: neither a topic nor an alias");
   } else if (!is_topic_name(p.topic)) {
     return malformed("malformed_topic", "publish: an empty topic or one with wildcards");
@@ -251,7 +251,7 @@ model::result<packet> decode_last(reader in, carrier where, const Codes& codes) 
 model::result<packet> decode_auth(reader in) {
   auto got = decode_last<auth>(in, carrier::auth, of_auth);
   if (got)
-    if (const auto& a = std::get<auth>(*got); a.code != 0 && !a.with.auth_method)
+    if (const auto& a = std::get<auth>(*got); a.code != 0 && !a.with->auth_method)
       return malformed("protocol_error", "auth: no method");
   return got;
 }

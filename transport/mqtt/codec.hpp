@@ -26,7 +26,7 @@ struct will {
   std::string_view topic, payload;
   mqtt::qos level = qos::at_most_once;
   bool retain = false;
-  properties with{};
+  shared_properties with{};
   bool operator==(const will&) const = default;
 };
 struct connect {
@@ -38,13 +38,13 @@ struct connect {
   std::string_view client_id;
   std::optional<mqtt::will> last_will{};
   std::optional<std::string_view> username{}, password{};
-  properties with{};
+  shared_properties with{};
   bool operator==(const connect&) const = default;
 };
 struct connack {
   bool session_present = false;
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const connack&) const = default;
 };
 struct publish {
@@ -52,31 +52,31 @@ struct publish {
   mqtt::qos level = qos::at_most_once;
   bool retain = false, dup = false;
   std::uint16_t packet_id = 0;  // qos 1 and 2
-  properties with{};
+  shared_properties with{};
   bool operator==(const publish&) const = default;
 };
 struct puback {
   std::uint16_t packet_id;
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const puback&) const = default;
 };
 struct pubrec {
   std::uint16_t packet_id;
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const pubrec&) const = default;
 };
 struct pubrel {
   std::uint16_t packet_id;
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const pubrel&) const = default;
 };
 struct pubcomp {
   std::uint16_t packet_id;
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const pubcomp&) const = default;
 };
 struct filter {
@@ -89,25 +89,25 @@ struct filter {
 struct subscribe {
   std::uint16_t packet_id;
   std::vector<filter> filters;
-  properties with{};
+  shared_properties with{};
   bool operator==(const subscribe&) const = default;
 };
 struct suback {
   std::uint16_t packet_id;
   std::vector<std::uint8_t> codes;  // granted qos, or 0x80 and more
-  properties with{};
+  shared_properties with{};
   bool operator==(const suback&) const = default;
 };
 struct unsubscribe {
   std::uint16_t packet_id;
   std::vector<std::string_view> filters;
-  properties with{};
+  shared_properties with{};
   bool operator==(const unsubscribe&) const = default;
 };
 struct unsuback {
   std::uint16_t packet_id;
   std::vector<std::uint8_t> codes{};  // 5.0
-  properties with{};
+  shared_properties with{};
   bool operator==(const unsuback&) const = default;
 };
 struct pingreq {
@@ -118,17 +118,19 @@ struct pingresp {
 };
 struct disconnect {
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const disconnect&) const = default;
 };
 struct auth {  // 5.0
   std::uint8_t code = 0;
-  properties with{};
+  shared_properties with{};
   bool operator==(const auth&) const = default;
 };
 
 using packet = std::variant<connect, connack, publish, puback, pubrec, pubrel, pubcomp, subscribe,
                             suback, unsubscribe, unsuback, pingreq, pingresp, disconnect, auth>;
+
+static_assert(sizeof(packet) <= 160, "it is moved several times on its way: see properties");
 
 /// The first four bits of a packet.
 enum packet_type : unsigned {

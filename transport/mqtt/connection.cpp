@@ -24,7 +24,7 @@ constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
 constexpr int script_failure = 11'810;  // of a command that could not be written in bytes
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
-constexpr auto no_expiry = ~std::uint32_t{0};
+constexpr auto leave_patience = std::chrono::seconds{3};  // for what is under way
 
 engine_limits limits_of(const config::settings::mqtt_section& s) {
   auto limits = engine_limits{};
@@ -112,6 +112,7 @@ void connection::on_readable() {
     return;
   if (got.closed)
     return end("socket");
+  leave_if_settled();
   wait();
 }
 
@@ -159,10 +160,20 @@ void connection::run(action& todo) {
   } else if (const auto* o = std::get_if<over>(&todo)) {
     if (keeps_session_ && o->session_expiry == 0)
       ask_quietly(0, operation::subscriptions, model::device::change_subscriptions{{}, true});
+    else if (keeps_session_ && o->session_expiry)
+      ask_quietly(0, operation::subscriptions,
+                  model::device::change_subscriptions{{}, false, kept_for(*o->session_expiry)});
     goodbye_.with_will = o->with_will;
-    goodbye_.expiry = o->session_expiry;
+    if (o->session_expiry)
+      goodbye_.expiry = granted_expiry(*o->session_expiry, with_->limits.max_session_expiry);
     end(o->reason);
   }
+}
+
+/// As the device has it: 0 is without end.
+model::milliseconds connection::kept_for(std::uint32_t asked) const {
+  const auto expiry = granted_expiry(asked, with_->limits.max_session_expiry);
+  return expiry == no_expiry ? model::milliseconds{0} : std::chrono::seconds{expiry};
 }
 
 void connection::refuse_login(const failure& why) {
@@ -181,11 +192,24 @@ void connection::refuse_login(const failure& why) {
   end(reason);
 }
 
+void connection::send_elsewhere(const signpost::direction& where) {
+  constexpr auto server_unavailable = std::uint8_t{3};
+  const auto is_five = engine_.version() == protocol::v5;
+  engine_.refuse(is_five ? disconnect_code(where.reason) : server_unavailable, where.reason,
+                 where.to);
+  with_->refused_logins(where.reason).add();
+  end(where.reason);
+}
+
 void connection::log_in(const login_wanted& wanted) {
+  if (with_->away.stands())
+    if (const auto where = with_->away.next())
+      return send_elsewhere(*where);
   const auto& c = wanted.packet;
   resumes_ = wanted.resumes;
-  const auto of_old = c.clean_session ? 0u : model::client::never;
-  expiry_ = engine_.version() == protocol::v5 ? c.with.session_expiry.value_or(0) : of_old;
+  const auto of_old = c.clean_session ? 0 : no_expiry;
+  asked_expiry_ = engine_.version() == protocol::v5 ? c.with->session_expiry.value_or(0) : of_old;
+  expiry_ = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
   if (c.password && c.password->starts_with("ork~"))
     return log_in_client(wanted);
   auto parsed = parse_login(c.client_id, c.username, c.password);
@@ -220,7 +244,7 @@ void connection::log_in(const login_wanted& wanted) {
   how.proof = who_.proof;
   how.keeps_session = keeps_session_ = wanted.keeps_session;
   how.resumes = wanted.resumes;
-  asked_expiry_ = c.with.session_expiry;
+  how.session_lasts = kept_for(asked_expiry_);
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)
       return refuse_login({errc::forbidden, "activation_needs_tls",
@@ -428,8 +452,9 @@ void connection::granted(std::optional<kept_session> resumed) {
     with_->half_open.fetch_sub(1);
   }
   auto told = terms{};
-  if (keeps_session_ && asked_expiry_ != no_expiry && engine_.version() == protocol::v5)
-    told.session_expiry = no_expiry;  // what is kept is kept without end
+  if (const auto expiry = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
+      expiry != asked_expiry_)
+    told.session_expiry = expiry;
   told.assigned_client_id = assigned_id_;
   engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
@@ -818,6 +843,7 @@ void connection::on_inbox() {
   flush();
   if (inbox.close)
     return end(*inbox.close);
+  leave_if_settled();
   wait();
 }
 
@@ -966,6 +992,22 @@ void connection::flush() {
     end("slow_consumer");
 }
 
+void connection::leave(signpost::direction where) {
+  leaving_ = std::make_unique<departure>(departure{std::move(where), with_->now()});
+  leave_if_settled();
+}
+
+void connection::leave_if_settled() {
+  if (!leaving_ || ended_)
+    return;
+  const auto under_way =
+      !open_.empty() || !early_.empty() || engine_.unsettled() > 0 || engine_.unacknowledged() > 0;
+  if (under_way && with_->now() - leaving_->since < leave_patience)
+    return;
+  const auto where = std::move(leaving_->where);
+  end(where.reason, where.to);
+}
+
 void connection::tick(model::timestamp now) {
   if (ended_)
     return;
@@ -983,10 +1025,11 @@ void connection::tick(model::timestamp now) {
     send_asks();
     flush();
   }
+  leave_if_settled();
   wait();
 }
 
-void connection::end(std::string_view reason) {
+void connection::end(std::string_view reason, std::string_view server_reference) {
   if (ended_)
     return;
   ended_ = true;
@@ -996,7 +1039,7 @@ void connection::end(std::string_view reason) {
   }
   with_->closes(reason).add();
   send_asks();  // taken before the end: QoS 0 messages in front of a DISCONNECT count
-  engine_.end(reason);
+  engine_.end(reason, server_reference);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
   if (link_) {

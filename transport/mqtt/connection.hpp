@@ -20,6 +20,7 @@
 #include "transport/mqtt/general.hpp"
 #include "transport/mqtt/login.hpp"
 #include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/signpost.hpp"
 #include "transport/script.hpp"
 #include "transport/tcp_listener.hpp"
 
@@ -43,6 +44,7 @@ struct shared {
   std::uint16_t shard_count = 64;
   std::shared_ptr<topic_statistics> topics;
   bool plain_activation = false;  // secrets may be handed out without TLS
+  signpost away;
 };
 
 /// All members run on the thread of its stream.
@@ -56,8 +58,14 @@ class connection final : public std::enable_shared_from_this<connection>, public
   /// Once a second or more often: timeouts, held commands, a socket that waited for the journal.
   void tick(model::timestamp now);
   /// Ends it; `reason` becomes the device's offline reason.
-  void end(std::string_view reason);
+  /// `server_reference`: where the client is to go, with the reasons that send it there.
+  void end(std::string_view reason, std::string_view server_reference = {});
   bool ended() const { return ended_; }
+  /// Logged in, and not about to end.
+  bool can_leave() const { return engine_.granted() && !ended_ && !leaving_; }
+  /// Ends it as soon as what is under way is answered, on both sides, or some seconds later; the
+  /// client is told where to go. If can_leave().
+  void leave(signpost::direction where);
 
  private:
   struct open_request {
@@ -99,6 +107,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void run(action& todo);
   void log_in(const login_wanted& wanted);
   void refuse_login(const model::failure& why);
+  model::milliseconds kept_for(std::uint32_t asked) const;
+  void send_elsewhere(const signpost::direction& where);
   void open_channel();
   void open_virtual_gateway(model::device::connect how);
   /// A client of general topics alone: an application by its key, or anybody where that is allowed.
@@ -157,6 +167,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void release_held();
   void send_asks();
   void flush();
+  void leave_if_settled();
   bool busy() const;
 
   std::shared_ptr<shared> with_;
@@ -187,7 +198,12 @@ class connection final : public std::enable_shared_from_this<connection>, public
   std::vector<model::downlink> early_;  // came up before the login's answer: CONNACK goes first
   fifo<held_command> held_;
   model::timestamp opened_;
-  std::optional<std::uint32_t> asked_expiry_;  // of the session, version 5
+  struct departure {
+    signpost::direction where;
+    model::timestamp since;
+  };
+  std::unique_ptr<departure> leaving_;  // null: it stays
+  std::uint32_t asked_expiry_ = 0;      // of the session that is kept, seconds
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 

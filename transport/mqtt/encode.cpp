@@ -15,7 +15,7 @@ struct encoder {
   protocol by;
   bool five = by == protocol::v5;
 
-  void put_with(std::string& body, const properties& p, carrier where) const {
+  void put_with(std::string& body, const shared_properties& p, carrier where) const {
     if (five)
       write_properties(p, where, body);
   }
@@ -67,7 +67,8 @@ struct encoder {
     out += p.payload;
   }
   /// Without a code of 0 and without an empty list.
-  void put_end(std::string& body, std::uint8_t code, const properties& p, carrier where) const {
+  void put_end(std::string& body, std::uint8_t code, const shared_properties& p,
+               carrier where) const {
     if (!five)
       return;
     auto with = std::string{};

@@ -113,16 +113,16 @@ std::optional<action> engine::take_connect(const connect& c) {
     refuse(1);
     return over{"protocol_level"};
   }
-  outbox_.open(static_cast<protocol>(level), c.with);
+  outbox_.open(static_cast<protocol>(level), *c.with);
   keep_alive_ = c.keep_alive;
   if (!is_five()) {
     keeps_session_ = !c.clean_session;
     return login_wanted{c, keeps_session_, keeps_session_};
   }
-  tells_problems_ = c.with.request_problems.value_or(1) == 1;
-  wants_response_info_ = c.with.request_response_info.value_or(0) == 1;
-  keeps_session_ = c.with.session_expiry.value_or(0) > 0;
-  if (c.with.auth_method) {
+  tells_problems_ = c.with->request_problems.value_or(1) == 1;
+  wants_response_info_ = c.with->request_response_info.value_or(0) == 1;
+  keeps_session_ = c.with->session_expiry.value_or(0) > 0;
+  if (c.with->auth_method) {
     refuse(0x8c, "auth_method_unknown");
     return over{"auth_method_unknown"};
   }
@@ -163,15 +163,15 @@ std::optional<action> engine::take_publish(const publish& m) {
 /// What version 5 adds to a PUBLISH of a client: topic aliases (3.3.2.3.4), and what it may not
 /// have.
 std::optional<over> engine::resolve(publish& m) {
-  if (!m.with.subscription_ids.empty())
+  if (!m.with->subscription_ids.empty())
     return over{"protocol_error"};
   if (m.retain && !limits_.retain)
     return over{"retain_not_supported"};
   if (m.level > limits_.max_published)
     return over{"qos_not_supported"};
-  if (!m.with.topic_alias)
+  if (!m.with->topic_alias)
     return std::nullopt;
-  const auto alias = *m.with.topic_alias;
+  const auto alias = *m.with->topic_alias;
   if (alias > limits_.topic_aliases)
     return over{"topic_alias_invalid"};
   if (!m.topic.empty()) {
@@ -195,7 +195,7 @@ std::optional<over> engine::take_pubrel(const pubrel& rel) {
 }
 
 over engine::take_disconnect(const disconnect& d) {
-  const auto expiry = d.with.session_expiry;
+  const auto expiry = d.with->session_expiry;
   if (expiry.value_or(0) > 0 && !keeps_session_)
     return over{"protocol_error"};  // 3.14.2.2.2
   return {"client", d.code != 0, expiry};
@@ -204,7 +204,7 @@ over engine::take_disconnect(const disconnect& d) {
 subscribed engine::take_subscribe(const subscribe& s) {
   auto answer = suback{s.packet_id, {}, {}};
   auto made = subscribed{};
-  const auto id = s.with.subscription_ids.empty() ? 0 : s.with.subscription_ids.front();
+  const auto id = s.with->subscription_ids.empty() ? 0 : s.with->subscription_ids.front();
   for (const auto& f : s.filters)
     answer.codes.push_back(add_filter(f, id, made));
   acknowledge(answer, made);
@@ -272,21 +272,22 @@ void engine::grant(model::timestamp now, std::optional<kept_session> resumed, co
   last_seen_ = now;
   auto c = connack{resumed.has_value(), 0, {}};
   if (is_five()) {
-    c.with.session_expiry = told.session_expiry;
-    c.with.receive_maximum = limits_.receive_maximum;
-    c.with.maximum_packet_size = static_cast<std::uint32_t>(limits_.max_packet_bytes);
-    c.with.topic_alias_maximum = limits_.topic_aliases;
-    c.with.server_keep_alive = told.keep_alive;
+    auto& with = c.with.edit();
+    with.session_expiry = told.session_expiry;
+    with.receive_maximum = limits_.receive_maximum;
+    with.maximum_packet_size = static_cast<std::uint32_t>(limits_.max_packet_bytes);
+    with.topic_alias_maximum = limits_.topic_aliases;
+    with.server_keep_alive = told.keep_alive;
     if (limits_.max_published != qos::exactly_once)
-      c.with.maximum_qos = static_cast<std::uint8_t>(limits_.max_published);
+      with.maximum_qos = static_cast<std::uint8_t>(limits_.max_published);
     if (!limits_.retain)
-      c.with.retain_available = 0;
+      with.retain_available = 0;
     if (!limits_.shared_subscriptions && !judge_)
-      c.with.shared_available = 0;
+      with.shared_available = 0;
     if (!told.assigned_client_id.empty())
-      c.with.assigned_client_id = told.assigned_client_id;
+      with.assigned_client_id = told.assigned_client_id;
     if (wants_response_info_ && !told.response_info.empty())
-      c.with.response_info = told.response_info;
+      with.response_info = told.response_info;
     keep_alive_ = told.keep_alive.value_or(keep_alive_);
   }
   outbox_.put(c);
@@ -306,7 +307,7 @@ void engine::refuse(std::uint8_t code, std::string_view why, std::string_view se
   auto c = connack{false, code, {}};
   tell(c.with, why);
   if (!server_reference.empty())
-    c.with.server_reference = server_reference;
+    c.with.edit().server_reference = server_reference;
   if (!outbox_.put(c))
     outbox_.put(connack{false, code, {}});
 }
@@ -319,7 +320,7 @@ void engine::end(std::string_view reason, std::string_view server_reference) {
     auto d = disconnect{code, {}};
     tell(d.with, reason);
     if (!server_reference.empty())
-      d.with.server_reference = server_reference;
+      d.with.edit().server_reference = server_reference;
     if (!outbox_.put(d))
       outbox_.put(disconnect{code, {}});
   } else if (!answered_) {
@@ -330,9 +331,9 @@ void engine::end(std::string_view reason, std::string_view server_reference) {
 }
 
 /// A text for persons, if the client wants it.
-void engine::tell(properties& with, std::string_view why) const {
+void engine::tell(shared_properties& with, std::string_view why) const {
   if (is_five() && tells_problems_ && !why.empty())
-    with.reason = why;
+    with.edit().reason = why;
 }
 
 void engine::settle(std::uint64_t ticket, std::uint8_t code, std::string_view why) {
@@ -353,7 +354,7 @@ void engine::settle(std::uint64_t ticket, std::uint8_t code, std::string_view wh
 
 std::string engine::taken_answer(std::uint16_t id, bool twice, std::uint8_t code,
                                  std::string_view why) {
-  auto with = properties{};
+  auto with = shared_properties{};
   tell(with, why);
   auto bytes = std::string{};
   if (twice)
@@ -391,7 +392,7 @@ std::set<std::uint16_t> engine::unreleased() const {
 bool engine::put(publish p, origin from, std::uint64_t number) {
   if (is_five() && numbered_filters_ > 0)
     if (const auto w = wants(p.topic))
-      p.with.subscription_ids = w->ids;
+      p.with.edit().subscription_ids = w->ids;
   return static_cast<bool>(outbox_.send(std::move(p), from, number, last_seen_));
 }
 
@@ -413,9 +414,9 @@ std::optional<qos> engine::send_command(std::string_view topic, std::string_view
 }
 
 sending engine::send(publish what, std::uint64_t key, model::timestamp now) {
-  if (is_five() && numbered_filters_ > 0 && what.with.subscription_ids.empty())
+  if (is_five() && numbered_filters_ > 0 && what.with->subscription_ids.empty())
     if (const auto w = wants(what.topic))
-      what.with.subscription_ids = w->ids;
+      what.with.edit().subscription_ids = w->ids;
   return outbox_.send(std::move(what), origin::general, key, now);
 }
 

@@ -3,6 +3,7 @@
 // What goes out as PUBLISH is the outbox's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -54,6 +55,14 @@ struct kept_session {
   packed_filters filters;
   std::set<std::uint16_t> received{};  // QoS 2 of the client: taken and not released
 };
+
+constexpr auto no_expiry = ~std::uint32_t{0};  // of a session that is kept without end
+/// How long a session is kept, in seconds, of what its client asks for and the server grants.
+constexpr std::uint32_t granted_expiry(std::uint32_t asked, model::milliseconds most) {
+  const auto limit = std::chrono::ceil<std::chrono::seconds>(most).count();
+  return limit > 0 && limit < no_expiry ? std::min(asked, static_cast<std::uint32_t>(limit))
+                                        : asked;
+}
 
 /// What a client of version 5 is told beside the engine's limits (5.0, 3.2.2.3).
 struct terms {
@@ -180,7 +189,7 @@ class engine {
   subscribed take_unsubscribe(const unsubscribe& u);
   void acknowledge(const packet& answer, subscribed& changes);
   std::string taken_answer(std::uint16_t id, bool twice, std::uint8_t code, std::string_view why);
-  void tell(properties& with, std::string_view why) const;
+  void tell(shared_properties& with, std::string_view why) const;
   bool put(publish p, origin from, std::uint64_t number);
   void flush_settled();
 

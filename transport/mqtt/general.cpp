@@ -169,9 +169,9 @@ client::last_will general_topics::make_will(const will& w) {
   made.message.payload = w.payload;
   made.message.level = static_cast<std::uint8_t>(w.level);
   made.message.retain = w.retain;
-  made.message.expiry = w.with.message_expiry;
-  made.message.with = kept_properties(w.with);
-  made.delay = w.with.will_delay.value_or(0);
+  made.message.expiry = w.with->message_expiry;
+  made.message.with = kept_properties(*w.with);
+  made.delay = w.with->will_delay.value_or(0);
   return made;
 }
 
@@ -195,9 +195,9 @@ void general_topics::publish(const message& m) {
   made->level = static_cast<std::uint8_t>(m.packet.level);
   made->retain = m.packet.retain;
   made->sent = parts_.now();
-  made->expiry = m.packet.with.message_expiry;
+  made->expiry = m.packet.with->message_expiry;
   made->publisher = user_.name;
-  made->with = kept_properties(m.packet.with);
+  made->with = kept_properties(*m.packet.with);
   const auto kept =
       model::topic_id_of(user_.organisation, m.packet.topic, parts_.shard_count).shard;
   if (made->retain && !made->payload.empty())
@@ -356,9 +356,10 @@ void general_topics::deliver(const model::topic_delivery& d, bool repeated) {
   p.retain = d.retained || ((*options & 8) != 0 && m.retain);
   p.dup = repeated && p.level != qos::at_most_once;
   p.packet_id = p.level == qos::at_most_once ? std::uint16_t{0} : packet_id;
-  p.with = shown_properties(m, now);
+  if (m.expiry || m.with != model::message_properties{})
+    p.with = shown_properties(m, now);
   if (d.options && *d.options >> 8 != 0)
-    p.with.subscription_ids = {static_cast<std::uint32_t>(*d.options >> 8)};
+    p.with.edit().subscription_ids = {static_cast<std::uint32_t>(*d.options >> 8)};
   const auto sent = to.send(std::move(p), key, now);
   parts_
       .messages("topic_delivery", sent                            ? "ok"

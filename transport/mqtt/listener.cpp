@@ -18,12 +18,16 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr auto tick_interval = std::chrono::milliseconds{100};
+
 /// The connections of one thread, and the clock that ticks them.
 struct lane {
-  lane(asio::io_context& c, std::function<model::timestamp()> clock)
-      : context{c}, now{std::move(clock)}, timer{c} {}
+  lane(asio::io_context& c, std::shared_ptr<shared> w, double moves)
+      : context{c}, with{std::move(w)}, moves_per_tick{moves}, timer{c} {}
   asio::io_context& context;
-  std::function<model::timestamp()> now;
+  std::shared_ptr<shared> with;
+  const double moves_per_tick;  // clients that are sent elsewhere
+  double moves_due = 0;
   asio::steady_timer timer;
   std::vector<std::shared_ptr<connection>> all;  // in no order
   std::size_t next = 0;                          // to be ticked
@@ -31,7 +35,7 @@ struct lane {
 
   /// Ticks a tenth of them, so each comes once a second; few come more often.
   void tick(const std::shared_ptr<lane>& self) {
-    const auto at = now();
+    const auto at = with->now();
     const auto some = std::max(all.size() / 10, std::min(all.size(), std::size_t{1000}));
     for (auto left = some; left > 0; --left) {
       if (next >= all.size())
@@ -46,11 +50,26 @@ struct lane {
     }
     if (stopping)
       return;
-    timer.expires_after(std::chrono::milliseconds{100});
+    if (with->away.stands())
+      send_away();
+    timer.expires_after(tick_interval);
     timer.async_wait([self](boost::system::error_code e) {
       if (!e)
         self->tick(self);
     });
+  }
+
+  void send_away() {
+    moves_due = std::min(moves_due + moves_per_tick, std::max(moves_per_tick, 1.0));
+    for (auto i = all.size(); i > 0 && moves_due >= 1; --i) {
+      if (!all[i - 1]->can_leave())
+        continue;
+      const auto where = with->away.next();
+      if (!where)
+        return;
+      all[i - 1]->leave(*where);
+      moves_due -= 1;
+    }
   }
 };
 
@@ -117,7 +136,9 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   };
   for (std::size_t i = 0; i < io.size(); ++i) {
     auto& context = io.context(i);
-    const auto l = std::make_shared<lane>(context, p.now);
+    const auto l = std::make_shared<lane>(
+        context, impl_->with,
+        static_cast<double>(p.moved_per_second) / static_cast<double>(10 * io.size()));
     impl_->lanes[&context] = l;
     asio::post(context, [l] { l->tick(l); });
   }
@@ -204,6 +225,10 @@ http_handler listener::web_sockets() const {
     }
     answer(std::move(r));
   };
+}
+
+void listener::redirect(std::optional<redirection> where) {
+  impl_->with->away.point(std::move(where));
 }
 
 void listener::stop() {

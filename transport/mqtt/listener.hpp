@@ -13,6 +13,7 @@
 #include "transport/issuance.hpp"
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
+#include "transport/mqtt/signpost.hpp"
 
 namespace orrery::transport::mqtt {
 
@@ -27,7 +28,8 @@ struct parts {
   config::settings::listeners_section ports;
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<issuance> certificates;
-  net::tls_source tls;  // of the mqtts port
+  std::uint64_t moved_per_second = 200;  // clients, while they are redirected
+  net::tls_source tls;                   // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
 };
 
@@ -44,6 +46,9 @@ class listener {
   void tell_statistics();
   /// Serves /mqtt of an HTTP port on the same threads: MQTT in binary frames (MQTT 3.1.1, 6).
   http_handler web_sockets() const;
+  /// Sends clients elsewhere, those that are there at the pace of the parts and new ones at their
+  /// CONNECT; nothing: they stay. Any thread.
+  void redirect(std::optional<redirection> where);
   /// Accepts no more and ends all connections; returns when their ends are on their way.
   void stop();
 

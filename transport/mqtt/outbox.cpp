@@ -23,7 +23,8 @@ void outbox::open(protocol by, const properties& asked) {
 sending outbox::send(publish what, origin from, std::uint64_t key, model::timestamp now) {
   if (what.topic.size() > max_text_bytes)
     return {taken::too_large};  // the reply to a topic of almost that length
-  what.with.topic_alias.reset();
+  if (what.with->topic_alias)
+    what.with.edit().topic_alias.reset();
   if (what.level == qos::at_most_once)
     return {write(what) ? taken::yes : taken::too_large};
   if (open_of(from) >= limits_.max_queued || (what.packet_id != 0 && is_used(what.packet_id)))
@@ -68,21 +69,21 @@ bool outbox::write(publish& p) {
       aliases_ = std::make_unique<aliases>();
     auto& known = aliases_->known;
     if (const auto alias = known.find(topic); alias != known.end()) {
-      p.with.topic_alias = alias->second;
+      p.with.edit().topic_alias = alias->second;
       p.topic = {};
     } else if (known.size() < max_aliases_ && repeats(topic)) {
       fresh = true;
-      p.with.topic_alias = static_cast<std::uint16_t>(known.size() + 1);
+      p.with.edit().topic_alias = static_cast<std::uint16_t>(known.size() + 1);
     }
   }
   if (put(p)) {
     if (fresh)
-      aliases_->known.emplace(topic, *p.with.topic_alias);
+      aliases_->known.emplace(topic, *p.with->topic_alias);
     return true;
   }
   if (!fresh)
     return false;
-  p.with.topic_alias.reset();
+  p.with.edit().topic_alias.reset();
   return put(p);
 }
 
@@ -183,11 +184,11 @@ void outbox::launch(model::timestamp now) {
     const auto got = decode(first.bytes, first.bytes.size(), protocol::v5);
     auto p = std::get<publish>((*got)->what);
     auto in_time = true;
-    if (auto& left = p.with.message_expiry) {
+    if (const auto left = p.with->message_expiry) {
       const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - first.since);
       in_time = waited.count() < *left;
       if (in_time)
-        *left -= static_cast<std::uint32_t>(waited.count());
+        p.with.edit().message_expiry = *left - static_cast<std::uint32_t>(waited.count());
     }
     if (in_time && write(p)) {
       flights_.push_back(first.what);

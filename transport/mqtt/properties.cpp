@@ -56,6 +56,9 @@ void for_each(Properties& p, F each) {
 failure malformed(std::string_view reason, const char* detail) {
   return {errc::invalid_argument, reason, detail};
 }
+failure too_long() {
+  return malformed("malformed_properties", "the properties are longer than the packet");
+}
 failure not_of_this_packet() {
   return malformed("malformed_properties", "a property that the packet does not have");
 }
@@ -126,11 +129,14 @@ void put(std::string& out, std::string_view v) {
 
 }  // namespace
 
-model::status read_properties(reader& in, carrier where, properties& out) {
+model::status read_properties(reader& in, carrier where, shared_properties& shared) {
   const auto size = in.varint();
+  if (size == 0)
+    return in.ok() ? model::status{} : too_long();
+  auto& out = shared.edit();
   auto own = reader{in.head(size)};
   if (!in.ok())
-    return malformed("malformed_properties", "the properties are longer than the packet");
+    return too_long();
   while (own.ok() && !own.at_end()) {
     const auto id = own.varint();
     if (id == user_id) {
@@ -152,7 +158,12 @@ model::status read_properties(reader& in, carrier where, properties& out) {
   return {};
 }
 
-void write_properties(const properties& p, carrier where, std::string& out) {
+void write_properties(const shared_properties& shared, carrier where, std::string& out) {
+  if (&*shared == &*shared_properties{}) {  // all that are empty are one
+    out += '\0';
+    return;
+  }
+  const auto& p = *shared;
   auto own = std::string{};
   for_each(p, [&](unsigned id, unsigned carriers, const auto& field, rule) {
     if (!field || !(carriers & static_cast<unsigned>(where)))

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/cow.hpp"
 #include "model/result.hpp"
 #include "transport/mqtt/reader.hpp"
 
@@ -42,6 +43,9 @@ struct properties {
   bool operator==(const properties&) const = default;
 };
 
+/// As packets have them: most have none, and that is a null pointer.
+using shared_properties = model::cow<properties>;
+
 /// Where properties stand.
 enum class carrier : std::uint16_t {
   connect = 1,
@@ -58,9 +62,9 @@ enum class carrier : std::uint16_t {
 /// Their length and themselves. Fails: `invalid_argument` with reason "malformed_properties" (not
 /// of this packet, unknown, cut short), "protocol_error" (twice, or a value that is not allowed) or
 /// "topic_alias_invalid".
-model::status read_properties(reader& in, carrier where, properties& out);
+model::status read_properties(reader& in, carrier where, shared_properties& out);
 /// Writes those that `where` has; others are left out.
-void write_properties(const properties& p, carrier where, std::string& out);
+void write_properties(const shared_properties& p, carrier where, std::string& out);
 
 void put_u16(std::string& out, std::size_t v);
 void put_varint(std::string& out, std::size_t v);

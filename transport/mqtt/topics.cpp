@@ -1,9 +1,30 @@
 #include "transport/mqtt/topics.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 namespace orrery::transport::mqtt {
 
+namespace {
+
+/// How many bytes from the front, in steps of eight, are ASCII and not zero.
+std::size_t plain_head(std::string_view text) {
+  constexpr auto ones = std::uint64_t{0x0101'0101'0101'0101}, tops = ones << 7;
+  auto i = std::size_t{0};
+  for (; i + 8 <= text.size(); i += 8) {
+    auto eight = std::uint64_t{};
+    std::memcpy(&eight, text.data() + i, 8);
+    // A byte's top bit, or the borrow of a zero one: if there is no top bit, there is no other.
+    if (((eight | (eight - ones)) & tops) != 0)
+      break;
+  }
+  return i;
+}
+
+}  // namespace
+
 bool is_mqtt_text(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
+  for (auto i = plain_head(text); i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x80) {
       if (c == 0)

@@ -205,7 +205,7 @@ TEST_F(Device, AKeptSessionGoesOnWithItsSubscriptions) {
   const auto fresh = tell(kept);
   ASSERT_TRUE(fresh);
   EXPECT_FALSE(std::get<connection_granted>(*fresh).resumed);
-  EXPECT_TRUE(s.subscriptions->empty());
+  EXPECT_TRUE(s.kept->filters.empty());
 }
 
 TEST_F(Device, ACleanStartDropsWhatWasKeptAndKeepsAgain) {
@@ -217,7 +217,7 @@ TEST_F(Device, ACleanStartDropsWhatWasKeptAndKeepsAgain) {
   kept.session.number = 2;
   kept.resumes = false;
   ASSERT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
-  EXPECT_TRUE(s.subscriptions->empty());
+  EXPECT_TRUE(s.kept->filters.empty());
   ASSERT_TRUE(tell(change_subscriptions{{{"b", 2 | 77 << 8}}}, s.connection.session));
   // One that resumes and keeps no longer: it goes on once, and then there is nothing.
   kept.session.number = 3;
@@ -238,11 +238,79 @@ TEST_F(Device, ASessionThatEndsIsKeptNoLonger) {
   ASSERT_TRUE(tell(kept));
   ASSERT_TRUE(tell(change_subscriptions{{{"a", 1}}}, s.connection.session));
   ASSERT_TRUE(tell(change_subscriptions{{}, true}, s.connection.session));
-  EXPECT_TRUE(s.subscriptions->empty());
+  EXPECT_TRUE(s.kept->filters.empty());
   ASSERT_TRUE(tell(change_subscriptions{{}, true}, s.connection.session));
   EXPECT_TRUE(happened.empty());
   kept.session.number = 2;
   EXPECT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+}
+
+TEST_F(Device, AKeptSessionEndsWhenItsTimeIsOver) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = kept.resumes = true;
+  kept.session_lasts = std::chrono::seconds{10};
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{{"a", 1}}}, s.connection.session));
+  EXPECT_EQ(next_deadline(s), std::nullopt) << "it has its connection";
+  now += std::chrono::minutes{1};
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  EXPECT_EQ(next_deadline(s), now + std::chrono::seconds{10});
+  now += std::chrono::seconds{9};
+  ASSERT_TRUE(tell(time_passed{}));
+  EXPECT_TRUE(happened.empty());
+  kept.session.number = 2;
+  EXPECT_TRUE(std::get<connection_granted>(*tell(kept)).resumed) << "just in time";
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  now += std::chrono::seconds{10};
+  ASSERT_TRUE(tell(time_passed{}));
+  EXPECT_FALSE(s.keeps_session);
+  EXPECT_TRUE(s.kept->empty());
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+  kept.session.number = 3;
+  EXPECT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+}
+
+TEST_F(Device, AKeptSessionThatIsOverIsNotResumedBeforeItsReminderEither) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = kept.resumes = true;
+  kept.session_lasts = std::chrono::seconds{10};
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{{"a", 1}}}, s.connection.session));
+  ASSERT_TRUE(tell(disconnect{"socket"}, s.connection.session));
+  now += std::chrono::seconds{10};
+  kept.session.number = 2;
+  EXPECT_FALSE(std::get<connection_granted>(*tell(kept)).resumed);
+  EXPECT_TRUE(s.kept->filters.empty());
+  ASSERT_TRUE(tell(time_passed{}));
+  EXPECT_TRUE(s.keeps_session) << "the reminder was for the one before";
+}
+
+TEST_F(Device, HowLongASessionIsKeptMayChangeBeforeItsConnectionEnds) {
+  registered();
+  auto kept = proof(1);
+  kept.keeps_session = kept.resumes = true;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{}, false, std::chrono::seconds{5}}, s.connection.session));
+  ASSERT_TRUE(tell(change_subscriptions{{}, false, std::chrono::seconds{5}}, s.connection.session));
+  EXPECT_TRUE(happened.empty());
+  ASSERT_TRUE(tell(disconnect{"client"}, s.connection.session));
+  EXPECT_EQ(next_deadline(s), now + std::chrono::seconds{5});
+  // A login says it anew.
+  kept.session.number = 2;
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(disconnect{"client"}, s.connection.session));
+  EXPECT_EQ(next_deadline(s), std::nullopt) << "without end";
+  // One that keeps nothing has no time either.
+  kept.session = {kept.session.node_incarnation, 3, 0};
+  kept.keeps_session = false;
+  kept.session_lasts = std::chrono::seconds{5};
+  ASSERT_TRUE(tell(kept));
+  ASSERT_TRUE(tell(change_subscriptions{{}, false, std::chrono::seconds{7}}, s.connection.session));
+  ASSERT_TRUE(tell(disconnect{"client"}, s.connection.session));
+  EXPECT_EQ(next_deadline(s), std::nullopt);
 }
 
 TEST_F(Device, AResumedSessionGetsWhatItHasNotAcknowledged) {

@@ -427,8 +427,11 @@ TEST(MqttCodec, NoBytesBreakIt) {
 TEST(MqttText, IsUtf8WithoutItsTraps) {
   for (const std::string_view good :
        {"", "a", "/sys/pk/dk", "ä", "€", "😀", "\xef\xbb\xbf", "\x01\x7f", "\xed\x9f\xbf",
-        "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xef\xbf\xbf"})
+        "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xef\xbf\xbf"}) {
     EXPECT_TRUE(is_mqtt_text(good)) << good;
+    const auto inside = std::string(11, '\x01') + std::string{good} + std::string(9, '\x7f');
+    EXPECT_TRUE(is_mqtt_text(inside)) << good;
+  }
   for (const auto& bad : {bytes({0}),
                           bytes({'a', 0, 'b'}),
                           bytes({0x80}),
@@ -455,6 +458,8 @@ TEST(MqttText, IsUtf8WithoutItsTraps) {
     EXPECT_FALSE(is_mqtt_text(bad)) << testing::PrintToString(bad);
     EXPECT_FALSE(is_mqtt_text("x" + bad));
     EXPECT_FALSE(is_mqtt_text("x" + bad + "x"));
+    for (std::size_t before = 0; before < 18; ++before)  // wherever it stands among eight
+      EXPECT_FALSE(is_mqtt_text(std::string(before, 'x') + bad + std::string(9, 'x'))) << before;
   }
 }
 

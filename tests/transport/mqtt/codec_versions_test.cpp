@@ -133,9 +133,9 @@ TEST(MqttRandom, ChangedPacketsBreakNothing) {
 }
 
 TEST(MqttFive, OlderVersionsKnowNothingOfIt) {
-  const auto p = publish{.topic = "t", .payload = "x", .with = {.content_type = "text"}};
+  const auto p = publish{.topic = "t", .payload = "x", .with = properties{.content_type = "text"}};
   EXPECT_EQ(bytes_of(p), bytes_of(publish{.topic = "t", .payload = "x"}));
-  EXPECT_EQ(bytes_of(puback{1, 0x87, {.reason = "no"}}), bytes_of(puback{1}));
+  EXPECT_EQ(bytes_of(puback{1, 0x87, properties{.reason = "no"}}), bytes_of(puback{1}));
   EXPECT_EQ(bytes_of(unsuback{1, {0, 0x11}, {}}), bytes_of(unsuback{1}));
   EXPECT_EQ(bytes_of(suback{1, {0x97}, {}}), bytes_of(suback{1, {0x80}, {}}));
   EXPECT_EQ(bytes_of(disconnect{0x8e, {}}), bytes_of(disconnect{}));

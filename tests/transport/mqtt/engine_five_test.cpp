@@ -86,15 +86,15 @@ TEST_F(FiveEngine, TellsWhatItGrants) {
                             .response_info = "r/1"});
   EXPECT_EQ(c.code, 0);
   EXPECT_FALSE(c.session_present);
-  EXPECT_EQ(c.with.session_expiry, 4'294'967'295u);
-  EXPECT_EQ(c.with.server_keep_alive, 30);
-  EXPECT_EQ(c.with.assigned_client_id, "auto");
-  EXPECT_EQ(c.with.response_info, "r/1");
-  EXPECT_EQ(c.with.receive_maximum, 3);
-  EXPECT_EQ(c.with.maximum_packet_size, 100'000u);
-  EXPECT_EQ(c.with.topic_alias_maximum, 2);
-  EXPECT_EQ(c.with.shared_available, 0);
-  EXPECT_FALSE(c.with.retain_available || c.with.maximum_qos || c.with.wildcards_available);
+  EXPECT_EQ(c.with->session_expiry, 4'294'967'295u);
+  EXPECT_EQ(c.with->server_keep_alive, 30);
+  EXPECT_EQ(c.with->assigned_client_id, "auto");
+  EXPECT_EQ(c.with->response_info, "r/1");
+  EXPECT_EQ(c.with->receive_maximum, 3);
+  EXPECT_EQ(c.with->maximum_packet_size, 100'000u);
+  EXPECT_EQ(c.with->topic_alias_maximum, 2);
+  EXPECT_EQ(c.with->shared_available, 0);
+  EXPECT_FALSE(c.with->retain_available || c.with->maximum_qos || c.with->wildcards_available);
   now += 45s;
   EXPECT_FALSE(e.tick(now));
   now += 1ms;
@@ -102,7 +102,7 @@ TEST_F(FiveEngine, TellsWhatItGrants) {
 }
 
 TEST_F(FiveEngine, ResponseInformationIsForThoseWhoAsk) {
-  EXPECT_FALSE(connected({}, {.response_info = "r/1"}).with.response_info);
+  EXPECT_FALSE(connected({}, {.response_info = "r/1"}).with->response_info);
 }
 
 TEST_F(FiveEngine, CleanStartAndExpiryAreTwoThings) {
@@ -120,7 +120,7 @@ TEST_F(FiveEngine, CleanStartAndExpiryAreTwoThings) {
     const auto in = bytes_of(connect{.protocol_level = 5,
                                      .clean_session = r.clean,
                                      .client_id = "c",
-                                     .with = {.session_expiry = r.expiry}});
+                                     .with = properties{.session_expiry = r.expiry}});
     auto view = std::string_view{in};
     const auto todo = fresh.step(view, now);
     const auto& wanted = std::get<login_wanted>(*todo);
@@ -129,18 +129,29 @@ TEST_F(FiveEngine, CleanStartAndExpiryAreTwoThings) {
   }
 }
 
+TEST_F(FiveEngine, ExpiryIsGrantedUpToALimit) {
+  EXPECT_EQ(granted_expiry(60, 1h), 60u);
+  EXPECT_EQ(granted_expiry(3'601, 1h), 3'600u);
+  EXPECT_EQ(granted_expiry(no_expiry, 1h), 3'600u);
+  EXPECT_EQ(granted_expiry(no_expiry, 1ms), 1u) << "0 would be none";
+  EXPECT_EQ(granted_expiry(0, 1h), 0u);
+  for (const auto asked : {60u, no_expiry})
+    EXPECT_EQ(granted_expiry(asked, 0ms), asked) << "no limit";
+  EXPECT_EQ(granted_expiry(no_expiry, std::chrono::hours{24 * 365 * 200}), no_expiry);
+}
+
 TEST_F(FiveEngine, RefusesWithATextForThoseWhoWantIt) {
   tell(connect{.protocol_level = 5, .client_id = "c"});
   e.refuse(0x9c, "full", "other:1883");
   const auto c = only<connack>();
   EXPECT_EQ(c.code, 0x9c);
-  EXPECT_EQ(c.with.reason, "full");
-  EXPECT_EQ(c.with.server_reference, "other:1883");
+  EXPECT_EQ(c.with->reason, "full");
+  EXPECT_EQ(c.with->server_reference, "other:1883");
   e.end("full");
   EXPECT_TRUE(sent().empty());  // it is answered
 
   e = engine{{}};
-  tell(connect{.protocol_level = 5, .client_id = "c", .with = {.request_problems = 0}});
+  tell(connect{.protocol_level = 5, .client_id = "c", .with = properties{.request_problems = 0}});
   e.refuse(0x86, "login_refused");
   EXPECT_EQ(only<connack>(), (connack{false, 0x86, {}}));
 }
@@ -148,12 +159,12 @@ TEST_F(FiveEngine, RefusesWithATextForThoseWhoWantIt) {
 TEST_F(FiveEngine, AnAuthenticationMethodIsNotKnown) {
   EXPECT_EQ(over_after(connect{.protocol_level = 5,
                                .client_id = "c",
-                               .with = {.auth_method = "SCRAM", .auth_data = "x"}}),
+                               .with = properties{.auth_method = "SCRAM", .auth_data = "x"}}),
             "auth_method_unknown");
   EXPECT_EQ(only<connack>().code, 0x8c);
   e = engine{{}};
   connected();
-  EXPECT_EQ(over_after(auth{0x19, {.auth_method = "SCRAM"}}), "unexpected_packet");
+  EXPECT_EQ(over_after(auth{0x19, properties{.auth_method = "SCRAM"}}), "unexpected_packet");
 }
 
 TEST_F(FiveEngine, AMalformedConnectIsToldSo) {
@@ -198,8 +209,8 @@ TEST_F(FiveEngine, SaysGoodbyeWithACode) {
     e.end(r.reason, r.code == 0x9d ? "other:1883" : "");
     const auto d = only<disconnect>();
     EXPECT_EQ(d.code, r.code) << r.reason;
-    EXPECT_EQ(d.with.reason, r.reason);
-    EXPECT_EQ(d.with.server_reference.has_value(), r.code == 0x9d);
+    EXPECT_EQ(d.with->reason, r.reason);
+    EXPECT_EQ(d.with->server_reference.has_value(), r.code == 0x9d);
     e.end("keep_alive");
     EXPECT_TRUE(sent().empty());  // once
   }
@@ -227,7 +238,7 @@ TEST_F(FiveEngine, AnOlderClientIsToldNothingAtTheEnd) {
 
 TEST_F(FiveEngine, ADisconnectMayWantItsWillAndChangeItsExpiry) {
   connected({.session_expiry = 10});
-  auto todo = tell(disconnect{4, {.session_expiry = 0}});
+  auto todo = tell(disconnect{4, properties{.session_expiry = 0}});
   EXPECT_EQ(std::get<over>(*todo).reason, "client");
   EXPECT_TRUE(std::get<over>(*todo).with_will);
   EXPECT_EQ(std::get<over>(*todo).session_expiry, 0u);
@@ -239,7 +250,7 @@ TEST_F(FiveEngine, ADisconnectMayWantItsWillAndChangeItsExpiry) {
   // What was not kept cannot be kept by the goodbye (3.14.2.2.2).
   e = engine{{}};
   connected();
-  EXPECT_EQ(over_after(disconnect{0, {.session_expiry = 10}}), "protocol_error");
+  EXPECT_EQ(over_after(disconnect{0, properties{.session_expiry = 10}}), "protocol_error");
 }
 
 TEST_F(FiveEngine, AcknowledgesWithACodeAndAText) {
@@ -250,8 +261,8 @@ TEST_F(FiveEngine, AcknowledgesWithACodeAndAText) {
   e.settle(first, 0x87, "topic_forbidden");
   const auto all = sent();
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0], (packet{puback{1, 0x87, {.reason = "topic_forbidden"}}}));
-  EXPECT_EQ(all[1], (packet{pubrec{2, 0x97, {.reason = "full"}}}));
+  EXPECT_EQ(all[0], (packet{puback{1, 0x87, properties{.reason = "topic_forbidden"}}}));
+  EXPECT_EQ(all[1], (packet{pubrec{2, 0x97, properties{.reason = "full"}}}));
   // A refusal ends the flow of QoS 2: the id is free, and its release is unknown.
   EXPECT_TRUE(e.unreleased().empty());
   tell(pubrel{2});
@@ -315,7 +326,7 @@ TEST_F(FiveEngine, OlderClientsHaveNoReceiveMaximum) {
 TEST_F(FiveEngine, TopicAliasesOfTheClient) {
   connected();
   const auto aliased = [&](std::string_view topic, std::uint16_t alias) {
-    return publish{.topic = topic, .payload = "x", .with = {.topic_alias = alias}};
+    return publish{.topic = topic, .payload = "x", .with = properties{.topic_alias = alias}};
   };
   const auto topic_of = [&](const packet& p) {
     const auto todo = tell(p);
@@ -343,7 +354,7 @@ TEST_F(FiveEngine, TopicAliasesForTheClient) {
     return std::get<publish>(all[static_cast<std::size_t>(i)]).topic;
   };
   const auto alias = [&](int i) {
-    return std::get<publish>(all[static_cast<std::size_t>(i)]).with.topic_alias;
+    return std::get<publish>(all[static_cast<std::size_t>(i)]).with->topic_alias;
   };
   EXPECT_EQ(topic(0), "some/topic");
   EXPECT_FALSE(alias(0));  // it might never come again
@@ -364,7 +375,7 @@ TEST_F(FiveEngine, NoAliasUnlessTheClientTakesSome) {
   for (auto i = 0; i < 4; ++i)
     EXPECT_TRUE(e.send("t", "x", qos::at_most_once));
   for (const auto& p : sent())
-    EXPECT_FALSE(std::get<publish>(p).with.topic_alias);
+    EXPECT_FALSE(std::get<publish>(p).with->topic_alias);
 }
 
 TEST_F(FiveEngine, TheClientsReceiveMaximumBoundsWhatIsUnderWay) {
@@ -461,15 +472,15 @@ TEST_F(FiveEngine, TimeThatAMessageWaitsGoesOffItsExpiry) {
   connected({.receive_maximum = 1});
   const auto first = e.send(of("t", "1", qos::at_least_once), 1, now).packet_id;
   auto p = of("t", "2", qos::at_least_once);
-  p.with.message_expiry = 10;
+  p.with.edit().message_expiry = 10;
   const auto second = e.send(p, 2, now).packet_id;
   p.payload = "3";
-  p.with.message_expiry = 4;
+  p.with.edit().message_expiry = 4;
   e.send(p, 3, now);
   sent();
   now += 3'500ms;
   tell(puback{first});
-  EXPECT_EQ(only<publish>().with.message_expiry, 7u);
+  EXPECT_EQ(only<publish>().with->message_expiry, 7u);
   now += 500ms;
   auto todo = tell(puback{second});
   EXPECT_EQ(std::get<completed>(*todo).key, 2u);
@@ -483,8 +494,8 @@ TEST_F(FiveEngine, TimeThatAMessageWaitsGoesOffItsExpiry) {
 
 TEST_F(FiveEngine, WhatWaitsHasABoundInBytes) {
   auto roomy = engine{{}};
-  const auto in =
-      bytes_of(connect{.protocol_level = 5, .client_id = "c", .with = {.receive_maximum = 1}});
+  const auto in = bytes_of(
+      connect{.protocol_level = 5, .client_id = "c", .with = properties{.receive_maximum = 1}});
   auto view = std::string_view{in};
   roomy.step(view, now);
   roomy.grant(now);
@@ -500,7 +511,7 @@ TEST_F(FiveEngine, SubscriptionsHaveOptions) {
   const auto todo = tell(subscribe{
       1,
       {{"a/#", qos::exactly_once, true, true, 1}, {"b", qos::at_least_once, false, false, 2}},
-      {.subscription_ids = {300}}});
+      properties{.subscription_ids = {300}}});
   const auto& made = std::get<subscribed>(*todo);
   EXPECT_EQ(only<suback>(), (suback{1, {2, 1}, {}}));
   EXPECT_EQ(made.wants_retained, (std::vector<std::string>{"a/#"}));
@@ -521,20 +532,20 @@ TEST_F(FiveEngine, SubscriptionsHaveOptions) {
 
 TEST_F(FiveEngine, ADeliveryNamesTheSubscriptionsThatItIsFor) {
   connected();
-  tell(subscribe{1, {{"a/#", {}}}, {.subscription_ids = {7}}});
-  tell(subscribe{2, {{"a/+", {}}}, {.subscription_ids = {9}}});
+  tell(subscribe{1, {{"a/#", {}}}, properties{.subscription_ids = {7}}});
+  tell(subscribe{2, {{"a/+", {}}}, properties{.subscription_ids = {9}}});
   tell(subscribe{3, {{"a/b", {}}}});
   sent();
   EXPECT_TRUE(e.send("a/b", "x", qos::at_least_once));
-  auto ids = only<publish>().with.subscription_ids;
+  auto ids = only<publish>().with->subscription_ids;
   std::sort(ids.begin(), ids.end());
   EXPECT_EQ(ids, (std::vector<std::uint32_t>{7, 9}));
   EXPECT_TRUE(e.send("c", "x", qos::at_most_once));
-  EXPECT_TRUE(only<publish>().with.subscription_ids.empty());
+  EXPECT_TRUE(only<publish>().with->subscription_ids.empty());
   tell(unsubscribe{4, {"a/#", "a/+", "no"}});
   EXPECT_EQ(only<unsuback>(), (unsuback{4, {0, 0, 0x11}, {}}));
   EXPECT_TRUE(e.send("a/b", "x", qos::at_most_once));
-  EXPECT_TRUE(only<publish>().with.subscription_ids.empty());
+  EXPECT_TRUE(only<publish>().with->subscription_ids.empty());
 }
 
 TEST_F(FiveEngine, SubscriptionsAreRefusedWithTheirReason) {
@@ -545,15 +556,16 @@ TEST_F(FiveEngine, SubscriptionsAreRefusedWithTheirReason) {
 
 TEST_F(FiveEngine, WhatOnlyAServerMaySayEndsIt) {
   connected();
-  EXPECT_EQ(over_after(publish{.topic = "t", .payload = "", .with = {.subscription_ids = {1}}}),
-            "protocol_error");
+  EXPECT_EQ(
+      over_after(publish{.topic = "t", .payload = "", .with = properties{.subscription_ids = {1}}}),
+      "protocol_error");
   for (const auto& p : std::vector<packet>{connack{}, suback{1, {0}}, unsuback{1, {0}}, pingresp{}})
     EXPECT_EQ(over_after(p), "unexpected_packet");
 }
 
 TEST_F(FiveEngine, RetainedMessagesMayBeRefused) {
   e = engine{{.retain = false}};
-  EXPECT_EQ(connected().with.retain_available, 0);
+  EXPECT_EQ(connected().with->retain_available, 0);
   EXPECT_EQ(over_after(publish{.topic = "t", .payload = "", .retain = true}),
             "retain_not_supported");
   e = engine{{.retain = false}};
@@ -566,7 +578,7 @@ TEST_F(FiveEngine, RetainedMessagesMayBeRefused) {
 
 TEST_F(FiveEngine, QosTwoMayBeRefused) {
   e = engine{{.max_published = qos::at_least_once}};
-  EXPECT_EQ(connected().with.maximum_qos, 1);
+  EXPECT_EQ(connected().with->maximum_qos, 1);
   EXPECT_NE(post(1), 0u);
   EXPECT_EQ(
       over_after(publish{.topic = "t", .payload = "", .level = qos::exactly_once, .packet_id = 2}),

@@ -104,9 +104,9 @@ class World {
     auto c = connect{
         .protocol_level = static_cast<std::uint8_t>(by_), .clean_session = !kept, .client_id = "c"};
     if (by_ == protocol::v5)
-      c.with = {.session_expiry = 100,
-                .receive_maximum = static_cast<std::uint16_t>(window_),
-                .topic_alias_maximum = aliases_};
+      c.with = properties{.session_expiry = 100,
+                          .receive_maximum = static_cast<std::uint16_t>(window_),
+                          .topic_alias_maximum = aliases_};
     const auto hello = bytes(c);
     auto view = std::string_view{hello};
     server_->step(view, now);
@@ -160,7 +160,7 @@ class World {
                      .dup = again,
                      .packet_id = j.packet_id};
     if (by_ == protocol::v5 && aliases_ > 0) {
-      p.with.topic_alias = 1;
+      p.with.edit().topic_alias = 1;
       if (std::exchange(alias_sent_, true))
         p.topic = {};
     }
@@ -196,11 +196,11 @@ class World {
     const auto& what = (*got)->what;
     if (const auto* p = std::get_if<publish>(&what)) {
       auto topic = std::string{p->topic};
-      if (p->with.topic_alias) {
-        ASSERT_LE(*p->with.topic_alias, aliases_);
+      if (p->with->topic_alias) {
+        ASSERT_LE(*p->with->topic_alias, aliases_);
         if (topic.empty())
-          topic = client_aliases_.at(*p->with.topic_alias);
-        client_aliases_[*p->with.topic_alias] = topic;
+          topic = client_aliases_.at(*p->with->topic_alias);
+        client_aliases_[*p->with->topic_alias] = topic;
       }
       ASSERT_EQ(topic, "down");
       if (by_ == protocol::v5) {

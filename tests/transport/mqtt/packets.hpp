@@ -83,7 +83,7 @@ class packet_maker {
       default: {
         auto a = auth{one_of({0, 0x18, 0x19}), with(carrier::auth)};
         if (a.code != 0)
-          a.with.auth_method = text();
+          a.with.edit().auth_method = text();
         return a;
       }
     }
@@ -231,7 +231,7 @@ class packet_maker {
                      .level = level(),
                      .retain = maybe(),
                      .with = with(carrier::publish)};
-    if (p.with.topic_alias && maybe())
+    if (p.with->topic_alias && maybe())
       p.topic = {};
     if (p.level != qos::at_most_once) {
       p.packet_id = id();
