@@ -55,7 +55,8 @@ model::status read_will(unsigned flags, reader& in, protocol by, connect& c) {
 
 model::result<packet> decode_connect(reader in) {
   const auto name = in.text();
-  auto c = connect{};
+  auto made = packet{std::in_place_type<connect>};
+  auto& c = std::get<connect>(made);
   c.protocol_level = in.u8();
   if (!in.ok() || (name != "MQTT" && name != "MQIsdp"))
     return malformed("malformed_connect", "connect: the protocol name is not MQTT");
@@ -63,7 +64,7 @@ model::result<packet> decode_connect(reader in) {
   if (name == "MQTT" ? level != 4 && level != 5 : level != 3) {
     if (level >= 3 && level <= 5)
       c.protocol_level = 0;
-    return packet{std::move(c)};  // the level alone decides the answer
+    return made;  // the level alone decides the answer
   }
   const auto by = static_cast<protocol>(level);
   const auto flags = in.u8();
@@ -87,7 +88,7 @@ model::result<packet> decode_connect(reader in) {
   if (!in.ok() || !in.at_end())
     return malformed("malformed_connect",
                      "connect: ends inside a field, or goes on after the last");
-  return packet{std::move(c)};
+  return made;
 }
 
 model::result<packet> decode_connack(reader in, protocol by) {
