@@ -42,7 +42,8 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/sys/pk/dk/ota/device/progress",
                                        "/sys/pk/dk/ota/device/getversion",
                                        "/sys/pk/dk/security/cert/apply",
-                                       "/sys/pk/dk/security/cert/renew"};
+                                       "/sys/pk/dk/security/cert/renew",
+                                       "/ext/ntp/pk/dk/request"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [
@@ -163,6 +164,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_group(*asked.group);
   else if (asked.certificate)
     check_wish(*asked.certificate);
+  else if (asked.clock)
+    demand(model::parse_json(model::to_json(clock_data(*asked.clock, {}, {}))).has_value());
   else if (!asked.what)
     check_failure(asked.what.error());
   else

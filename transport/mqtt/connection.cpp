@@ -324,9 +324,9 @@ connection::speaks_for connection::right_to(const classified& topic) const {
   if (misplaced)
     return speaks_for::itself;
   // Whether that one is a sub-device, and logged in, it knows itself.
-  return self_.gateway && topic.tree == topic_tree::device && is_for_sub_devices(topic.what)
-             ? speaks_for::sub_device
-             : speaks_for::nobody;
+  const auto of_devices = topic.tree == topic_tree::device || topic.tree == topic_tree::clock;
+  return self_.gateway && of_devices && is_for_sub_devices(topic.what) ? speaks_for::sub_device
+                                                                       : speaks_for::nobody;
 }
 
 group_world connection::world() const {
@@ -382,9 +382,21 @@ void connection::take_json(const message& m, const classified& topic) {
       break;
   }
   auto asked = read_request(topic, m.packet.payload, self_, [this] { return world(); });
+  if (asked.clock)
+    return tell_time(m, topic, asked);
   if (!asked.group && !asked.certificate && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
+}
+
+/// At once: what waits for the disk would make the time wrong.
+void connection::tell_time(const message& m, const classified& topic, const request& asked) {
+  with_->messages(name_of(topic.what), "ok").add();
+  const auto received = with_->now();
+  reply(answer_topic(topic, m.packet.topic), asked.id, 200,
+        clock_data(*asked.clock, received, with_->now()), {},
+        std::min(m.packet.level, qos::at_least_once));
+  engine_.settle(m.ticket);
 }
 
 void connection::take_command_answer(const message& m, const classified& topic,
@@ -482,11 +494,11 @@ void connection::ask_quietly(std::uint64_t ticket, operation what, model::device
 
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
-  open_.push_back({number, m.ticket, topic.what,
-                   topic.what == operation::command_reply ? std::string{}
-                                                          : std::string{m.packet.topic} + "_reply",
-                   std::move(asked.id), std::move(asked.ids),
-                   std::min(m.packet.level, qos::at_least_once), with_->now()});
+  open_.push_back(
+      {number, m.ticket, topic.what,
+       topic.what == operation::command_reply ? std::string{} : answer_topic(topic, m.packet.topic),
+       std::move(asked.id), std::move(asked.ids), std::min(m.packet.level, qos::at_least_once),
+       with_->now()});
   auto& r = open_[open_.size() - 1];
   if (!topic.is_of(who_.device) && !self_.channel)
     r.sub = model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
@@ -587,9 +599,8 @@ void connection::refuse(const message& m, const classified& topic, const request
   log::debug("mqtt.connection", "message refused",
              {{"device", who_.device.device_key}, {"reason", why.reason}, {"detail", why.detail}});
   if (topic.wants_reply)
-    reply(std::string{m.packet.topic} + "_reply", asked.id,
-          result_code(why, format_code(topic.what)), {}, why.detail,
-          std::min(m.packet.level, qos::at_least_once));
+    reply(answer_topic(topic, m.packet.topic), asked.id, result_code(why, format_code(topic.what)),
+          {}, why.detail, std::min(m.packet.level, qos::at_least_once));
   engine_.settle(m.ticket, puback_reason(why), why.reason);
 }
 

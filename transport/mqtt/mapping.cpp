@@ -49,6 +49,7 @@ constexpr row table[] = {
     {topic_tree::device, "ota/device/inform", operation::firmware_inform, 1200},
     {topic_tree::device, "ota/device/progress", operation::firmware_progress, 1200},
     {topic_tree::device, "ota/device/getversion", operation::firmware_getversion, 1200},
+    {topic_tree::clock, "request", operation::clock, 1200},
     {topic_tree::session, "combine/login", operation::sub_login, 1220},
     {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
     {topic_tree::session, "combine/logout", operation::sub_logout, 1220},
@@ -186,6 +187,15 @@ model::result<device::order> read_progress(const value& params) {
   if (const auto* desc = params.find("desc"); desc && desc->is_string())
     report.note = clip(desc->as_string(), most_note);
   return device::order{std::move(report)};
+}
+
+/// A number, or its digits.
+bool is_clock_time(const value& v) {
+  constexpr std::size_t most_digits = 20;
+  if (v.is_int())
+    return v.as_int() >= 0;
+  return v.is_string() && !v.as_string().empty() && v.as_string().size() <= most_digits &&
+         v.as_string().find_first_not_of("0123456789") == std::string::npos;
 }
 
 /// As devices are told of it.
@@ -398,6 +408,8 @@ std::string_view name_of(operation o) {
       return "firmware_progress";
     case operation::firmware_getversion:
       return "firmware_getversion";
+    case operation::clock:
+      return "clock";
     case operation::command_reply:
       return "command_reply";
     case operation::notice_reply:
@@ -445,10 +457,14 @@ classified classify(std::string_view topic) {
   else if (topic.find("/integration/") == std::string_view::npos)
     return out;  // only the channel's topics are known without the first slash too
   const auto root = next_level(rest);
-  if (root == "ext" && next_level(rest) == "session")
-    out.tree = topic_tree::session;
-  else if (root == "sys")
+  if (root == "sys")
     out.tree = topic_tree::device;
+  else if (root != "ext")
+    return out;
+  else if (const auto branch = next_level(rest); branch == "session")
+    out.tree = topic_tree::session;
+  else if (branch == "ntp")
+    out.tree = topic_tree::clock;
   else
     return out;
   out.product_key = next_level(rest);
@@ -490,6 +506,13 @@ classified classify(std::string_view topic) {
   return out;
 }
 
+std::string answer_topic(const classified& what, std::string_view topic) {
+  constexpr auto asks = std::string_view{"request"};
+  if (what.what == operation::clock)
+    return std::string{topic.substr(0, topic.size() - asks.size())} + "response";
+  return std::string{topic} + "_reply";
+}
+
 bool is_for_sub_devices(operation o) {
   switch (o) {
     case operation::points_post:
@@ -511,6 +534,7 @@ bool is_for_sub_devices(operation o) {
     case operation::firmware_inform:
     case operation::firmware_progress:
     case operation::firmware_getversion:
+    case operation::clock:
     case operation::command_reply:
     case operation::notice_reply:
       return true;
@@ -645,6 +669,17 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::firmware_getversion:
       out.what = device::order{device::ask_upgrade{}};
       break;
+    case operation::clock: {
+      // Clients have it beside the id, or where all other requests have their parameters.
+      const auto* sent = json->find("deviceSendTime");
+      if (!sent)
+        sent = params.find("deviceSendTime");
+      if (sent && is_clock_time(*sent))
+        out.clock = *sent;
+      else
+        out.what = bad_format("deviceSendTime: expected milliseconds since 1970");
+      break;
+    }
     case operation::device_register:
     case operation::topology_add:
     case operation::topology_delete:
@@ -732,6 +767,15 @@ value reply_data(operation o, const std::vector<std::string>& ids, const device:
     if (ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end())
       out.emplace_back(id, v);
   return value{std::move(out)};
+}
+
+value clock_data(const value& sent, model::timestamp received, model::timestamp answered) {
+  const auto shown = [&](model::timestamp t) {
+    return sent.is_string() ? value{std::to_string(model::to_ms(t))} : value{model::to_ms(t)};
+  };
+  return object{{"deviceSendTime", sent},
+                {"serverRecvTime", shown(received)},
+                {"serverSendTime", shown(answered)}};
 }
 
 std::string_view clip(std::string_view text, std::size_t most) {

@@ -237,7 +237,7 @@ TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
   for (const auto o :
        {operation::points_post, operation::event_post, operation::tag_update, operation::model_get,
         operation::command_reply, operation::log_post, operation::firmware_inform,
-        operation::firmware_progress, operation::firmware_getversion})
+        operation::firmware_progress, operation::firmware_getversion, operation::clock})
     EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
   for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
                        operation::channel_points, operation::unknown})
@@ -847,6 +847,51 @@ TEST(MqttFirmware, IsPushedOnItsTopic) {
 }
 
 // ---- commands
+
+TEST(MqttClock, IsAskedOnATopicOfItsOwn) {
+  const auto topic = std::string{"/ext/ntp/pk/dk/request"};
+  const auto at = classify(topic);
+  EXPECT_EQ(at.what, operation::clock);
+  EXPECT_EQ(name_of(at.what), "clock");
+  EXPECT_EQ(format_code(at.what), 1200);
+  EXPECT_TRUE(at.wants_reply && at.is_of(self));
+  EXPECT_EQ(answer_topic(at, topic), "/ext/ntp/pk/dk/response");
+  EXPECT_EQ(answer_topic(classify(home + "thing/tag/query"), home + "thing/tag/query"),
+            home + "thing/tag/query_reply");
+  for (const auto* other : {"/ext/ntp/pk/dk/response", "/ext/ntp/pk/dk", "/ext/ntp/pk/dk/request/1",
+                            "/sys/pk/dk/request", "/ext/session/pk/dk/request"})
+    EXPECT_EQ(classify(other).what, operation::unknown) << other;
+}
+
+TEST(MqttClock, TellsTheTimeAsItIsAsked) {
+  const auto asked = [](std::string_view payload) {
+    return read_request(classify("/ext/ntp/pk/dk/request"), payload, sender(), world);
+  };
+  const auto received = model::from_ms(1'700'000'000'100);
+  const auto answered = model::from_ms(1'700'000'000'101);
+  const auto text = asked(R"({"id":7,"deviceSendTime":"1571724098000"})");
+  ASSERT_TRUE(text.clock);
+  EXPECT_EQ(text.id, "7");
+  EXPECT_EQ(json(clock_data(*text.clock, received, answered)),
+            R"({"deviceSendTime":"1571724098000","serverRecvTime":"1700000000100",)"
+            R"("serverSendTime":"1700000000101"})");
+  const auto number = asked(R"({"id":"8","params":{"deviceSendTime":1571724098000}})");
+  ASSERT_TRUE(number.clock);
+  EXPECT_EQ(json(clock_data(*number.clock, received, answered)),
+            R"({"deviceSendTime":1571724098000,"serverRecvTime":1700000000100,)"
+            R"("serverSendTime":1700000000101})");
+  for (const auto* bad :
+       {R"({})", R"({"deviceSendTime":""})", R"({"deviceSendTime":-1})",
+        R"({"deviceSendTime":1.5})", R"({"deviceSendTime":"now"})", R"({"deviceSendTime":null})",
+        R"({"deviceSendTime":["1"]})", R"({"deviceSendTime":"123456789012345678901"})"}) {
+    const auto refused = asked(bad);
+    EXPECT_FALSE(refused.clock) << bad;
+    ASSERT_FALSE(refused.what) << bad;
+    EXPECT_EQ(result_code(refused.what.error(), 1200), 1200) << bad;
+  }
+  EXPECT_EQ(result_code(asked("").what.error(), 1200), 1251);
+  EXPECT_EQ(result_code(asked("[1]").what.error(), 1200), 1220);
+}
 
 TEST(MqttCommands, GoToTheTopicOfTheirService) {
   const auto call = write_downlink(
