@@ -37,10 +37,15 @@ struct device_notice {
 struct firmware_offer {
   firmware_image image;
 };
+/// Bytes that mean something to the device and whoever sends them alone. It answers with bytes.
+struct rrpc_call {
+  std::string payload;
+};
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write, points_read, device_notice, firmware_offer> what;
+  std::variant<service_call, points_write, points_read, device_notice, firmware_offer, rrpc_call>
+      what;
   bool repeated = false;  // the session was resumed and may have had it before
 };
 

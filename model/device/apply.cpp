@@ -152,7 +152,7 @@ void apply_on(state& s, const command_finished& e) {
   s.commands.change([&](auto& commands) {
     std::erase_if(commands, [&](const auto& r) { return r.id == e.what.id; });
   });
-  if (e.what.state != command_record::state_code::timed_out)
+  if (e.what.state != command_record::state_code::timed_out || is_rrpc(e.what))
     return;
   auto& kept = s.timed_out.edit();
   kept.push_back(e.what);

@@ -29,7 +29,7 @@ inline decision only(event e, reply answer = done{}) {
   return d;
 }
 
-/// The command that is under way; null: none.
+/// The command of the queue that is under way; null: none.
 const command_record* outstanding(const state& s);
 /// The next number of a message to the device, as text.
 std::string next_downlink_id(const state& s, timestamp now);
@@ -44,6 +44,10 @@ decision leave(const state& s, std::string_view reason, timestamp now);
 bool is_connected_by(const state& s, const session_ref& connection);
 /// Whether a session, or a gateway's connection, may give that order.
 status check_session(const state& s, const command& c);
+
+// rrpc.cpp
+result<decision> decide_rrpc(const state& s, const command_record& asked,
+                             const surroundings& around);
 
 // login.cpp
 result<decision> decide_login(const state& s, const connect& c, const std::optional<entity_id>& by,

@@ -67,8 +67,8 @@ struct latest_point {
   bool operator==(const latest_point&) const = default;
 };
 
-/// A service call or point write on its way through the queue (states and numbers as the wire
-/// protocol has them).
+/// A service call or point write on its way through the queue, or free bytes beside it (states and
+/// numbers as the wire protocol has them).
 struct command_record {
   enum class state_code : std::uint8_t {
     queued = 1,
@@ -79,11 +79,11 @@ struct command_record {
     failed = 6,
     timed_out = 7
   };
-  enum class form : std::uint8_t { service = 0, points = 1, read = 2 };
+  enum class form : std::uint8_t { service = 0, points = 1, read = 2, rrpc = 3 };
   entity_id id;
   form type = form::service;
   std::string element;  // service id; empty for points
-  object input;         // of `read`: the points asked for, as members
+  object input;         // of `read`: the points asked for, as members; of `rrpc`: free_bytes
   std::string actor;    // who asked
   milliseconds timeout{30'000};
   milliseconds pending_ttl{0};
@@ -98,6 +98,14 @@ struct command_record {
   std::optional<value> late_reply;
   bool operator==(const command_record&) const = default;
 };
+
+inline bool is_rrpc(const command_record& c) {
+  return c.type == command_record::form::rrpc;
+}
+inline constexpr std::size_t max_rrpc_bytes = 65'536;  // either way
+inline constexpr int max_rrpc_open = 8;                // of one device at a time
+/// Bytes as input and output of such a command have them: {"payload": text} or {"base64": text}.
+std::optional<std::string> free_bytes(const value& from);
 
 /// One device's part in a job that brings a firmware to many. Which version it has is what it
 /// reports itself: that alone makes a success.

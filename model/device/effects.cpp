@@ -22,6 +22,9 @@ effect deliver_to(const state& s, const command_record& c, bool repeated) {
       message.what = std::move(wanted);
       break;
     }
+    case command_record::form::rrpc:
+      message.what = rrpc_call{free_bytes(value{c.input}).value_or("")};
+      break;
   }
   return deliver{s.connection.session, std::move(message)};
 }

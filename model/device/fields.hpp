@@ -15,7 +15,7 @@ constexpr auto range_of(protocol) {
   return std::pair{protocol::none, protocol::coap};
 }
 constexpr auto range_of(command_record::form) {
-  return std::pair{command_record::form::service, command_record::form::read};
+  return std::pair{command_record::form::service, command_record::form::rrpc};
 }
 constexpr auto range_of(login_secret) {
   return std::pair{login_secret::device, login_secret::either};

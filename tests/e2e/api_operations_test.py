@@ -220,6 +220,7 @@ class Operations(NodeTest):
     def commands(self):
         made, device = self.new_device()
         serve(device)
+        device.on_bytes = bytes.upper
         for path in self.both(made):
             done = self.api.post(path + "/services/reboot:invoke", {"input": {"delay": 1}})
             self.assertEqual(done["state"], "succeeded")
@@ -227,6 +228,8 @@ class Operations(NodeTest):
             self.api.post(path + "/points:set", {"points": {"setpoint": 6}})
             self.assertEqual(self.api.get(f"~/commands/{done['id']}")["state"], "succeeded")
             self.assertTrue(self.api.get(path + "/commands")["items"])
+        for path in self.both(made):
+            self.assertEqual(self.api.post(path + ":rrpc", {"payload": "hello"})["payload"], "HELLO")
         device.close()
         for path in self.both(made):
             waits = self.api.post(path + "/services/reboot:invoke", {"input": {}, "pendingTtl": 60})

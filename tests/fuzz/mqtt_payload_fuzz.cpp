@@ -149,6 +149,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto payload = std::string_view{reinterpret_cast<const char*>(data) + 1, size - 1};
   const auto choice = data[0] % (std::size(topics) + 1);
   if (choice == std::size(topics)) {
+    const auto bytes = read_rrpc_response("1", payload);
+    demand(bytes.code != 0 || device::free_bytes(bytes.output) == payload);
     const auto done = read_command_reply(payload);
     if (!done)
       check_failure(done.error());

@@ -374,6 +374,10 @@ void connection::take_json(const message& m, const classified& topic) {
       return engine_.settle(m.ticket);
     case operation::command_reply:
       return take_command_answer(m, topic, m.packet.payload);
+    case operation::rrpc_response:
+      return ask(
+          m, topic,
+          {{}, model::device::order{read_rrpc_response(topic.element, m.packet.payload)}, {}});
     case operation::raw_up:
       return take_raw(m, topic);
     case operation::raw_down_reply:
@@ -408,6 +412,7 @@ void connection::take_command_answer(const message& m, const classified& topic,
   }
   auto as_answer = topic;
   as_answer.what = operation::command_reply;
+  as_answer.wants_reply = false;
   ask(m, as_answer, {{}, model::device::order{std::move(*done)}, {}});
 }
 
@@ -494,11 +499,10 @@ void connection::ask_quietly(std::uint64_t ticket, operation what, model::device
 
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
-  open_.push_back(
-      {number, m.ticket, topic.what,
-       topic.what == operation::command_reply ? std::string{} : answer_topic(topic, m.packet.topic),
-       std::move(asked.id), std::move(asked.ids), std::min(m.packet.level, qos::at_least_once),
-       with_->now()});
+  open_.push_back({number, m.ticket, topic.what,
+                   topic.wants_reply ? answer_topic(topic, m.packet.topic) : std::string{},
+                   std::move(asked.id), std::move(asked.ids),
+                   std::min(m.packet.level, qos::at_least_once), with_->now()});
   auto& r = open_[open_.size() - 1];
   if (!topic.is_of(who_.device) && !self_.channel)
     r.sub = model::device_name{std::string{topic.product_key}, std::string{topic.device_key}};
@@ -734,7 +738,9 @@ void connection::settle_request(open_request& r, const model::result<model::valu
 
 bool connection::make_raw(const model::downlink& d, outgoing& message) {
   const auto* product = product_of(d.target);
-  if (!product || !speaks_raw(*product) || std::holds_alternative<model::device_notice>(d.what))
+  const auto as_it_is = std::holds_alternative<model::device_notice>(d.what) ||
+                        std::holds_alternative<model::rrpc_call>(d.what);
+  if (as_it_is || !product || !speaks_raw(*product))
     return true;
   auto bytes = write_raw(*with_->scripts, *product, message.payload);
   if (!bytes) {
@@ -764,7 +770,9 @@ void connection::deliver(const model::downlink& d) {
     return;
   if (who_.payloads != compression::none)
     command.what.payload = compress(who_.payloads, command.what.payload);
-  const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
+  // A call is over before a subscription that is still to come.
+  const auto needs_filter = !std::holds_alternative<model::rrpc_call>(d.what) &&
+                            (who_.addresses_itself_by_product || engine_.listens_to_commands());
   if (needs_filter && !engine_.listens_to(command.what.topic))
     held_.push_back(std::move(command));
   else

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/base64.hpp"
 #include "model/json.hpp"
 #include "transport/mqtt/gateway_mapping.hpp"
 #include "transport/mqtt/params.hpp"
+#include "transport/mqtt/topics.hpp"
 
 namespace orrery::transport::mqtt {
 namespace {
@@ -189,13 +191,17 @@ model::result<device::order> read_progress(const value& params) {
   return device::order{std::move(report)};
 }
 
+bool is_number(std::string_view text) {
+  constexpr std::size_t most_digits = 20;
+  return !text.empty() && text.size() <= most_digits &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 /// A number, or its digits.
 bool is_clock_time(const value& v) {
-  constexpr std::size_t most_digits = 20;
   if (v.is_int())
     return v.as_int() >= 0;
-  return v.is_string() && !v.as_string().empty() && v.as_string().size() <= most_digits &&
-         v.as_string().find_first_not_of("0123456789") == std::string::npos;
+  return v.is_string() && is_number(v.as_string());
 }
 
 /// As devices are told of it.
@@ -412,6 +418,8 @@ std::string_view name_of(operation o) {
       return "clock";
     case operation::command_reply:
       return "command_reply";
+    case operation::rrpc_response:
+      return "rrpc_response";
     case operation::notice_reply:
       return "notice_reply";
     case operation::subscriptions:
@@ -440,6 +448,8 @@ std::string_view next_level(std::string_view& rest) {
   rest = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
   return level;
 }
+
+constexpr auto rrpc_answers = std::string_view{"rrpc/response/"};
 
 bool is_reply_of_command(std::string_view rest) {
   return rest.starts_with("thing/service/");
@@ -477,6 +487,13 @@ classified classify(std::string_view topic) {
   const auto misplaced = out.tree == topic_tree::session && out.product_key == "session";
   if (out.tree == topic_tree::device && is_reply && is_reply_of_command(rest)) {
     out.what = operation::command_reply;
+    return out;
+  }
+  if (out.tree == topic_tree::device && rest.starts_with(rrpc_answers) &&
+      is_number(rest.substr(rrpc_answers.size()))) {
+    out.what = operation::rrpc_response;
+    out.element = rest.substr(rrpc_answers.size());
+    out.wants_reply = false;
     return out;
   }
   if (out.tree == topic_tree::device && rest == "thing/model/down_raw_reply") {
@@ -536,6 +553,7 @@ bool is_for_sub_devices(operation o) {
     case operation::firmware_getversion:
     case operation::clock:
     case operation::command_reply:
+    case operation::rrpc_response:
     case operation::notice_reply:
       return true;
     case operation::connection_state:
@@ -700,6 +718,7 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::raw_up:  // read by mqtt/raw first
     case operation::raw_down_reply:
     case operation::command_reply:
+    case operation::rrpc_response:
     case operation::notice_reply:
     case operation::subscriptions:
     case operation::delivered:
@@ -725,6 +744,21 @@ model::result<device::complete_command> read_command_reply(std::string_view payl
     out.output = *data;
   if (const auto* message = json->find("message"); message && message->is_string())
     out.message = clip(message->as_string(), 1024);
+  return out;
+}
+
+device::complete_command read_rrpc_response(std::string_view id, std::string_view payload) {
+  constexpr auto too_large = 1008;
+  auto out = device::complete_command{};
+  out.downlink_id = id;
+  if (payload.size() > device::max_rrpc_bytes) {
+    out.code = too_large;
+    out.message = "the answer has more than " + std::to_string(device::max_rrpc_bytes) + " bytes";
+  } else if (is_mqtt_text(payload)) {
+    out.output = object{{"payload", payload}};
+  } else {
+    out.output = object{{"base64", model::to_base64(payload)}};
+  }
   return out;
 }
 
@@ -839,6 +873,8 @@ outgoing write_downlink(const model::downlink& d, bool sub_device_alone) {
   if (const auto* offer = std::get_if<model::firmware_offer>(&d.what))
     return write_message(topic_of(d.target) + "ota/device/upgrade", d.id, "ota.device.upgrade",
                          describe_firmware(offer->image));
+  if (const auto* call = std::get_if<model::rrpc_call>(&d.what))
+    return {topic_of(d.target) + "rrpc/request/" + d.id, call->payload};
   const auto& notice = std::get<model::device_notice>(d.what);
   const auto verb = std::string{name_of(notice.what)};
   if (!notice.sub)

@@ -48,6 +48,7 @@ enum class operation : unsigned char {
   firmware_getversion,
   clock,  // what time it is: no entity is asked
   command_reply,
+  rrpc_response,  // bytes that answer bytes
   notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session
   delivered,      // a command is acknowledged, not yet answered
@@ -65,8 +66,8 @@ struct classified {
   operation what = operation::unknown;
   topic_tree tree = topic_tree::none;
   std::string_view product_key, device_key;  // whose topic it is; a channel has no device
-  std::string_view element;                  // event_post: the event's id
-  bool wants_reply = false;                  // a request, to be answered on its answer_topic
+  std::string_view element;  // event_post: the event's id; rrpc_response: the call's
+  bool wants_reply = false;  // a request, to be answered on its answer_topic
 
   bool is_of(const model::device_name& device) const {
     return product_key == device.product_key && device_key == device.device_key;
@@ -107,6 +108,9 @@ int format_code(operation o);
 
 /// A device's answer to a command. Fails: `invalid_argument`.
 model::result<model::device::complete_command> read_command_reply(std::string_view payload);
+
+/// A device's answer to the call with that id, whatever bytes it is.
+model::device::complete_command read_rrpc_response(std::string_view id, std::string_view payload);
 
 /// {"id":..,"code":..,"data":..[,"message":..]}, compact.
 std::string write_reply(std::string_view id, int code, const model::value& data,

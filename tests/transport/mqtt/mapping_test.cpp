@@ -234,10 +234,10 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
 }
 
 TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
-  for (const auto o :
-       {operation::points_post, operation::event_post, operation::tag_update, operation::model_get,
-        operation::command_reply, operation::log_post, operation::firmware_inform,
-        operation::firmware_progress, operation::firmware_getversion, operation::clock})
+  for (const auto o : {operation::points_post, operation::event_post, operation::tag_update,
+                       operation::model_get, operation::command_reply, operation::log_post,
+                       operation::firmware_inform, operation::firmware_progress,
+                       operation::firmware_getversion, operation::clock, operation::rrpc_response})
     EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
   for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
                        operation::channel_points, operation::unknown})
@@ -846,7 +846,7 @@ TEST(MqttFirmware, IsPushedOnItsTopic) {
                 std::string{image_text} + "}");
 }
 
-// ---- commands
+// ---- the clock
 
 TEST(MqttClock, IsAskedOnATopicOfItsOwn) {
   const auto topic = std::string{"/ext/ntp/pk/dk/request"};
@@ -893,6 +893,8 @@ TEST(MqttClock, TellsTheTimeAsItIsAsked) {
   EXPECT_EQ(result_code(asked("[1]").what.error(), 1200), 1220);
 }
 
+// ---- commands
+
 TEST(MqttCommands, GoToTheTopicOfTheirService) {
   const auto call = write_downlink(
       {"1700000001002", self, model::service_call{"multiply", {{"left", 2}, {"right", 3}}}});
@@ -918,6 +920,35 @@ TEST(MqttCommands, AnswersCarryIdCodeAndData) {
   EXPECT_EQ(got->code, 200);
   EXPECT_EQ(json(got->output), R"({"product":6})");
   EXPECT_EQ(got->message, "done");
+}
+
+TEST(MqttCommands, FreeBytesGoAndComeAsTheyAre) {
+  const auto bytes = std::string("\0\xff {", 4);
+  const auto call = write_downlink({"1700000001002", self, model::rrpc_call{bytes}});
+  EXPECT_EQ(call.topic, "/sys/pk/dk/rrpc/request/1700000001002");
+  EXPECT_EQ(call.payload, bytes);
+  const auto answer = home + "rrpc/response/1700000001002";
+  const auto at = classify(answer);
+  EXPECT_EQ(at.what, operation::rrpc_response);
+  EXPECT_EQ(name_of(at.what), "rrpc_response");
+  EXPECT_EQ(at.element, "1700000001002");
+  EXPECT_FALSE(at.wants_reply);
+  for (const auto* rest :
+       {"rrpc/response/", "rrpc/response", "rrpc/response/x", "rrpc/response/1/2",
+        "rrpc/response/123456789012345678901", "rrpc/request/1", "rrpc/response/-1"})
+    EXPECT_EQ(classify(home + rest).what, operation::unknown) << rest;
+
+  const auto text = read_rrpc_response("7", "gr\xc3\xbc\xc3\x9f");
+  EXPECT_EQ(text.downlink_id, "7");
+  EXPECT_EQ(text.code, 0);
+  EXPECT_EQ(json(text.output), "{\"payload\":\"gr\xc3\xbc\xc3\x9f\"}");
+  EXPECT_EQ(json(read_rrpc_response("7", bytes).output), R"({"base64":"AP8gew=="})");
+  EXPECT_EQ(json(read_rrpc_response("7", "").output), R"({"payload":""})");
+  const auto most = std::string(device::max_rrpc_bytes, 'x');
+  EXPECT_EQ(device::free_bytes(read_rrpc_response("7", most).output), most);
+  const auto larger = read_rrpc_response("7", most + "x");
+  EXPECT_EQ(larger.code, 1008);
+  EXPECT_TRUE(larger.output.is_null());
 }
 
 TEST(MqttCommands, CodesComeInManyForms) {
