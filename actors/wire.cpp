@@ -51,6 +51,10 @@ template <field_of<rrpc_call> X>
 auto fields_of(X& x) {
   return std::tie(x.payload);
 }
+template <field_of<twin_push> X>
+auto fields_of(X& x) {
+  return std::tie(x.version, x.desired, x.delta);
+}
 template <field_of<tell_gateway> X>
 auto fields_of(X& x) {
   return std::tie(x.gateway, x.sub, x.what);

@@ -41,10 +41,17 @@ struct firmware_offer {
 struct rrpc_call {
   std::string payload;
 };
+/// How the device is to be configured has changed, or it does not say yet that it is so. `delta`:
+/// what it lacks. No answer is waited for: what it reports afterwards counts.
+struct twin_push {
+  std::uint64_t version = 0;
+  object desired, delta;
+};
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write, points_read, device_notice, firmware_offer, rrpc_call>
+  std::variant<service_call, points_write, points_read, device_notice, firmware_offer, rrpc_call,
+               twin_push>
       what;
   bool repeated = false;  // the session was resumed and may have had it before
 };

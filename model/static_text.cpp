@@ -234,6 +234,8 @@ constexpr std::string_view texts[] = {
     "too_short",
     "topic_alias_invalid",
     "topic_forbidden",
+    "twin_too_deep",
+    "twin_too_large",
     "type_mismatch",
     "unbound",
     "unexpected_packet",

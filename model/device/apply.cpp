@@ -60,8 +60,11 @@ void apply_on(state& s, const admin_state_set& e) {
 void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
-  if (!s.certificates().empty())
-    s.family.change([](auto& f) { f.certificates = {}; });
+  if (!s.certificates().empty() || !s.twin().empty())
+    s.family.change([](auto& f) {
+      f.certificates = {};
+      f.twin = {};
+    });
 }
 
 void apply_on(state& s, const secret_set& e) {
@@ -333,6 +336,26 @@ void apply_on(state& s, const upgrade_retried&) {
                               .offered_at = t.offered_at};
     t = std::move(again);
   });
+}
+
+void apply_on(state& s, const twin_changed& e) {
+  auto& t = s.family.edit().twin.edit();
+  t.desired = e.desired;
+  t.desired_version = e.version;
+  t.desired_by = e.by;
+  t.desired_at = e.at;
+}
+
+void apply_on(state& s, const twin_reported& e) {
+  auto& t = s.family.edit().twin.edit();
+  t.reported = e.reported;
+  t.reported_version = e.version;
+  t.applied_version = e.applied;
+  t.reported_at = e.at;
+}
+
+void apply_on(state& s, const twin_pushed& e) {
+  take_number(s, e.downlink_id);
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

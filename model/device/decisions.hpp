@@ -73,12 +73,23 @@ result<decision> decide_on(const state& s, const report_version& r, const surrou
 result<decision> decide_on(const state& s, const report_progress& r, const surroundings& around);
 result<decision> decide_on(const state& s, const ask_upgrade& a, const surroundings& around);
 result<decision> decide_on(const state& s, const read_firmware& r, const surroundings& around);
+/// As much of the state after `events` as messages to the device depend on.
+state outlook(const state& s, const std::vector<event>& events);
 /// Adds the event that pushes the firmware that waits, if after `events` the device is there.
 void publish_after(const state& s, timestamp now, std::vector<event>& events);
 /// The task runs out of time then; nothing: it has all the time there is.
 std::optional<timestamp> upgrade_deadline(const state& s);
 /// Adds the end of a task whose time is over.
 void end_late_upgrade(const state& s, timestamp now, std::vector<event>& events);
+
+// twin.cpp
+result<decision> decide_on(const state& s, const change_twin& c, const std::string& actor,
+                           const surroundings& around);
+result<decision> decide_on(const state& s, const report_twin& r, const surroundings& around);
+result<decision> decide_on(const state& s, const read_twin& r, const surroundings& around);
+/// Adds the event that pushes how the device is to be configured, if after `events` it is there and
+/// has not said that it is so.
+void push_twin_after(const state& s, timestamp now, std::vector<event>& events);
 
 // login.cpp, gateway.cpp
 /// True if `secret` (sealed for this device) gives the proof's digest.

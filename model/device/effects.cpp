@@ -79,6 +79,12 @@ std::vector<effect> effects(const state& s, const event& e) {
               out.push_back(deliver{s.connection.session,
                                     {p.downlink_id, s.name(), firmware_offer{task->image}, false}});
           },
+          [&](const twin_pushed& p) {
+            const auto& t = s.twin();
+            out.push_back(deliver{s.connection.session,
+                                  {p.downlink_id, s.name(),
+                                   twin_push{t.desired_version, t.desired, delta_of(t)}, false}});
+          },
           [&](const command_sent& sent) {
             const auto c = std::find_if(s.commands->begin(), s.commands->end(),
                                         [&](const auto& r) { return r.id == sent.id; });

@@ -462,6 +462,8 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
           return decide_login(s, what, c.gateway, around);
+        else if constexpr (std::is_same_v<std::decay_t<decltype(what)>, change_twin>)
+          return decide_on(s, what, c.actor, around);
         else
           return decide_on(s, what, around);
       },

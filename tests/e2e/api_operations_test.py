@@ -165,6 +165,10 @@ class Operations(NodeTest):
         device = api.post("~/devices", {"productKey": product, "deviceKey": "tour-ota"})
         for path in self.both(device):
             self.assertFalse(api.get(path + "/firmware")["upgrading"])
+            api.request("PUT", path + "/twin/desired", json={"a": 1}, headers={"If-Match": "*"})
+            api.request("PATCH", path + "/twin/desired", json={"b": 2}, headers={"If-Match": "*"})
+            self.assertEqual(api.get(path + "/twin/desired"), {"a": 1, "b": 2})
+            self.assertEqual(api.get(path + "/twin")["delta"], {"a": 1, "b": 2})
         firmware = api.post("~/firmwares", {"productKey": product, "name": "Tour", "version": "1", "sign": "a" * 64, "url": "http://h/1", "size": 1})
         self.assertEqual(api.get(f"~/firmwares/{firmware['id']}"), firmware)
         self.assertEqual(all_of(api, "~/firmwares", 1), [firmware])

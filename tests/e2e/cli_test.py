@@ -312,6 +312,15 @@ class Data(CliTest):
         self.assertEqual([c["state"] for c in self.json("command", "list", address)], ["cancelled", "succeeded", "succeeded", "succeeded", "succeeded"])
         self.refused("element_unknown", "command", "invoke", address, "explode")
 
+    def test_twins(self):
+        made, device = self.new_device()
+        address = f"demo-inverter/{made['deviceKey']}"
+        self.assertTrue(self.json("twin", "get", address)["inSync"])
+        self.assertEqual(self.json("twin", "set", address, '{"rate":10,"mode":"eco"}')["delta"], {"rate": 10, "mode": "eco"})
+        self.assertEqual(self.json("twin", "set", address, '{"mode":null}')["desiredVersion"], 2)
+        self.assertEqual(self.json("twin", "replace", made["assetId"], '{"rate":20}')["desired"], {"rate": 20})
+        self.refused("twin_too_deep", "twin", "set", address, '{"a":' * 9 + "1" + "}" * 9)
+
     def test_a_silent_device_is_a_timeout(self):
         made, device = self.new_device()
         serve(device, lambda name, params: None)

@@ -43,7 +43,9 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/sys/pk/dk/ota/device/getversion",
                                        "/sys/pk/dk/security/cert/apply",
                                        "/sys/pk/dk/security/cert/renew",
-                                       "/ext/ntp/pk/dk/request"};
+                                       "/ext/ntp/pk/dk/request",
+                                       "/sys/pk/dk/thing/config/get",
+                                       "/sys/pk/dk/thing/config/report"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [

@@ -43,6 +43,7 @@ std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();
 std::vector<route> rrpc_routes();
+std::vector<route> twin_routes();
 std::vector<route> statistics_routes();
 std::vector<route> cluster_routes();
 

@@ -367,6 +367,22 @@ json devices() {
                                {"disabled", integer}})}};
 }
 
+json twins() {
+  return {{"Configuration",
+           {{"type", "object"},
+            {"description", "A document of at most 32,768 bytes and a depth of 8"}}},
+          {"Twin", object({{"desired", ref("Configuration")},
+                           {"reported", ref("Configuration")},
+                           {"delta", ref("Configuration")},
+                           {"inSync", truth},
+                           {"desiredVersion", integer},
+                           {"reportedVersion", integer},
+                           {"appliedVersion", integer},
+                           {"desiredAt?", time},
+                           {"desiredBy?", text},
+                           {"reportedAt?", time}})}};
+}
+
 json data() {
   return {{"Latest", object(latest_fields)},
           {"LatestList", page_of("Latest")},
@@ -556,8 +572,8 @@ json cluster() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), models(), products(), devices(), data(), commands(),
-                           upgrades(), cluster()})
+  for (const auto& part : {shared(), people(), models(), products(), devices(), twins(), data(),
+                           commands(), upgrades(), cluster()})
     all.update(part);
   return all.dump();
 }

@@ -739,7 +739,8 @@ void connection::settle_request(open_request& r, const model::result<model::valu
 bool connection::make_raw(const model::downlink& d, outgoing& message) {
   const auto* product = product_of(d.target);
   const auto as_it_is = std::holds_alternative<model::device_notice>(d.what) ||
-                        std::holds_alternative<model::rrpc_call>(d.what);
+                        std::holds_alternative<model::rrpc_call>(d.what) ||
+                        std::holds_alternative<model::twin_push>(d.what);
   if (as_it_is || !product || !speaks_raw(*product))
     return true;
   auto bytes = write_raw(*with_->scripts, *product, message.payload);

@@ -51,6 +51,8 @@ constexpr row table[] = {
     {topic_tree::device, "ota/device/inform", operation::firmware_inform, 1200},
     {topic_tree::device, "ota/device/progress", operation::firmware_progress, 1200},
     {topic_tree::device, "ota/device/getversion", operation::firmware_getversion, 1200},
+    {topic_tree::device, "thing/config/get", operation::config_get, 1200},
+    {topic_tree::device, "thing/config/report", operation::config_report, 1200},
     {topic_tree::clock, "request", operation::clock, 1200},
     {topic_tree::session, "combine/login", operation::sub_login, 1220},
     {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
@@ -70,6 +72,7 @@ constexpr std::pair<topic_tree, std::string_view> notice_replies[] = {
     {topic_tree::device, "thing/delete_reply"},
     {topic_tree::device, "traffic/control"},
     {topic_tree::device, "ota/device/upgrade_reply"},
+    {topic_tree::device, "thing/config/push_reply"},
     {topic_tree::session, "combine/disable_reply"},
     {topic_tree::session, "combine/enable_reply"},
     {topic_tree::session, "combine/delete_reply"},
@@ -195,6 +198,41 @@ bool is_number(std::string_view text) {
   constexpr std::size_t most_digits = 20;
   return !text.empty() && text.size() <= most_digits &&
          text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+model::result<device::order> read_configuration(const value& params) {
+  constexpr std::size_t most_digits = 18;
+  auto report = device::report_twin{};
+  const auto* reported = params.find("reported");
+  if (!reported || !reported->is_object())
+    return bad_format("reported: expected an object");
+  report.patch = reported->as_object();
+  report.replace = truth(params.find("replace"));
+  if (const auto* version = params.find("desiredVersion"); version && !version->is_null()) {
+    const auto text = version->is_double() ? "" : as_text(*version).value_or("");
+    if (text.size() > most_digits || !is_number(text))
+      return bad_format("desiredVersion: expected the version that the device has");
+    report.applied = std::stoull(text);
+  }
+  return device::order{std::move(report)};
+}
+
+/// As devices are told of it.
+object describe_configuration(std::uint64_t version, const object& desired, object delta) {
+  return {{"desiredVersion", static_cast<std::int64_t>(version)},
+          {"desired", desired},
+          {"delta", std::move(delta)}};
+}
+
+value configuration_data(operation o, const device::twin_state& t) {
+  const auto reported = static_cast<std::int64_t>(t.reported_version);
+  auto delta = device::delta_of(t);
+  if (o == operation::config_report)
+    return object{{"reportedVersion", reported}, {"delta", std::move(delta)}};
+  auto out = describe_configuration(t.desired_version, t.desired, std::move(delta));
+  out.emplace_back("reportedVersion", reported);
+  out.emplace_back("reported", t.reported);
+  return out;
 }
 
 /// A number, or its digits.
@@ -414,6 +452,10 @@ std::string_view name_of(operation o) {
       return "firmware_progress";
     case operation::firmware_getversion:
       return "firmware_getversion";
+    case operation::config_get:
+      return "config_get";
+    case operation::config_report:
+      return "config_report";
     case operation::clock:
       return "clock";
     case operation::command_reply:
@@ -551,6 +593,8 @@ bool is_for_sub_devices(operation o) {
     case operation::firmware_inform:
     case operation::firmware_progress:
     case operation::firmware_getversion:
+    case operation::config_get:
+    case operation::config_report:
     case operation::clock:
     case operation::command_reply:
     case operation::rrpc_response:
@@ -687,6 +731,12 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::firmware_getversion:
       out.what = device::order{device::ask_upgrade{}};
       break;
+    case operation::config_get:
+      out.what = device::order{device::read_twin{}};
+      break;
+    case operation::config_report:
+      out.what = read_configuration(params);
+      break;
     case operation::clock: {
       // Clients have it beside the id, or where all other requests have their parameters.
       const auto* sent = json->find("deviceSendTime");
@@ -790,6 +840,8 @@ value reply_data(operation o, const std::vector<std::string>& ids, const device:
       out.push_back(describe_firmware(image));
     return value{std::move(out)};
   }
+  if (const auto* twin = std::get_if<device::twin_status>(&answer))
+    return configuration_data(o, twin->what);
   if (o == operation::model_get)
     return m ? describe(*m) : value{object{}};
   if (!snapshot)
@@ -873,6 +925,9 @@ outgoing write_downlink(const model::downlink& d, bool sub_device_alone) {
   if (const auto* offer = std::get_if<model::firmware_offer>(&d.what))
     return write_message(topic_of(d.target) + "ota/device/upgrade", d.id, "ota.device.upgrade",
                          describe_firmware(offer->image));
+  if (const auto* push = std::get_if<model::twin_push>(&d.what))
+    return write_message(topic_of(d.target) + "thing/config/push", d.id, "thing.config.push",
+                         describe_configuration(push->version, push->desired, push->delta));
   if (const auto* call = std::get_if<model::rrpc_call>(&d.what))
     return {topic_of(d.target) + "rrpc/request/" + d.id, call->payload};
   const auto& notice = std::get<model::device_notice>(d.what);

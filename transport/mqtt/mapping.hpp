@@ -46,6 +46,8 @@ enum class operation : unsigned char {
   firmware_inform,
   firmware_progress,
   firmware_getversion,
+  config_get,
+  config_report,
   clock,  // what time it is: no entity is asked
   command_reply,
   rrpc_response,  // bytes that answer bytes

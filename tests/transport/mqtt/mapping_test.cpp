@@ -98,6 +98,8 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"ota/device/inform", operation::firmware_inform, "firmware_inform", 1200},
       {"ota/device/progress", operation::firmware_progress, "firmware_progress", 1200},
       {"ota/device/getversion", operation::firmware_getversion, "firmware_getversion", 1200},
+      {"thing/config/get", operation::config_get, "config_get", 1200},
+      {"thing/config/report", operation::config_report, "config_report", 1200},
   };
   for (const auto& r : rows) {
     const auto topic = home + r.rest;
@@ -226,7 +228,7 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
         "/ext/session/pk/dk/combine/enable_reply", "/ext/session/pk/dk/combine/delete_reply",
         "/ext/session/pk/dk/thing/activate/info_reply",
         "/ext/session/session/pk/combine/disable_reply", "/sys/pk/dk/traffic/control",
-        "/sys/pk/dk/ota/device/upgrade_reply"}) {
+        "/sys/pk/dk/ota/device/upgrade_reply", "/sys/pk/dk/thing/config/push_reply"}) {
     const auto got = classify(topic);
     EXPECT_EQ(got.what, operation::notice_reply) << topic;
     EXPECT_FALSE(got.wants_reply) << topic;
@@ -234,10 +236,11 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
 }
 
 TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
-  for (const auto o : {operation::points_post, operation::event_post, operation::tag_update,
-                       operation::model_get, operation::command_reply, operation::log_post,
-                       operation::firmware_inform, operation::firmware_progress,
-                       operation::firmware_getversion, operation::clock, operation::rrpc_response})
+  for (const auto o :
+       {operation::points_post, operation::event_post, operation::tag_update, operation::model_get,
+        operation::command_reply, operation::log_post, operation::firmware_inform,
+        operation::firmware_progress, operation::firmware_getversion, operation::config_get,
+        operation::config_report, operation::clock, operation::rrpc_response})
     EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
   for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
                        operation::channel_points, operation::unknown})
@@ -844,6 +847,57 @@ TEST(MqttFirmware, IsPushedOnItsTopic) {
   EXPECT_EQ(m.payload,
             R"({"id":"1700000001004","version":"1.0","method":"ota.device.upgrade","params":)" +
                 std::string{image_text} + "}");
+}
+
+// ---- configuration
+
+TEST(MqttConfiguration, IsReportedAsAPatchOrWhole) {
+  order<device::read_twin>("thing/config/get", R"({"id":"1"})");
+  auto got = order<device::report_twin>("thing/config/report",
+                                        R"({"id":"1","params":{"reported":{"a":{"b":null}}}})");
+  EXPECT_EQ(json(got.patch), R"({"a":{"b":null}})");
+  EXPECT_FALSE(got.replace || got.applied);
+  for (const auto* version : {"7", R"("7")"}) {
+    got = order<device::report_twin>("thing/config/report",
+                                     std::string{R"({"params":{"reported":{},"desiredVersion":)"} +
+                                         version + R"(,"replace":true}})");
+    EXPECT_EQ(got.applied, 7u);
+    EXPECT_TRUE(got.replace);
+  }
+  for (const auto* bad :
+       {"{}", R"({"reported":[]})", R"({"reported":null})", R"({"reported":"a"})",
+        R"({"reported":{},"desiredVersion":-1})", R"({"reported":{},"desiredVersion":1.5})",
+        R"({"reported":{},"desiredVersion":7.0})", R"({"reported":{},"desiredVersion":""})",
+        R"({"reported":{},"desiredVersion":"1234567890123456789"})",
+        R"({"reported":{},"desiredVersion":true})", R"({"reported":{},"desiredVersion":{}})"})
+    EXPECT_EQ(code("thing/config/report", std::string{R"({"id":"1","params":)"} + bad + "}"), 1200)
+        << bad;
+}
+
+TEST(MqttConfiguration, WhoAsksIsToldAllAndWhoReportsWhatItLacks) {
+  auto t = device::twin_state{};
+  t.desired = {{"a", 1}, {"b", 2}};
+  t.reported = {{"a", 1}};
+  t.desired_version = 7;
+  t.reported_version = 3;
+  const auto data = [&](operation o) {
+    return json(reply_data(o, {}, device::twin_status{t}, nullptr));
+  };
+  EXPECT_EQ(data(operation::config_get),
+            R"({"desiredVersion":7,"desired":{"a":1,"b":2},"delta":{"b":2},)"
+            R"("reportedVersion":3,"reported":{"a":1}})");
+  EXPECT_EQ(data(operation::config_report), R"({"reportedVersion":3,"delta":{"b":2}})");
+  using model::failure;
+  EXPECT_EQ(result_code(failure{errc::too_large, "twin_too_large", ""}, 1200), 1200);
+  EXPECT_EQ(result_code(failure{errc::invalid_argument, "twin_too_deep", ""}, 1200), 1200);
+}
+
+TEST(MqttConfiguration, IsPushedOnItsTopic) {
+  const auto m = write_downlink(
+      {"1700000001004", self, model::twin_push{7, {{"a", 1}, {"b", 2}}, {{"b", 2}}}});
+  EXPECT_EQ(m.topic, "/sys/pk/dk/thing/config/push");
+  EXPECT_EQ(m.payload, R"({"id":"1700000001004","version":"1.0","method":"thing.config.push",)"
+                       R"("params":{"desiredVersion":7,"desired":{"a":1,"b":2},"delta":{"b":2}}})");
 }
 
 // ---- the clock
