@@ -50,6 +50,14 @@ template <field_of<firmware_offer> X>
 auto fields_of(X& x) {
   return std::tie(x.image);
 }
+template <field_of<rrpc_call> X>
+auto fields_of(X& x) {
+  return std::tie(x.payload);
+}
+template <field_of<twin_push> X>
+auto fields_of(X& x) {
+  return std::tie(x.version, x.desired, x.delta);
+}
 template <field_of<tell_gateway> X>
 auto fields_of(X& x) {
   return std::tie(x.gateway, x.sub, x.what);

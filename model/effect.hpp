@@ -38,11 +38,21 @@ struct device_notice {
 struct firmware_offer {
   firmware_image image;
 };
+/// Bytes that mean something to the device and whoever sends them alone. It answers with bytes.
+struct rrpc_call {
+  std::string payload;
+};
+/// How the device is to be configured has changed, or it does not say yet that it is so. `delta`:
+/// what it lacks. No answer is waited for: what it reports afterwards counts.
+struct twin_push {
+  std::uint64_t version = 0;
+  object desired, delta;
+};
 struct downlink {
   std::string id;
   device_name target;
-  std::variant<service_call, points_write, points_read, device_notice, firmware_offer,
-               topic_delivery>
+  std::variant<service_call, points_write, points_read, device_notice, firmware_offer, rrpc_call,
+               twin_push, topic_delivery>
       what;
   bool repeated = false;  // the session was resumed and may have had it before
 };

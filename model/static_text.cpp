@@ -242,6 +242,8 @@ constexpr std::string_view texts[] = {
     "topic_alias_invalid",
     "topic_forbidden",
     "topic_rule_invalid",
+    "twin_too_deep",
+    "twin_too_large",
     "type_mismatch",
     "unauthenticated",
     "unbound",

@@ -127,6 +127,20 @@ void add_commands(CLI::App& to, session& s) {
                      fill({{"value", read_json(*input)}})),
            {});
   });
+  auto* bytes =
+      command(*g, "rrpc", "Send free text to a device that is on-line; its answer is shown",
+              "command rrpc demo-inverter/inv-01 'show log'");
+  bytes->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
+  bytes->add_option("payload", *input, "text; with --base64 any bytes")->required();
+  bytes->add_option("--timeout", *timeout, "seconds the device has for its answer")
+      ->capture_default_str();
+  auto encoded_bytes = make<bool>();
+  bytes->add_flag("--base64", *encoded_bytes, "the payload is base64");
+  bytes->callback([&s, device, input, timeout, encoded_bytes] {
+    s.show(s.request("POST", device_path(*device) + ":rrpc",
+                     {{*encoded_bytes ? "base64" : "payload", *input}, {"timeout", *timeout}}),
+           {});
+  });
   auto* list = command(*g, "list", "Commands of a device, newest first",
                        "command list demo-inverter/inv-01");
   list->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();

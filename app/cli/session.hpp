@@ -92,6 +92,7 @@ json read_json(const std::string& text);
 void add_management(CLI::App& to, session& s);
 void add_scripts(CLI::App& products, session& s);  // of the group "product"
 void add_ota(CLI::App& to, session& s);
+void add_twins(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);

@@ -60,8 +60,11 @@ void apply_on(state& s, const admin_state_set& e) {
 void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
-  if (!s.certificates().empty())
-    s.family.change([](auto& f) { f.certificates = {}; });
+  if (!s.certificates().empty() || !s.twin().empty())
+    s.family.change([](auto& f) {
+      f.certificates = {};
+      f.twin = {};
+    });
 }
 
 void apply_on(state& s, const secret_set& e) {
@@ -159,7 +162,7 @@ void apply_on(state& s, const command_finished& e) {
   s.commands.change([&](auto& commands) {
     std::erase_if(commands, [&](const auto& r) { return r.id == e.what.id; });
   });
-  if (e.what.state != command_record::state_code::timed_out)
+  if (e.what.state != command_record::state_code::timed_out || is_rrpc(e.what))
     return;
   auto& kept = s.timed_out.edit();
   kept.push_back(e.what);
@@ -341,6 +344,26 @@ void apply_on(state& s, const upgrade_retried&) {
                               .offered_at = t.offered_at};
     t = std::move(again);
   });
+}
+
+void apply_on(state& s, const twin_changed& e) {
+  auto& t = s.family.edit().twin.edit();
+  t.desired = e.desired;
+  t.desired_version = e.version;
+  t.desired_by = e.by;
+  t.desired_at = e.at;
+}
+
+void apply_on(state& s, const twin_reported& e) {
+  auto& t = s.family.edit().twin.edit();
+  t.reported = e.reported;
+  t.reported_version = e.version;
+  t.applied_version = e.applied;
+  t.reported_at = e.at;
+}
+
+void apply_on(state& s, const twin_pushed& e) {
+  take_number(s, e.downlink_id);
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

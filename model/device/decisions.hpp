@@ -29,7 +29,7 @@ inline decision only(event e, reply answer = done{}) {
   return d;
 }
 
-/// The command that is under way; null: none.
+/// The command of the queue that is under way; null: none.
 const command_record* outstanding(const state& s);
 /// The next number of a message to the device, as text.
 std::string next_downlink_id(const state& s, timestamp now);
@@ -44,6 +44,10 @@ decision leave(const state& s, std::string_view reason, timestamp now);
 bool is_connected_by(const state& s, const session_ref& connection);
 /// Whether a session, or a gateway's connection, may give that order.
 status check_session(const state& s, const command& c);
+
+// rrpc.cpp
+result<decision> decide_rrpc(const state& s, const command_record& asked,
+                             const surroundings& around);
 
 // login.cpp
 /// When what is kept of a session goes: nothing while it has a connection, or if it lasts without
@@ -72,12 +76,23 @@ result<decision> decide_on(const state& s, const report_version& r, const surrou
 result<decision> decide_on(const state& s, const report_progress& r, const surroundings& around);
 result<decision> decide_on(const state& s, const ask_upgrade& a, const surroundings& around);
 result<decision> decide_on(const state& s, const read_firmware& r, const surroundings& around);
+/// As much of the state after `events` as messages to the device depend on.
+state outlook(const state& s, const std::vector<event>& events);
 /// Adds the event that pushes the firmware that waits, if after `events` the device is there.
 void publish_after(const state& s, timestamp now, std::vector<event>& events);
 /// The task runs out of time then; nothing: it has all the time there is.
 std::optional<timestamp> upgrade_deadline(const state& s);
 /// Adds the end of a task whose time is over.
 void end_late_upgrade(const state& s, timestamp now, std::vector<event>& events);
+
+// twin.cpp
+result<decision> decide_on(const state& s, const change_twin& c, const std::string& actor,
+                           const surroundings& around);
+result<decision> decide_on(const state& s, const report_twin& r, const surroundings& around);
+result<decision> decide_on(const state& s, const read_twin& r, const surroundings& around);
+/// Adds the event that pushes how the device is to be configured, if after `events` it is there and
+/// has not said that it is so.
+void push_twin_after(const state& s, timestamp now, std::vector<event>& events);
 
 // login.cpp, gateway.cpp
 /// True if `secret` (sealed for this device) gives the proof's digest.

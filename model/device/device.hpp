@@ -67,8 +67,8 @@ struct latest_point {
   bool operator==(const latest_point&) const = default;
 };
 
-/// A service call or point write on its way through the queue (states and numbers as the wire
-/// protocol has them).
+/// A service call or point write on its way through the queue, or free bytes beside it (states and
+/// numbers as the wire protocol has them).
 struct command_record {
   enum class state_code : std::uint8_t {
     queued = 1,
@@ -79,11 +79,11 @@ struct command_record {
     failed = 6,
     timed_out = 7
   };
-  enum class form : std::uint8_t { service = 0, points = 1, read = 2 };
+  enum class form : std::uint8_t { service = 0, points = 1, read = 2, rrpc = 3 };
   entity_id id;
   form type = form::service;
   std::string element;  // service id; empty for points
-  object input;         // of `read`: the points asked for, as members
+  object input;         // of `read`: the points asked for, as members; of `rrpc`: free_bytes
   std::string actor;    // who asked
   milliseconds timeout{30'000};
   milliseconds pending_ttl{0};
@@ -98,6 +98,14 @@ struct command_record {
   std::optional<value> late_reply;
   bool operator==(const command_record&) const = default;
 };
+
+inline bool is_rrpc(const command_record& c) {
+  return c.type == command_record::form::rrpc;
+}
+inline constexpr std::size_t max_rrpc_bytes = 65'536;  // either way
+inline constexpr int max_rrpc_open = 8;                // of one device at a time
+/// Bytes as input and output of such a command have them: {"payload": text} or {"base64": text}.
+std::optional<std::string> free_bytes(const value& from);
 
 /// One device's part in a job that brings a firmware to many. Which version it has is what it
 /// reports itself: that alone makes a success.
@@ -138,6 +146,22 @@ struct upgrade_task {
   bool is_unfinished() const { return state < state_code::succeeded; }
   bool operator==(const upgrade_task&) const = default;
 };
+
+/// How the device is to be configured (`desired`), and how it says that it is (`reported`). A
+/// version counts the changes of its document; 0: there was none.
+struct twin_state {
+  object desired, reported;
+  std::uint64_t desired_version = 0, reported_version = 0;
+  std::uint64_t applied_version = 0;  // the desired one that the device has, as it says
+  timestamp desired_at{}, reported_at{};
+  std::string desired_by;
+  bool empty() const { return desired_version == 0 && reported_version == 0; }
+  bool operator==(const twin_state&) const = default;
+};
+inline constexpr std::size_t max_twin_bytes = 32'768;  // of each document, as compact JSON
+inline constexpr std::size_t max_twin_depth = 8;
+/// What is desired and not reported.
+object delta_of(const twin_state& t);
 
 // ---- commands -----------------------------------------------------------------------------------
 
@@ -317,6 +341,18 @@ struct report_progress {
 };
 /// The device asks what there is for it.
 struct ask_upgrade {};
+/// What is desired of the device: a merge patch (RFC 7396), or all of it.
+struct change_twin {
+  object patch;
+  bool replace = false;
+  std::optional<std::uint64_t> expected;  // version of what is desired
+};
+/// What the device says of itself, likewise. `applied`: the version of what is desired that it has.
+struct report_twin {
+  object patch;
+  bool replace = false;
+  std::optional<std::uint64_t> applied;
+};
 
 // Reads: answered in the order of what was asked before.
 struct read_device {};
@@ -324,6 +360,7 @@ struct read_latest {
   std::vector<std::string> ids;  // empty: all
 };
 struct read_firmware {};
+struct read_twin {};
 /// Samples that are not in the store yet.
 struct read_samples {
   timestamp from, to;
@@ -337,7 +374,7 @@ using order =
                  bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
                  reopen_activation, report_picture, add_certificate, revoke_certificate,
                  offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
-                 ask_upgrade, read_firmware>;
+                 ask_upgrade, read_firmware, change_twin, report_twin, read_twin>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -508,14 +545,32 @@ struct upgrade_ended {
 struct upgrade_retried {
   timestamp at;
 };
+struct twin_changed {
+  object desired;  // all of it
+  std::uint64_t version = 0;
+  std::string by;
+  timestamp at;
+};
+struct twin_reported {
+  object reported;  // all of it
+  std::uint64_t version = 0;
+  std::uint64_t applied = 0;
+  timestamp at;
+};
+struct twin_pushed {
+  std::string downlink_id;
+  timestamp at;
+};
 
-using event = std::variant<
-    registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-    points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
-    command_finished, late_reply_noted, subscriptions_changed, command_delivered, gateway_bound,
-    gateway_unbound, sub_devices_changed, sub_device_noted, activation_granted, activation_settled,
-    activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
-    upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried>;
+using event =
+    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
+                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
+                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
+                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
+                 picture_reported, certificate_added, certificate_revoked, version_reported,
+                 upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended,
+                 upgrade_retried, twin_changed, twin_reported, twin_pushed>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -584,8 +639,8 @@ struct firmware_state {
   bool operator==(const firmware_state&) const = default;
 };
 
-/// What only gateways, sub-devices, devices on their way to a secret and those with certificates or
-/// firmware have.
+/// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
+/// firmware or a configuration have.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -593,9 +648,10 @@ struct family {
   network_picture picture;     // of a gateway
   cow<certificate_folder> certificates;
   cow<firmware_state> firmware;
+  cow<twin_state> twin;
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
-           certificates->empty() && firmware->empty();
+           certificates->empty() && firmware->empty() && twin->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -632,6 +688,7 @@ struct state {
   const sub_device_map& sub_devices() const { return family->sub_devices; }
   const certificate_folder& certificates() const { return *family->certificates; }
   const firmware_state& firmware() const { return *family->firmware; }
+  const twin_state& twin() const { return *family->twin; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -692,9 +749,13 @@ struct firmware_status {
 struct upgrades_offered {
   std::vector<firmware_image> images;
 };
-using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
-                           unsaved_samples, command_accepted, commands_cancelled, points_taken,
-                           device_bound, certificate_bound, firmware_status, upgrades_offered>;
+struct twin_status {
+  twin_state what;
+};
+using reply =
+    std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
+                 command_accepted, commands_cancelled, points_taken, device_bound,
+                 certificate_bound, firmware_status, upgrades_offered, twin_status>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {

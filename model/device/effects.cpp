@@ -22,6 +22,9 @@ effect deliver_to(const state& s, const command_record& c, bool repeated) {
       message.what = std::move(wanted);
       break;
     }
+    case command_record::form::rrpc:
+      message.what = rrpc_call{free_bytes(value{c.input}).value_or("")};
+      break;
   }
   return deliver{s.connection.session, std::move(message)};
 }
@@ -75,6 +78,12 @@ std::vector<effect> effects(const state& s, const event& e) {
             if (const auto& task = s.firmware().task; task && !p.downlink_id.empty())
               out.push_back(deliver{s.connection.session,
                                     {p.downlink_id, s.name(), firmware_offer{task->image}, false}});
+          },
+          [&](const twin_pushed& p) {
+            const auto& t = s.twin();
+            out.push_back(deliver{s.connection.session,
+                                  {p.downlink_id, s.name(),
+                                   twin_push{t.desired_version, t.desired, delta_of(t)}, false}});
           },
           [&](const command_sent& sent) {
             const auto c = std::find_if(s.commands->begin(), s.commands->end(),

@@ -15,7 +15,7 @@ constexpr auto range_of(protocol) {
   return std::pair{protocol::none, protocol::coap};
 }
 constexpr auto range_of(command_record::form) {
-  return std::pair{command_record::form::service, command_record::form::read};
+  return std::pair{command_record::form::service, command_record::form::rrpc};
 }
 constexpr auto range_of(login_secret) {
   return std::pair{login_secret::device, login_secret::either};
@@ -225,6 +225,23 @@ template <field_of<firmware_state> X>
 auto fields_of(X& x) {
   return std::tie(x.version, x.reported_at, x.task);
 }
+template <field_of<twin_state> X>
+auto fields_of(X& x) {
+  return std::tie(x.desired, x.reported, x.desired_version, x.reported_version, x.applied_version,
+                  x.desired_at, x.reported_at, x.desired_by);
+}
+template <field_of<twin_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.desired, x.version, x.by, x.at);
+}
+template <field_of<twin_reported> X>
+auto fields_of(X& x) {
+  return std::tie(x.reported, x.version, x.applied, x.at);
+}
+template <field_of<twin_pushed> X>
+auto fields_of(X& x) {
+  return std::tie(x.downlink_id, x.at);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -235,7 +252,8 @@ auto fields_of(X& x) {
 }
 template <field_of<family> X>
 auto fields_of(X& x) {
-  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware);
+  return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
+                  x.twin);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -377,6 +395,14 @@ template <field_of<report_progress> X>
 auto fields_of(X& x) {
   return std::tie(x.step, x.note);
 }
+template <field_of<change_twin> X>
+auto fields_of(X& x) {
+  return std::tie(x.patch, x.replace, x.expected);
+}
+template <field_of<report_twin> X>
+auto fields_of(X& x) {
+  return std::tie(x.patch, x.replace, x.applied);
+}
 template <field_of<command> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.session, x.actor, x.expected_revision, x.gateway);
@@ -413,6 +439,10 @@ auto fields_of(X& x) {
 template <field_of<upgrades_offered> X>
 auto fields_of(X& x) {
   return std::tie(x.images);
+}
+template <field_of<twin_status> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
 }
 template <field_of<points_taken> X>
 auto fields_of(X& x) {

@@ -61,7 +61,7 @@ result<progress_word> read_step(std::string_view text) {
 
 }  // namespace
 
-void publish_after(const state& s, timestamp now, std::vector<event>& events) {
+state outlook(const state& s, const std::vector<event>& events) {
   auto ahead = state{};
   ahead.connection = s.connection;
   ahead.commands = s.commands;
@@ -70,6 +70,11 @@ void publish_after(const state& s, timestamp now, std::vector<event>& events) {
   ahead.family = s.family;
   for (const auto& e : events)
     device::apply(ahead, e);
+  return ahead;
+}
+
+void publish_after(const state& s, timestamp now, std::vector<event>& events) {
+  const auto ahead = outlook(s, events);
   const auto& task = ahead.firmware().task;
   if (ahead.connection.online && task && task->state == state_code::pending &&
       is_pushed(task->deliver))

@@ -202,6 +202,8 @@ result<decision> decide_login(const state& s, const connect& c,
                                gateway.has_value(), proved->certificate_sn, c.session_lasts});
   send_next_after(s, around.now, d.events);
   publish_after(s, around.now, d.events);
+  if (!s.twin().empty())
+    push_twin_after(s, around.now, d.events);
   return d;
 }
 

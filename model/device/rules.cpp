@@ -25,9 +25,11 @@ void send_next(const state& s, timestamp now, std::vector<event>& events) {
 }  // namespace
 
 const command_record* outstanding(const state& s) {
-  return !s.commands->empty() && s.commands->front().state == command_record::state_code::sent
-             ? &s.commands->front()
-             : nullptr;
+  const auto sent =
+      std::find_if(s.commands->begin(), s.commands->end(), [](const command_record& c) {
+        return c.state == command_record::state_code::sent && !is_rrpc(c);
+      });
+  return sent == s.commands->end() ? nullptr : &*sent;
 }
 
 std::string next_downlink_id(const state& s, timestamp now) {
@@ -275,6 +277,7 @@ result<object> check_command(const thing_model& model, const command_record& c) 
     case command_record::form::points:
       return model.check_writes(c.input);
     case command_record::form::read:
+    case command_record::form::rrpc:
       break;
   }
   for (const auto& [id, nothing] : c.input)
@@ -289,6 +292,8 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
     return refused(errc::conflict, "device_disabled", label(s) + " is disabled");
   if (!s.activated_at)
     return refused(errc::conflict, "device_inactive", label(s) + " has never been online");
+  if (is_rrpc(c))
+    return decide_rrpc(s, c, around);
   if (!around.product.model)
     return refused(errc::unavailable, "model_missing",
                    label(s) + ": its product has no published model");
@@ -312,8 +317,11 @@ result<decision> decide_on(const state& s, const send_command& asked, const surr
 }
 
 result<decision> decide_on(const state& s, const complete_command& c, const surroundings& around) {
-  const auto* sent = outstanding(s);
-  if (!sent || sent->downlink_id != c.downlink_id) {
+  const auto sent =
+      std::find_if(s.commands->begin(), s.commands->end(), [&](const command_record& r) {
+        return r.state == command_record::state_code::sent && r.downlink_id == c.downlink_id;
+      });
+  if (sent == s.commands->end()) {
     const auto late = std::find_if(
         s.timed_out->begin(), s.timed_out->end(),
         [&](const command_record& r) { return r.downlink_id == c.downlink_id && !r.late_reply; });
@@ -332,7 +340,11 @@ result<decision> decide_on(const state& s, const complete_command& c, const surr
       message += (message.empty() ? "" : "; ") + std::string{"output does not fit the model: "} +
                  wrong.front().where + ": " + wrong.front().detail;
   }
-  const auto ok = c.code == 0 || c.code == 200;
+  auto ok = c.code == 0 || c.code == 200;
+  if (is_rrpc(*sent) && ok && !free_bytes(c.output)) {
+    ok = false;  // it came as the answer to another sort of command
+    message = "the answer is no free bytes";
+  }
   auto over =
       finish(*sent, ok ? command_record::state_code::succeeded : command_record::state_code::failed,
              around.now, std::move(message));
@@ -454,6 +466,8 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
           return decide_login(s, what, c.gateway, around);
+        else if constexpr (std::is_same_v<std::decay_t<decltype(what)>, change_twin>)
+          return decide_on(s, what, c.actor, around);
         else
           return decide_on(s, what, around);
       },

@@ -113,6 +113,13 @@ const auto example_offer =
                                                          "0f34", "https://h/2.0.bin", 183'500}},
                                   false}}};
 
+const auto example_call = model::effect{
+    model::deliver{{77, 4, 9}, {"12", {"pk", "dk"}, model::rrpc_call{{"\0\xff", 2}}, false}}};
+
+const auto example_push = model::effect{model::deliver{
+    {77, 4, 9},
+    {"12", {"pk", "dk"}, model::twin_push{7, {{"a", 1}, {"b", 2}}, {{"b", 2}}}, false}}};
+
 std::vector<published> example_published() {
   auto events = std::vector<model::device::event>{};
   events.emplace_back(model::device::points_accepted{{{noon, {{"p", 1.5, -1}}}}, false, noon});
@@ -181,6 +188,8 @@ std::vector<message> held_messages() {
       {"answers", encode_answers(example_answers()), answers},
       {"deliver", encode_effect(example_effect, id), effects_again},
       {"deliver-firmware", encode_effect(example_offer, id), effects_again},
+      {"deliver-rrpc", encode_effect(example_call, id), effects_again},
+      {"deliver-twin", encode_effect(example_push, id), effects_again},
       {"close", encode_effect(model::close_session{{77, 4, 9}, "taken_over"}, id), effects_again},
       {"settle", encode_effect(model::settle_waiter{{77, 5}, id}, id), effects_again},
       {"published", encode_published(example_published()), live},

@@ -165,6 +165,10 @@ class Operations(NodeTest):
         device = api.post("~/devices", {"productKey": product, "deviceKey": "tour-ota"})
         for path in self.both(device):
             self.assertFalse(api.get(path + "/firmware")["upgrading"])
+            api.request("PUT", path + "/twin/desired", json={"a": 1}, headers={"If-Match": "*"})
+            api.request("PATCH", path + "/twin/desired", json={"b": 2}, headers={"If-Match": "*"})
+            self.assertEqual(api.get(path + "/twin/desired"), {"a": 1, "b": 2})
+            self.assertEqual(api.get(path + "/twin")["delta"], {"a": 1, "b": 2})
         firmware = api.post("~/firmwares", {"productKey": product, "name": "Tour", "version": "1", "sign": "a" * 64, "url": "http://h/1", "size": 1})
         self.assertEqual(api.get(f"~/firmwares/{firmware['id']}"), firmware)
         self.assertEqual(all_of(api, "~/firmwares", 1), [firmware])
@@ -220,6 +224,7 @@ class Operations(NodeTest):
     def commands(self):
         made, device = self.new_device()
         serve(device)
+        device.on_bytes = bytes.upper
         for path in self.both(made):
             done = self.api.post(path + "/services/reboot:invoke", {"input": {"delay": 1}})
             self.assertEqual(done["state"], "succeeded")
@@ -227,6 +232,8 @@ class Operations(NodeTest):
             self.api.post(path + "/points:set", {"points": {"setpoint": 6}})
             self.assertEqual(self.api.get(f"~/commands/{done['id']}")["state"], "succeeded")
             self.assertTrue(self.api.get(path + "/commands")["items"])
+        for path in self.both(made):
+            self.assertEqual(self.api.post(path + ":rrpc", {"payload": "hello"})["payload"], "HELLO")
         device.close()
         for path in self.both(made):
             waits = self.api.post(path + "/services/reboot:invoke", {"input": {}, "pendingTtl": 60})

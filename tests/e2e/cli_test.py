@@ -298,15 +298,28 @@ class Data(CliTest):
         done = self.json("command", "invoke", address, "reboot", '{"delay":5}')
         self.assertEqual((done["state"], done["output"], next_of(asked)), ("succeeded", {"accepted": True}, ("reboot", {"delay": 5})))
         self.assertEqual(self.json("command", "set", address, "setpoint", "42")["input"], {"setpoint": 42})
+        device.on_bytes = lambda payload: payload[::-1]
+        self.assertEqual(self.json("command", "rrpc", address, "hello")["payload"], "olleh")
+        self.assertEqual(self.json("command", "rrpc", address, "AP8=", "--base64")["base64"], "/wA=")
         device.close()
         wait_for(lambda: self.api.get(f"~/devices/{made['assetId']}/status")["status"] == "offline", "the device is gone")
+        self.refused("device_offline", "command", "rrpc", address, "hello")
         self.refused("device_offline", "command", "invoke", address, "reboot")
         waits = self.json("command", "invoke", address, "reboot", "--pending", "600")
         self.assertEqual(waits["state"], "queued")
         self.assertEqual(self.json("command", "cancel", waits["id"])["cancelled"], [waits["id"]])
         self.assertEqual(self.json("command", "get", waits["id"])["state"], "cancelled")
-        self.assertEqual([c["state"] for c in self.json("command", "list", address)], ["cancelled", "succeeded", "succeeded"])
+        self.assertEqual([c["state"] for c in self.json("command", "list", address)], ["cancelled", "succeeded", "succeeded", "succeeded", "succeeded"])
         self.refused("element_unknown", "command", "invoke", address, "explode")
+
+    def test_twins(self):
+        made, device = self.new_device()
+        address = f"demo-inverter/{made['deviceKey']}"
+        self.assertTrue(self.json("twin", "get", address)["inSync"])
+        self.assertEqual(self.json("twin", "set", address, '{"rate":10,"mode":"eco"}')["delta"], {"rate": 10, "mode": "eco"})
+        self.assertEqual(self.json("twin", "set", address, '{"mode":null}')["desiredVersion"], 2)
+        self.assertEqual(self.json("twin", "replace", made["assetId"], '{"rate":20}')["desired"], {"rate": 20})
+        self.refused("twin_too_deep", "twin", "set", address, '{"a":' * 9 + "1" + "}" * 9)
 
     def test_a_silent_device_is_a_timeout(self):
         made, device = self.new_device()

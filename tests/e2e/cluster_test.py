@@ -44,6 +44,21 @@ class Cluster(ClusterTest):
             self.assertEqual((done["state"], done["output"]), ("succeeded", {"accepted": True}), done)
             self.assertEqual(next_of(asked), ("reboot", {"delay": n}))
 
+    def test_free_bytes_and_configurations_reach_it_too(self):
+        device = self.connected(self.node(2), 2)
+        device.on_bytes = bytes.upper
+        path = f"~/devices/{self.node(1).demo['devices'][2]['assetId']}"
+        for n in (1, 2, 3):
+            api = self.node(n).api()
+            self.assertEqual(api.post(path + ":rrpc", {"payload": f"from node {n}"})["payload"], f"FROM NODE {n}")
+            api.request("PATCH", path + "/twin/desired", json={"n": n}, headers={"If-Match": f'"{n - 1}"'})
+            pushed = json.loads(device.messages.get(timeout=DEADLINE).payload)
+            self.assertEqual(pushed["params"], {"desiredVersion": n, "desired": {"n": n}, "delta": {"n": n}})
+        reply = device.request("thing/config/report", "thing.config.report", {"reported": {"n": 3}})
+        self.assertEqual(reply["data"]["delta"], {})
+        for n in (1, 2, 3):
+            self.assertTrue(self.node(n).api().get(path + "/twin")["inSync"])
+
 
 class Loss(ClusterTest):
     """A device posts to one node, without pause, while another one goes."""

@@ -258,6 +258,7 @@ class Device:
         self.subscribed = queue.Queue()
         self.gone = queue.Queue()
         self.on_command = None
+        self.on_bytes = None  # makes the answer to free bytes
         self.client.on_connect = lambda c, u, flags, code: self.connected.put(code)
         self.client.on_subscribe = lambda c, u, mid, granted: self.subscribed.put(granted)
         self.client.on_disconnect = lambda c, u, code: self.gone.put(code)
@@ -283,7 +284,9 @@ class Device:
         return self.connected.get(timeout=DEADLINE)
 
     def on_message(self, client, userdata, message):
-        if self.on_command and "/thing/" in message.topic and not message.topic.endswith("_reply"):
+        if self.on_bytes and "/rrpc/request/" in message.topic:
+            client.publish(message.topic.replace("/request/", "/response/"), self.on_bytes(message.payload), 1)
+        elif self.on_command and "/thing/" in message.topic and not message.topic.endswith("_reply"):
             self.on_command(message)
         else:
             self.messages.put(message)

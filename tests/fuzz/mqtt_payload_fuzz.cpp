@@ -42,7 +42,10 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/sys/pk/dk/ota/device/progress",
                                        "/sys/pk/dk/ota/device/getversion",
                                        "/sys/pk/dk/security/cert/apply",
-                                       "/sys/pk/dk/security/cert/renew"};
+                                       "/sys/pk/dk/security/cert/renew",
+                                       "/ext/ntp/pk/dk/request",
+                                       "/sys/pk/dk/thing/config/get",
+                                       "/sys/pk/dk/thing/config/report"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [
@@ -148,6 +151,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto payload = std::string_view{reinterpret_cast<const char*>(data) + 1, size - 1};
   const auto choice = data[0] % (std::size(topics) + 1);
   if (choice == std::size(topics)) {
+    const auto bytes = read_rrpc_response("1", payload);
+    demand(bytes.code != 0 || device::free_bytes(bytes.output) == payload);
     const auto done = read_command_reply(payload);
     if (!done)
       check_failure(done.error());
@@ -163,6 +168,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_group(*asked.group);
   else if (asked.certificate)
     check_wish(*asked.certificate);
+  else if (asked.clock)
+    demand(model::parse_json(model::to_json(clock_data(*asked.clock, {}, {}))).has_value());
   else if (!asked.what)
     check_failure(asked.what.error());
   else

@@ -114,7 +114,10 @@ PAYLOADS = {
     "getversion": (27, {"id": "10", "params": {}}),
     "apply": (28, {"params": {"csr": "-----BEGIN CERTIFICATE REQUEST-----", "validDay": "90", "issueAuthority": "ECC"}}),
     "renew": (29, {"params": {"certSn": 32720, "validDay": 30}}),
-    "answer": (30, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
+    "clock": (30, {"id": 11, "deviceSendTime": "1571724098000"}),
+    "config": (31, {"params": {}}),
+    "configured": (32, {"id": 12, "params": {"reported": {"a": {"b": None}, "c": [1]}, "desiredVersion": "7", "replace": "true"}}),
+    "answer": (33, {"id": "1700000000000", "code": "200", "data": {"n": 1}, "message": "ok"}),
 }
 
 TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u00e4\\ud83d\\ude00"', '{"a":[1,2.5,"x",null,{"b":false}]}',

@@ -42,6 +42,8 @@ std::vector<route> authority_routes();
 std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();
+std::vector<route> rrpc_routes();
+std::vector<route> twin_routes();
 std::vector<route> statistics_routes();
 std::vector<route> cluster_routes();
 

@@ -378,6 +378,22 @@ json devices() {
                                {"disabled", integer}})}};
 }
 
+json twins() {
+  return {{"Configuration",
+           {{"type", "object"},
+            {"description", "A document of at most 32,768 bytes and a depth of 8"}}},
+          {"Twin", object({{"desired", ref("Configuration")},
+                           {"reported", ref("Configuration")},
+                           {"delta", ref("Configuration")},
+                           {"inSync", truth},
+                           {"desiredVersion", integer},
+                           {"reportedVersion", integer},
+                           {"appliedVersion", integer},
+                           {"desiredAt?", time},
+                           {"desiredBy?", text},
+                           {"reportedAt?", time}})}};
+}
+
 json data() {
   return {{"Latest", object(latest_fields)},
           {"LatestList", page_of("Latest")},
@@ -404,29 +420,32 @@ json data() {
 }
 
 json commands() {
-  return {{"Invoke", object(with({{"input?", any_object}}, sending))},
-          {"SetPoint", object(with({{"value", anything}}, sending))},
-          {"SetPoints", object(with({{"points", any_object}}, sending))},
-          {"ReadPoints", object(with({{"points", list(text, 1000)}}, sending))},
-          {"Command", object({{"id", text},
-                              {"assetId", text},
-                              {"type", word({"service", "points", "read"})},
-                              {"element?", text},
-                              {"state", word({"queued", "cancelled", "expired", "sent", "succeeded",
-                                              "failed", "timeout"})},
-                              {"input", any_object},
-                              {"actor", text},
-                              {"timeout", integer},
-                              {"pendingTtl", integer},
-                              {"createdAt", time},
-                              {"sentAt?", time},
-                              {"finishedAt?", time},
-                              {"code?", integer},
-                              {"output?", anything},
-                              {"message?", text},
-                              {"lateReply?", anything}})},
-          {"CommandList", page_of("Command")},
-          {"Cancelled", object({{"cancelled", list(text)}})}};
+  return {
+      {"Invoke", object(with({{"input?", any_object}}, sending))},
+      {"SetPoint", object(with({{"value", anything}}, sending))},
+      {"SetPoints", object(with({{"points", any_object}}, sending))},
+      {"ReadPoints", object(with({{"points", list(text, 1000)}}, sending))},
+      {"Command", object({{"id", text},
+                          {"assetId", text},
+                          {"type", word({"service", "points", "read", "rrpc"})},
+                          {"element?", text},
+                          {"state", word({"queued", "cancelled", "expired", "sent", "succeeded",
+                                          "failed", "timeout"})},
+                          {"input", any_object},
+                          {"actor", text},
+                          {"timeout", integer},
+                          {"pendingTtl", integer},
+                          {"createdAt", time},
+                          {"sentAt?", time},
+                          {"finishedAt?", time},
+                          {"code?", integer},
+                          {"output?", anything},
+                          {"message?", text},
+                          {"lateReply?", anything}})},
+      {"RrpcCall", object({{"payload?", text}, {"base64?", text}, {"timeout?", number(1, 60)}})},
+      {"RrpcAnswer", object({{"command", text}, {"payload?", text}, {"base64?", text}})},
+      {"CommandList", page_of("Command")},
+      {"Cancelled", object({{"cancelled", list(text)}})}};
 }
 
 json upgrades() {
@@ -564,8 +583,8 @@ json cluster() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), models(), products(), devices(), data(), commands(),
-                           upgrades(), cluster()})
+  for (const auto& part : {shared(), people(), models(), products(), devices(), twins(), data(),
+                           commands(), upgrades(), cluster()})
     all.update(part);
   return all.dump();
 }

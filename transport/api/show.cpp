@@ -108,7 +108,8 @@ model::value show_status(const exchange& e, const model::entity_id& id, const de
 
 model::value show_command(const std::function<model::value(model::timestamp)>& time,
                           const model::entity_id& id, const device::command_record& c) {
-  constexpr std::string_view types[] = {"service", "points", "read"};  // in the order of form
+  constexpr std::string_view types[] = {"service", "points", "read",
+                                        "rrpc"};  // in the order of form
   const auto is_service = c.type == device::command_record::form::service;
   auto o = model::object{{"id", to_string(id) + "-" + to_string(c.id)},
                          {"assetId", to_string(id)},

@@ -104,6 +104,14 @@ struct item_writer {
   void operator()(const device::version_reported& e) const {
     tell("firmwareChanged", e.at, {{"version", e.version}, {"before", e.before}});
   }
+  void operator()(const device::twin_changed& e) const {
+    tell("twinChanged", e.at,
+         {{"version", static_cast<std::int64_t>(e.version)}, {"desired", e.desired}});
+  }
+  void operator()(const device::twin_reported& e) const {
+    tell("twinReported", e.at,
+         {{"version", static_cast<std::int64_t>(e.version)}, {"reported", e.reported}});
+  }
   // Matters of a job: its calls tell of them.
   void operator()(const device::upgrade_offered&) const {}
   void operator()(const device::upgrade_published&) const {}
@@ -112,6 +120,7 @@ struct item_writer {
   void operator()(const device::upgrade_retried&) const {}
   // Matters of the transport, and certificates: no feed has them (actors/feed, belongs_to).
   void operator()(const device::sub_devices_changed&) const {}
+  void operator()(const device::twin_pushed&) const {}
   void operator()(const device::sub_device_noted&) const {}
   void operator()(const device::activation_granted&) const {}
   void operator()(const device::activation_settled&) const {}

@@ -488,9 +488,9 @@ connection::speaks_for connection::right_to(const classified& topic) const {
   if (misplaced)
     return speaks_for::itself;
   // Whether that one is a sub-device, and logged in, it knows itself.
-  return self_.gateway && topic.tree == topic_tree::device && is_for_sub_devices(topic.what)
-             ? speaks_for::sub_device
-             : speaks_for::nobody;
+  const auto of_devices = topic.tree == topic_tree::device || topic.tree == topic_tree::clock;
+  return self_.gateway && of_devices && is_for_sub_devices(topic.what) ? speaks_for::sub_device
+                                                                       : speaks_for::nobody;
 }
 
 group_world connection::world() const {
@@ -540,6 +540,10 @@ void connection::take_json(const message& m, const classified& topic) {
       return engine_.settle(m.ticket);
     case operation::command_reply:
       return take_command_answer(m, topic, m.packet.payload);
+    case operation::rrpc_response:
+      return ask(
+          m, topic,
+          {{}, model::device::order{read_rrpc_response(topic.element, m.packet.payload)}, {}});
     case operation::raw_up:
       return take_raw(m, topic);
     case operation::raw_down_reply:
@@ -548,9 +552,21 @@ void connection::take_json(const message& m, const classified& topic) {
       break;
   }
   auto asked = read_request(topic, m.packet.payload, self_, [this] { return world(); });
+  if (asked.clock)
+    return tell_time(m, topic, asked);
   if (!asked.group && !asked.certificate && !asked.what)
     return refuse(m, topic, asked, asked.what.error());
   ask(m, topic, std::move(asked));
+}
+
+/// At once: what waits for the disk would make the time wrong.
+void connection::tell_time(const message& m, const classified& topic, const request& asked) {
+  with_->messages(name_of(topic.what), "ok").add();
+  const auto received = with_->now();
+  reply(answer_topic(topic, m.packet.topic), asked.id, 200,
+        clock_data(*asked.clock, received, with_->now()), {},
+        std::min(m.packet.level, qos::at_least_once));
+  engine_.settle(m.ticket);
 }
 
 void connection::take_command_answer(const message& m, const classified& topic,
@@ -562,6 +578,7 @@ void connection::take_command_answer(const message& m, const classified& topic,
   }
   auto as_answer = topic;
   as_answer.what = operation::command_reply;
+  as_answer.wants_reply = false;
   ask(m, as_answer, {{}, model::device::order{std::move(*done)}, {}});
 }
 
@@ -667,8 +684,7 @@ void connection::ask_quietly(std::uint64_t ticket, operation what, model::device
 void connection::ask(const message& m, const classified& topic, request asked) {
   const auto number = ++numbers_;
   open_.push_back({number, m.ticket, topic.what,
-                   topic.what == operation::command_reply ? std::string{}
-                                                          : std::string{m.packet.topic} + "_reply",
+                   topic.wants_reply ? answer_topic(topic, m.packet.topic) : std::string{},
                    std::move(asked.id), std::move(asked.ids),
                    std::min(m.packet.level, qos::at_least_once), with_->now()});
   auto& r = open_[open_.size() - 1];
@@ -771,9 +787,8 @@ void connection::refuse(const message& m, const classified& topic, const request
   log::debug("mqtt.connection", "message refused",
              {{"device", who_.device.device_key}, {"reason", why.reason}, {"detail", why.detail}});
   if (topic.wants_reply)
-    reply(std::string{m.packet.topic} + "_reply", asked.id,
-          result_code(why, format_code(topic.what)), {}, why.detail,
-          std::min(m.packet.level, qos::at_least_once));
+    reply(answer_topic(topic, m.packet.topic), asked.id, result_code(why, format_code(topic.what)),
+          {}, why.detail, std::min(m.packet.level, qos::at_least_once));
   engine_.settle(m.ticket, puback_reason(why), why.reason);
 }
 
@@ -913,7 +928,10 @@ void connection::settle_request(open_request& r, const model::result<model::valu
 
 bool connection::make_raw(const model::downlink& d, outgoing& message) {
   const auto* product = product_of(d.target);
-  if (!product || !speaks_raw(*product) || std::holds_alternative<model::device_notice>(d.what))
+  const auto as_it_is = std::holds_alternative<model::device_notice>(d.what) ||
+                        std::holds_alternative<model::rrpc_call>(d.what) ||
+                        std::holds_alternative<model::twin_push>(d.what);
+  if (as_it_is || !product || !speaks_raw(*product))
     return true;
   auto bytes = write_raw(*with_->scripts, *product, message.payload);
   if (!bytes) {
@@ -948,7 +966,9 @@ void connection::deliver(const model::downlink& d) {
     return;
   if (who_.payloads != compression::none)
     command.what.payload = compress(who_.payloads, command.what.payload);
-  const auto needs_filter = who_.addresses_itself_by_product || engine_.listens_to_commands();
+  // A call is over before a subscription that is still to come.
+  const auto needs_filter = !std::holds_alternative<model::rrpc_call>(d.what) &&
+                            (who_.addresses_itself_by_product || engine_.listens_to_commands());
   if (needs_filter && !engine_.listens_to(command.what.topic))
     held_.push_back(std::move(command));
   else

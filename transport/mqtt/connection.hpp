@@ -131,6 +131,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void take_raw(const message& m, const classified& topic);
   void take_raw_answer(const message& m, const classified& topic);
   void take_command_answer(const message& m, const classified& topic, std::string_view payload);
+  void tell_time(const message& m, const classified& topic, const request& asked);
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
   void ask_certificate(std::uint64_t number, certificate_wish wish);

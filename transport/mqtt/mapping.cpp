@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/base64.hpp"
 #include "model/json.hpp"
 #include "transport/mqtt/gateway_mapping.hpp"
 #include "transport/mqtt/params.hpp"
+#include "transport/mqtt/topics.hpp"
 
 namespace orrery::transport::mqtt {
 namespace {
@@ -49,6 +51,9 @@ constexpr row table[] = {
     {topic_tree::device, "ota/device/inform", operation::firmware_inform, 1200},
     {topic_tree::device, "ota/device/progress", operation::firmware_progress, 1200},
     {topic_tree::device, "ota/device/getversion", operation::firmware_getversion, 1200},
+    {topic_tree::device, "thing/config/get", operation::config_get, 1200},
+    {topic_tree::device, "thing/config/report", operation::config_report, 1200},
+    {topic_tree::clock, "request", operation::clock, 1200},
     {topic_tree::session, "combine/login", operation::sub_login, 1220},
     {topic_tree::session, "combine/login/batch", operation::sub_login_batch, 1220},
     {topic_tree::session, "combine/logout", operation::sub_logout, 1220},
@@ -67,6 +72,7 @@ constexpr std::pair<topic_tree, std::string_view> notice_replies[] = {
     {topic_tree::device, "thing/delete_reply"},
     {topic_tree::device, "traffic/control"},
     {topic_tree::device, "ota/device/upgrade_reply"},
+    {topic_tree::device, "thing/config/push_reply"},
     {topic_tree::session, "combine/disable_reply"},
     {topic_tree::session, "combine/enable_reply"},
     {topic_tree::session, "combine/delete_reply"},
@@ -186,6 +192,54 @@ model::result<device::order> read_progress(const value& params) {
   if (const auto* desc = params.find("desc"); desc && desc->is_string())
     report.note = clip(desc->as_string(), most_note);
   return device::order{std::move(report)};
+}
+
+bool is_number(std::string_view text) {
+  constexpr std::size_t most_digits = 20;
+  return !text.empty() && text.size() <= most_digits &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+model::result<device::order> read_configuration(const value& params) {
+  constexpr std::size_t most_digits = 18;
+  auto report = device::report_twin{};
+  const auto* reported = params.find("reported");
+  if (!reported || !reported->is_object())
+    return bad_format("reported: expected an object");
+  report.patch = reported->as_object();
+  report.replace = truth(params.find("replace"));
+  if (const auto* version = params.find("desiredVersion"); version && !version->is_null()) {
+    const auto text = version->is_double() ? "" : as_text(*version).value_or("");
+    if (text.size() > most_digits || !is_number(text))
+      return bad_format("desiredVersion: expected the version that the device has");
+    report.applied = std::stoull(text);
+  }
+  return device::order{std::move(report)};
+}
+
+/// As devices are told of it.
+object describe_configuration(std::uint64_t version, const object& desired, object delta) {
+  return {{"desiredVersion", static_cast<std::int64_t>(version)},
+          {"desired", desired},
+          {"delta", std::move(delta)}};
+}
+
+value configuration_data(operation o, const device::twin_state& t) {
+  const auto reported = static_cast<std::int64_t>(t.reported_version);
+  auto delta = device::delta_of(t);
+  if (o == operation::config_report)
+    return object{{"reportedVersion", reported}, {"delta", std::move(delta)}};
+  auto out = describe_configuration(t.desired_version, t.desired, std::move(delta));
+  out.emplace_back("reportedVersion", reported);
+  out.emplace_back("reported", t.reported);
+  return out;
+}
+
+/// A number, or its digits.
+bool is_clock_time(const value& v) {
+  if (v.is_int())
+    return v.as_int() >= 0;
+  return v.is_string() && is_number(v.as_string());
 }
 
 /// As devices are told of it.
@@ -398,8 +452,16 @@ std::string_view name_of(operation o) {
       return "firmware_progress";
     case operation::firmware_getversion:
       return "firmware_getversion";
+    case operation::config_get:
+      return "config_get";
+    case operation::config_report:
+      return "config_report";
+    case operation::clock:
+      return "clock";
     case operation::command_reply:
       return "command_reply";
+    case operation::rrpc_response:
+      return "rrpc_response";
     case operation::notice_reply:
       return "notice_reply";
     case operation::subscriptions:
@@ -429,6 +491,8 @@ std::string_view next_level(std::string_view& rest) {
   return level;
 }
 
+constexpr auto rrpc_answers = std::string_view{"rrpc/response/"};
+
 bool is_reply_of_command(std::string_view rest) {
   return rest.starts_with("thing/service/");
 }
@@ -445,10 +509,14 @@ classified classify(std::string_view topic) {
   else if (topic.find("/integration/") == std::string_view::npos)
     return out;  // only the channel's topics are known without the first slash too
   const auto root = next_level(rest);
-  if (root == "ext" && next_level(rest) == "session")
-    out.tree = topic_tree::session;
-  else if (root == "sys")
+  if (root == "sys")
     out.tree = topic_tree::device;
+  else if (root != "ext")
+    return out;
+  else if (const auto branch = next_level(rest); branch == "session")
+    out.tree = topic_tree::session;
+  else if (branch == "ntp")
+    out.tree = topic_tree::clock;
   else
     return out;
   out.product_key = next_level(rest);
@@ -461,6 +529,13 @@ classified classify(std::string_view topic) {
   const auto misplaced = out.tree == topic_tree::session && out.product_key == "session";
   if (out.tree == topic_tree::device && is_reply && is_reply_of_command(rest)) {
     out.what = operation::command_reply;
+    return out;
+  }
+  if (out.tree == topic_tree::device && rest.starts_with(rrpc_answers) &&
+      is_number(rest.substr(rrpc_answers.size()))) {
+    out.what = operation::rrpc_response;
+    out.element = rest.substr(rrpc_answers.size());
+    out.wants_reply = false;
     return out;
   }
   if (out.tree == topic_tree::device && rest == "thing/model/down_raw_reply") {
@@ -490,6 +565,13 @@ classified classify(std::string_view topic) {
   return out;
 }
 
+std::string answer_topic(const classified& what, std::string_view topic) {
+  constexpr auto asks = std::string_view{"request"};
+  if (what.what == operation::clock)
+    return std::string{topic.substr(0, topic.size() - asks.size())} + "response";
+  return std::string{topic} + "_reply";
+}
+
 bool is_for_sub_devices(operation o) {
   switch (o) {
     case operation::points_post:
@@ -511,7 +593,11 @@ bool is_for_sub_devices(operation o) {
     case operation::firmware_inform:
     case operation::firmware_progress:
     case operation::firmware_getversion:
+    case operation::config_get:
+    case operation::config_report:
+    case operation::clock:
     case operation::command_reply:
+    case operation::rrpc_response:
     case operation::notice_reply:
       return true;
     case operation::connection_state:
@@ -645,6 +731,23 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::firmware_getversion:
       out.what = device::order{device::ask_upgrade{}};
       break;
+    case operation::config_get:
+      out.what = device::order{device::read_twin{}};
+      break;
+    case operation::config_report:
+      out.what = read_configuration(params);
+      break;
+    case operation::clock: {
+      // Clients have it beside the id, or where all other requests have their parameters.
+      const auto* sent = json->find("deviceSendTime");
+      if (!sent)
+        sent = params.find("deviceSendTime");
+      if (sent && is_clock_time(*sent))
+        out.clock = *sent;
+      else
+        out.what = bad_format("deviceSendTime: expected milliseconds since 1970");
+      break;
+    }
     case operation::device_register:
     case operation::topology_add:
     case operation::topology_delete:
@@ -665,6 +768,7 @@ request read_request(const classified& topic, std::string_view payload, const gr
     case operation::raw_up:  // read by mqtt/raw first
     case operation::raw_down_reply:
     case operation::command_reply:
+    case operation::rrpc_response:
     case operation::notice_reply:
     case operation::subscriptions:
     case operation::delivered:
@@ -690,6 +794,21 @@ model::result<device::complete_command> read_command_reply(std::string_view payl
     out.output = *data;
   if (const auto* message = json->find("message"); message && message->is_string())
     out.message = clip(message->as_string(), 1024);
+  return out;
+}
+
+device::complete_command read_rrpc_response(std::string_view id, std::string_view payload) {
+  constexpr auto too_large = 1008;
+  auto out = device::complete_command{};
+  out.downlink_id = id;
+  if (payload.size() > device::max_rrpc_bytes) {
+    out.code = too_large;
+    out.message = "the answer has more than " + std::to_string(device::max_rrpc_bytes) + " bytes";
+  } else if (is_mqtt_text(payload)) {
+    out.output = object{{"payload", payload}};
+  } else {
+    out.output = object{{"base64", model::to_base64(payload)}};
+  }
   return out;
 }
 
@@ -721,6 +840,8 @@ value reply_data(operation o, const std::vector<std::string>& ids, const device:
       out.push_back(describe_firmware(image));
     return value{std::move(out)};
   }
+  if (const auto* twin = std::get_if<device::twin_status>(&answer))
+    return configuration_data(o, twin->what);
   if (o == operation::model_get)
     return m ? describe(*m) : value{object{}};
   if (!snapshot)
@@ -732,6 +853,15 @@ value reply_data(operation o, const std::vector<std::string>& ids, const device:
     if (ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end())
       out.emplace_back(id, v);
   return value{std::move(out)};
+}
+
+value clock_data(const value& sent, model::timestamp received, model::timestamp answered) {
+  const auto shown = [&](model::timestamp t) {
+    return sent.is_string() ? value{std::to_string(model::to_ms(t))} : value{model::to_ms(t)};
+  };
+  return object{{"deviceSendTime", sent},
+                {"serverRecvTime", shown(received)},
+                {"serverSendTime", shown(answered)}};
 }
 
 std::string_view clip(std::string_view text, std::size_t most) {
@@ -795,6 +925,11 @@ outgoing write_downlink(const model::downlink& d, bool sub_device_alone) {
   if (const auto* offer = std::get_if<model::firmware_offer>(&d.what))
     return write_message(topic_of(d.target) + "ota/device/upgrade", d.id, "ota.device.upgrade",
                          describe_firmware(offer->image));
+  if (const auto* push = std::get_if<model::twin_push>(&d.what))
+    return write_message(topic_of(d.target) + "thing/config/push", d.id, "thing.config.push",
+                         describe_configuration(push->version, push->desired, push->delta));
+  if (const auto* call = std::get_if<model::rrpc_call>(&d.what))
+    return {topic_of(d.target) + "rrpc/request/" + d.id, call->payload};
   const auto& notice = std::get<model::device_notice>(d.what);
   const auto verb = std::string{name_of(notice.what)};
   if (!notice.sub)

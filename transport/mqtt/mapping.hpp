@@ -46,7 +46,11 @@ enum class operation : unsigned char {
   firmware_inform,
   firmware_progress,
   firmware_getversion,
+  config_get,
+  config_report,
+  clock,  // what time it is: no entity is asked
   command_reply,
+  rrpc_response,  // bytes that answer bytes
   notice_reply,   // to what wants no answer
   subscriptions,  // of a kept session
   delivered,      // a command is acknowledged, not yet answered
@@ -56,16 +60,16 @@ enum class operation : unsigned char {
 /// Short name for metrics ("points_post").
 std::string_view name_of(operation o);
 
-/// /sys/{pk}/{dk}/, /ext/session/{pk}/{dk}/ and /sys/{pk}/integration/.
-enum class topic_tree : unsigned char { none, device, session, channel };
+/// /sys/{pk}/{dk}/, /ext/session/{pk}/{dk}/, /sys/{pk}/integration/ and /ext/ntp/{pk}/{dk}/.
+enum class topic_tree : unsigned char { none, device, session, channel, clock };
 
 /// Views into the topic.
 struct classified {
   operation what = operation::unknown;
   topic_tree tree = topic_tree::none;
   std::string_view product_key, device_key;  // whose topic it is; a channel has no device
-  std::string_view element;                  // event_post: the event's id
-  bool wants_reply = false;                  // a request, to be answered on topic + "_reply"
+  std::string_view element;  // event_post: the event's id; rrpc_response: the call's
+  bool wants_reply = false;  // a request, to be answered on its answer_topic
 
   bool is_of(const model::device_name& device) const {
     return product_key == device.product_key && device_key == device.device_key;
@@ -73,6 +77,8 @@ struct classified {
 };
 /// Never fails: a topic that is nobody's is `unknown`.
 classified classify(std::string_view topic);
+/// Where a request on `topic` is answered: topic + "_reply", but for the clock.
+std::string answer_topic(const classified& what, std::string_view topic);
 /// What a gateway may do for a sub-device on that one's own topics.
 bool is_for_sub_devices(operation o);
 
@@ -91,6 +97,7 @@ struct request {
   std::vector<std::string> ids;              // attributes or tags asked for; empty: all
   group_ptr group = {};                      // it concerns several devices: instead of `what`
   std::optional<certificate_wish> certificate = {};  // instead of `what`
+  std::optional<model::value> clock = {};            // instead of `what`: when the device sent it
 };
 /// Asked only where a request concerns several devices: most do not.
 using world_source = std::function<group_world()>;
@@ -104,12 +111,20 @@ int format_code(operation o);
 /// A device's answer to a command. Fails: `invalid_argument`.
 model::result<model::device::complete_command> read_command_reply(std::string_view payload);
 
+/// A device's answer to the call with that id, whatever bytes it is.
+model::device::complete_command read_rrpc_response(std::string_view id, std::string_view payload);
+
 /// {"id":..,"code":..,"data":..[,"message":..]}, compact.
 std::string write_reply(std::string_view id, int code, const model::value& data,
                         std::string_view message);
 /// The data of a successful reply. `ids`: those asked for, as in `request`.
 model::value reply_data(operation o, const std::vector<std::string>& ids,
                         const model::device::reply& answer, const model::thing_model* model);
+
+/// What the clock tells, in the form of `sent`: numbers or texts, milliseconds since 1970. The
+/// device has the middle of both ways, and from that how far its own clock is off.
+model::value clock_data(const model::value& sent, model::timestamp received,
+                        model::timestamp answered);
 
 /// At most `most` bytes of a UTF-8 text, cut between characters.
 std::string_view clip(std::string_view text, std::size_t most);

@@ -78,6 +78,14 @@ class Device : public testing::Test {
     c.pending_ttl = ttl;
     return c;
   }
+  command_record bytes() {
+    auto c = service();
+    c.type = command_record::form::rrpc;
+    c.element.clear();
+    c.input = {{"payload", "hello"}};
+    c.waiter = {7, 99};
+    return c;
+  }
   template <class Effect>
   std::vector<Effect> of() const {
     auto found = std::vector<Effect>{};
@@ -500,6 +508,80 @@ TEST_F(Device, WaitingCommandsCanBeCancelled) {
   ASSERT_TRUE(tell(cancel_commands{}));
   EXPECT_TRUE(s.commands->empty());
   EXPECT_EQ(tell(cancel_commands{one.id}).error().reason, "command_final");
+}
+
+TEST_F(Device, FreeBytesGoBesideTheQueue) {
+  registered();
+  const auto session = online();
+  ASSERT_TRUE(tell(send_command{service()}));
+  const auto in_order = of<deliver>().at(0).message.id;
+  ASSERT_TRUE(tell(send_command{bytes()}));
+  ASSERT_EQ(of<deliver>().size(), 1u);  // at once, though the device has a command to answer
+  const auto call = of<deliver>()[0].message;
+  EXPECT_EQ(std::get<rrpc_call>(call.what).payload, "hello");
+  EXPECT_EQ(call.target, name);
+  EXPECT_NE(call.id, in_order);
+  ASSERT_TRUE(tell(send_command{service()}));
+  EXPECT_TRUE(of<deliver>().empty()) << "what is in the queue waits as before";
+
+  ASSERT_TRUE(tell(complete_command{call.id, 0, object{{"base64", "AAE="}}, ""}, session));
+  EXPECT_EQ(std::get<command_finished>(happened.at(0)).what.state, code::succeeded);
+  ASSERT_EQ(of<settle_waiter>().size(), 1u);
+  EXPECT_TRUE(of<deliver>().empty());
+  ASSERT_TRUE(tell(complete_command{in_order, 200, {}, ""}, session));
+  EXPECT_EQ(of<deliver>().size(), 1u);  // the next of the queue
+  EXPECT_EQ(tell(complete_command{call.id, 0, object{{"payload", ""}}, ""}, session).error().reason,
+            "command_unknown");
+}
+
+TEST_F(Device, FreeBytesWaitForNobody) {
+  registered();
+  EXPECT_EQ(tell(send_command{bytes()}).error().reason, "device_inactive");
+  auto session = online();
+  auto call = bytes();
+  call.pending_ttl = milliseconds{60'000};  // means nothing
+  ASSERT_TRUE(tell(send_command{call}));
+  ASSERT_TRUE(tell(disconnect{"client"}, session));
+  const auto& over = std::get<command_finished>(happened.at(1)).what;
+  EXPECT_EQ(over.state, code::failed);
+  EXPECT_EQ(of<settle_waiter>().size(), 1u);
+  EXPECT_TRUE(s.commands->empty());
+  EXPECT_EQ(tell(send_command{call}).error().reason, "device_offline");
+
+  // A late answer finds nothing: who asked is gone.
+  session = online();
+  ASSERT_TRUE(tell(send_command{bytes()}));
+  const auto id = of<deliver>().at(0).message.id;
+  ASSERT_TRUE(next_deadline(s));
+  now += milliseconds{30'001};
+  ASSERT_TRUE(tell(time_passed{}));
+  EXPECT_EQ(std::get<command_finished>(happened.at(0)).what.state, code::timed_out);
+  EXPECT_TRUE(s.timed_out->empty());
+  EXPECT_EQ(tell(complete_command{id, 0, object{{"payload", ""}}, ""}, session).error().reason,
+            "command_unknown");
+  EXPECT_FALSE(next_deadline(s));
+}
+
+TEST_F(Device, FreeBytesHaveLimits) {
+  registered();
+  const auto session = online();
+  product.model = nullptr;  // they are none of the model's business
+  auto call = bytes();
+  for (const auto& bad : {object{}, object{{"payload", 1}}, object{{"text", "x"}},
+                          object{{"base64", "%"}}, object{{"payload", "x"}, {"base64", "AA=="}}}) {
+    call.input = bad;
+    EXPECT_EQ(tell(send_command{call}).error().reason, "format_error") << to_json(value{bad});
+  }
+  call.input = {{"payload", std::string(max_rrpc_bytes + 1, 'x')}};
+  EXPECT_EQ(tell(send_command{call}).error().reason, "payload_too_large");
+  for (auto n = 0; n < max_rrpc_open; ++n)
+    ASSERT_TRUE(tell(send_command{bytes()})) << n;
+  EXPECT_EQ(tell(send_command{bytes()}).error().reason, "queue_full");
+  const auto id = s.commands->front().downlink_id;
+  ASSERT_TRUE(tell(complete_command{id, 200, object{{"product", 6}}, ""}, session));
+  const auto& over = std::get<command_finished>(happened.at(0)).what;
+  EXPECT_EQ(over.state, code::failed) << "a service's answer is none";
+  EXPECT_TRUE(tell(send_command{bytes()}));
 }
 
 TEST_F(Device, InputAndWritesAreChecked) {

@@ -143,6 +143,11 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(name(device::secret_set{}), "credentialRotated");
   EXPECT_EQ(name(device::attributes_changed{{{"a", nullptr}}, noon}), "attributesChanged");
   EXPECT_EQ(name(device::tags_changed{}), "tagsChanged");
+  EXPECT_EQ(show(device::twin_changed{{{"a", 1}}, 7, "user:a", noon}),
+            R"([{"t":000,"event":"twinChanged","version":7,"desired":{"a":1}}])");
+  EXPECT_EQ(show(device::twin_reported{{{"a", 0}}, 3, 6, noon}),
+            R"([{"t":000,"event":"twinReported","version":3,"reported":{"a":0}}])");
+  EXPECT_EQ(show(device::twin_pushed{}), "[]");
 }
 
 TEST_F(Items, OfCommandsAreTheCommand) {

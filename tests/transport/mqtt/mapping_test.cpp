@@ -98,6 +98,8 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"ota/device/inform", operation::firmware_inform, "firmware_inform", 1200},
       {"ota/device/progress", operation::firmware_progress, "firmware_progress", 1200},
       {"ota/device/getversion", operation::firmware_getversion, "firmware_getversion", 1200},
+      {"thing/config/get", operation::config_get, "config_get", 1200},
+      {"thing/config/report", operation::config_report, "config_report", 1200},
   };
   for (const auto& r : rows) {
     const auto topic = home + r.rest;
@@ -226,7 +228,7 @@ TEST(MqttTopics, AnswersToNoticesAreTakenWhereverClientsSendThem) {
         "/ext/session/pk/dk/combine/enable_reply", "/ext/session/pk/dk/combine/delete_reply",
         "/ext/session/pk/dk/thing/activate/info_reply",
         "/ext/session/session/pk/combine/disable_reply", "/sys/pk/dk/traffic/control",
-        "/sys/pk/dk/ota/device/upgrade_reply"}) {
+        "/sys/pk/dk/ota/device/upgrade_reply", "/sys/pk/dk/thing/config/push_reply"}) {
     const auto got = classify(topic);
     EXPECT_EQ(got.what, operation::notice_reply) << topic;
     EXPECT_FALSE(got.wants_reply) << topic;
@@ -237,7 +239,8 @@ TEST(MqttTopics, OnlyADevicesOwnMattersAreForItsGateway) {
   for (const auto o :
        {operation::points_post, operation::event_post, operation::tag_update, operation::model_get,
         operation::command_reply, operation::log_post, operation::firmware_inform,
-        operation::firmware_progress, operation::firmware_getversion})
+        operation::firmware_progress, operation::firmware_getversion, operation::config_get,
+        operation::config_report, operation::clock, operation::rrpc_response})
     EXPECT_TRUE(is_for_sub_devices(o)) << name_of(o);
   for (const auto o : {operation::topology_add, operation::sub_login, operation::device_register,
                        operation::channel_points, operation::unknown})
@@ -846,6 +849,104 @@ TEST(MqttFirmware, IsPushedOnItsTopic) {
                 std::string{image_text} + "}");
 }
 
+// ---- configuration
+
+TEST(MqttConfiguration, IsReportedAsAPatchOrWhole) {
+  order<device::read_twin>("thing/config/get", R"({"id":"1"})");
+  auto got = order<device::report_twin>("thing/config/report",
+                                        R"({"id":"1","params":{"reported":{"a":{"b":null}}}})");
+  EXPECT_EQ(json(got.patch), R"({"a":{"b":null}})");
+  EXPECT_FALSE(got.replace || got.applied);
+  for (const auto* version : {"7", R"("7")"}) {
+    got = order<device::report_twin>("thing/config/report",
+                                     std::string{R"({"params":{"reported":{},"desiredVersion":)"} +
+                                         version + R"(,"replace":true}})");
+    EXPECT_EQ(got.applied, 7u);
+    EXPECT_TRUE(got.replace);
+  }
+  for (const auto* bad :
+       {"{}", R"({"reported":[]})", R"({"reported":null})", R"({"reported":"a"})",
+        R"({"reported":{},"desiredVersion":-1})", R"({"reported":{},"desiredVersion":1.5})",
+        R"({"reported":{},"desiredVersion":7.0})", R"({"reported":{},"desiredVersion":""})",
+        R"({"reported":{},"desiredVersion":"1234567890123456789"})",
+        R"({"reported":{},"desiredVersion":true})", R"({"reported":{},"desiredVersion":{}})"})
+    EXPECT_EQ(code("thing/config/report", std::string{R"({"id":"1","params":)"} + bad + "}"), 1200)
+        << bad;
+}
+
+TEST(MqttConfiguration, WhoAsksIsToldAllAndWhoReportsWhatItLacks) {
+  auto t = device::twin_state{};
+  t.desired = {{"a", 1}, {"b", 2}};
+  t.reported = {{"a", 1}};
+  t.desired_version = 7;
+  t.reported_version = 3;
+  const auto data = [&](operation o) {
+    return json(reply_data(o, {}, device::twin_status{t}, nullptr));
+  };
+  EXPECT_EQ(data(operation::config_get),
+            R"({"desiredVersion":7,"desired":{"a":1,"b":2},"delta":{"b":2},)"
+            R"("reportedVersion":3,"reported":{"a":1}})");
+  EXPECT_EQ(data(operation::config_report), R"({"reportedVersion":3,"delta":{"b":2}})");
+  using model::failure;
+  EXPECT_EQ(result_code(failure{errc::too_large, "twin_too_large", ""}, 1200), 1200);
+  EXPECT_EQ(result_code(failure{errc::invalid_argument, "twin_too_deep", ""}, 1200), 1200);
+}
+
+TEST(MqttConfiguration, IsPushedOnItsTopic) {
+  const auto m = write_downlink(
+      {"1700000001004", self, model::twin_push{7, {{"a", 1}, {"b", 2}}, {{"b", 2}}}});
+  EXPECT_EQ(m.topic, "/sys/pk/dk/thing/config/push");
+  EXPECT_EQ(m.payload, R"({"id":"1700000001004","version":"1.0","method":"thing.config.push",)"
+                       R"("params":{"desiredVersion":7,"desired":{"a":1,"b":2},"delta":{"b":2}}})");
+}
+
+// ---- the clock
+
+TEST(MqttClock, IsAskedOnATopicOfItsOwn) {
+  const auto topic = std::string{"/ext/ntp/pk/dk/request"};
+  const auto at = classify(topic);
+  EXPECT_EQ(at.what, operation::clock);
+  EXPECT_EQ(name_of(at.what), "clock");
+  EXPECT_EQ(format_code(at.what), 1200);
+  EXPECT_TRUE(at.wants_reply && at.is_of(self));
+  EXPECT_EQ(answer_topic(at, topic), "/ext/ntp/pk/dk/response");
+  EXPECT_EQ(answer_topic(classify(home + "thing/tag/query"), home + "thing/tag/query"),
+            home + "thing/tag/query_reply");
+  for (const auto* other : {"/ext/ntp/pk/dk/response", "/ext/ntp/pk/dk", "/ext/ntp/pk/dk/request/1",
+                            "/sys/pk/dk/request", "/ext/session/pk/dk/request"})
+    EXPECT_EQ(classify(other).what, operation::unknown) << other;
+}
+
+TEST(MqttClock, TellsTheTimeAsItIsAsked) {
+  const auto asked = [](std::string_view payload) {
+    return read_request(classify("/ext/ntp/pk/dk/request"), payload, sender(), world);
+  };
+  const auto received = model::from_ms(1'700'000'000'100);
+  const auto answered = model::from_ms(1'700'000'000'101);
+  const auto text = asked(R"({"id":7,"deviceSendTime":"1571724098000"})");
+  ASSERT_TRUE(text.clock);
+  EXPECT_EQ(text.id, "7");
+  EXPECT_EQ(json(clock_data(*text.clock, received, answered)),
+            R"({"deviceSendTime":"1571724098000","serverRecvTime":"1700000000100",)"
+            R"("serverSendTime":"1700000000101"})");
+  const auto number = asked(R"({"id":"8","params":{"deviceSendTime":1571724098000}})");
+  ASSERT_TRUE(number.clock);
+  EXPECT_EQ(json(clock_data(*number.clock, received, answered)),
+            R"({"deviceSendTime":1571724098000,"serverRecvTime":1700000000100,)"
+            R"("serverSendTime":1700000000101})");
+  for (const auto* bad :
+       {R"({})", R"({"deviceSendTime":""})", R"({"deviceSendTime":-1})",
+        R"({"deviceSendTime":1.5})", R"({"deviceSendTime":"now"})", R"({"deviceSendTime":null})",
+        R"({"deviceSendTime":["1"]})", R"({"deviceSendTime":"123456789012345678901"})"}) {
+    const auto refused = asked(bad);
+    EXPECT_FALSE(refused.clock) << bad;
+    ASSERT_FALSE(refused.what) << bad;
+    EXPECT_EQ(result_code(refused.what.error(), 1200), 1200) << bad;
+  }
+  EXPECT_EQ(result_code(asked("").what.error(), 1200), 1251);
+  EXPECT_EQ(result_code(asked("[1]").what.error(), 1200), 1220);
+}
+
 // ---- commands
 
 TEST(MqttCommands, GoToTheTopicOfTheirService) {
@@ -873,6 +974,35 @@ TEST(MqttCommands, AnswersCarryIdCodeAndData) {
   EXPECT_EQ(got->code, 200);
   EXPECT_EQ(json(got->output), R"({"product":6})");
   EXPECT_EQ(got->message, "done");
+}
+
+TEST(MqttCommands, FreeBytesGoAndComeAsTheyAre) {
+  const auto bytes = std::string("\0\xff {", 4);
+  const auto call = write_downlink({"1700000001002", self, model::rrpc_call{bytes}});
+  EXPECT_EQ(call.topic, "/sys/pk/dk/rrpc/request/1700000001002");
+  EXPECT_EQ(call.payload, bytes);
+  const auto answer = home + "rrpc/response/1700000001002";
+  const auto at = classify(answer);
+  EXPECT_EQ(at.what, operation::rrpc_response);
+  EXPECT_EQ(name_of(at.what), "rrpc_response");
+  EXPECT_EQ(at.element, "1700000001002");
+  EXPECT_FALSE(at.wants_reply);
+  for (const auto* rest :
+       {"rrpc/response/", "rrpc/response", "rrpc/response/x", "rrpc/response/1/2",
+        "rrpc/response/123456789012345678901", "rrpc/request/1", "rrpc/response/-1"})
+    EXPECT_EQ(classify(home + rest).what, operation::unknown) << rest;
+
+  const auto text = read_rrpc_response("7", "gr\xc3\xbc\xc3\x9f");
+  EXPECT_EQ(text.downlink_id, "7");
+  EXPECT_EQ(text.code, 0);
+  EXPECT_EQ(json(text.output), "{\"payload\":\"gr\xc3\xbc\xc3\x9f\"}");
+  EXPECT_EQ(json(read_rrpc_response("7", bytes).output), R"({"base64":"AP8gew=="})");
+  EXPECT_EQ(json(read_rrpc_response("7", "").output), R"({"payload":""})");
+  const auto most = std::string(device::max_rrpc_bytes, 'x');
+  EXPECT_EQ(device::free_bytes(read_rrpc_response("7", most).output), most);
+  const auto larger = read_rrpc_response("7", most + "x");
+  EXPECT_EQ(larger.code, 1008);
+  EXPECT_TRUE(larger.output.is_null());
 }
 
 TEST(MqttCommands, CodesComeInManyForms) {
