@@ -76,6 +76,12 @@ std::optional<timestamp> upgrade_deadline(const state& s);
 /// Adds the end of a task whose time is over.
 void end_late_upgrade(const state& s, timestamp now, std::vector<event>& events);
 
+// files.cpp
+result<decision> decide_on(const state& s, const add_file& a, const surroundings& around);
+result<decision> decide_on(const state& s, const store_file& f, const surroundings& around);
+result<decision> decide_on(const state& s, const remove_file& r, const surroundings& around);
+result<decision> decide_on(const state& s, const read_file& r, const surroundings& around);
+
 // login.cpp, gateway.cpp
 /// True if `secret` (sealed for this device) gives the proof's digest.
 bool secret_proves(const sealed_secret& secret, const login_proof& proof, const state& s,
