@@ -273,11 +273,22 @@ model::result<std::string> blobs::read(const blob_name& name, std::uint64_t offs
   return read_file(from.file(), offset, most);
 }
 
-model::status blobs::remove(const blob_name& name) {
+model::result<std::uint64_t> blobs::touch(const blob_name& name) {
+  const auto hold = std::lock_guard{mutex_};
+  auto is = size(name);
+  if (is && ::utimensat(AT_FDCWD, path_of(name).c_str(), nullptr, 0) != 0)
+    return trouble("a blob cannot be touched", errno);
+  return is;
+}
+
+model::status blobs::remove(const blob_name& name, std::int64_t written_at) {
   const auto hold = std::lock_guard{mutex_};
   const auto had = size(name);
   if (!had)
     return had.error();
+  struct stat is {};
+  if (::stat(path_of(name).c_str(), &is) == 0 && is.st_mtime > written_at)
+    return failure{errc::conflict, "that blob was written again"};
   if (::unlink(path_of(name).c_str()) != 0)
     return trouble("a blob cannot be removed", errno);
   count_.fetch_sub(1);

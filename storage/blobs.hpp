@@ -89,8 +89,11 @@ class blobs : public std::enable_shared_from_this<blobs> {
   /// At most `most` bytes from `offset` on; fewer at the end, none behind it. Fails as size().
   model::result<std::string> read(const blob_name& name, std::uint64_t offset,
                                   std::size_t most) const;
-  /// Fails as size().
-  model::status remove(const blob_name& name);
+  /// As size(); and its age begins anew.
+  model::result<std::uint64_t> touch(const blob_name& name);
+  /// Unless it was written after `written_at`, as list() has it: it may be wanted again. Fails as
+  /// size(); `conflict` if it was.
+  model::status remove(const blob_name& name, std::int64_t written_at = INT64_MAX);
   /// At most `most` behind `after` (an empty name: from the first on), in order of their names.
   /// Looks through the whole folder.
   model::result<std::vector<listed_blob>> list(const blob_name& after, std::size_t most) const;
@@ -106,7 +109,7 @@ class blobs : public std::enable_shared_from_this<blobs> {
 
   std::string folder_;
   int directory_ = -1;
-  std::mutex mutex_;  // of names that come and go
+  mutable std::mutex mutex_;  // of names that come and go
   std::atomic<std::uint64_t> numbers_{0}, count_{0}, bytes_{0};
 };
 

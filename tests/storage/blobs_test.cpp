@@ -11,6 +11,7 @@ namespace orrery::storage {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 using model::errc;
 
 const auto abc = std::string{"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"};
@@ -93,6 +94,17 @@ TEST_F(Blobs, AreCountedOnceHoweverOftenTheyAreWritten) {
   open();  // counted again from what is there
   EXPECT_EQ(store_->count(), 1u);
   EXPECT_EQ(store_->bytes(), 3u);
+}
+
+TEST_F(Blobs, ThatAreWrittenAgainAreNotRemoved) {
+  const auto name = put(owner, "abc");
+  fs::last_write_time(folder_ + '/' + owner + '.' + abc, fs::file_time_type::clock::now() - 2h);
+  const auto before = store_->list({}, 9)->at(0).written_at;
+  EXPECT_EQ(*store_->touch(name), 3u);
+  EXPECT_GT(store_->list({}, 9)->at(0).written_at, before);
+  EXPECT_EQ(store_->remove(name, before).error().code, errc::conflict);
+  EXPECT_TRUE(store_->remove(name, store_->list({}, 9)->at(0).written_at));
+  EXPECT_EQ(store_->touch(name).error().reason, "blob_unknown");
 }
 
 TEST_F(Blobs, ThatAreNotKeptLeaveNothing) {
