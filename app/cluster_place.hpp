@@ -22,6 +22,7 @@
 #include "app/effects.hpp"
 #include "cluster/desk.hpp"
 #include "cluster/member.hpp"
+#include "cluster/remote_blobs.hpp"
 #include "cluster/remote_reads.hpp"
 #include "config/settings.hpp"
 
@@ -35,7 +36,8 @@ struct cluster_place_parts {
   std::function<model::timestamp()> now;
   /// Runs something on the journal writer's thread.
   std::function<void(std::function<void()>)> on_writer;
-  app::backups* backups;     // is to outlive it
+  app::backups* backups;  // is to outlive it
+  std::shared_ptr<actors::blob_access> blobs;
   bool found_again = false;  // an operator's word: cluster::own_data
 };
 
@@ -89,6 +91,7 @@ class cluster_place {
   std::uint64_t incarnation_ = 0;
   std::unique_ptr<cluster::member> member_;
   std::shared_ptr<cluster::remote_reads> reads_;
+  std::shared_ptr<cluster::remote_blobs> blobs_;
   std::shared_ptr<cluster::desk> desk_;
   std::shared_ptr<node_effects> effects_;
   std::shared_ptr<actors::query> query_;

@@ -9,6 +9,7 @@
 #include "net/io_threads.hpp"
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
+#include "transport/file_exchange.hpp"
 #include "transport/http_message.hpp"
 #include "transport/issuance.hpp"
 #include "transport/link.hpp"
@@ -25,6 +26,7 @@ struct parts {
   config::settings::listeners_section ports;
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<file_exchange> files;
   net::tls_source tls;  // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
 };
