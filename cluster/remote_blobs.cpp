@@ -42,16 +42,19 @@ remote_blobs::remote_blobs(blob_links links, std::shared_ptr<actors::blob_access
 // ---- questions and their answers ----------------------------------------------------------------
 
 void remote_blobs::ask(node_id to, blob_question q, on_answer done) {
+  auto refused = on_answer{};
   {
     const auto hold = std::lock_guard{mutex_};
-    if (!stopped_) {
+    if (stopped_) {
+      refused = std::move(done);
+    } else {
       q.number = ++numbers_;
       open_.emplace(q.number,
                     open_question{to, std::move(done), clock::now() + options_.answer_timeout});
     }
   }
-  if (q.number == 0)
-    return done({0, blob_answer::kind::failed, 0, {}});
+  if (refused)
+    return refused({0, blob_answer::kind::failed, 0, {}});
   if (!links_.send(to, encode(q)))
     answered(to, {q.number, blob_answer::kind::failed, 0, {}});
 }
