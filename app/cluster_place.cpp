@@ -49,6 +49,15 @@ cluster_place::cluster_place(const config::settings& settings, data_folder& data
   member_ = open_member(std::move(wanted));
   reads_ = std::make_shared<cluster::remote_reads>(
       *member_, cluster::remote_reads::options{.patience = settings_.cluster.grace});
+  blobs_ = std::make_shared<cluster::remote_blobs>(
+      cluster::blob_links{.self = number,
+                          .send =
+                              [m = member_.get()](cluster::node_id to, std::string_view bytes) {
+                                return m->send(to, cluster::link_channel::blob, bytes);
+                              },
+                          .view = [m = member_.get()] { return m->view(); }},
+      parts_.blobs, cluster::remote_blobs::options{});
+  parts_.blobs->set_elsewhere(blobs_);
   if (auto ok = member_->open(); !ok)
     give_up(ok.error());
 }
@@ -119,6 +128,7 @@ cluster::member_parts cluster_place::parts_of(cluster::node_id number,
   parts.on_link_down = [this](cluster::node_id who) {
     effects_->link_down(who);
     reads_->link_down(who);
+    blobs_->link_down(who);
   };
   parts.is_able = [f = parts_.figures] { return !f->broken.load(); };
   parts.on_tick = [this] { tick(); };
@@ -154,6 +164,7 @@ void cluster_place::set_query(std::shared_ptr<actors::query> query) {
 
 void cluster_place::tick() {
   reads_->tick();
+  blobs_->tick();
   if (!boot_noted_ && member_->replicas_joined()) {
     boot_noted_ = true;
     data_.set_note("boot", boot_id());
@@ -175,6 +186,8 @@ void cluster_place::take(cluster::node_id from, cluster::link_channel channel,
       return reads_->answered(from, bytes);
     case cluster::link_channel::read:
       return take_read(from, bytes);
+    case cluster::link_channel::blob:
+      return blobs_->take(from, bytes);
     default:
       return;  // of a newer release
   }
@@ -228,6 +241,7 @@ void cluster_place::stop_asking() {
 
 void cluster_place::stop() {
   desk_->stop();
+  blobs_->stop();
   member_->stop();
   wait_for_first_user();
 }

@@ -24,6 +24,7 @@
 #include "cluster/desk.hpp"
 #include "cluster/member.hpp"
 #include "cluster/redirection.hpp"
+#include "cluster/remote_blobs.hpp"
 #include "cluster/remote_reads.hpp"
 #include "config/settings.hpp"
 
@@ -40,6 +41,7 @@ struct cluster_place_parts {
   app::backups* backups;  // is to outlive it
   /// Where this node's devices are to go, whenever that changes; nothing: they stay.
   std::function<void(const std::optional<cluster::redirection>&)> redirect;
+  std::shared_ptr<actors::blob_access> blobs;
   bool found_again = false;  // an operator's word: cluster::own_data
 };
 
@@ -93,6 +95,7 @@ class cluster_place {
   std::uint64_t incarnation_ = 0;
   std::unique_ptr<cluster::member> member_;
   std::shared_ptr<cluster::remote_reads> reads_;
+  std::shared_ptr<cluster::remote_blobs> blobs_;
   std::shared_ptr<cluster::desk> desk_;
   std::shared_ptr<node_effects> effects_;
   std::shared_ptr<actors::query> query_;

@@ -30,6 +30,7 @@
 #include "observe/metrics.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
+#include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
 
@@ -74,7 +75,7 @@ struct node::impl {
   std::unique_ptr<data_folder> data;
   std::shared_ptr<storage::entity_store> store;
   std::shared_ptr<model::keyring> keys;
-  std::string token_key, ticket_secret;
+  std::string token_key, ticket_secret, file_key;
   std::uint64_t incarnation = 0;
   std::shared_ptr<observe::metrics> metrics = std::make_shared<observe::metrics>();
   std::shared_ptr<actors::catalogue> known = std::make_shared<actors::catalogue>();
@@ -97,6 +98,8 @@ struct node::impl {
   std::function<void()> reload_certificates = [] {};
   std::function<void()> renew_trust = [] {};
   std::shared_ptr<transport::issuance> certificates;
+  std::shared_ptr<actors::blob_access> blobs;
+  std::shared_ptr<transport::file_exchange> files;
   std::unique_ptr<net::io_threads> io;
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::device_ports> devices;
@@ -121,6 +124,11 @@ struct node::impl {
     keys = std::make_shared<model::keyring>(master);
     token_key = derived(":tokens");
     ticket_secret = derived(":tickets");
+    file_key = derived(":files");
+    auto kept = storage::blobs::open(data->file("blobs"));
+    if (!kept)
+      give_up(kept.error());
+    blobs = std::make_shared<actors::blob_access>(std::move(*kept));
     backups = std::make_unique<app::backups>(store, settings, clock_now);
     find_place(derived(":check").substr(0, 16));
   }
@@ -148,6 +156,7 @@ struct node::impl {
                                 },
                             .backups = backups.get(),
                             .redirect = [this](const auto& where) { redirect(where); },
+                            .blobs = blobs,
                             .found_again = found_again});
     member = &place->member();
     incarnation = place->incarnation();
@@ -249,6 +258,15 @@ struct node::impl {
           if (const auto q = weak.lock())
             q->run(std::move(work));
         }});
+    files = std::make_shared<transport::file_exchange>(transport::file_exchange_parts{
+        .ask = ask,
+        .blobs = blobs,
+        .key = file_key,
+        .now = clock_now,
+        .limits = {settings.files.max_files, settings.files.max_bytes,
+                   settings.files.max_file_bytes},
+        .link_lifetime = settings.files.link_lifetime,
+        .metrics = metrics});
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
@@ -261,6 +279,7 @@ struct node::impl {
             .keys = keys,
             .tokens = std::make_shared<transport::api::token_signer>(token_key),
             .certificates = certificates,
+            .files = files,
             .metrics = metrics,
             .now = clock_now,
             .settings = settings,
@@ -290,11 +309,26 @@ struct node::impl {
                  .guard = std::make_shared<transport::login_guard>(settings.login),
                  .certificates = certificates,
                  .moved_per_second = settings.drain.sessions_per_second,
+                 .files = files,
                  .tls = for_devices,
                  .metrics = metrics});
     devices = std::make_unique<transport::device_ports>(
         *io, settings.listeners, for_devices,
-        transport::device_routes{{"mqtt", mqtt->web_sockets()}}, *metrics);
+        transport::device_routes{{"mqtt", mqtt->web_sockets()}, {"files", files->handler()}},
+        *metrics, transport::long_bodies{files->taker(), settings.files.max_file_bytes});
+    files->serve_at(file_url());
+  }
+
+  /// Where links to files lead.
+  std::string file_url() const {
+    if (auto url = settings.files.public_url; !url.empty()) {
+      while (url.ends_with('/'))
+        url.pop_back();
+      return url;
+    }
+    const auto where =
+        public_addresses(settings, {{"http", devices->port()}, {"https", devices->tls_port()}});
+    return devices->tls_port() != 0 ? "https://" + where.at("https") : "http://" + where.at("http");
   }
 
   /// Old slices of samples go, the next ones are made; the journal is kept within its size;
@@ -313,6 +347,7 @@ struct node::impl {
       }
       next = std::chrono::steady_clock::now() + housekeeping_interval;
       reload_certificates();
+      files->look_after();
       const auto now = clock_now();
       if (const auto ok = store->roll_slices(now - settings.storage.sample_retention, now); !ok)
         log::warn("storage", "slices_not_rolled", {{"detail", ok.error().detail}});
@@ -365,12 +400,20 @@ struct node::impl {
       io->stop();
     if (place)
       place->stop();
+    if (blobs) {
+      blobs->stop();  // what it still calls back posts to the threads of the sockets
+      blobs->set_elsewhere(nullptr);
+    }
     api.reset();
     devices.reset();
     mqtt.reset();
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
       place->release();
+    if (files)
+      files->stop();
+    files.reset();
+    blobs.reset();
     certificates.reset();
     query.reset();
     ask.reset();

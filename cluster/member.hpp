@@ -40,6 +40,7 @@ enum class link_channel : std::uint8_t {
   feed_wants = 6,
   read = 7,
   page = 8,
+  blob = 10,     // bytes of files: cluster/blob_wire
   stopping = 9,  // the sender hands its shards over and ends
 };
 

@@ -127,6 +127,15 @@ struct settings {
     std::uint64_t max_queued = 50;  // per device
   } commands;
 
+  /// Of devices, and the links to them.
+  struct files_section {
+    std::uint64_t max_file_bytes = 100ull * 1024 * 1024;
+    std::uint64_t max_files = 100;                    // per device
+    std::uint64_t max_bytes = 1024ull * 1024 * 1024;  // per device
+    milliseconds link_lifetime{std::chrono::minutes{15}};
+    std::string public_url;  // empty: https or http and the address of the devices' HTTP port
+  } files;
+
   struct threads_section {
     std::uint64_t io = 1;
     std::uint64_t actors = 1;

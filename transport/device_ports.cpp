@@ -34,17 +34,20 @@ struct device_ports::impl {
 };
 
 device_ports::device_ports(net::io_threads& io, const config::settings::listeners_section& ports,
-                           net::tls_source tls, device_routes routes, observe::metrics& metrics)
+                           net::tls_source tls, device_routes routes, observe::metrics& metrics,
+                           long_bodies bodies)
     : impl_{std::make_shared<impl>()} {
   auto limits = http_limits{};
   limits.max_body_bytes = max_body_bytes;
+  limits.max_sunk_bytes = bodies.max_bytes;
   const auto most = static_cast<std::size_t>(ports.max_connections);
   const auto handle = route(std::move(routes));
   if (ports.http.enabled)
-    impl_->plain = std::make_unique<http_server>(io, ports.http, most, nullptr, limits, handle);
+    impl_->plain =
+        std::make_unique<http_server>(io, ports.http, most, nullptr, limits, handle, bodies.taker);
   if (ports.https.enabled)
-    impl_->secure =
-        std::make_unique<http_server>(io, ports.https, most, std::move(tls), limits, handle);
+    impl_->secure = std::make_unique<http_server>(io, ports.https, most, std::move(tls), limits,
+                                                  handle, bodies.taker);
   // Metrics outlive the ports, and what the routes need often has the metrics.
   const auto sum = [weak = std::weak_ptr{impl_}](auto of) {
     const auto i = weak.lock();

@@ -16,11 +16,18 @@ using device_routes = std::map<std::string, http_handler>;
 /// A handler for all of them; 404 for anything else.
 http_handler route(device_routes routes);
 
+/// Requests whose bodies may be long.
+struct long_bodies {
+  body_taker taker;
+  std::uint64_t max_bytes = 0;
+};
+
 class device_ports {
  public:
   /// Opens those that are enabled. Throws port_taken.
   device_ports(net::io_threads& io, const config::settings::listeners_section& ports,
-               net::tls_source tls, device_routes routes, observe::metrics& metrics);
+               net::tls_source tls, device_routes routes, observe::metrics& metrics,
+               long_bodies bodies = {});
   ~device_ports();
 
   std::uint16_t port() const;      // 0: off

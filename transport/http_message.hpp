@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,20 @@
 #include "net/byte_stream.hpp"
 
 namespace orrery::transport {
+
+/// Takes a request's body piece by piece, so that none has to be in memory whole. The members are
+/// called on the connection's thread.
+class body_sink {
+ public:
+  virtual ~body_sink() = default;
+  /// False: the body is not read. The handler answers at once, and then the connection ends.
+  virtual bool wanted() const = 0;
+  /// More than that is refused with 413.
+  virtual std::uint64_t most() const = 0;
+  /// `next` is to be called once, from any thread: nothing is read until then. `next(false)`: no
+  /// more is wanted, as above.
+  virtual void take(std::string bytes, std::function<void(bool more)> next) = 0;
+};
 
 struct http_request {
   std::string method;                                        // "GET"
@@ -23,6 +38,7 @@ struct http_request {
   std::string peer;  // address without port
   bool secure = false;
   bool wants_web_socket = false;
+  std::shared_ptr<body_sink> sink = {};  // what has taken the body, if anything did
 
   /// The first of that name (lower case), or "".
   std::string_view header(std::string_view name) const;
@@ -62,6 +78,12 @@ struct http_response {
   /// What is given beside it counts the connection as long as it is held.
   std::function<void(std::shared_ptr<net::byte_stream>, std::shared_ptr<void>)> upgrade_to_bytes =
       {};
+  /// Set: gives the body, of `source_size` bytes, piece by piece, and `body` does not count. It is
+  /// called on the connection's thread, and calls back once, from any: with some bytes, or with
+  /// nothing if there is trouble, which ends the connection.
+  using piece_taker = std::function<void(std::optional<std::string>)>;
+  std::function<void(piece_taker)> source = {};
+  std::uint64_t source_size = 0;
 };
 
 /// True if a list of sub-protocols (RFC 6455, 4.1) has that name.
@@ -81,6 +103,8 @@ class responder {
 };
 
 using http_handler = std::function<void(std::shared_ptr<const http_request>, responder)>;
+/// Looks at the head of a request before its body is read; null: the body goes into the request.
+using body_taker = std::function<std::shared_ptr<body_sink>(const http_request& head)>;
 
 /// Splits a request's target into path and query, decoded. A slash at the end counts for nothing.
 /// False if it has no path, an escape is wrong, or a NUL is in it.

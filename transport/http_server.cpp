@@ -24,6 +24,7 @@ namespace {
 struct server_parts {
   http_limits limits;
   http_handler handler;
+  body_taker taker;
   std::atomic<bool> stopping{false};
   std::atomic<std::size_t> held{0};  // bytes of bodies in memory
 };
@@ -77,11 +78,17 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void begin() {
     parser_.emplace();
-    parser_->body_limit(parts_->limits.max_body_bytes);
+    // Of the two limits that which the parser has to know is the larger one: which of them counts
+    // is known with the head.
+    parser_->body_limit(
+        std::max<std::uint64_t>(parts_->limits.max_body_bytes, parts_->limits.max_sunk_bytes));
     parser_->eager(true);
     held_.set(0);
     head_used_ = 0;
-    continued_ = started_ = false;
+    sink_.reset();
+    source_ = nullptr;
+    sunk_ = 0;
+    continued_ = started_ = looked_ = false;
     deadline(parts_->limits.idle_timeout);
   }
 
@@ -125,9 +132,10 @@ class connection : public std::enable_shared_from_this<connection> {
   bool parse() {
     auto e = error_code{};
     // Empty lines before a request count for nothing (RFC 9112, 2.2).
-    while (head_used_ == 0 && in_.starts_with("\r\n"))
+    const auto between = head_used_ == 0 && !parser_->is_header_done();
+    while (between && in_.starts_with("\r\n"))
       in_.erase(0, 2);
-    if (head_used_ == 0 && in_ == "\r")
+    if (between && in_ == "\r")
       return true;
     while (!in_.empty() && !parser_->is_done()) {
       // Beast's limit is for what it is shown at once, and it takes field by field: this one is for
@@ -155,6 +163,8 @@ class connection : public std::enable_shared_from_this<connection> {
         return false;
       }
     }
+    if (parser_->is_header_done() && !look_at_head())
+      return false;
     if (!held_.set(parser_->get().body().size())) {
       refuse(503);
       return false;
@@ -165,25 +175,85 @@ class connection : public std::enable_shared_from_this<connection> {
       if (beast::iequals(head[http::field::expect], "100-continue") && head.version() >= 11)
         bytes_->write("HTTP/1.1 100 Continue\r\n\r\n");
     }
+    if (sink_ && !parser_->get().body().empty()) {
+      sink();
+      return false;
+    }
     if (!parser_->is_done())
       return true;
     answer();
     return false;
   }
 
+  /// What of the head can be known is in it.
+  std::shared_ptr<http_request> describe(const http::request<http::string_body>& from) const {
+    auto request = std::make_shared<http_request>();
+    request->method = std::string{from.method_string()};
+    request->target = std::string{from.target()};
+    request->peer = bytes_->peer();
+    request->secure = bytes_->secure();
+    for (const auto& field : from)
+      request->headers.emplace_back(lower(field.name_string()), std::string{field.value()});
+    request->wants_web_socket = beast::websocket::is_upgrade(from);
+    return request;
+  }
+
+  /// Where the body goes, and whether it may be that long. False: an answer is on its way.
+  bool look_at_head() {
+    const auto& head = parser_->get();
+    if (!looked_) {
+      looked_ = true;
+      const auto request = parts_->taker ? describe(head) : nullptr;
+      if (request && split_target(request->target, *request))
+        sink_ = parts_->taker(*request);
+      if (sink_ && !sink_->wanted()) {
+        end_with_answer();
+        return false;
+      }
+    }
+    const auto most = sink_ ? sink_->most() : parts_->limits.max_body_bytes;
+    if (parser_->content_length().value_or(0) <= most && sunk_ + head.body().size() <= most)
+      return true;
+    refuse(413);
+    return false;
+  }
+
+  /// Gives away what has come, and reads on when that is dealt with.
+  void sink() {
+    answering_ = true;
+    auto piece = std::exchange(parser_->get().body(), {});
+    held_.set(0);
+    sunk_ += piece.size();
+    sink_->take(std::move(piece), [self = shared_from_this()](bool more) {
+      asio::post(self->bytes_->executor(), [self, more] { self->sunk(more); });
+    });
+  }
+  void sunk(bool more) {
+    if (!bytes_->is_open())
+      return end();
+    if (!more)
+      return end_with_answer();
+    if (parser_->is_done())
+      return answer();
+    answering_ = false;
+    deadline(parts_->limits.request_timeout);
+    if (!in_.empty() && !parse())
+      return;
+    wait();
+  }
+  /// The rest of the body is read by nobody.
+  void end_with_answer() {
+    refused_ = true;
+    answer();
+  }
+
   void answer() {
     answering_ = true;
     request_ = parser_->release();
-    keep_alive_ = request_.keep_alive() && !parts_->stopping.load();
+    keep_alive_ = !refused_ && request_.keep_alive() && !parts_->stopping.load();
     head_ = request_.method() == http::verb::head;
-    auto request = std::make_shared<http_request>();
-    request->method = std::string{request_.method_string()};
-    request->target = std::string{request_.target()};
-    request->peer = bytes_->peer();
-    request->secure = bytes_->secure();
-    for (const auto& field : request_)
-      request->headers.emplace_back(lower(field.name_string()), std::string{field.value()});
-    request->wants_web_socket = beast::websocket::is_upgrade(request_);
+    auto request = describe(request_);
+    request->sink = std::move(sink_);
     request->body = std::move(request_.body());
     if (request_.version() >= 11 && request_.count(http::field::host) != 1)
       return refuse(400);
@@ -210,7 +280,9 @@ class connection : public std::enable_shared_from_this<connection> {
       message.set(http::field::content_type, response.content_type);
     message.keep_alive(keep_alive_);
     message.body() = std::move(response.body);
-    if (response.status != 204 && response.status != 304 && response.status / 100 != 1)
+    if (response.source)
+      message.content_length(response.source_size);
+    else if (response.status != 204 && response.status != 304 && response.status / 100 != 1)
       message.content_length(message.body().size());
     if (head_ || response.status == 204 || response.status == 304)
       message.body().clear();
@@ -229,6 +301,42 @@ class connection : public std::enable_shared_from_this<connection> {
           e = http::error::end_of_stream;
       });
     bytes_->write(text);
+    if (response.source && !head_) {
+      source_ = std::move(response.source);
+      return pump(response.source_size);
+    }
+    end_of_answer();
+  }
+
+  /// The rest of an answer, piece by piece: the next one is asked for when the last is on its way.
+  void pump(std::uint64_t left) {
+    if (!bytes_->is_open())
+      return end();
+    if (left == 0)
+      return end_of_answer();
+    source_([self = shared_from_this(), left](std::optional<std::string> piece) {
+      asio::post(self->bytes_->executor(),
+                 [self, left, piece = std::move(piece)] { self->send_piece(left, piece); });
+    });
+  }
+  void send_piece(std::uint64_t left, const std::optional<std::string>& piece) {
+    // Less than was promised: that can only be told by an early end.
+    if (!piece || piece->empty() || piece->size() > left || !bytes_->is_open())
+      return end();
+    bytes_->write(*piece);
+    timer_.expires_after(parts_->limits.request_timeout);
+    timer_.async_wait([weak = weak_from_this()](error_code e) {
+      if (const auto self = weak.lock(); self && !e)
+        self->end();
+    });
+    bytes_->wait_drained([self = shared_from_this(), left = left - piece->size()] {
+      self->timer_.cancel();
+      self->pump(left);
+    });
+  }
+
+  void end_of_answer() {
+    source_ = nullptr;
     if (refused_)
       return drain();
     if (!keep_alive_) {
@@ -272,7 +380,9 @@ class connection : public std::enable_shared_from_this<connection> {
                                        std::to_string(l.request_timeout.count()) +
                                        " s after its first byte"};
       case 413:
-        return {"too_large", "a body has at most " + std::to_string(l.max_body_bytes) + " bytes"};
+        return {"too_large", "a body has at most " +
+                                 std::to_string(sink_ ? sink_->most() : l.max_body_bytes) +
+                                 " bytes"};
       case 431:
         return {"header_too_large",
                 "a request's head has at most " + std::to_string(l.max_header_bytes) + " bytes"};
@@ -338,6 +448,10 @@ class connection : public std::enable_shared_from_this<connection> {
   http::request<http::string_body> request_;
   std::string in_;
   std::size_t head_used_ = 0;  // bytes of the head that the parser has taken
+  std::shared_ptr<body_sink> sink_;
+  std::uint64_t sunk_ = 0;  // bytes that it has taken
+  std::function<void(http_response::piece_taker)> source_;
+  bool looked_ = false;  // at the head
   bool continued_ = false, started_ = false, answering_ = false, keep_alive_ = true, head_ = false,
        refused_ = false;
 };
@@ -351,10 +465,11 @@ struct http_server::impl {
 
 http_server::http_server(net::io_threads& io, const config::listener& where,
                          std::size_t max_connections, net::tls_source tls, http_limits limits,
-                         http_handler handler)
+                         http_handler handler, body_taker taker)
     : impl_{std::make_unique<impl>()} {
   impl_->parts->limits = limits;
   impl_->parts->handler = std::move(handler);
+  impl_->parts->taker = std::move(taker);
   impl_->port = std::make_unique<tcp_listener>(
       io, where, max_connections, tls,
       [parts = impl_->parts](std::shared_ptr<net::stream> bytes, connection_permit permit) {

@@ -60,10 +60,11 @@ void apply_on(state& s, const admin_state_set& e) {
 void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
-  if (!s.certificates().empty() || !s.twin().empty())
+  if (!s.certificates().empty() || !s.twin().empty() || !s.files().empty())
     s.family.change([](auto& f) {
       f.certificates = {};
       f.twin = {};
+      f.files = {};
     });
 }
 
@@ -364,6 +365,32 @@ void apply_on(state& s, const twin_reported& e) {
 
 void apply_on(state& s, const twin_pushed& e) {
   take_number(s, e.downlink_id);
+}
+
+void apply_on(state& s, const file_added& e) {
+  auto& all = s.family.edit().files.edit().all;
+  std::erase_if(all, [&](const file_record& f) {
+    return std::find(e.dropped.begin(), e.dropped.end(), f.id) != e.dropped.end();
+  });
+  all.push_back(e.what);
+}
+
+void apply_on(state& s, const file_stored& e) {
+  for (auto& f : s.family.edit().files.edit().all)
+    if (f.id == e.id) {
+      f.state = file_record::state_code::stored;
+      f.sha256 = e.sha256;
+      f.md5 = e.md5;
+      f.stored_at = e.at;
+    }
+}
+
+void apply_on(state& s, const file_removed& e) {
+  s.family.change([&](auto& f) {
+    f.files.change([&](auto& folder) {
+      std::erase_if(folder.all, [&](const file_record& one) { return one.id == e.id; });
+    });
+  });
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

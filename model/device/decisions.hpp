@@ -93,6 +93,11 @@ result<decision> decide_on(const state& s, const read_twin& r, const surrounding
 /// Adds the event that pushes how the device is to be configured, if after `events` it is there and
 /// has not said that it is so.
 void push_twin_after(const state& s, timestamp now, std::vector<event>& events);
+// files.cpp
+result<decision> decide_on(const state& s, const add_file& a, const surroundings& around);
+result<decision> decide_on(const state& s, const store_file& f, const surroundings& around);
+result<decision> decide_on(const state& s, const remove_file& r, const surroundings& around);
+result<decision> decide_on(const state& s, const read_file& r, const surroundings& around);
 
 // login.cpp, gateway.cpp
 /// True if `secret` (sealed for this device) gives the proof's digest.

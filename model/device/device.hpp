@@ -52,6 +52,32 @@ struct certificate {
 };
 inline constexpr std::size_t max_certificates = 8;
 
+/// A file of the device: what it is called and what is in it. The bytes are elsewhere, by `sha256`.
+struct file_record {
+  enum class state_code : std::uint8_t {
+    pending = 0,  // its bytes may still come
+    stored = 1
+  };
+  std::string id;           // 16 to 32 lower-case hex digits
+  std::string name;         // as whoever gave it calls it
+  std::uint64_t size = 0;   // bytes
+  std::string sha256, md5;  // lower-case hex; of a pending one those that it must have, or nothing
+  state_code state = state_code::pending;
+  std::string actor;  // who asked for it
+  timestamp created_at, stored_at{};
+  bool operator==(const file_record&) const = default;
+};
+/// How many files a device may have, and how large: the settings of the node that is asked.
+struct file_limits {
+  std::uint64_t most_files = 100;
+  std::uint64_t most_bytes = 1024ull * 1024 * 1024;  // all of them together
+  std::uint64_t most_bytes_each = 100ull * 1024 * 1024;
+  bool operator==(const file_limits&) const = default;
+};
+inline constexpr std::size_t max_files = 1'000;  // whatever the limits say
+/// What has not come by then is lost.
+inline constexpr milliseconds file_patience{std::chrono::hours{1}};
+
 /// What a peer has proved to have by its TLS handshake.
 struct presented_certificate {
   std::string issuer, serial, fingerprint;  // as of `certificate`
@@ -353,6 +379,20 @@ struct report_twin {
   bool replace = false;
   std::optional<std::uint64_t> applied;
 };
+/// A file is to come.
+struct add_file {
+  file_record what;  // id, name, size, digests where they are known
+  file_limits limits;
+};
+/// It has come, and is kept. A file gets its bytes once.
+struct store_file {
+  std::string id;
+  std::uint64_t size = 0;
+  std::string sha256, md5;
+};
+struct remove_file {
+  std::string id;
+};
 
 // Reads: answered in the order of what was asked before.
 struct read_device {};
@@ -361,6 +401,9 @@ struct read_latest {
 };
 struct read_firmware {};
 struct read_twin {};
+struct read_file {
+  std::string id;
+};
 /// Samples that are not in the store yet.
 struct read_samples {
   timestamp from, to;
@@ -374,7 +417,8 @@ using order =
                  bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
                  reopen_activation, report_picture, add_certificate, revoke_certificate,
                  offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
-                 ask_upgrade, read_firmware, change_twin, report_twin, read_twin>;
+                 ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
+                 store_file, remove_file, read_file>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -559,18 +603,28 @@ struct twin_reported {
 };
 struct twin_pushed {
   std::string downlink_id;
+};
+struct file_added {
+  file_record what;
+  std::vector<std::string> dropped;  // that never came
+};
+struct file_stored {
+  std::string id, sha256, md5;
+  timestamp at;
+};
+struct file_removed {
+  std::string id;
   timestamp at;
 };
 
-using event =
-    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
-                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
-                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
-                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
-                 picture_reported, certificate_added, certificate_revoked, version_reported,
-                 upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended,
-                 upgrade_retried, twin_changed, twin_reported, twin_pushed>;
+using event = std::variant<
+    registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+    points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
+    command_finished, late_reply_noted, subscriptions_changed, command_delivered, gateway_bound,
+    gateway_unbound, sub_devices_changed, sub_device_noted, activation_granted, activation_settled,
+    activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
+    upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
+    twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -639,8 +693,16 @@ struct firmware_state {
   bool operator==(const firmware_state&) const = default;
 };
 
+/// Its files, oldest first.
+struct file_folder {
+  std::vector<file_record> all;
+  bool empty() const { return all.empty(); }
+  const file_record* find(std::string_view id) const;
+  bool operator==(const file_folder&) const = default;
+};
+
 /// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
-/// firmware or a configuration have.
+/// firmware, a configuration or files have.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -649,9 +711,10 @@ struct family {
   cow<certificate_folder> certificates;
   cow<firmware_state> firmware;
   cow<twin_state> twin;
+  cow<file_folder> files;
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
-           certificates->empty() && firmware->empty() && twin->empty();
+           certificates->empty() && firmware->empty() && twin->empty() && files->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -689,6 +752,7 @@ struct state {
   const certificate_folder& certificates() const { return *family->certificates; }
   const firmware_state& firmware() const { return *family->firmware; }
   const twin_state& twin() const { return *family->twin; }
+  const file_folder& files() const { return *family->files; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -699,6 +763,13 @@ bool may_be_activated(const state& s, timestamp now);
 
 /// "issued", "active", "superseded", "held", "revoked" or "expired".
 std::string_view status_of(const certificate& c, timestamp now);
+
+/// "pending", "stored" or "lost".
+std::string_view status_of(const file_record& f, timestamp now);
+/// What points and events call it: "enos-connect://" and its id, with the ending of its name.
+std::string uri_of(const file_record& f);
+/// The id in such a text, with "enos-lark://" too; empty: it is none.
+std::string file_id_of(std::string_view uri);
 
 /// "inactive", "online", "offline" or "disabled".
 std::string_view status_of(const state& s);
@@ -752,10 +823,15 @@ struct upgrades_offered {
 struct twin_status {
   twin_state what;
 };
+struct file_status {
+  entity_id device;
+  std::string organisation;
+  file_record what;
+};
 using reply =
     std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
                  command_accepted, commands_cancelled, points_taken, device_bound,
-                 certificate_bound, firmware_status, upgrades_offered, twin_status>;
+                 certificate_bound, firmware_status, upgrades_offered, twin_status, file_status>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {

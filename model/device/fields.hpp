@@ -23,6 +23,9 @@ constexpr auto range_of(login_secret) {
 constexpr auto range_of(certificate::state_code) {
   return std::pair{certificate::state_code::issued, certificate::state_code::revoked};
 }
+constexpr auto range_of(file_record::state_code) {
+  return std::pair{file_record::state_code::pending, file_record::state_code::stored};
+}
 constexpr auto range_of(command_record::state_code) {
   return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
 }
@@ -221,6 +224,27 @@ template <field_of<upgrade_retried> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
+template <field_of<file_record> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.size, x.sha256, x.md5, x.state, x.actor, x.created_at,
+                  x.stored_at);
+}
+template <field_of<file_folder> X>
+auto fields_of(X& x) {
+  return std::tie(x.all);
+}
+template <field_of<file_added> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.dropped);
+}
+template <field_of<file_stored> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.sha256, x.md5, x.at);
+}
+template <field_of<file_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.at);
+}
 template <field_of<firmware_state> X>
 auto fields_of(X& x) {
   return std::tie(x.version, x.reported_at, x.task);
@@ -253,7 +277,7 @@ auto fields_of(X& x) {
 template <field_of<family> X>
 auto fields_of(X& x) {
   return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
-                  x.twin);
+                  x.twin, x.files);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -402,6 +426,31 @@ auto fields_of(X& x) {
 template <field_of<report_twin> X>
 auto fields_of(X& x) {
   return std::tie(x.patch, x.replace, x.applied);
+}
+
+template <field_of<file_limits> X>
+auto fields_of(X& x) {
+  return std::tie(x.most_files, x.most_bytes, x.most_bytes_each);
+}
+template <field_of<add_file> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.limits);
+}
+template <field_of<store_file> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.size, x.sha256, x.md5);
+}
+template <field_of<remove_file> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<read_file> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<file_status> X>
+auto fields_of(X& x) {
+  return std::tie(x.device, x.organisation, x.what);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

@@ -365,10 +365,10 @@ const std::vector<std::string>& permissions_of(std::string_view role) {
   static const auto admin = std::vector<std::string>{"*"};
   static const auto operate = std::vector<std::string>{
       "model:read", "product:read", "device:*", "topology:*", "group:*", "data:read", "data:write",
-      "event:*",    "tree:*",       "asset:*",  "stats:read", "sub:*",   "ota:*"};
+      "event:*",    "tree:*",       "asset:*",  "stats:read", "sub:*",   "ota:*",     "file:*"};
   static const auto view = std::vector<std::string>{
-      "model:read", "product:read", "device:read", "topology:read", "data:read",
-      "tree:read",  "asset:read",   "stats:read",  "sub:read",      "ota:read"};
+      "model:read", "product:read", "device:read", "topology:read", "data:read", "tree:read",
+      "asset:read", "stats:read",   "sub:read",    "ota:read",      "file:read"};
   if (role == "admin")
     return admin;
   if (role == "operator")

@@ -183,6 +183,9 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::picture_reported{}, std::nullopt},
       {device::certificate_added{}, std::nullopt},
       {device::certificate_revoked{}, std::nullopt},
+      {device::file_added{}, std::nullopt},
+      {device::file_stored{}, std::nullopt},
+      {device::file_removed{}, std::nullopt},
       {device::version_reported{"2", "1", noon}, feed_kind::lifecycle},
       {device::version_reported{"2", "2", noon}, std::nullopt},  // said again
       {device::upgrade_offered{}, std::nullopt},

@@ -45,7 +45,10 @@ constexpr std::string_view topics[] = {"/sys/pk/dk/thing/measurepoint/post",
                                        "/sys/pk/dk/security/cert/renew",
                                        "/ext/ntp/pk/dk/request",
                                        "/sys/pk/dk/thing/config/get",
-                                       "/sys/pk/dk/thing/config/report"};
+                                       "/sys/pk/dk/thing/config/report",
+                                       "/sys/pk/dk/thing/file/upload",
+                                       "/sys/pk/dk/thing/file/download",
+                                       "/sys/pk/dk/thing/file/delete"};
 
 constexpr auto document = R"({"format": "tm/1", "id": "m", "name": "m",
   "attributes": [{"id": "a1", "type": {"t": "string"}}, {"id": "a2", "type": {"t": "struct", "fields": [

@@ -1,6 +1,7 @@
 #include "transport/http_server.hpp"
 
 #include <arpa/inet.h>
+#include <atomic>
 #include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -60,9 +61,10 @@ class HttpServer : public testing::Test {
     limits.request_timeout = 1s;
     limits.idle_timeout = 1s;
   }
-  std::uint16_t start(http_handler handler) {
+  std::uint16_t start(http_handler handler, body_taker taker = {}) {
     auto where = config::listener{true, "127.0.0.1", 0};
-    server = std::make_unique<http_server>(io, where, 10, nullptr, limits, std::move(handler));
+    server = std::make_unique<http_server>(io, where, 10, nullptr, limits, std::move(handler),
+                                           std::move(taker));
     return server->port();
   }
   static void answer_path(const std::shared_ptr<const http_request>& r, const responder& answer) {
@@ -158,6 +160,156 @@ TEST_F(HttpServer, AllBodiesTogetherHaveALimit) {
            .upgrade = {},
            .sub_protocol = {}});
   EXPECT_TRUE(first.read("\r\n\r\n").starts_with("HTTP/1.1 204 ")) << "there is room again";
+}
+
+/// Keeps what it takes, and goes on from another thread.
+class heap final : public body_sink {
+ public:
+  bool wanted() const override { return is_wanted; }
+  std::uint64_t most() const override { return 100'000; }
+  void take(std::string bytes, std::function<void(bool)> next) override {
+    largest = std::max(largest, bytes.size());
+    all += bytes;
+    count = all.size();
+    const auto more = all.size() < enough;
+    std::thread{[next = std::move(next), more] { next(more); }}.detach();
+  }
+  bool is_wanted = true;
+  std::size_t enough = SIZE_MAX, largest = 0;
+  std::string all;
+  std::atomic<std::size_t> count{0};  // of it, for the test's thread
+};
+
+class HttpPieces : public HttpServer {
+ protected:
+  HttpPieces() {
+    limits.max_body_bytes = 100;
+    limits.max_sunk_bytes = 1'000'000;
+  }
+  std::uint16_t start_with_heap() {
+    return start(
+        [](const std::shared_ptr<const http_request>& r, const responder& answer) {
+          auto response = http_response{};
+          response.content_type = "text/plain";
+          const auto sink = std::dynamic_pointer_cast<heap>(r->sink);
+          response.body = r->target + "|" + (sink ? std::to_string(sink->all.size()) : "none") +
+                          "|" + std::to_string(r->body.size()) + "!";
+          answer(std::move(response));
+        },
+        [this](const http_request& r) -> std::shared_ptr<body_sink> {
+          if (r.path.at(0) != "heap")
+            return nullptr;
+          taken = std::make_shared<heap>();
+          taken->is_wanted = is_wanted;
+          taken->enough = enough;
+          return taken;
+        });
+  }
+  bool is_wanted = true;
+  std::size_t enough = SIZE_MAX;
+  std::shared_ptr<heap> taken;
+};
+
+std::string post_of(const std::string& path, std::size_t length) {
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(length) +
+         "\r\n\r\n";
+}
+
+TEST_F(HttpPieces, ALongBodyIsTakenPieceByPiece) {
+  auto c = client{start_with_heap()};
+  const auto body = std::string(90'000, 'x');
+  c.send(post_of("/heap", body.size()) + body + post_of("/plain", 3) + "abc");
+  EXPECT_NE(c.read("/plain|none|3!").find("/heap|90000|0!"), std::string::npos);
+  EXPECT_EQ(taken->all, body);
+  EXPECT_LE(taken->largest, 32'000u);
+  c.send(
+      "POST /heap HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  c.read("/heap|5|0!");
+  EXPECT_EQ(taken->all, "abcde");
+  c.send(post_of("/heap", 0));
+  c.read("/heap|0|0!");
+}
+
+TEST_F(HttpPieces, ChunksMayComeOneByOne) {
+  auto c = client{start_with_heap()};
+  c.send(
+      "POST /heap HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: "
+      "100-continue\r\n\r\n");
+  EXPECT_EQ(c.read("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  auto size = std::size_t{0};
+  for (const auto* chunk : {"3\r\nabc\r\n", "2\r\nde\r\n"}) {
+    c.send(chunk);
+    size += chunk[0] == '3' ? 3 : 2;
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (taken->count < size && std::chrono::steady_clock::now() < until)
+      std::this_thread::yield();
+  }
+  c.send("0\r\n\r\n");
+  c.read("/heap|5|0!");
+  EXPECT_EQ(taken->all, "abcde");
+}
+
+TEST_F(HttpPieces, EachBodyHasItsOwnLimit) {
+  const auto port = start_with_heap();
+  for (const auto& head :
+       {post_of("/heap", 100'001), post_of("/plain", 101), post_of("/heap", 2'000'000),
+        std::string{"POST /plain HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\nff\r\n"} +
+            std::string(255, 'x')}) {
+    auto c = client{port};
+    c.send(head);
+    EXPECT_TRUE(c.read().starts_with("HTTP/1.1 413 ")) << head;
+  }
+}
+
+TEST_F(HttpPieces, WhatIsNotWantedIsNotRead) {
+  is_wanted = false;
+  const auto port = start_with_heap();
+  auto c = client{port};
+  c.send(post_of("/heap", 50'000));
+  const auto reply = c.read();
+  EXPECT_TRUE(reply.ends_with("/heap|0|0!")) << reply;
+  EXPECT_NE(reply.find("Connection: close"), std::string::npos);
+  is_wanted = true;
+  enough = 10;
+  auto other = client{port};
+  other.send(post_of("/heap", 50'000) + "0123456789");
+  EXPECT_TRUE(other.read().ends_with("/heap|10|0!"));
+}
+
+TEST_F(HttpPieces, ABodyThatStopsIsTold) {
+  auto c = client{start_with_heap()};
+  c.send(post_of("/heap", 50'000) + "0123456789");
+  EXPECT_TRUE(c.read().starts_with("HTTP/1.1 408 "));
+}
+
+TEST_F(HttpPieces, AnAnswerMayComeInPieces) {
+  auto left = std::make_shared<std::vector<std::string>>();
+  const auto port = start([left](const auto& r, const responder& answer) {
+    auto response = http_response{};
+    response.content_type = "text/plain";
+    response.source_size = r->path.at(0) == "broken" ? 7 : 6;
+    *left = {"ef", "cd", "ab"};
+    response.source = [left](http_response::piece_taker take) {
+      std::thread{[left, take = std::move(take)] {
+        if (left->empty())
+          return take(std::nullopt);
+        auto piece = left->back();
+        left->pop_back();
+        take(std::move(piece));
+      }}.detach();
+    };
+    answer(std::move(response));
+  });
+  auto c = client{port};
+  c.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto reply = c.read("abcdef");
+  EXPECT_NE(reply.find("Content-Length: 6"), std::string::npos);
+  c.send("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(c.read("\r\n\r\n").find("Content-Length: 6"), std::string::npos);
+  c.send("GET /broken HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(c.read().ends_with("abcdef")) << "then the connection ends";
 }
 
 TEST_F(HttpServer, AStoppedServerEndsItsConnectionsWithTheirNextAnswer) {

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "model/credentials.hpp"
-#include "transport/api/base64url.hpp"
+#include "transport/base64url.hpp"
 
 namespace orrery::transport::api {
 namespace {

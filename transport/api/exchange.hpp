@@ -21,8 +21,9 @@
 #include "transport/http_message.hpp"
 
 namespace orrery::transport {
+class file_exchange;
 class issuance;
-}
+}  // namespace orrery::transport
 
 namespace orrery::transport::api {
 
@@ -36,6 +37,7 @@ struct service_parts {
   std::shared_ptr<const model::keyring> keys;
   std::shared_ptr<const token_signer> tokens;
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<file_exchange> files;
   std::shared_ptr<observe::metrics> metrics;
   std::function<model::timestamp()> now;
   config::settings settings;

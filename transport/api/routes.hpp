@@ -38,6 +38,7 @@ std::vector<route> ota_job_routes();
 std::vector<route> device_routes();
 std::vector<route> topology_routes();
 std::vector<route> certificate_routes();
+std::vector<route> file_routes();
 std::vector<route> authority_routes();
 std::vector<route> point_routes();
 std::vector<route> event_routes();

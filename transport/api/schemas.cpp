@@ -93,6 +93,16 @@ const auto status = word({"inactive", "online", "offline", "disabled"});
 
 const auto key_kind = word({"rsa", "ecc"});
 
+const auto file_fields = std::vector<field>{{"id", text},
+                                            {"fileUri", text},
+                                            {"filename", text},
+                                            {"fileLength", integer},
+                                            {"status", word({"pending", "stored", "lost"})},
+                                            {"createdAt", time},
+                                            {"createdBy", text},
+                                            {"md5?", text},
+                                            {"sha256?", text},
+                                            {"storedAt?", time}};
 const auto certificate_fields = std::vector<field>{
     {"sn", integer},
     {"serial", text},
@@ -351,6 +361,14 @@ json devices() {
                                      {"days?", number(1, 3650)},
                                      {"issuer?", key_kind},
                                      {"overlap?", number(0, 7'776'000)}})},
+      {"File", object(file_fields)},
+      {"FileList", page_of("File")},
+      {"FileRequest",
+       object({{"filename", text}, {"fileLength", integer}, {"md5?", text}, {"sha256?", text}})},
+      {"FileUpload",
+       object(
+           with(file_fields, {{"uploadUrl", text}, {"headers", any_object}, {"expires", time}}))},
+      {"FileLink", object({{"downloadUrl", text}, {"expires", time}})},
       {"CertificateBinding", object({{"certificate", text}})},
       {"Revocation", object({{"reason?", number(0, 10)}})},
       {"Authority", object({{"id", text},

@@ -118,7 +118,7 @@ struct item_writer {
   void operator()(const device::upgrade_progressed&) const {}
   void operator()(const device::upgrade_ended&) const {}
   void operator()(const device::upgrade_retried&) const {}
-  // Matters of the transport, and certificates: no feed has them (actors/feed, belongs_to).
+  // Matters of the transport, certificates and files: no feed has them (actors/feed, belongs_to).
   void operator()(const device::sub_devices_changed&) const {}
   void operator()(const device::twin_pushed&) const {}
   void operator()(const device::sub_device_noted&) const {}
@@ -127,6 +127,9 @@ struct item_writer {
   void operator()(const device::picture_reported&) const {}
   void operator()(const device::certificate_added&) const {}
   void operator()(const device::certificate_revoked&) const {}
+  void operator()(const device::file_added&) const {}
+  void operator()(const device::file_stored&) const {}
+  void operator()(const device::file_removed&) const {}
   void operator()(const device::subscriptions_changed&) const {}
   void operator()(const device::command_delivered&) const {}
 };

@@ -8,7 +8,7 @@
 #include <openssl/rand.h>
 
 #include "model/json.hpp"
-#include "transport/api/base64url.hpp"
+#include "transport/base64url.hpp"
 
 namespace orrery::transport::api {
 namespace {

@@ -620,8 +620,8 @@ void connection::take_raw(const message& m, const classified& topic) {
     return ask_group(number, std::move(asked.group));
   if (!asked.what)
     return settle_request(r, asked.what.error(), {});
-  auto& question =
-      asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
+  auto& question = asks_.emplace_back(
+      actors::session_ask{number, completed(std::move(*asked.what)), std::nullopt});
   if (r.sub)
     question.whom = *r.sub;
 }
@@ -694,10 +694,34 @@ void connection::ask(const message& m, const classified& topic, request asked) {
     return ask_group(number, std::move(asked.group));
   if (asked.certificate)
     return ask_certificate(number, std::move(*asked.certificate));
-  auto& question =
-      asks_.emplace_back(actors::session_ask{number, std::move(*asked.what), std::nullopt});
+  auto& question = asks_.emplace_back(
+      actors::session_ask{number, completed(std::move(*asked.what)), std::nullopt});
   if (r.sub)
     question.whom = *r.sub;
+}
+
+model::device::order connection::completed(model::device::order what) const {
+  auto* wish = std::get_if<model::device::add_file>(&what);
+  if (!wish)
+    return what;
+  auto made = with_->files->new_file();
+  made.what.name = std::move(wish->what.name);
+  made.what.size = wish->what.size;
+  made.what.md5 = std::move(wish->what.md5);
+  made.what.sha256 = std::move(wish->what.sha256);
+  made.what.actor = "device:" + who_.device.product_key + '/' + who_.device.device_key;
+  return made;
+}
+
+model::result<model::value> connection::file_data(operation what,
+                                                  const model::device::file_status& file) const {
+  if (what == operation::file_upload)
+    return upload_offer(file.what, with_->files->upload_link(file));
+  if (what == operation::file_delete)
+    return model::value{model::object{}};
+  if (model::device::status_of(file.what, with_->now()) != "stored")
+    return failure{errc::not_found, "file_pending", "that file has not come yet"};
+  return download_offer(file.what, with_->files->download_link(file));
 }
 
 void connection::ask_certificate(std::uint64_t number, certificate_wish wish) {
@@ -886,6 +910,8 @@ void connection::settle(actors::settled& one) {
     const auto snapshot = r.what == operation::model_get ? with_->known->current() : nullptr;
     const auto& product_key = r.sub ? r.sub->product_key : who_.device.product_key;
     const auto* product = snapshot ? snapshot->product(product_key) : nullptr;
+    if (const auto* file = std::get_if<model::device::file_status>(answer))
+      return settle_request(r, file_data(r.what, *file), {});
     data = reply_data(r.what, r.ids, *answer, product ? product->view.model.get() : nullptr);
   }
   settle_request(r, std::move(data), {});

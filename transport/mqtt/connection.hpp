@@ -12,6 +12,7 @@
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/fifo.hpp"
+#include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
@@ -39,6 +40,7 @@ struct shared {
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<script_cache> scripts = std::make_shared<script_cache>();
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<file_exchange> files;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   std::uint16_t shard_count = 64;
@@ -135,6 +137,11 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void take_subscriptions(subscribed& s);
   void ask(const message& m, const classified& topic, request asked);
   void ask_certificate(std::uint64_t number, certificate_wish wish);
+  /// Gives what asks for a new file the rest: its id, and how many there may be.
+  model::device::order completed(model::device::order what) const;
+  /// What a device is told of its file: where its bytes go, or come from.
+  model::result<model::value> file_data(operation what,
+                                        const model::device::file_status& file) const;
   void settle_certificate(std::uint64_t number, const model::result<issued_certificate>& made);
   void ask_group(std::uint64_t number, group_ptr request);
   void step_group(const std::shared_ptr<group_work>& work);

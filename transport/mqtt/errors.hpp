@@ -160,6 +160,8 @@ constexpr int result_code(const model::failure& why, int format, about whom = ab
     return why.reason == "payload_invalid" ? 1220 : why.reason == "payload_empty" ? 1251 : format;
   if (const auto code = own_code(why.reason); code != 0)
     return code;
+  if (why.reason.starts_with("file_") && !(why.code == errc::unavailable))
+    return why.reason == "file_too_large" ? 1008 : format;
   if (why.reason == "certificate_unknown" || why.reason == "certificate_not_renewable" ||
       why.reason == "certificate_foreign" || why.reason == "too_many_certificates")
     return format;

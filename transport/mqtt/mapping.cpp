@@ -48,6 +48,9 @@ constexpr row table[] = {
     {topic_tree::device, "thing/topo/get", operation::topology_get, 1200},
     {topic_tree::device, "security/cert/apply", operation::certificate_apply, 1200},
     {topic_tree::device, "security/cert/renew", operation::certificate_renew, 1200},
+    {topic_tree::device, "thing/file/upload", operation::file_upload, 1200},
+    {topic_tree::device, "thing/file/download", operation::file_download, 1200},
+    {topic_tree::device, "thing/file/delete", operation::file_delete, 1200},
     {topic_tree::device, "ota/device/inform", operation::firmware_inform, 1200},
     {topic_tree::device, "ota/device/progress", operation::firmware_progress, 1200},
     {topic_tree::device, "ota/device/getversion", operation::firmware_getversion, 1200},
@@ -314,6 +317,45 @@ model::result<certificate_wish> read_wish(const value& params, bool renewal) {
   return out;
 }
 
+/// A digest in hex, of either case; empty: there is none. Nothing: it is no such digest.
+std::optional<std::string> read_digest(const value& params, std::string_view name,
+                                       std::size_t digits) {
+  const auto* given = params.find(name);
+  if (!given || given->is_null())
+    return std::string{};
+  if (!given->is_string() || (given->as_string().size() != digits && !given->as_string().empty()))
+    return std::nullopt;
+  auto text = given->as_string();
+  for (auto& c : text)
+    c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (text.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return std::nullopt;
+  return text;
+}
+
+/// {filename, fileLength, md5?, sha256?}. Who takes the order gives the file its id.
+model::result<device::order> read_file_wish(const value& params) {
+  constexpr std::size_t max_digits = 15, md5_digits = 32, sha256_digits = 64;
+  auto out = device::add_file{};
+  const auto* name = params.find("filename");
+  if (!name || !name->is_string() || name->as_string().empty())
+    return bad_format("filename: expected a text");
+  out.what.name = name->as_string();
+  const auto* length = params.find("fileLength");
+  const auto digits = length ? as_text(*length).value_or("") : "";
+  if (digits.empty() || digits.size() > max_digits ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+    return bad_format("fileLength: expected a number of bytes");
+  out.what.size = std::stoull(digits);
+  auto md5 = read_digest(params, "md5", md5_digits);
+  auto sha256 = read_digest(params, "sha256", sha256_digits);
+  if (!md5 || !sha256)
+    return bad_format("md5, sha256: expected hex digits");
+  out.what.md5 = std::move(*md5);
+  out.what.sha256 = std::move(*sha256);
+  return device::order{std::move(out)};
+}
+
 /// The code of an answer, however it is written; what cannot be read is no success.
 int read_code(const value* v) {
   constexpr auto unreadable = 500;
@@ -436,6 +478,12 @@ std::string_view name_of(operation o) {
       return "certificate_apply";
     case operation::certificate_renew:
       return "certificate_renew";
+    case operation::file_upload:
+      return "file_upload";
+    case operation::file_download:
+      return "file_download";
+    case operation::file_delete:
+      return "file_delete";
     case operation::channel_points:
       return "channel_points";
     case operation::channel_events:
@@ -596,6 +644,9 @@ bool is_for_sub_devices(operation o) {
     case operation::config_get:
     case operation::config_report:
     case operation::clock:
+    case operation::file_upload:
+    case operation::file_download:
+    case operation::file_delete:
     case operation::command_reply:
     case operation::rrpc_response:
     case operation::notice_reply:
@@ -720,6 +771,21 @@ request read_request(const classified& topic, std::string_view payload, const gr
         out.certificate = std::move(*wish);
       else
         out.what = wish.error();
+      break;
+    }
+    case operation::file_upload:
+      out.what = read_file_wish(params);
+      break;
+    case operation::file_download:
+    case operation::file_delete: {
+      const auto* uri = params.find("fileUri");
+      auto file = device::file_id_of(uri && uri->is_string() ? uri->as_string() : "");
+      if (file.empty())
+        out.what = bad_format("fileUri: expected enos-connect:// and what follows");
+      else if (topic.what == operation::file_download)
+        out.what = device::order{device::read_file{std::move(file)}};
+      else
+        out.what = device::order{device::remove_file{std::move(file)}};
       break;
     }
     case operation::firmware_inform:

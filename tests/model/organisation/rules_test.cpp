@@ -136,6 +136,9 @@ TEST(Permissions, CoverWhatTheyName) {
   EXPECT_FALSE(permits(permissions_of("viewer"), "device:write"));
   EXPECT_TRUE(permits(permissions_of("operator"), "ota:write"));
   EXPECT_TRUE(permits(permissions_of("viewer"), "ota:read"));
+  EXPECT_TRUE(permits(permissions_of("viewer"), "file:read"));
+  EXPECT_FALSE(permits(permissions_of("viewer"), "file:write"));
+  EXPECT_TRUE(permits(permissions_of("operator"), "file:write"));
   EXPECT_FALSE(permits(permissions_of("viewer"), "ota:write"));
   EXPECT_TRUE(permissions_of("king").empty());
 }

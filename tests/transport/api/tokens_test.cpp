@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "transport/api/base64url.hpp"
+#include "transport/base64url.hpp"
 
 namespace orrery::transport::api {
 namespace {

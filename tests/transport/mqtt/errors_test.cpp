@@ -124,6 +124,10 @@ TEST(MqttErrors, RequestsAboutSeveralDevicesHaveCodesOfTheirOwn) {
   EXPECT_EQ(code_of(errc::not_found, "task_unknown", 1200), 764);
   EXPECT_EQ(code_of(errc::conflict, "job_not_running", 1200), 765);
   const auto sub = failure{errc::forbidden, "sub_device", ""};
+  for (const auto* reason : {"file_unknown", "file_pending", "file_quota_exceeded"})
+    EXPECT_EQ(result_code({errc::not_found, reason, ""}, 1200), 1200);
+  EXPECT_EQ(result_code({errc::too_large, "file_too_large", ""}, 1200), 1008);
+  EXPECT_EQ(result_code({errc::unavailable, "file_store_busy", ""}, 1200), 1000);
   EXPECT_EQ(result_code(sub, 1206, about::itself), 1212);
   EXPECT_EQ(result_code(sub, 1206, about::a_sub_device), 1009);
   const auto unknown = failure{errc::not_found, "device_unknown", ""};

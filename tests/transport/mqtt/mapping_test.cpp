@@ -95,6 +95,9 @@ TEST(MqttTopics, EachHasItsOperation) {
       {"thing/tsltemplate/get", operation::model_get, "model_get", 1200},
       {"security/cert/apply", operation::certificate_apply, "certificate_apply", 1200},
       {"security/cert/renew", operation::certificate_renew, "certificate_renew", 1200},
+      {"thing/file/upload", operation::file_upload, "file_upload", 1200},
+      {"thing/file/download", operation::file_download, "file_download", 1200},
+      {"thing/file/delete", operation::file_delete, "file_delete", 1200},
       {"ota/device/inform", operation::firmware_inform, "firmware_inform", 1200},
       {"ota/device/progress", operation::firmware_progress, "firmware_progress", 1200},
       {"ota/device/getversion", operation::firmware_getversion, "firmware_getversion", 1200},
@@ -152,6 +155,50 @@ TEST(MqttCertificates, BadWishesAreRefused) {
   for (const auto* params : {"{}", R"({"certSn":""})", R"({"certSn":null})", R"({"certSn":{}})"})
     EXPECT_TRUE(refused("security/cert/renew", params)) << params;
   EXPECT_TRUE(refused("security/cert/renew", R"({"certSn":")" + std::string(65, '1') + "\"}"));
+}
+
+request file_request(const std::string& verb, const std::string& params) {
+  return read_request(classify(home + "thing/file/" + verb),
+                      R"({"id":"1","params":)" + params + "}", {}, {});
+}
+
+TEST(MqttFiles, AreAnnounced) {
+  for (const auto* length : {"1024", R"("1024")"}) {
+    const auto got = file_request("upload", std::string{R"({"filename":"a.jpg","md5":")"} +
+                                                std::string(32, 'A') + R"(","fileLength":)" +
+                                                length + R"(,"originalFilename":"b"})");
+    ASSERT_TRUE(got.what) << length;
+    const auto& wish = std::get<device::add_file>(*got.what).what;
+    EXPECT_EQ(wish.name, "a.jpg");
+    EXPECT_EQ(wish.size, 1024u);
+    EXPECT_EQ(wish.md5, std::string(32, 'a'));
+    EXPECT_EQ(wish.sha256, "");
+    EXPECT_EQ(wish.id, "");
+  }
+  for (const auto* params :
+       {"{}", "[]", "7", R"({"filename":"a"})", R"({"fileLength":1})",
+        R"({"filename":"","fileLength":1})", R"({"filename":7,"fileLength":1})",
+        R"({"filename":"a","fileLength":-1})", R"({"filename":"a","fileLength":1.5})",
+        R"({"filename":"a","fileLength":"1x"})", R"({"filename":"a","fileLength":[]})",
+        R"({"filename":"a","fileLength":"9999999999999999"})",
+        R"({"filename":"a","fileLength":1,"md5":"0"})",
+        R"({"filename":"a","fileLength":1,"md5":7})",
+        R"({"filename":"a","fileLength":1,"sha256":"gg"})"}) {
+    const auto got = file_request("upload", params);
+    ASSERT_FALSE(got.what) << params;
+    EXPECT_EQ(got.what.error().reason, "format_error") << params;
+  }
+}
+
+TEST(MqttFiles, AreNamedByTheirUri) {
+  const auto uri = std::string{R"({"fileUri":"enos-connect://00112233445566ff.jpg"})"};
+  EXPECT_EQ(std::get<device::read_file>(*file_request("download", uri).what).id,
+            "00112233445566ff");
+  EXPECT_EQ(std::get<device::remove_file>(*file_request("delete", uri).what).id,
+            "00112233445566ff");
+  for (const auto* params : {"{}", "null", R"({"fileUri":7})", R"({"fileUri":"x"})"})
+    for (const auto* verb : {"download", "delete"})
+      EXPECT_FALSE(file_request(verb, params).what) << params;
 }
 
 TEST(MqttTopics, AnEventIsNamedByItsTopic) {

@@ -1,10 +1,10 @@
-#include "transport/api/base64url.hpp"
+#include "transport/base64url.hpp"
 
 #include <algorithm>
 
 #include "model/base64.hpp"
 
-namespace orrery::transport::api {
+namespace orrery::transport {
 
 std::string to_base64url(std::string_view bytes) {
   auto out = model::to_base64(bytes);
@@ -26,4 +26,4 @@ std::optional<std::string> from_base64url(std::string_view text) {
   return model::from_base64(padded);
 }
 
-}  // namespace orrery::transport::api
+}  // namespace orrery::transport

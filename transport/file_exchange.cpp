@@ -1,0 +1,485 @@
+#include "transport/file_exchange.hpp"
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include "model/json.hpp"
+#include "observe/log.hpp"
+
+namespace orrery::transport {
+namespace {
+
+namespace device = model::device;
+namespace log = observe::log;
+using model::errc;
+using model::failure;
+
+constexpr std::size_t piece_bytes = 256 * 1024;
+/// A blob that is younger may be of an upload that its device does not know of yet.
+constexpr auto least_age = std::chrono::hours{1};
+
+std::string random_id() {
+  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::size_t bytes = 8;
+  const auto from = model::random_entropy();
+  auto out = std::string{};
+  for (std::size_t i = 0; i < bytes; ++i) {
+    out += digits[from.at(i) >> 4];
+    out += digits[from.at(i) & 15];
+  }
+  return out;
+}
+
+int status_of(const failure& why) {
+  switch (why.code) {
+    case errc::invalid_argument:
+      return 422;
+    case errc::too_large:
+      return 413;
+    case errc::not_found:
+      return 404;
+    case errc::already_exists:
+    case errc::conflict:
+      return 409;
+    case errc::unauthenticated:
+    case errc::forbidden:
+      return 403;
+    case errc::too_many_requests:
+      return 429;
+    case errc::unavailable:
+    case errc::wrong_node:
+      return 503;
+    case errc::timeout:
+      return 504;
+    case errc::corrupted:
+    case errc::internal:
+      return 500;
+  }
+  return 500;
+}
+
+http_response refusal(const failure& why) {
+  auto r = http_response{};
+  r.status = status_of(why);
+  r.content_type = "application/json";
+  r.body = model::to_json(model::value{model::object{{"code", static_cast<std::int64_t>(r.status)},
+                                                     {"reason", std::string{why.reason}},
+                                                     {"message", why.detail}}});
+  if (r.status == 503)
+    r.headers.emplace_back("Retry-After", "1");
+  return r;
+}
+
+/// As HTTP writes it (RFC 9110, 5.6.7).
+std::string http_date(model::timestamp at) {
+  const auto seconds = static_cast<std::time_t>(model::to_ms(at) / 1000);
+  auto parts = std::tm{};
+  ::gmtime_r(&seconds, &parts);
+  constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  auto text = std::array<char, 64>{};
+  const auto size = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                                  days.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
+                                  months.at(static_cast<std::size_t>(parts.tm_mon)),
+                                  parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return {text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+const device::file_status* status_in(const actors::answer& got) {
+  if (!got)
+    return nullptr;
+  const auto* reply = std::get_if<device::reply>(&got->answer);
+  return reply ? std::get_if<device::file_status>(reply) : nullptr;
+}
+failure failure_of(const actors::answer& got) {
+  return got ? failure{errc::internal, "the device has said something else"} : got.error();
+}
+
+/// The link of a request for /files/<use>/<token>, if its time is not over.
+model::result<file_link> link_of(const http_request& r, file_link::use what, const std::string& key,
+                                 model::timestamp now) {
+  auto link = r.path.size() == 3 ? read_link(r.path[2], key) : std::nullopt;
+  if (!link || link->what != what)
+    return failure{errc::forbidden, "link_invalid", "that link is none of ours"};
+  if (link->expires <= now)
+    return failure{errc::forbidden, "link_expired", "the time of that link is over: get another"};
+  return *std::move(link);
+}
+
+bool is_for(const http_request& r, std::string_view use) {
+  return r.path.size() >= 2 && r.path[0] == "files" && r.path[1] == use;
+}
+
+}  // namespace
+
+struct file_exchange::figures {
+  explicit figures(observe::metrics& m)
+      : received{m.count("orrery_files_received_bytes_total", "Bytes of files that came by links")},
+        sent{m.count("orrery_files_sent_bytes_total", "Bytes of files that went out by links")},
+        uploads{m.count("orrery_files_uploads_total", "Files that came by links")},
+        downloads{
+            m.count("orrery_files_downloads_total", "Files, or parts, that went out by links")},
+        refused{m.count("orrery_files_refused_total", "Requests at links that were refused")},
+        swept{m.count("orrery_files_swept_total", "Blobs of no file that were removed")} {}
+  observe::counter &received, &sent, &uploads, &downloads, &refused, &swept;
+};
+
+/// What a PUT brings. The device is asked before the first byte goes to the disk.
+class file_exchange::upload final : public body_sink, public std::enable_shared_from_this<upload> {
+ public:
+  upload(std::shared_ptr<file_exchange> of, model::result<file_link> link)
+      : of_{std::move(of)}, link_{std::move(link)} {}
+  ~upload() override { drop(); }
+
+  bool wanted() const override { return link_.has_value(); }
+  std::uint64_t most() const override { return link_ ? link_->size : 0; }
+  void take(std::string bytes, std::function<void(bool)> next) override {
+    of_->figures_->received.add(bytes.size());
+    const auto then = [self = shared_from_this(), next](model::status ok) {
+      if (!ok)
+        self->failed_ = ok.error();
+      next(static_cast<bool>(ok));
+    };
+    if (file_)
+      return of_->parts_.blobs->append(file_, std::move(bytes), then);
+    open([self = shared_from_this(), bytes = std::move(bytes), then](model::status ok) mutable {
+      if (!ok)
+        return then(std::move(ok));
+      self->of_->parts_.blobs->append(self->file_, std::move(bytes), then);
+    });
+  }
+
+  /// After the last piece: keeps it and tells the device.
+  void finish(const responder& answer) {
+    if (!link_)
+      return refuse(answer, link_.error());
+    if (failed_)
+      return refuse(answer, *failed_);
+    if (!file_)  // nothing has come: an empty file
+      return open([self = shared_from_this(), answer](const model::status& ok) {
+        if (!ok)
+          return self->refuse(answer, ok.error());
+        self->keep(answer);
+      });
+    keep(answer);
+  }
+
+ private:
+  void open(const std::function<void(model::status)>& then) {
+    of_->parts_.ask->ask(
+        link_->device, command_of(device::read_file{link_->file}),
+        [self = shared_from_this(), then](const actors::answer& got) {
+          const auto* is = status_in(got);
+          if (!is)
+            return then(failure_of(got));
+          const auto status = device::status_of(is->what, self->of_->parts_.now());
+          if (status == "stored")
+            return then(failure{errc::conflict, "file_stored", "that file has its bytes already"});
+          if (status == "lost" || is->what.size != self->link_->size)
+            return then(failure{errc::conflict, "file_lost", "that link is good no more"});
+          self->wanted_ = is->what;
+          self->of_->parts_.blobs->begin([self, then](model::result<incoming> made) {
+            if (!made)
+              return then(made.error());
+            self->file_ = std::move(*made);
+            then({});
+          });
+        });
+  }
+
+  void keep(const responder& answer) {
+    of_->parts_.blobs->finish(
+        file_, [self = shared_from_this(), answer](const model::result<storage::blob_facts>& is) {
+          if (!is)
+            return self->refuse(answer, is.error());
+          const auto& want = self->wanted_;
+          const auto fits = is->size == want.size &&
+                            (want.sha256.empty() || want.sha256 == is->sha256) &&
+                            (want.md5.empty() || want.md5 == is->md5);
+          if (!fits)  // the device says what is wrong with it
+            return self->tell(answer, *is);
+          self->of_->parts_.blobs->keep(self->file_, self->link_->device.shard,
+                                        to_string(self->link_->device),
+                                        [self, answer, is = *is](const model::status& kept) {
+                                          if (!kept)
+                                            return self->refuse(answer, kept.error());
+                                          self->tell(answer, is);
+                                        });
+        });
+  }
+
+  void tell(const responder& answer, const storage::blob_facts& is) {
+    of_->parts_.ask->ask(link_->device,
+                         command_of(device::store_file{link_->file, is.size, is.sha256, is.md5}),
+                         [self = shared_from_this(), answer](const actors::answer& got) {
+                           const auto* now = status_in(got);
+                           if (!now)
+                             return self->refuse(answer, failure_of(got));
+                           self->of_->figures_->uploads.add();
+                           auto r = http_response{};
+                           r.status = 201;
+                           r.content_type = "application/json";
+                           r.headers.emplace_back("ETag", '"' + now->what.sha256 + '"');
+                           r.body = model::to_json(model::value{model::object{
+                               {"code", std::int64_t{200}},
+                               {"data", model::object{{"fileUri", device::uri_of(now->what)},
+                                                      {"sha256", now->what.sha256},
+                                                      {"md5", now->what.md5}}}}});
+                           answer(std::move(r));
+                         });
+  }
+
+  void refuse(const responder& answer, const failure& why) {
+    drop();
+    of_->figures_->refused.add();
+    answer(refusal(why));
+  }
+  /// What was not kept goes where it blocks nobody.
+  void drop() {
+    if (file_)
+      (void)of_->parts_.blobs->run([gone = std::exchange(file_, {})] {});
+  }
+  static device::command command_of(device::order what) {
+    return {std::move(what), {}, "link", {}};
+  }
+
+  using incoming = actors::blob_access::incoming;
+  std::shared_ptr<file_exchange> of_;
+  model::result<file_link> link_;
+  incoming file_;
+  device::file_record wanted_;
+  std::optional<failure> failed_;
+};
+
+file_exchange::file_exchange(file_exchange_parts parts)
+    : parts_{std::move(parts)}, figures_{std::make_unique<figures>(*parts_.metrics)} {
+  parts_.metrics->gauge(
+      "orrery_blobs", "Contents of files that are kept here",
+      [store = parts_.blobs->store()] { return static_cast<double>(store->count()); });
+  parts_.metrics->gauge("orrery_blobs_bytes", "Bytes of them", [store = parts_.blobs->store()] {
+    return static_cast<double>(store->bytes());
+  });
+}
+
+file_exchange::~file_exchange() = default;
+
+void file_exchange::stop() {
+  parts_.ask.reset();
+}
+
+void file_exchange::serve_at(std::string base) {
+  const auto hold = std::lock_guard{mutex_};
+  base_ = std::move(base);
+}
+
+device::add_file file_exchange::new_file() const {
+  auto out = device::add_file{};
+  out.what.id = random_id();
+  out.limits = parts_.limits;
+  return out;
+}
+
+shown_link file_exchange::link_to(const device::file_status& file, file_link::use what) const {
+  auto link = file_link{};
+  link.what = what;
+  link.organisation = file.organisation;
+  link.device = file.device;
+  link.file = file.what.id;
+  link.size = file.what.size;
+  link.sha256 = file.what.sha256;
+  link.expires = parts_.now() + parts_.link_lifetime;
+  const auto hold = std::lock_guard{mutex_};
+  return {base_ + (what == file_link::use::upload ? "/files/u/" : "/files/d/") +
+              sign_link(link, parts_.key),
+          link.expires};
+}
+shown_link file_exchange::upload_link(const device::file_status& file) const {
+  return link_to(file, file_link::use::upload);
+}
+shown_link file_exchange::download_link(const device::file_status& file) const {
+  return link_to(file, file_link::use::download);
+}
+
+body_taker file_exchange::taker() {
+  return [self = shared_from_this()](const http_request& r) -> std::shared_ptr<body_sink> {
+    if (r.method != "PUT" || !is_for(r, "u"))
+      return nullptr;
+    return std::make_shared<upload>(
+        self, link_of(r, file_link::use::upload, self->parts_.key, self->parts_.now()));
+  };
+}
+
+http_handler file_exchange::handler() {
+  return [self = shared_from_this()](const std::shared_ptr<const http_request>& r,
+                                     const responder& answer) {
+    const auto gets = r->method == "GET" || r->method == "HEAD";
+    if (is_for(*r, "u") && r->method == "PUT")
+      return self->put(r, answer);
+    if (is_for(*r, "d") && gets)
+      return self->get(r, answer);
+    auto no = refusal({errc::not_found, "", "nothing is served at that path"});
+    if (is_for(*r, "u") || is_for(*r, "d")) {
+      no.status = 405;
+      no.headers.emplace_back("Allow", is_for(*r, "u") ? "PUT" : "GET, HEAD");
+    }
+    answer(std::move(no));
+  };
+}
+
+void file_exchange::put(const std::shared_ptr<const http_request>& request,
+                        const responder& answer) {
+  if (const auto sink = std::dynamic_pointer_cast<upload>(request->sink))
+    return sink->finish(answer);
+  answer(refusal({errc::internal, "the body of an upload went elsewhere"}));
+}
+
+void file_exchange::get(const std::shared_ptr<const http_request>& request,
+                        const responder& answer) {
+  const auto refuse = [self = shared_from_this(), answer](const failure& why) {
+    self->figures_->refused.add();
+    answer(refusal(why));
+  };
+  const auto link = link_of(*request, file_link::use::download, parts_.key, parts_.now());
+  if (!link)
+    return refuse(link.error());
+  parts_.ask->ask(
+      link->device, device::command{device::read_file{link->file}, {}, "link", {}},
+      [self = shared_from_this(), request, answer, refuse,
+       link = *link](const actors::answer& got) {
+        const auto* is = status_in(got);
+        if (!is)
+          return refuse(failure_of(got));
+        if (device::status_of(is->what, self->parts_.now()) != "stored")
+          return refuse({errc::not_found, "file_pending", "that file has not come yet"});
+        if (!link.sha256.empty() && link.sha256 != is->what.sha256)
+          return refuse({errc::forbidden, "link_invalid", "that link is of other bytes"});
+        const auto name = storage::blob_name{to_string(is->device), is->what.sha256};
+        self->parts_.blobs->find(
+            is->device.shard, name,
+            [self, request, answer, refuse, name,
+             file = is->what](const model::result<std::uint64_t>& size) {
+              if (!size && size.error().code == errc::not_found)
+                return refuse({errc::not_found, "file_lost", "the bytes of that file are nowhere"});
+              if (!size)
+                return refuse(size.error());
+              const auto tag = '"' + file.sha256 + '"';
+              const auto changed = http_date(file.stored_at);
+              const auto condition = request->header("if-range");
+              const auto part =
+                  part_of(request->header("range"),
+                          condition == changed ? std::string_view{} : condition, tag, *size);
+              auto r = http_response{};
+              r.headers = {{"ETag", tag},
+                           {"Last-Modified", changed},
+                           {"Accept-Ranges", "bytes"},
+                           {"Cache-Control", "private, no-store"},
+                           {"X-Content-Type-Options", "nosniff"},
+                           {"Content-Disposition", disposition_of(file.name)}};
+              if (request->header("if-none-match") == tag) {
+                r.status = 304;
+                return answer(std::move(r));
+              }
+              if (part.what == file_part::kind::none) {
+                r = refusal({errc::invalid_argument, "", "the range lies behind the file's end"});
+                r.status = 416;
+                r.headers.emplace_back("Content-Range", "bytes */" + std::to_string(*size));
+                return answer(std::move(r));
+              }
+              if (part.what == file_part::kind::part) {
+                r.status = 206;
+                r.headers.emplace_back("Content-Range",
+                                       "bytes " + std::to_string(part.first) + '-' +
+                                           std::to_string(part.first + part.size - 1) + '/' +
+                                           std::to_string(*size));
+              }
+              r.content_type = "application/octet-stream";
+              r.source_size = part.size;
+              self->figures_->downloads.add();
+              r.source = [self, name, at = part.first,
+                          left = part.size](http_response::piece_taker take) mutable {
+                const auto size_now =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(left, piece_bytes));
+                self->parts_.blobs->read(name, at, size_now,
+                                         [self, take](model::result<std::string> piece) {
+                                           if (!piece)
+                                             return take(std::nullopt);
+                                           self->figures_->sent.add(piece->size());
+                                           take(std::move(*piece));
+                                         });
+                at += size_now;
+                left -= size_now;
+              };
+              answer(std::move(r));
+            });
+      });
+}
+
+void file_exchange::look_after(std::size_t most) {
+  parts_.blobs->list(looked_at_, most,
+                     [self = shared_from_this(),
+                      most](const model::result<std::vector<storage::listed_blob>>& all) {
+                       if (!all)
+                         return log::warn("files", "not_listed", {{"detail", all.error().detail}});
+                       // A page that is not full was the last one: the next look begins with the
+                       // first.
+                       self->looked_at_ =
+                           all->size() < most ? storage::blob_name{} : all->back().name;
+                       for (const auto& one : *all)
+                         self->look_at(one);
+                     });
+}
+
+void file_exchange::look_at(const storage::listed_blob& one) {
+  const auto whose = model::parse_entity_id(one.name.owner);
+  const auto written = model::from_ms(one.written_at * 1000);
+  if (!whose || written + least_age > parts_.now())
+    return;
+  parts_.ask->ask(
+      *whose, device::command{device::read_device{}, {}, "files", {}},
+      [self = shared_from_this(), name = one.name, at = one.written_at,
+       shard = whose->shard](const actors::answer& got) {
+        auto wanted = false;
+        if (got) {
+          const auto* reply = std::get_if<device::reply>(&got->answer);
+          const auto* is = reply ? std::get_if<device::device_snapshot>(reply) : nullptr;
+          if (!is)
+            return;
+          for (const auto& f : is->what->files().all)
+            wanted = wanted || f.sha256 == name.sha256;
+        } else if (got.error().reason != "device_unknown") {
+          return;  // nobody can say
+        }
+        if (wanted)
+          return self->parts_.blobs->spread(shard, name, [name](const model::status& ok) {
+            if (!ok)
+              log::warn("files", "not_copied",
+                        {{"owner", name.owner}, {"detail", ok.error().detail}});
+          });
+        self->parts_.blobs->remove(name, at, [self](const model::status& ok) {
+          if (ok)
+            self->figures_->swept.add();
+        });
+      });
+}
+
+model::value upload_offer(const device::file_record& file, const shown_link& link) {
+  return model::object{{"fileUri", device::uri_of(file)},
+                       {"uploadUrl", link.url},
+                       {"filename", file.name},
+                       {"headers", model::object{}},
+                       {"expires", model::to_ms(link.expires)}};
+}
+
+model::value download_offer(const device::file_record& file, const shown_link& link) {
+  return model::object{{"fileUri", device::uri_of(file)},
+                       {"downloadUrl", link.url},
+                       {"filename", file.name},
+                       {"fileLength", static_cast<std::int64_t>(file.size)},
+                       {"md5", file.md5},
+                       {"sha256", file.sha256},
+                       {"expires", model::to_ms(link.expires)}};
+}
+
+}  // namespace orrery::transport
