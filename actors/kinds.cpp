@@ -308,7 +308,9 @@ model::result<client::decision> client_kind::decide(const state& s, const comman
                                                     const decision_inputs& in) {
   auto around = client::surroundings{.self = in.self, .now = in.now};
   around.max_queued = in.max_queued_messages;
-  around.turn = turn++;
+  around.turn = turn;
+  if (std::holds_alternative<client::offer>(c.what))
+    ++turn;  // by message, or a turn would go by with each acknowledgement
   return client::decide(s, c, around);
 }
 

@@ -308,8 +308,8 @@ struct node::impl {
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
                  .certificates = certificates,
-                 .moved_per_second = settings.drain.sessions_per_second,
                  .files = files,
+                 .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
                  .metrics = metrics});
     devices = std::make_unique<transport::device_ports>(

@@ -202,7 +202,7 @@ struct surroundings {
   timestamp now;
   std::size_t max_queued = 1'000;
   std::size_t max_queued_bytes = 4'194'304;
-  std::uint64_t turn = 0;  // another one for each question: whose turn it is in a group
+  std::uint64_t turn = 0;  // rises with each offer: whose turn it is in a group
 };
 struct decision {
   std::vector<event> events;

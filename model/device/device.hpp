@@ -603,6 +603,7 @@ struct twin_reported {
 };
 struct twin_pushed {
   std::string downlink_id;
+  timestamp at;
 };
 struct file_added {
   file_record what;

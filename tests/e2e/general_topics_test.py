@@ -311,7 +311,7 @@ class Shared(OpenBroker):
         wait_for(lambda: sum(m.messages.qsize() for m in members) == 30, "all are given to somebody")
         got = [[m.next().payload.decode() for _ in range(m.messages.qsize())] for m in members]
         self.assertEqual(sorted(sum(got, []), key=int), [str(i) for i in range(30)])
-        self.assertTrue(all(len(one) > 3 for one in got), got)
+        self.assertTrue(all(got), got)
 
     def test_what_a_member_leaves_goes_to_another(self):
         a = Client(self.node, "leaves-a", version=paho.MQTTv5, clean=False, SessionExpiryInterval=1000).connect()

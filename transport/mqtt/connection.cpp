@@ -146,7 +146,7 @@ void connection::run(action& todo) {
   else if (const auto* r = std::get_if<received>(&todo)) {
     if (general_)
       general_->take(*r);
-  } else if (const auto* done = std::get_if<completed>(&todo)) {
+  } else if (const auto* done = std::get_if<mqtt::completed>(&todo)) {
     if (general_)
       general_->take(*done);
   } else if (const auto* c = std::get_if<login_wanted>(&todo))

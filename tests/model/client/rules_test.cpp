@@ -32,7 +32,8 @@ struct bench {
 
   result<reply> ask(order what) {
     auto around = surroundings{.self = {3, {9}}, .now = now, .max_queued = max_queued};
-    around.turn = turn++;
+    around.turn = turn;
+    turn += std::holds_alternative<offer>(what) ? 1 : 0;
     auto d = decide(s, {std::move(what), "test", {}}, around);
     if (!d)
       return d.error();
