@@ -260,6 +260,19 @@ actors::answer empty_sum(const ask& one) {
   return sum;
 }
 
+/// False, and answered: the organisation has as many retained messages as it may.
+bool has_room(const host_state& state, const ask& one) {
+  const auto* topic = std::get_if<model::topic::command>(&one.what);
+  const auto* retain = topic ? std::get_if<model::topic::retain>(&topic->what) : nullptr;
+  if (!retain || !retain->message || retain->message->payload.empty() ||
+      state.topics.count_retained(retain->organisation) < state.parts.options.max_retained ||
+      state.topics.is_retained(retain->organisation, retain->message->topic))
+    return true;
+  answer(one, {model::errc::too_many_requests, "too_many_retained",
+               "the organisation keeps as many retained messages as it may"});
+  return false;
+}
+
 /// True if it is a question to all whom a topic concerns: it is asked of each, and answered once.
 bool ask_all(pointer self, ask& one) {
   auto& state = self->state;
@@ -323,7 +336,7 @@ void ask_batch_here(pointer self, ask_batch& batch) {
   auto next = std::size_t{0};
   while (next < batch.asks.size()) {
     auto& first = batch.asks[next];
-    if (ask_all(self, first)) {
+    if (!has_room(state, first) || ask_all(self, first)) {
       ++next;
       continue;
     }

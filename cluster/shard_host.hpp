@@ -17,6 +17,7 @@ struct host_options {
   std::size_t checkpoint_bytes = 512 * 1024;  // of this shard: the node's limit over its shards
   model::milliseconds checkpoint_interval{std::chrono::seconds{30}};
   model::milliseconds tick{std::chrono::seconds{1}};
+  std::size_t max_retained = 10'000;  // topics of one organisation in this shard
 };
 
 struct host_parts {

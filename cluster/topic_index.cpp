@@ -118,6 +118,16 @@ std::vector<model::entity_id> topic_index::listeners(const std::string& organisa
   return at == spaces_.end() ? std::vector<model::entity_id>{} : at->second.filters.matches(topic);
 }
 
+bool topic_index::is_retained(const std::string& organisation, std::string_view topic) const {
+  const auto at = spaces_.find(organisation);
+  return at != spaces_.end() && at->second.topics.find(topic) != at->second.topics.end();
+}
+
+std::size_t topic_index::count_retained(const std::string& organisation) const {
+  const auto at = spaces_.find(organisation);
+  return at == spaces_.end() ? 0 : at->second.topics.size();
+}
+
 std::vector<model::entity_id> topic_index::retained(const std::string& organisation,
                                                     std::string_view filter) const {
   auto found = std::vector<model::entity_id>{};

@@ -45,6 +45,8 @@ class topic_index {
                     const model::entity_id& id, bool present);
   std::vector<model::entity_id> listeners(const std::string& organisation,
                                           std::string_view topic) const;
+  bool is_retained(const std::string& organisation, std::string_view topic) const;
+  std::size_t count_retained(const std::string& organisation) const;
   /// In the order of the topics.
   std::vector<model::entity_id> retained(const std::string& organisation,
                                          std::string_view filter) const;

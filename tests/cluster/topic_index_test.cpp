@@ -74,6 +74,8 @@ TEST(TopicIndex, FindsWhatAPlainListFinds) {
         kept.push_back(id);
     ASSERT_EQ(index.retained("org", filter), kept) << filter;
     ASSERT_TRUE(index.listeners("other", topic).empty());
+    ASSERT_EQ(index.count_retained("org"), topics.size());
+    ASSERT_EQ(index.is_retained("org", topic), topics.contains(topic));
   }
 }
 

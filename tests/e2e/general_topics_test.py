@@ -388,6 +388,13 @@ class Rules(NodeTest):
             self.assertEqual(Client(self.node, "x", password=password).try_connect()[1], 4, password)
         self.assertNotEqual(Client(self.node, "x").try_connect()[1], 0)
 
+    def test_a_key_that_is_revoked(self):
+        key = self.api.post("~/apps/revoked/keys", {"permissions": ["devices:read"], "topics": [{"topic": "rev/#"}]})
+        app = Client(self.node, "revoked", password=key["apiKey"], version=paho.MQTTv5).connect()
+        self.api.request("DELETE", f"~/apps/revoked/keys/{key['id']}")
+        self.assertEqual(app.gone.get(timeout=DEADLINE).value, 0x87)
+        app.close()
+
     def test_bad_rules(self):
         pk = self.node.demo["productKey"]
         for topics in ([{"topic": "/sys/#"}], [{"topic": "a/#/b"}], [{"allow": "both"}], [{"topic": "a", "allow": "all"}], "x", [{"topic": "a"}] * 40):

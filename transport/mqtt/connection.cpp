@@ -1063,6 +1063,8 @@ void connection::tick(model::timestamp now) {
     return end("login_timeout");
   if (!open_.empty() && now - open_.front().since > with_->limits.answer_timeout)
     return end("answer_timeout");
+  if (general_ && !general_->is_allowed())
+    return end("key_revoked");
   if (const auto oldest = general_ ? general_->oldest() : std::nullopt;
       oldest && now - *oldest > with_->limits.answer_timeout)
     return end("answer_timeout");

@@ -120,6 +120,7 @@ constexpr std::uint8_t disconnect_code(std::string_view reason) {
       {"second_connect", 0x82},
       {"not_connected", 0x82},
       {"unexpected_packet", 0x82},
+      {"key_revoked", 0x87},     // not authorized
       {"answer_timeout", 0x89},  // server busy
       {"node_stopped", 0x8b},    // shutting down
       {"keep_alive", 0x8d},

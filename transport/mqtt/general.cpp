@@ -163,6 +163,14 @@ void general_topics::attach(bool resumes, std::uint32_t expiry,
   });
 }
 
+bool general_topics::is_allowed() {
+  if (user_.as.key.empty())
+    return true;
+  const auto* org = organisation();
+  const auto* key = org ? org->find_key(user_.as.key) : nullptr;
+  return key && (!key->expires || *key->expires > parts_.now());
+}
+
 client::last_will general_topics::make_will(const will& w) {
   auto made = client::last_will{};
   made.message.topic = w.topic;
@@ -221,11 +229,14 @@ void general_topics::send_published(const std::shared_ptr<const model::topic_mes
     return owner_.general_link().route(std::move(batches), false);
   if (batches.empty())
     return owner_.general_engine().settle(ticket, 0x10, {});
-  const auto work = std::make_shared<publishing>(publishing{ticket, batches.size(), 0});
+  const auto work = std::make_shared<publishing>(publishing{ticket, batches.size(), 0, false});
   ask(std::move(batches), [this, work](actors::answer& answer) {
-    if (!answer)
+    if (!answer && answer.error().code != model::errc::too_many_requests)
       return owner_.general_ends("not_kept");  // no acknowledgement: the client sends it again
-    if (const auto* reply = std::get_if<client::reply>(&answer->answer))
+    if (!answer) {
+      work->refused = true;
+      parts_.messages("topic_publish", answer.error().reason).add();
+    } else if (const auto* reply = std::get_if<client::reply>(&answer->answer))
       if (const auto* sum = std::get_if<client::offered>(reply)) {
         work->taken += sum->taken;
         if (sum->dropped > 0) {
@@ -234,7 +245,11 @@ void general_topics::send_published(const std::shared_ptr<const model::topic_mes
         }
       }
     if (--work->missing == 0)
-      owner_.general_engine().settle(work->ticket, work->taken > 0 ? 0 : 0x10, {});
+      owner_.general_engine().settle(work->ticket,
+                                     work->refused     ? 0x97
+                                     : work->taken > 0 ? 0
+                                                       : 0x10,
+                                     {});
   });
 }
 

@@ -84,6 +84,8 @@ class general_topics {
   /// Time of the oldest question that is not answered.
   std::optional<model::timestamp> oldest() const;
   const general_user& user() const { return user_; }
+  /// False: the key that the application logged in with counts no more.
+  bool is_allowed();
   bool keeps() const { return expiry_ > 0; }
   /// Without who publishes it.
   static model::client::last_will make_will(const will& w);
@@ -94,6 +96,7 @@ class general_topics {
     std::uint64_t ticket = 0;
     std::size_t missing = 0;
     std::uint64_t taken = 0;
+    bool refused = false;  // it is not retained: there are too many
   };
   struct change_work {
     std::uint64_t ticket = 0;
