@@ -103,7 +103,7 @@ void add_people(CLI::App& to, session& s) {
 
   auto* keys = group(to, "key", "API keys of applications", "key list billing");
   auto app = make<std::string>(), id = make<std::string>(), expires = make<std::string>();
-  auto addresses = make<std::vector<std::string>>();
+  auto addresses = make<std::vector<std::string>>(), topics = make<std::vector<std::string>>();
   auto permissions = make<std::vector<std::string>>(), key_roles = make<std::vector<std::string>>();
   auto* list = command(*keys, "list", "List keys", "key list billing");
   list->add_option("app", *app)->required();
@@ -121,8 +121,17 @@ void add_people(CLI::App& to, session& s) {
   create->add_option("--expires", *expires, "RFC 3339 or epoch ms; never if not given");
   create->add_option("--ip", *addresses,
                      "address or network it may be used from; any if not given");
-  create->callback([&s, app, permissions, key_roles, expires, addresses] {
+  create->add_option("--topic", *topics,
+                     "general topics that it may use by MQTT: [publish:|subscribe:]filter");
+  create->callback([&s, app, permissions, key_roles, expires, addresses, topics] {
     auto body = json::object();
+    for (const auto& text : *topics) {
+      auto rule = json{{"topic", text}};
+      for (const std::string right : {"publish", "subscribe"})
+        if (text.starts_with(right + ":"))
+          rule = {{"topic", text.substr(right.size() + 1)}, {"allow", right}};
+      body["topics"].push_back(std::move(rule));
+    }
     if (!expires->empty())
       body["expires"] = time_value(*expires);
     if (!addresses->empty())

@@ -341,8 +341,8 @@ void create_key(const exchange_ptr& e) {
   key.topics = read_topic_rules(f, "topics").value_or(key.topics);
   if (!model::is_valid_key(key.name))
     f.note("app", "invalid", "an application's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
-  if (key.permissions.empty())
-    f.note("permissions", "required_missing", "give permissions or roles");
+  if (key.permissions.empty() && key.topics.empty())
+    f.note("permissions", "required_missing", "give permissions, roles or topics");
   for (std::size_t i = 0; i < key.permissions.size(); ++i)
     if (!is_permission(key.permissions[i]))
       f.note("permissions/" + std::to_string(i), "invalid",
