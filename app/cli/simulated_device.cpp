@@ -115,12 +115,13 @@ void simulated_device::log_in() {
       model::sign_login({all_.product, key_}, key_, timestamp, model::sign_method::sha256, secret_);
   const auto client_id = key_ + "|securemode=2,signmethod=sha256,timestamp=" + timestamp + "|";
   const auto user = key_ + "&" + all_.product;
-  auto c = mqtt::connect{};
+  auto login = mqtt::packet{};  // made in place: g++ 12 warns of what a copy would copy
+  auto& c = login.emplace<mqtt::connect>();
   c.keep_alive = keep_alive_seconds;
   c.client_id = client_id;
   c.username = user;
   c.password = digest;
-  send(c);
+  send(login);
   read();
 }
 
