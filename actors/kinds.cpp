@@ -339,7 +339,7 @@ rows client_kind::rows_of(const model::entity_id& id, const state& s,
                 drop_all();
               for (const auto number : a.expired)
                 keep_message(out, id, s, number);
-              for (const auto& q : s.queue)
+              for (const auto& q : s.queue.all)
                 keep_message(out, id, s, q.number);
             },
             [&](const client::joined& j) {

@@ -158,6 +158,12 @@ struct member {
   bool keeps() const { return expiry > 0; }
 };
 
+/// Kept in rows of their own.
+struct message_queue {
+  std::deque<queued> all;  // by number
+  std::size_t bytes = 0;
+};
+
 struct state {
   bool exists = false;
   bool deleted = false;
@@ -172,9 +178,7 @@ struct state {
   bool will_waits = false;  // for its delay: the connection is gone
   std::uint64_t revision = 0;
 
-  // Kept in rows of their own.
-  std::deque<queued> queue;  // by number
-  std::size_t queue_bytes = 0;
+  message_queue queue;
 };
 
 struct done {};

@@ -42,7 +42,7 @@ void end_with(decision& d, const state& s, std::string_view reason) {
     gone.changes[filter] = std::nullopt;
   if (!gone.changes.empty())
     d.events.emplace_back(std::move(gone));
-  auto e = ended{std::string{reason}, {}, !s.queue.empty()};
+  auto e = ended{std::string{reason}, {}, !s.queue.all.empty()};
   for (const auto& m : s.members)
     if (m.is_here())
       e.sessions.push_back(m.session);
@@ -67,7 +67,7 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
                     .will_due = {},
                     .expired = {},
                     .at = around.now};
-  e.drops_messages = e.fresh && !s.queue.empty();
+  e.drops_messages = e.fresh && !s.queue.all.empty();
   if (before && before->is_here())
     e.ends = before->session;
   // A will that waits goes when the session ends; one of a connection that is taken over when
@@ -75,7 +75,7 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
   if (s.will && (e.fresh || (e.ends && s.will->delay == 0)))
     e.will_due = will_of(*s.will, around.now);
   if (granted.resumed) {
-    for (const auto& q : s.queue)
+    for (const auto& q : s.queue.all)
       if (q.message->is_over(around.now) && !q.sent)
         e.expired.push_back(q.number);
     granted.filters = s.filters;
@@ -94,7 +94,7 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
 /// Those of a group's messages that nobody has.
 std::vector<std::uint64_t> waiting_in(const state& s) {
   auto numbers = std::vector<std::uint64_t>{};
-  for (const auto& q : s.queue)
+  for (const auto& q : s.queue.all)
     if (q.member.empty())
       numbers.push_back(q.number);
   return numbers;
@@ -108,7 +108,7 @@ result<decision> decide_on(const state& s, const join& j, const surroundings& ar
   auto d = decision{{}, done{}};
   auto given = waiting_in(s);
   if (known)  // what it had and has not acknowledged comes once more
-    for (const auto& q : s.queue)
+    for (const auto& q : s.queue.all)
       if (q.member == j.member)
         given.push_back(q.number);
   std::sort(given.begin(), given.end());
@@ -127,7 +127,7 @@ std::map<std::uint64_t, std::string> moves_of(const state& s, std::string_view f
     if (m.is_here() && m.name != from)
       here.push_back(&m);
   auto moved = std::map<std::uint64_t, std::string>{};
-  for (const auto& q : s.queue)
+  for (const auto& q : s.queue.all)
     if (q.member == from)
       moved[q.number] = here.empty() ? std::string{} : here[turn++ % here.size()]->name;
   return moved;
@@ -178,7 +178,7 @@ deliver delivery_of(const session_ref& to, topic_delivery what) {
 }
 
 bool is_full(const state& s, const surroundings& around, std::size_t bytes) {
-  return s.queue.size() >= around.max_queued || s.queue_bytes + bytes > around.max_queued_bytes;
+  return s.queue.all.size() >= around.max_queued || s.queue.bytes + bytes > around.max_queued_bytes;
 }
 
 decision queue_it(const state& s, const surroundings& around, queued q) {
@@ -211,7 +211,7 @@ decision offer_to_group(const state& s, const offer& o, const surroundings& arou
   if (!here.empty()) {
     // Who has the fewest under way; among those in turn.
     const auto load = [&](const member* one) {
-      return std::count_if(s.queue.begin(), s.queue.end(),
+      return std::count_if(s.queue.all.begin(), s.queue.all.end(),
                            [&](const queued& k) { return k.member == one->name; });
     };
     std::rotate(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(around.turn % here.size()),
@@ -351,18 +351,18 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
 
 result<decision> decide_on(const state& s, const read_client&, const surroundings& around) {
   auto shown = std::make_shared<state>(s);
-  shown->queue.clear();
-  return decision{{}, client_snapshot{around.self, std::move(shown), s.queue.size()}};
+  shown->queue.all.clear();
+  return decision{{}, client_snapshot{around.self, std::move(shown), s.queue.all.size()}};
 }
 
 // ---- apply --------------------------------------------------------------------------------------
 
 void take_away(state& s, std::uint64_t number) {
-  const auto at = place_of(s.queue, number);
-  if (at >= s.queue.size() || s.queue[at].number != number)
+  const auto at = place_of(s.queue.all, number);
+  if (at >= s.queue.all.size() || s.queue.all[at].number != number)
     return;
-  s.queue_bytes -= size_of(s.queue[at]);
-  s.queue.erase(s.queue.begin() + static_cast<std::ptrdiff_t>(at));
+  s.queue.bytes -= size_of(s.queue.all[at]);
+  s.queue.all.erase(s.queue.all.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 queued* queued_in(state& s, std::uint64_t number) {
@@ -391,12 +391,12 @@ void apply_on(state& s, const attached& e) {
   s.name = e.as.name;
   ++s.epoch;
   if (e.fresh) {
-    s.queue.clear();
-    s.queue_bytes = 0;
+    s.queue.all.clear();
+    s.queue.bytes = 0;
   }
   for (const auto number : e.expired)
     take_away(s, number);
-  for (auto& q : s.queue)
+  for (auto& q : s.queue.all)
     q.sent = true;
   s.members = {{"", e.as.session, 0, e.as.expiry, {}}};
   s.unreleased.clear();  // the connection has them now; with the node they are lost
@@ -488,7 +488,7 @@ void effects_on(effect_list& out, const state& s, const attached& e) {
     out.emplace_back(close_session{*e.ends, "taken_over"});
   if (e.will_due)
     out.emplace_back(publish_message{s.organisation, *e.will_due});
-  for (const auto& q : s.queue)
+  for (const auto& q : s.queue.all)
     out.emplace_back(delivery_of(q, e.as.session, {}, true));
 }
 void effects_on(effect_list& out, const state& s, const joined& e) {
@@ -576,14 +576,14 @@ std::optional<timestamp> next_deadline(const state& s) {
 }
 
 const queued* find_queued(const state& s, std::uint64_t number) {
-  const auto at = place_of(s.queue, number);
-  return at < s.queue.size() && s.queue[at].number == number ? &s.queue[at] : nullptr;
+  const auto at = place_of(s.queue.all, number);
+  return at < s.queue.all.size() && s.queue.all[at].number == number ? &s.queue.all[at] : nullptr;
 }
 
 void restore(state& s, queued what) {
-  s.queue_bytes += size_of(what);
+  s.queue.bytes += size_of(what);
   s.last_number = std::max(s.last_number, what.number);
-  s.queue.push_back(std::move(what));
+  s.queue.all.push_back(std::move(what));
 }
 
 }  // namespace orrery::model::client

@@ -47,6 +47,7 @@ TEST_F(Router, PassesQuestionsToTheHostOfTheirShard) {
                 },
                 [](const actors::rest_answer&) {},
                 [](const actors::reminder&) {},
+                [](const actors::topic_note&) {},
                 [](const actors::write_lost&) {},
                 [](actors::host_tick) {},
                 [](const actors::shard_role&) {},

@@ -35,6 +35,7 @@ class entity_bench : public testing::Test {
                   [](const actors::ask_batch&) {},
                   [kept](const actors::rest_answer& a) { kept->rested.push_back(a.rested); },
                   [](const actors::reminder&) {},
+                  [](const actors::topic_note&) {},
                   [](const actors::write_lost&) {},
                   [](actors::host_tick) {},
                   [](const actors::shard_role&) {},

@@ -86,7 +86,8 @@ class filler {
       }
     } else if constexpr (model::is_variant<T>::value) {
       std::visit(*this, x);
-    } else if constexpr (!std::is_same_v<T, model::device::telemetry>) {  // not in snapshots
+    } else if constexpr (!std::is_same_v<T, model::device::telemetry> &&
+                         !std::is_same_v<T, model::client::message_queue>) {  // not in snapshots
       boost::pfr::for_each_field(x, [&](auto& field) { (*this)(field); });
     }
   }
@@ -174,7 +175,8 @@ class shown {
     } else if constexpr (model::is_variant<T>::value) {
       text_ += "#" + std::to_string(x.index());
       std::visit([&](const auto& alternative) { add(alternative); }, x);
-    } else if constexpr (!std::is_same_v<T, model::device::telemetry>) {
+    } else if constexpr (!std::is_same_v<T, model::device::telemetry> &&
+                         !std::is_same_v<T, model::client::message_queue>) {
       text_ += "{";
       boost::pfr::for_each_field(x, [&](const auto& field) { one(field); });
       text_ += "}";

@@ -69,7 +69,7 @@ void small_node::start() {
     } else if (const auto* waiter = std::get_if<model::settle_waiter>(&e)) {
       caller->command_over(waiter->waiter);
     } else if (const auto* later = std::get_if<model::remind>(&e)) {
-      caf::anon_send(hosts_.at(entity.shard), actors::reminder{entity, later->at});
+      caf::anon_send(hosts_.at(entity.shard), actors::reminder{entity, later->kind, later->at});
     } else if (auto question = actors::order_of(e, entity)) {
       router->route(std::move(*question));
     }

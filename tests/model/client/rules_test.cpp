@@ -92,7 +92,7 @@ TEST(ClientRules, WhatIsNotKeptGoesStraightThrough) {
   EXPECT_EQ(b.publish(message_on("a/b", 2)).taken, 1u);
   EXPECT_EQ(b.publish(message_on("b", 2)).taken, 0u);
   EXPECT_EQ(b.numbers(), std::vector<std::uint64_t>{0});
-  EXPECT_TRUE(b.s.queue.empty());
+  EXPECT_TRUE(b.s.queue.all.empty());
   b.gone(1);
   EXPECT_FALSE(b.s.exists);
   EXPECT_EQ(b.publish(message_on("a/b", 2)).taken, 0u);
@@ -117,7 +117,7 @@ TEST(ClientRules, AKeptSessionGetsWhatCameMeanwhile) {
   b.attach_as(3, true, 60);
   EXPECT_EQ(b.numbers(), std::vector<std::uint64_t>{2});
   EXPECT_FALSE(b.attach_as(4, false, 60).resumed);  // begins anew
-  EXPECT_TRUE(b.s.queue.empty());
+  EXPECT_TRUE(b.s.queue.all.empty());
   EXPECT_TRUE(b.s.filters.empty());
   EXPECT_EQ(b.count<close_session>(), 1u);
 }
@@ -297,7 +297,7 @@ TEST(ClientRules, RandomSequencesLoseNothing) {
         }
       }
       auto kept = std::vector<std::uint64_t>{};
-      for (const auto& q : b.s.queue)
+      for (const auto& q : b.s.queue.all)
         kept.push_back(q.number);
       ASSERT_EQ(kept, owed) << "seed " << seed << ", step " << step;
     }
