@@ -1,5 +1,6 @@
 """What the documents say of the repository is true: links, names of files, packages, the signature, the table of topics."""
 import hashlib
+import json
 import pathlib
 import re
 import unittest
@@ -46,6 +47,18 @@ class Documents(unittest.TestCase):
         for row in re.findall(r"^\| .* \|$", text, re.M):
             named |= set(re.findall(r"`([a-z0-9.+-]+)`", row))
         self.assertEqual(wanted - named, set(), "packages without a licence")
+
+    def test_every_package_of_npm_has_its_licence(self):
+        text = (SOURCE / "docs/licences.md").read_text().split("## Packages of npm")[1]
+        rows = {name: (set(versions.split(", ")), licence) for name, versions, licence in re.findall(r"^\| (\S+) \| ([\d., ]+) \| (\S+) \|$", text, re.M)}
+        lock = json.loads((SOURCE / "tests/e2e/node/package-lock.json").read_text())
+        found = {}
+        for path, package in lock["packages"].items():
+            if path:
+                name = package.get("name", path.rpartition("node_modules/")[2])
+                found.setdefault(name, (set(), package["license"]))[0].add(package["version"])
+                self.assertTrue(package["resolved"].startswith("https://registry.npmjs.org/") and package["integrity"].startswith("sha512-"), path)
+        self.assertEqual(rows, found)
 
     def test_the_signature_is_the_one_of_the_page(self):
         text = (SOURCE / "docs/protocol/mqtt.md").read_text()

@@ -45,6 +45,11 @@ class InstallPackages(unittest.TestCase):
         self.assertIn("update", calls[0])
         self.assertRegex(calls[1], r"^apt-get install -y .* b c \[noninteractive\]$")
 
+    def test_what_another_one_provides_is_there(self):
+        code, said, calls = self.run_it({"a": "x, b, c-doc (= 1.0) install ok installed", "d": "e deinstall ok config-files"}, ["a", "b", "c-doc", "d", "e"])
+        self.assertEqual(code, 0, said)
+        self.assertEqual(said, "installing: d e\n")
+
     def test_others_than_root_go_by_sudo_and_are_asked_nothing(self):
         code, said, calls = self.run_it({}, ["a"], user="1000")
         self.assertEqual(code, 0, said)
