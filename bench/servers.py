@@ -153,10 +153,17 @@ class Orrery(Server, Registry):
 
 def load(server, **options):
     """Runs orrery-load; gives its figures and the server's CPU seconds while it measured."""
-    words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
-    command = ["taskset", "-c", str(LOAD_CORE), str(BIN / "orrery-load"), "--port", str(server.port), "--devices",
-               str(server.devices)] + words + (["--plain"] if server.plain else [])
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return measured(server, [BIN / "orrery-load", "--port", server.port, "--devices", server.devices, *words(options)] +
+                    (["--plain"] if server.plain else []))
+
+
+def words(options):
+    return [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", v)]
+
+
+def measured(server, command):
+    """Runs a load that says on standard error when it begins and ends to measure, and prints its figures: the same as `load`."""
+    process = subprocess.Popen(["taskset", "-c", str(LOAD_CORE)] + [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cpu = {}
     for line in process.stderr:
         if line.startswith("measur"):
