@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <span>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -47,16 +46,6 @@ struct message {
   std::size_t publisher = 0;
   std::uint64_t sent_us = 0;
 };
-
-/// Seconds of this process, user and system.
-double cpu_seconds() {
-  auto used = rusage{};
-  getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
 
 class fan {
  public:
@@ -95,7 +84,6 @@ class fan {
       if (!counting_ && now >= count_from) {
         counting_ = true;
         started_us_ = now;
-        started_cpu_ = cpu_seconds();
         std::cerr << "measuring\n";  // whoever reads the server's clock begins here
       }
       if (o_.rate > 0) {
@@ -112,7 +100,6 @@ class fan {
       turn(o_.rate > 0 ? 1 : 100);
     }
     seconds_ = static_cast<double>(now_us() - started_us_) * 1e-6;
-    cpu_ = cpu_seconds() - started_cpu_;
     std::cerr << "measured\n";
     counting_ = false;
     draining_ = true;
@@ -123,11 +110,11 @@ class fan {
   void report() const {
     std::printf(
         "{\"seconds\":%.3f,\"acknowledged\":%llu,\"rate\":%.0f,\"p50_us\":%llu,\"p99_us\":%llu,"
-        "\"load_share\":%.2f,\"skipped\":%llu,\"lost\":%d}\n",
+        "\"skipped\":%llu,\"lost\":%d}\n",
         seconds_, static_cast<unsigned long long>(delivered_),
         static_cast<double>(delivered_) / seconds_,
         static_cast<unsigned long long>(latency_.quantile(0.5)),
-        static_cast<unsigned long long>(latency_.quantile(0.99)), cpu_ / seconds_,
+        static_cast<unsigned long long>(latency_.quantile(0.99)),
         static_cast<unsigned long long>(skipped_), left());
   }
   bool good() const { return !broken_; }
@@ -310,7 +297,7 @@ class fan {
   std::uint16_t serial_ = 0;
   bool counting_ = false, draining_ = false, broken_ = false;
   std::uint64_t started_us_ = 0, delivered_ = 0, skipped_ = 0;
-  double started_cpu_ = 0, cpu_ = 0, seconds_ = 0;
+  double seconds_ = 0;
   histogram latency_;
 };
 
