@@ -56,7 +56,7 @@ class Documents(unittest.TestCase):
 
     def test_the_topics_are_those_of_the_mapping(self):
         source = (SOURCE / "transport/mqtt/mapping.cpp").read_text()
-        heads = {"device": "", "session": "E/", "channel": "/sys/{pk}/integration/"}
+        heads = {"device": "", "session": "E/", "clock": "/ext/ntp/{pk}/{dk}/", "channel": "/sys/{pk}/integration/"}
         known = {heads[tree] + rest: code
                  for tree, rest, code in re.findall(r'\{topic_tree::(\w+),\s+"([^"]+)",\s+operation::\w+,\s+(\d+)\}', source)}
         page = (SOURCE / "docs/protocol/mqtt.md").read_text()
