@@ -26,18 +26,18 @@ def run(options):
                     paced.setdefault((name, server.name), []).append(fan(server, seconds=options.seconds, rate=pace, **how))
     rows = []
     for name, _ in wanted:
-        peer = middle(got[name, "mosquitto"], "cpu_per_million")
+        peer, calm_peer = (middle(runs[name, "mosquitto"], "cpu_per_million") for runs in (got, paced))
         for who in ("mosquitto", "orrery os"):
             most, calm = got[name, who], paced[name, who]
-            cpu = middle(most, "cpu_per_million")
+            cpu, calm_cpu = (middle(runs, "cpu_per_million") for runs in (most, calm))
             rows.append([f"{name}: {who}", middle(most, "rate"), cpu, cpu / peer, 100 * middle(most, "load_share"), middle(calm, "rate"),
-                         middle(calm, "cpu_per_million"), middle(calm, "p50_us"), middle(calm, "p99_us")])
-    head = ["fanout", "deliveries/s", "CPU us each", "ratio", "load's core %", "paced/s", "CPU us each", "p50 us", "p99 us"]
+                         calm_cpu, calm_cpu / calm_peer, middle(calm, "p50_us"), middle(calm, "p99_us")])
+    head = ["fanout", "deliveries/s", "CPU us each", "ratio", "load's core %", "paced/s", "CPU us each", "ratio", "p50 us", "p99 us"]
     table(head, rows)
     lost = sum(int(r["lost"]) for runs in (*got.values(), *paced.values()) for r in runs)
     if lost:
         print(f"{lost} messages did not reach everybody")
-    keys = ("name", "rate", "cpu_us", "ratio", "load_percent", "paced_rate", "paced_cpu_us", "p50_us", "p99_us")
+    keys = ("name", "rate", "cpu_us", "ratio", "load_percent", "paced_rate", "paced_cpu_us", "paced_ratio", "p50_us", "p99_us")
     return {"rows": [dict(zip(keys, row)) for row in rows], "lost": lost}
 
 

@@ -61,7 +61,7 @@ class Server:
 
 
 class Mosquitto(Server):
-    """Debian's mosquitto with no subscriber: the peer that every figure is a ratio to."""
+    """Debian's mosquitto: the peer that every figure is a ratio to."""
     name, plain = "mosquitto", True
 
     def __init__(self, tls=None):
