@@ -5,6 +5,7 @@
 //   closed loop   --window W               each connection keeps W posts unacknowledged
 //   paced         --rate R [--window W]    R posts a second over all connections
 //   idle          --hold                   connect, say so, wait for the end of standard input
+//   general topics  fan ...                publishers and subscribers of one topic (fan.cpp)
 //
 // A line of the file of devices may name a host (an IPv4 address): devices of a cluster connect
 // there.
@@ -30,12 +31,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bench/fan.hpp"
+#include "bench/packets.hpp"
 #include "model/credentials.hpp"
 
 namespace {
 
 using steady = std::chrono::steady_clock;
 namespace model = orrery::model;
+using namespace orrery::bench;
 
 struct options {
   std::string host = "127.0.0.1", devices, record;
@@ -44,53 +48,11 @@ struct options {
   bool plain = false, hold = false;
 };
 
-std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(steady::now().time_since_epoch())
-          .count());
-}
-
-/// Microseconds, one bucket each up to 1 s.
-class histogram {
- public:
-  void add(std::uint64_t us) { ++counts_[std::min<std::uint64_t>(us, counts_.size() - 1)]; }
-  std::uint64_t quantile(double q) const {
-    auto total = std::uint64_t{0};
-    for (const auto c : counts_)
-      total += c;
-    auto rest = static_cast<std::uint64_t>(q * static_cast<double>(total));
-    for (std::size_t us = 0; us < counts_.size(); ++us) {
-      if (counts_[us] > rest)
-        return us;
-      rest -= counts_[us];
-    }
-    return 0;
-  }
-
- private:
-  std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(1'000'000);
-};
-
 struct totals {
   std::uint64_t sent = 0, acknowledged = 0, replies = 0, refused = 0;
   histogram latency;
   bool counting = false;
 };
-
-void put_text(std::string& out, std::string_view text) {
-  out += static_cast<char>(text.size() >> 8);
-  out += static_cast<char>(text.size());
-  out += text;
-}
-void put_packet(std::string& out, unsigned char head, std::string_view body) {
-  out += static_cast<char>(head);
-  auto size = body.size();
-  do {
-    out += static_cast<char>(size % 128 | (size >= 128 ? 128 : 0));
-    size /= 128;
-  } while (size > 0);
-  out += body;
-}
 
 struct peer {
   int socket = -1;
@@ -358,26 +320,12 @@ class load {
 
   /// Takes one packet; false: none is whole.
   bool take(peer& p, std::string_view& in) {
-    if (in.size() < 2)
+    const auto packet = take_packet(in);
+    if (!packet)
       return false;
-    auto size = std::size_t{0}, at = std::size_t{1};
-    for (auto shift = 0u;; shift += 7) {
-      if (at >= in.size())
-        return false;
-      const auto byte = static_cast<unsigned char>(in[at++]);
-      size |= static_cast<std::size_t>(byte & 127) << shift;
-      if (byte < 128)
-        break;
-    }
-    if (in.size() < at + size)
-      return false;
-    const auto head = static_cast<unsigned char>(in[0]);
-    const auto body = in.substr(at, size);
-    in.remove_prefix(at + size);
-    const auto u16 = [&](std::size_t from) {
-      return static_cast<std::uint16_t>(static_cast<unsigned char>(body[from]) << 8 |
-                                        static_cast<unsigned char>(body[from + 1]));
-    };
+    const auto head = packet->head;
+    const auto body = packet->body;
+    const auto u16 = [&](std::size_t from) { return u16_at(body, from); };
     switch (head >> 4) {
       case 2:
         if (body[1] != 0) {
@@ -439,6 +387,8 @@ class load {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view{argv[1]} == "fan")
+    return run_fan(argc - 1, argv + 1);
   auto o = options{};
   auto cli = CLI::App{"MQTT load with little cost of its own"};
   cli.add_option("--host", o.host);

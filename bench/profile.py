@@ -1,4 +1,4 @@
-"""Where the server's processor time goes, by part: perf samples of the whole post, each counted for
+"""Where the server's processor time goes, by part: perf samples of the whole post and of general topics, each counted for
 the first part that its call stack names, from the innermost call outwards. Needs perf."""
 import re
 import shutil
@@ -6,10 +6,14 @@ import subprocess
 import threading
 import time
 
+from fanout import fan
 from servers import Orrery, load, table
 
-LOADS = [("1,000 connections, window 1", {"connections": 1000, "window": 1}),
-         ("100 connections, window 50", {"connections": 100, "window": 50})]
+LOADS = [("1,000 connections, window 1", load, {"connections": 1000, "window": 1}),
+         ("100 connections, window 50", load, {"connections": 100, "window": 50}),
+         ("topic: 1 to 1,000", fan, {"subscribers": 1000, "qos": 1}),
+         ("topic: 1 to 100 kept", fan, {"subscribers": 100, "qos": 1, "kept": True}),
+         ("topic: 100 to 1", fan, {"publishers": 100, "window": 1, "qos": 1})]
 # What a frame belongs to: the first that fits. Frames that fit nothing (the allocator, memory, strings)
 # count for whoever called them.
 PARTS = [("RocksDB", r"rocksdb"),
@@ -21,7 +25,10 @@ PARTS = [("RocksDB", r"rocksdb"),
          ("journal writer", r"actors::\(anonymous namespace\)::writer|storage::"),
          ("MQTT packets and session", r"mqtt::|transport::link|actors::answer_port"),
          ("sockets and their thread", r"net::|asio"),
-         ("actors and their scheduling", r"actors::|cluster::|caf")]
+         ("sessions", r"actors::.*session"),
+         ("entities", r"actors::.*(entity|_kind|answer_all|settle)|model::(client|topic|device)::"),
+         ("hosts of shards", r"cluster::"),
+         ("actors and their scheduling", r"actors::|caf")]
 MATCH = [(name, re.compile(pattern)) for name, pattern in PARTS]
 SECONDS = 6
 
@@ -31,18 +38,18 @@ def run(options):
         print("profile: perf is not installed (linux-perf); left out")
         return {"rows": []}
     rows = {name: [name] for name in [name for name, _ in PARTS] + ["kernel: network", "kernel: waking, switching, the rest", "other"]}
-    for name, how in LOADS:
+    for name, what, how in LOADS:
         if options.only not in name:
             continue
-        for part, share in shares(how).items():
+        for part, share in shares(what, how).items():
             rows[part].append(100 * share)
     rows = sorted((r for r in rows.values() if len(r) > 1), key=lambda r: -r[1])
-    table(["% of the server's time"] + [name for name, _ in LOADS if options.only in name], rows)
+    table(["% of the server's time"] + [name for name, _, _ in LOADS if options.only in name], rows)
     return {"rows": rows}
 
 
-def shares(how):
-    with Orrery("os") as node:
+def shares(what, how):
+    with Orrery("os", *(("mqtt.open_broker=default",) if what is fan else ())) as node:
         samples = node.folder / "perf.data"
 
         def watch():
@@ -51,7 +58,7 @@ def shares(how):
                             "--", "sleep", str(SECONDS - 2)], check=True)
         watcher = threading.Thread(target=watch)
         watcher.start()
-        load(node, seconds=SECONDS + 2, **how)
+        what(node, seconds=SECONDS + 2, **how)
         watcher.join()
         text = subprocess.run(["perf", "script", "-i", samples, "-F", "comm,ip,sym,dso"], check=True, capture_output=True, text=True).stdout
     counts = {}

@@ -21,6 +21,12 @@ MODEL = {
 }
 
 
+def cpu_seconds(process):
+    """User and system time of a process, by /proc."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 class Server:
     """A process on the server's core, with its CPU time and memory."""
     process = None
@@ -45,9 +51,7 @@ class Server:
         self.process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE)] + [str(c) for c in command], stdout=out, stderr=out)
 
     def cpu_seconds(self):
-        """User and system time of the process, by /proc."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_seconds(self.process)
 
     def memory_kib(self):
         for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
@@ -57,7 +61,7 @@ class Server:
 
 
 class Mosquitto(Server):
-    """Debian's mosquitto with no subscriber: the peer that every figure is a ratio to."""
+    """Debian's mosquitto: the peer that every figure is a ratio to."""
     name, plain = "mosquitto", True
 
     def __init__(self, tls=None):
@@ -153,14 +157,22 @@ class Orrery(Server, Registry):
 
 def load(server, **options):
     """Runs orrery-load; gives its figures and the server's CPU seconds while it measured."""
-    words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
-    command = ["taskset", "-c", str(LOAD_CORE), str(BIN / "orrery-load"), "--port", str(server.port), "--devices",
-               str(server.devices)] + words + (["--plain"] if server.plain else [])
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    cpu = {}
+    return measured(server, [BIN / "orrery-load", "--port", server.port, "--devices", server.devices, *words(options)] +
+                    (["--plain"] if server.plain else []))
+
+
+def words(options):
+    return [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", v)]
+
+
+def measured(server, command):
+    """Runs a load that says on standard error when it begins and ends to measure, and prints its figures. Adds the CPU
+    seconds of the server meanwhile, and the share of its core that the load had: near 1 it is the load that was measured."""
+    process = subprocess.Popen(["taskset", "-c", str(LOAD_CORE)] + [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cpu, own = {}, {}
     for line in process.stderr:
         if line.startswith("measur"):
-            cpu[line.strip()] = server.cpu_seconds()
+            cpu[line.strip()], own[line.strip()] = server.cpu_seconds(), cpu_seconds(process)
         else:
             print(line, end="")
     out = process.stdout.read()
@@ -168,6 +180,7 @@ def load(server, **options):
         raise RuntimeError(f"the load on {server.name} failed: {out}")
     figures = json.loads(out)
     figures["cpu_seconds"] = cpu["measured"] - cpu["measuring"]
+    figures["load_share"] = (own["measured"] - own["measuring"]) / figures["seconds"]
     figures["cpu_per_million"] = figures["cpu_seconds"] / max(figures["acknowledged"], 1) * 1e6
     return figures
 
