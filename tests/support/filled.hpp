@@ -15,6 +15,7 @@
 #include <boost/pfr.hpp>
 #include <gtest/gtest.h>
 
+#include "model/client/client.hpp"
 #include "model/device/device.hpp"
 #include "model/encoding.hpp"
 
