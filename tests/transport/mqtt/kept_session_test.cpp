@@ -16,10 +16,11 @@ std::string bytes_of(const packet& p) {
 /// An engine whose client has connected.
 engine connected(bool clean, std::optional<kept_session> resumed = {}) {
   auto e = engine{{}};
-  auto c = connect{};
+  auto wanted = packet{};
+  auto& c = wanted.emplace<connect>();
   c.clean_session = clean;
   c.client_id = "c";
-  const auto hello = bytes_of(c);
+  const auto hello = bytes_of(wanted);
   auto in = std::string_view{hello};
   EXPECT_TRUE(std::holds_alternative<login_wanted>(*e.step(in, now)));
   e.grant(now, std::move(resumed));
