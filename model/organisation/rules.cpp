@@ -142,9 +142,9 @@ result<decision> decide_on(const state& s, const command& c, const create_key& k
     return refused(errc::already_exists, "key_exists", "key " + k.key.id + " exists");
   if (s.keys.size() >= max_keys)
     return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 keys");
-  if (k.key.permissions.empty())
+  if (k.key.permissions.empty() && k.key.topics.empty())
     return refused(errc::invalid_argument, "permissions_missing",
-                   "a key needs at least one permission");
+                   "a key needs at least one permission, or a rule for topics");
   auto key = k.key;
   key.created_at = around.now;
   key.actor = c.actor;
