@@ -80,6 +80,7 @@ struct settings {
     std::uint64_t max_unsettled = 1'000;       // publishes taken and not answered, per connection
     std::uint64_t max_queued = 1'000;          // downstream messages waiting, per connection
     milliseconds answer_timeout{std::chrono::seconds{10}};
+    milliseconds max_keep_alive{std::chrono::hours{1}};           // of clients of MQTT 5.0; 0: any
     milliseconds max_session_expiry{std::chrono::hours{24 * 7}};  // 0: kept without end
     bool unbind_online = false;    // a gateway may unbind a sub-device that is logged in
     bool virtual_gateway = false;  // for tests: an organisation's own gateway, without a secret

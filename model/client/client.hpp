@@ -38,6 +38,9 @@ struct attach {
   bool resumes = false;  // what an earlier connection left goes on
   std::uint32_t expiry = 0;
   std::optional<last_will> will;
+  // An earlier connection that is still here is told to end, and says first what it has taken:
+  // `attach_later` until then.
+  bool waits = false;
 };
 /// A client becomes a member of this group, or comes back to it. The group's name is its filter,
 /// "$share/group/filter".
@@ -189,6 +192,8 @@ struct attach_granted {
   std::map<std::string, std::uint64_t> filters;
   std::vector<std::uint16_t> unreleased;
 };
+/// The client's earlier connection is about to end; to be asked again.
+struct attach_later {};
 /// What became of an offer; of several clients the sum.
 struct offered {
   std::uint64_t taken = 0;    // by clients that want it
@@ -199,7 +204,7 @@ struct client_snapshot {
   std::shared_ptr<const state> what;
   std::uint64_t queued = 0;
 };
-using reply = std::variant<done, attach_granted, offered, client_snapshot>;
+using reply = std::variant<done, attach_granted, offered, client_snapshot, attach_later>;
 
 struct surroundings {
   entity_id self;

@@ -14,7 +14,7 @@ auto fields_of(X& x) {
 }
 template <field_of<attach> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.name, x.session, x.resumes, x.expiry, x.will);
+  return std::tie(x.organisation, x.name, x.session, x.resumes, x.expiry, x.will, x.waits);
 }
 template <field_of<join> X>
 auto fields_of(X& x) {

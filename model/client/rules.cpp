@@ -35,6 +35,18 @@ topic_message will_of(const last_will& will, timestamp now) {
   return m;
 }
 
+timestamp end_of(const member& m) {
+  return m.away_since + std::chrono::seconds{m.expiry};
+}
+bool runs_out(const member& m) {
+  return !m.is_here() && m.expiry != never;
+}
+/// When a will is due that waits for its delay.
+timestamp will_time(const state& s) {
+  const auto& self = s.members.front();
+  return self.away_since + std::chrono::seconds{std::min(s.will->delay, self.expiry)};
+}
+
 /// Everything that is left of it goes.
 void end_with(decision& d, const state& s, std::string_view reason) {
   auto gone = filters_changed{};
@@ -59,7 +71,10 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
     granted.filters = s.filters;
     return decision{{}, std::move(granted)};
   }
-  granted.resumed = s.exists && a.resumes && before && before->keeps();
+  granted.resumed = s.exists && a.resumes && before && before->keeps() &&
+                    !(runs_out(*before) && end_of(*before) <= around.now);
+  if (granted.resumed && a.waits && before->is_here())
+    return decision{{}, attach_later{}, {close_session{before->session, "taken_over"}}};
   auto d = decision{};
   auto e = attached{.as = a,
                     .fresh = !granted.resumed,
@@ -72,7 +87,8 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
     e.ends = before->session;
   // A will that waits goes when the session ends; one of a connection that is taken over when
   // nothing says that it is to wait (5.0, 3.1.3.2.2; 3.1.1, 3.1.2.5).
-  if (s.will && (e.fresh || (e.ends && s.will->delay == 0)))
+  if (s.will &&
+      (e.fresh || (e.ends && s.will->delay == 0) || (s.will_waits && will_time(s) <= around.now)))
     e.will_due = will_of(*s.will, around.now);
   if (granted.resumed) {
     for (const auto& q : s.queue.all)
@@ -314,13 +330,6 @@ result<decision> decide_on(const state& s, const session_lost& lost, const surro
   return d;
 }
 
-timestamp end_of(const member& m) {
-  return m.away_since + std::chrono::seconds{m.expiry};
-}
-bool runs_out(const member& m) {
-  return !m.is_here() && m.expiry != never;
-}
-
 result<decision> decide_on(const state& s, const time_passed&, const surroundings& around) {
   auto d = decision{{}, done{}};
   auto now = s;
@@ -328,13 +337,9 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
     for (auto i = from; i < d.events.size(); ++i)
       client::apply(now, d.events[i]);
   };
-  if (s.will && s.will_waits && !s.members.empty()) {
-    const auto& self = s.members.front();
-    const auto due = self.away_since + std::chrono::seconds{std::min(s.will->delay, self.expiry)};
-    if (due <= around.now) {
-      d.events.emplace_back(will_due{will_of(*s.will, around.now)});
-      run(d.events.size() - 1);
-    }
+  if (s.will && s.will_waits && !s.members.empty() && will_time(s) <= around.now) {
+    d.events.emplace_back(will_due{will_of(*s.will, around.now)});
+    run(d.events.size() - 1);
   }
   for (const auto& m : s.members) {
     if (!now.exists || !runs_out(m) || end_of(m) > around.now)
@@ -570,8 +575,7 @@ std::optional<timestamp> next_deadline(const state& s) {
     if (runs_out(m))
       consider(end_of(m));
   if (s.will && s.will_waits && !s.members.empty())
-    consider(s.members.front().away_since +
-             std::chrono::seconds{std::min(s.will->delay, s.members.front().expiry)});
+    consider(will_time(s));
   return next;
 }
 

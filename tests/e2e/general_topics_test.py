@@ -3,6 +3,7 @@ import queue
 import subprocess
 import unittest
 
+import mqtt_wire
 import paho.mqtt.client as paho
 from orrery import DEADLINE, Node, NodeTest, wait_for
 from paho.mqtt.packettypes import PacketTypes
@@ -256,6 +257,50 @@ class Sessions(OpenBroker):
         a = self.client("twice", version=paho.MQTTv5)
         self.client("twice", version=paho.MQTTv5)
         self.assertEqual(a.gone.get(timeout=DEADLINE).value, 0x8E)
+
+    def test_what_is_sent_again_is_taken_once(self):
+        """QoS 2 of a publisher whose connection breaks at any time."""
+        b = self.client("once-b")
+        b.subscribe(("once/#", 2))
+        for i in range(50):
+            def wire():
+                w = mqtt_wire.Wire(self.node)
+                w.send(mqtt_wire.connect("once-a", clean=False))
+                self.assertEqual(w.packet().kind, mqtt_wire.CONNACK)
+                return w
+            first = wire()
+            first.send(mqtt_wire.publish(f"once/{i}", "x", qos=2, number=7))
+            if i % 2:
+                second = wire()  # takes over
+                first.close()
+            else:
+                first.close()
+                second = wire()
+            second.send(mqtt_wire.publish(f"once/{i}", "x", qos=2, number=7, dup=True))
+            self.assertEqual(second.packet().kind, mqtt_wire.PUBREC)
+            second.send(mqtt_wire.numbered(mqtt_wire.PUBREL, 7))
+            self.assertEqual(second.packet().kind, mqtt_wire.PUBCOMP)
+            second.close()
+            self.assertEqual(b.next().topic, f"once/{i}")
+        b.nothing_more(b, "once/end")
+
+    def test_a_will_is_retained_where_nothing_was(self):
+        with Node(settings=self.settings) as node:
+            for i in range(8):
+                b = Client(node, f"later-{i}").connect()
+                a = Client(node, f"dies-{i}")
+                a.client.will_set(f"left/{i}", "behind", 1, retain=True)
+                a.connect().drop()
+
+                def found():
+                    c = Client(node, f"looks-{i}").connect()
+                    c.subscribe((f"left/{i}", 1))
+                    c.publish(f"left/{i}", "end")
+                    first = c.next()
+                    c.close()
+                    return first.retain
+                wait_for(found, f"the will of {i}")
+                b.close()
 
     def test_wills(self):
         b = self.client("will-b")

@@ -96,7 +96,7 @@ def opened(wire):
 
 
 class MqttFive(NodeTest):
-    settings = (f"mqtt.max_unsettled={RECEIVE_MAXIMUM}",)
+    settings = (f"mqtt.max_unsettled={RECEIVE_MAXIMUM}", "mqtt.max_keep_alive=20s")
 
     def setUp(self):
         self.made, self.who = fresh(self.api, self.node.demo["productKey"])
@@ -189,6 +189,12 @@ class MqttFive(NodeTest):
                     end = opened(wire)
                 self.assertEqual((end.kind, end.code, end.reason), (DISCONNECT, code, reason))
                 self.assertEqual(wire.closed(), b"")
+
+    def test_the_server_has_a_keep_alive_too(self):
+        for asked, told in ((60, 20), (0, 20), (20, None), (10, None)):
+            five = self.five(keep_alive=asked)
+            self.assertEqual(getattr(five.told, "ServerKeepAlive", None), told)
+            five.close()
 
     def test_silence_is_ended_with_its_reason(self):
         begin = time.monotonic()

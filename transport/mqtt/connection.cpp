@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "model/json.hpp"
 #include "transport/mqtt/errors.hpp"
@@ -20,7 +21,6 @@ constexpr std::size_t max_plain_bytes = 524'288 + 1'024;  // of a packed payload
 constexpr int script_failure = 11'810;  // of a command that could not be written in bytes
 constexpr std::size_t max_reply_text = 1'024, max_open_parts = 10'000;
 constexpr auto hold_time = std::chrono::seconds{10};
-constexpr auto leave_patience = std::chrono::seconds{3};  // for what is under way
 
 engine_limits limits_of(const config::settings::mqtt_section& s) {
   auto limits = engine_limits{};
@@ -48,6 +48,8 @@ connection::connection(std::shared_ptr<shared> with, std::shared_ptr<net::byte_s
 }
 
 connection::~connection() {
+  if (goodbye_due_)
+    say_goodbye();
   if (half_open_)
     with_->half_open.fetch_sub(1);
 }
@@ -163,6 +165,14 @@ void connection::general_ends(std::string_view reason) {
   end(reason);
 }
 
+void connection::general_later(model::milliseconds when, std::function<void()> what) {
+  auto timer = std::make_shared<boost::asio::steady_timer>(stream_->context(), when);
+  timer->async_wait([weak = weak_from_this(), what = std::move(what), timer](auto error) {
+    if (const auto self = weak.lock(); self && !error && !self->ended_)
+      what();
+  });
+}
+
 connection::speaks_for connection::right_to(const classified& topic) const {
   if (self_.channel)
     return topic.tree == topic_tree::channel && topic.product_key == who_.device.product_key
@@ -240,6 +250,8 @@ void connection::take_subscriptions(subscribed& s) {
 }
 
 void connection::on_inbox() {
+  if (goodbye_due_)
+    finish_publishes();
   if (ended_ || !link_)
     return;
   auto inbox = link_->take();
@@ -368,6 +380,8 @@ void connection::leave_if_settled() {
 }
 
 void connection::tick(model::timestamp now) {
+  if (goodbye_due_ && now >= *goodbye_due_)
+    say_goodbye();
   if (ended_)
     return;
   if (const auto dead = engine_.tick(now))
@@ -403,13 +417,27 @@ void connection::end(std::string_view reason, std::string_view server_reference)
   engine_.end(reason, server_reference);
   if (!engine_.out().empty())
     stream_->write(engine_.out());
-  if (link_) {
-    for (const auto id : engine_.unreleased())
-      goodbye_.unreleased.push_back(id);
-    link_->closed(reason, std::move(goodbye_));
-  }
+  end_reason_ = reason;
+  if (general_ && general_->keeps() && engine_.unsettled() > 0 && general_->open() > 0)
+    goodbye_due_ = with_->now() + leave_patience;
+  if (link_ && !goodbye_due_)
+    say_goodbye();
   stream_->finish();
   permit_.reset();
+}
+
+void connection::finish_publishes() {
+  for (auto& one : link_->take().answers)
+    general_->settle(one);
+  if (engine_.unsettled() == 0 || general_->open() == 0)
+    say_goodbye();
+}
+
+void connection::say_goodbye() {
+  goodbye_due_.reset();
+  const auto taken = engine_.unreleased();
+  goodbye_.unreleased.assign(taken.begin(), taken.end());
+  link_->closed(end_reason_, std::move(goodbye_));
 }
 
 }  // namespace orrery::transport::mqtt

@@ -62,7 +62,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   /// Ends it; `reason` becomes the device's offline reason.
   /// `server_reference`: where the client is to go, with the reasons that send it there.
   void end(std::string_view reason, std::string_view server_reference = {});
-  bool ended() const { return ended_; }
+  /// Nothing more comes of it.
+  bool is_over() const { return ended_ && !goodbye_due_; }
   /// Logged in, and not about to end.
   bool can_leave() const { return engine_.granted() && !ended_ && !leaving_; }
   /// Ends it as soon as what is under way is answered, on both sides, or some seconds later; the
@@ -125,6 +126,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void subscription_done(std::uint64_t ticket) override;
   void client_attached(model::result<model::client::attach_granted> granted) override;
   void general_ends(std::string_view reason) override;
+  void general_later(model::milliseconds when, std::function<void()> what) override;
   void granted(std::optional<kept_session> resumed);
   void push_activation();
   void take_message(const message& packed);
@@ -176,6 +178,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void send_asks();
   void flush();
   void leave_if_settled();
+  void finish_publishes();
+  void say_goodbye();
   bool busy() const;
 
   std::shared_ptr<shared> with_;
@@ -191,7 +195,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   std::unordered_map<std::uint64_t, unsigned> shared_tickets_;  // parts that are not done
   std::string assigned_id_;
   model::client::detach goodbye_;
-  std::uint32_t expiry_ = 0;  // of the session, seconds
+  std::uint32_t expiry_ = 0;                 // of the session, seconds
+  std::optional<std::uint16_t> keep_alive_;  // another than the client asked for, seconds
   bool resumes_ = false;
   group_self self_;
   std::optional<model::device::connect> virtual_login_;  // follows its registration
@@ -211,7 +216,11 @@ class connection final : public std::enable_shared_from_this<connection>, public
     model::timestamp since;
   };
   std::unique_ptr<departure> leaving_;  // null: it stays
-  std::uint32_t asked_expiry_ = 0;      // of the session that is kept, seconds
+  // It has ended, and what its client published with QoS 2 is still under way: what became of it
+  // must be known to the connection that comes next.
+  std::optional<model::timestamp> goodbye_due_;
+  std::string_view end_reason_;
+  std::uint32_t asked_expiry_ = 0;  // of the session that is kept, seconds
   bool half_open_ = true, waiting_ = false, ended_ = false, keeps_session_ = false;
 };
 

@@ -63,6 +63,7 @@ void connection::log_in(const login_wanted& wanted) {
       return send_elsewhere(*where);
   const auto& c = wanted.packet;
   resumes_ = wanted.resumes;
+  keep_alive_ = granted_keep_alive(c.keep_alive, with_->limits.max_keep_alive);
   const auto of_old = c.clean_session ? 0 : no_expiry;
   asked_expiry_ = engine_.version() == protocol::v5 ? c.with->session_expiry.value_or(0) : of_old;
   expiry_ = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
@@ -295,6 +296,7 @@ void connection::granted(std::optional<kept_session> resumed) {
   if (const auto expiry = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
       expiry != asked_expiry_)
     told.session_expiry = expiry;
+  told.keep_alive = keep_alive_;
   told.assigned_client_id = assigned_id_;
   engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};

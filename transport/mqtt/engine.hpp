@@ -64,6 +64,17 @@ constexpr std::uint32_t granted_expiry(std::uint32_t asked, model::milliseconds 
                                         : asked;
 }
 
+/// Another keep-alive (seconds; 0: none) than it asked for, if `most` is above 0 and shorter (5.0,
+/// 3.2.2.3.14).
+constexpr std::optional<std::uint16_t> granted_keep_alive(std::uint16_t asked,
+                                                          model::milliseconds most) {
+  const auto limit =
+      std::min<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(most).count(), 0xffff);
+  if (limit <= 0 || (asked != 0 && asked <= limit))
+    return std::nullopt;
+  return static_cast<std::uint16_t>(limit);
+}
+
 /// What a client of version 5 is told beside the engine's limits (5.0, 3.2.2.3).
 struct terms {
   std::optional<std::uint32_t> session_expiry{};  // if another than it asked for

@@ -15,6 +15,9 @@ namespace client = model::client;
 // has the same one when it comes again (4.4).
 constexpr std::string_view statistics_prefix = "$SYS/";
 constexpr std::uint16_t first_kept_id = 16'384, kept_ids = 16'384;
+// An earlier connection ends within leave_patience; one whose node is gone says nothing more.
+constexpr auto takeover_patience = leave_patience + std::chrono::milliseconds{500};
+constexpr auto takeover_pause = std::chrono::milliseconds{10};
 
 template <class T>
 std::optional<std::string> text_of(const std::optional<T>& view) {
@@ -149,18 +152,35 @@ void general_topics::run_waiting() {
 void general_topics::attach(bool resumes, std::uint32_t expiry,
                             std::optional<client::last_will> will) {
   expiry_ = expiry;
-  when_open(id_.shard, [this, resumes, expiry, will = std::move(will)] {
-    auto order = client::attach{user_.organisation, user_.name, {}, resumes, expiry, will};
-    const auto number = owner_.next_question();
-    questions_.emplace(number, question{parts_.now(), [this](actors::answer& answer) {
-                                          if (!answer)
-                                            return owner_.client_attached(answer.error());
-                                          auto& reply = std::get<client::reply>(answer->answer);
-                                          owner_.client_attached(
-                                              std::move(std::get<client::attach_granted>(reply)));
-                                        }});
-    owner_.general_link().attach(number, id_, std::move(order));
-  });
+  auto order = client::attach{user_.organisation, user_.name, {}, resumes, expiry, std::move(will)};
+  order.waits = resumes && expiry > 0;
+  // Its will is kept at its topic, where it must be found when nobody is here to see to that.
+  if (order.will && order.will->message.retain && !order.will->message.payload.empty())
+    when_open(topic_shard(order.will->message.topic), [] {});
+  const auto until = parts_.now() + takeover_patience;
+  when_open(id_.shard, [this, order = std::move(order), until] { send_attach(order, until); });
+}
+
+void general_topics::send_attach(client::attach order, model::timestamp until) {
+  if (parts_.now() >= until)
+    order.waits = false;
+  const auto number = owner_.next_question();
+  auto& asked = questions_[number];
+  asked.since = parts_.now();
+  asked.then = [this, order, until](actors::answer& answer) {
+    if (!answer)
+      return owner_.client_attached(answer.error());
+    auto& reply = std::get<client::reply>(answer->answer);
+    if (std::holds_alternative<client::attach_later>(reply))
+      return owner_.general_later(takeover_pause,
+                                  [this, order, until] { send_attach(order, until); });
+    owner_.client_attached(std::move(std::get<client::attach_granted>(reply)));
+  };
+  owner_.general_link().attach(number, id_, std::move(order));
+}
+
+model::shard_id general_topics::topic_shard(std::string_view topic) const {
+  return model::topic_id_of(user_.organisation, topic, parts_.shard_count).shard;
 }
 
 bool general_topics::is_allowed() {
@@ -206,10 +226,9 @@ void general_topics::publish(const message& m) {
   made->expiry = m.packet.with->message_expiry;
   made->publisher = user_.name;
   made->with = kept_properties(*m.packet.with);
-  const auto kept =
-      model::topic_id_of(user_.organisation, m.packet.topic, parts_.shard_count).shard;
   if (made->retain && !made->payload.empty())
-    return when_open(kept, [this, made, ticket = m.ticket] { send_published(made, ticket); });
+    return when_open(topic_shard(m.packet.topic),
+                     [this, made, ticket = m.ticket] { send_published(made, ticket); });
   if (!waiting_.empty()) {  // behind what waits: messages keep their order
     const auto shard = waiting_.back().shard;
     return when_open(shard, [this, made, ticket = m.ticket] { send_published(made, ticket); });
@@ -311,8 +330,8 @@ void general_topics::look_for_retained(const std::string& filter, std::uint64_t 
   if (!org)
     return;
   if (is_no_wildcard(filter)) {
-    const auto shard = model::topic_id_of(user_.organisation, filter, parts_.shard_count).shard;
-    if (!std::binary_search(org->topic_shards.begin(), org->topic_shards.end(), shard))
+    if (!std::binary_search(org->topic_shards.begin(), org->topic_shards.end(),
+                            topic_shard(filter)))
       return;  // nothing was ever kept there
   }
   ask(actors::looking_for_retained(*org, filter, parts_.shard_count),

@@ -21,6 +21,9 @@
 
 namespace orrery::transport::mqtt {
 
+/// How long what is under way is waited for when a connection ends.
+inline constexpr auto leave_patience = std::chrono::seconds{3};
+
 /// Whose topics they are, and who uses them.
 struct general_user {
   std::string organisation;
@@ -52,6 +55,8 @@ class general_owner {
   virtual void subscription_done(std::uint64_t ticket) = 0;
   virtual void client_attached(model::result<model::client::attach_granted> granted) = 0;
   virtual void general_ends(std::string_view reason) = 0;
+  /// Runs it after that time, unless the connection is gone.
+  virtual void general_later(model::milliseconds when, std::function<void()> what) = 0;
 
  protected:
   ~general_owner() = default;
@@ -113,6 +118,8 @@ class general_topics {
     std::uint64_t number;
   };
 
+  void send_attach(model::client::attach order, model::timestamp until);
+  model::shard_id topic_shard(std::string_view topic) const;
   void ask(std::vector<actors::ask_batch> batches, std::function<void(actors::answer&)> then);
   actors::ask_batch question_for(const model::entity_id& whom, model::client::order what) const;
   const model::organisation::state* organisation();

@@ -41,7 +41,7 @@ struct lane {
       if (next >= all.size())
         next = 0;
       all[next]->tick(at);
-      if (all[next]->ended()) {
+      if (all[next]->is_over()) {
         std::swap(all[next], all.back());
         all.pop_back();
       } else {

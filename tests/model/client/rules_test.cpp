@@ -179,6 +179,38 @@ TEST(ClientRules, MessagesAndSessionsRunOut) {
   EXPECT_EQ(std::pair(listed.text, listed.present), std::pair(std::string{"a"}, false));
 }
 
+TEST(ClientRules, TheNextConnectionKnowsWhatTheOneBeforeItTook) {
+  auto b = bench{};
+  b.attach_as(1, false, 60);
+  auto again = attach{"org", "me", {1, 2, 0}, true, 60, {}};
+  again.waits = true;
+  EXPECT_TRUE(std::holds_alternative<attach_later>(*b.ask(again)));
+  EXPECT_EQ(std::get<close_session>(b.other.at(0)).session.number, 1u);
+  EXPECT_TRUE(b.ask(detach{{1, 1, 0}, true, {}, {7}}));
+  EXPECT_EQ(std::get<attach_granted>(*b.ask(again)).unreleased, std::vector<std::uint16_t>{7});
+  // One that begins anew has nothing to wait for, nor has one that has waited long enough.
+  again.session.number = 3;
+  again.resumes = false;
+  EXPECT_TRUE(std::holds_alternative<attach_granted>(*b.ask(again)));
+  again = {"org", "me", {1, 4, 0}, true, 60, {}};
+  EXPECT_TRUE(std::holds_alternative<attach_granted>(*b.ask(again)));
+}
+
+TEST(ClientRules, WhatIsOverIsOverBeforeAnybodyLooked) {
+  auto b = bench{};
+  b.attach_as(1, false, 60);
+  b.subscribe("a", 1);
+  b.gone(1);
+  b.now += std::chrono::seconds{60};
+  EXPECT_FALSE(b.attach_as(2, true, 60).resumed);
+  EXPECT_TRUE(b.s.filters.empty());
+  EXPECT_TRUE(b.ask(attach{"org", "me", {1, 3, 0}, true, 60, last_will{*message_on("w", 1), 30}}));
+  b.gone(3);
+  b.now += std::chrono::seconds{30};
+  EXPECT_TRUE(b.attach_as(4, true, 60).resumed);
+  EXPECT_EQ(b.count<publish_message>(), 1u);
+}
+
 TEST(ClientRules, AWillGoesWhenTheConnectionIsLost) {
   const auto with_will = [](std::uint64_t session, std::uint32_t delay) {
     auto a = attach{"org", "me", {1, session, 0}, true, 60, last_will{*message_on("w", 1), delay}};

@@ -140,6 +140,16 @@ TEST_F(FiveEngine, ExpiryIsGrantedUpToALimit) {
   EXPECT_EQ(granted_expiry(no_expiry, std::chrono::hours{24 * 365 * 200}), no_expiry);
 }
 
+TEST_F(FiveEngine, KeepAliveIsBounded) {
+  EXPECT_EQ(granted_keep_alive(60, 1h), std::nullopt);
+  EXPECT_EQ(granted_keep_alive(3'600, 1h), std::nullopt);
+  EXPECT_EQ(granted_keep_alive(3'601, 1h), 3'600);
+  EXPECT_EQ(granted_keep_alive(0, 1h), 3'600) << "none is longest";
+  EXPECT_EQ(granted_keep_alive(0, 1ms), 1);
+  EXPECT_EQ(granted_keep_alive(0, 0ms), std::nullopt) << "no limit";
+  EXPECT_EQ(granted_keep_alive(0, std::chrono::hours{100}), 0xffff);
+}
+
 TEST_F(FiveEngine, RefusesWithATextForThoseWhoWantIt) {
   tell(connect{.protocol_level = 5, .client_id = "c"});
   e.refuse(0x9c, "full", "other:1883");
