@@ -130,10 +130,11 @@ async function activation() {
   const product = products.young;
   for (let n = 0; n < 20; n++) {
     const made = await ask('device', 'young', `young-${n}`);
-    const client = new DeviceClient({brokerUrl: urls.tcp, secureMode: SECURE_MODE.VIA_PRODUCT_SECRET, productKey: product.productKey,
+    const way = n % 2 ? {brokerUrl: urls.ssl, ca: fs.readFileSync(config.ca)} : {brokerUrl: urls.tcp};
+    const client = new DeviceClient({...way, secureMode: SECURE_MODE.VIA_PRODUCT_SECRET, productKey: product.productKey,
       productSecret: product.productSecret, deviceKey: made.deviceKey});
     client.on('error', () => {});
-    const secret = await see('dynamic activation', () => client.connect(), (it) => it === client.deviceInfo.deviceSecret && it.length > 10);
+    const secret = await see(`dynamic activation, ${n % 2 ? 'TLS' : 'plain'}`, () => client.connect(), (it) => it === client.deviceInfo.deviceSecret && it.length > 10);
     await see('post on the connection that activates', () => client.deviceData.postMeasurepoint({point: {measurepoints: {level: n}}}), done);
     if (n === 0) await requests(client, made);
     await client.close();

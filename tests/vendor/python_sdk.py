@@ -289,6 +289,15 @@ def commands():
     see("set a point, refused", lambda: world.set_point(made, "level", 3), lambda c: (c["state"], c["code"]) == ("failed", 2001))
     see("requests go on beside commands", lambda: code(it, post(level=1)), 200)
     it.close()
+    for clean in (True, False):
+        wait_for(lambda: world.status(made) == "offline", "off-line")
+        waits = world.begin(made, "multiply", left=3, right=3)
+        it = client(made, mqtt_clean_session=clean)
+        it.register_arrived_message_handler(ServiceInvocationCommand.get_class(), multiply)
+        it.connect()
+        see(f"a service that waited for the device, clean session {int(clean)}", lambda waits=waits: world.ended(waits),
+            {"state": "succeeded", "code": 200, "output": {"product": 9}})
+        it.close()
 
 
 def firmware():
