@@ -391,11 +391,8 @@ void connection::settle_request(open_request& r, const model::result<model::valu
     const auto& why = data.error();
     with_->messages(name_of(r.what), why.reason.empty() ? model::name_of(why.code) : why.reason)
         .add();
-    auto text = why.detail;
-    for (const auto& p : why.problems)
-      text += "; " + p.where + ": " + p.detail;
     answer(r, result_code(why, format_code(r.what), who_is(r)), data_of_failure,
-           clip(text, max_reply_text));
+           clip(in_words(why), max_reply_text));
     if (is_ours(why)) {
       flush();
       return end("not_kept");  // no acknowledgement: the client sends it again

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "model/result.hpp"
@@ -206,6 +207,15 @@ constexpr bool is_ours(const model::failure& why) {
   using model::errc;
   return why.code == errc::unavailable || why.code == errc::timeout ||
          why.code == errc::wrong_node || why.code == errc::corrupted || why.code == errc::internal;
+}
+
+/// A failure in words: its detail, then each of its problems that the detail does not begin with.
+inline std::string in_words(const model::failure& why) {
+  auto text = why.detail;
+  for (const auto& p : why.problems)
+    if (const auto told = p.where + ": " + p.detail; &p != &why.problems.front() || told != text)
+      text += "; " + told;
+  return text;
 }
 
 }  // namespace orrery::transport::mqtt

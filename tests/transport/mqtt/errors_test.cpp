@@ -136,6 +136,15 @@ TEST(MqttErrors, RequestsAboutSeveralDevicesHaveCodesOfTheirOwn) {
   EXPECT_EQ(code_of(errc::invalid_argument, "device_key_invalid", 1200), 714);
 }
 
+TEST(MqttErrors, EachProblemIsToldOnce) {
+  EXPECT_EQ(in_words({errc::not_found, "", "no such device"}), "no such device");
+  const auto x = model::problem{"x", "", "wrong"};
+  const auto y = model::problem{"y", "", "wrong"};
+  EXPECT_EQ(in_words({errc::invalid_argument, "", "x: wrong", {x}}), "x: wrong");
+  EXPECT_EQ(in_words({errc::invalid_argument, "", "x: wrong", {x, y}}), "x: wrong; y: wrong");
+  EXPECT_EQ(in_words({errc::invalid_argument, "", "bad", {x, y}}), "bad; x: wrong; y: wrong");
+}
+
 TEST(MqttErrors, NoFailureLooksLikeASuccess) {
   for (const auto c : all) {
     EXPECT_NE(code_of(c), 200) << model::name_of(c);
