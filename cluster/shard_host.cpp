@@ -1,7 +1,7 @@
 #include "cluster/shard_host.hpp"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,7 +9,8 @@
 #include <caf/all.hpp>
 
 #include "actors/kinds.hpp"
-#include "cluster/topic_index.hpp"
+#include "cluster/shard_deadlines.hpp"
+#include "cluster/topic_questions.hpp"
 #include "observe/log.hpp"
 #include "storage/keys.hpp"
 
@@ -32,9 +33,6 @@ struct by_name {
   }
   bool operator()(const auto& a, const auto& b) const { return view(a) == view(b); }
 };
-
-// Rounds of checkpoints have no number from here on.
-constexpr auto first_gathering = std::uint64_t{1} << 62;
 
 /// One awake entity.
 struct slot {
@@ -71,13 +69,6 @@ struct checkpoint_round {
   bool failed = false;
 };
 
-/// A question to all whom a topic concerns, until they have all answered.
-struct gathering {
-  ask of;
-  std::size_t missing = 0;
-  actors::answer sum = actors::outcome{};
-};
-
 struct host_state {
   host_state() = default;
   host_parts parts;
@@ -86,14 +77,8 @@ struct host_state {
   names_by_text names;  // of awake devices, and of those being registered
   tails_by_id tails;    // of entities that were not woken since the shard was opened
   std::unordered_set<model::entity_id> registered;  // here, since they woke; the index may not know
-  // Deadlines of the next minutes; later ones are found in the index in time. So who is put off
-  // again and again (sessions that are kept for days) has no place here for each time.
-  using due = std::pair<model::entity_id, model::entity_kind>;
-  std::map<model::timestamp, std::set<due>> deadlines;
-  model::timestamp deadlines_until{};  // up to here they are all there
-  topic_index topics;
-  std::unordered_map<std::uint64_t, gathering> gatherings;  // by the number of its questions
-  std::uint64_t last_gathering = first_gathering;
+  std::optional<shard_deadlines> deadlines;
+  std::optional<topic_questions> topics;
   std::uint64_t generation = 0;  // as last told; entities woken now decide under it
   bool closed = false;           // its journal could not be read: it answers nobody until it is
   actors::shard_role::what role = actors::shard_role::what::serves;
@@ -114,7 +99,6 @@ using slicing_host = actors::host_actor::extend<caf::reacts_to<slice_atom>>;
 using pointer = slicing_host::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
-constexpr auto deadline_horizon = std::chrono::minutes{10};
 constexpr auto lost_sessions_pause = std::chrono::seconds{2};
 // To wake or to end an entity takes 10 to 40 us. Whoever else wants the thread waits for one slice.
 constexpr auto slice_size = std::size_t{128};
@@ -226,98 +210,17 @@ bool serves(const host_state& state) {
   return state.role == actors::shard_role::what::serves;
 }
 
-/// Adds what one of them has answered.
-void add_answer(actors::answer& sum, actors::answer& one) {
-  if (!sum)
-    return;
-  if (!one) {
-    sum = one.error();
-    return;
-  }
-  if (const auto* client = std::get_if<model::client::reply>(&one->answer)) {
-    const auto* more = std::get_if<model::client::offered>(client);
-    auto* all = std::get_if<model::client::reply>(&sum->answer);
-    auto* had = all ? std::get_if<model::client::offered>(all) : nullptr;
-    if (more && had) {
-      had->taken += more->taken;
-      had->dropped += more->dropped;
-    }
-  } else if (auto* topic = std::get_if<model::topic::reply>(&one->answer)) {
-    auto* more = std::get_if<model::topic::retained_messages>(topic);
-    auto* all = std::get_if<model::topic::reply>(&sum->answer);
-    auto* had = all ? std::get_if<model::topic::retained_messages>(all) : nullptr;
-    if (more && had)
-      std::move(more->messages.begin(), more->messages.end(), std::back_inserter(had->messages));
-  }
-}
-
-actors::answer empty_sum(const ask& one) {
-  auto sum = actors::outcome{};
-  if (std::holds_alternative<model::topic::command>(one.what))
-    sum.answer = model::topic::reply{model::topic::retained_messages{}};
-  else
-    sum.answer = model::client::reply{model::client::offered{}};
-  return sum;
-}
-
-/// False, and answered: the organisation has as many retained messages as it may.
-bool has_room(const host_state& state, const ask& one) {
-  const auto* topic = std::get_if<model::topic::command>(&one.what);
-  const auto* retain = topic ? std::get_if<model::topic::retain>(&topic->what) : nullptr;
-  if (!retain || !retain->message || retain->message->payload.empty() ||
-      state.topics.count_retained(retain->organisation) < state.parts.options.max_retained ||
-      state.topics.is_retained(retain->organisation, retain->message->topic))
-    return true;
-  answer(one, {model::errc::too_many_requests, "too_many_retained",
-               "the organisation keeps as many retained messages as it may"});
-  return false;
-}
-
-/// True if it is a question to all whom a topic concerns: it is asked of each, and answered once.
+/// True if it is for all whom a topic concerns, or for one more than there may be.
 bool ask_all(pointer self, ask& one) {
-  auto& state = self->state;
-  auto whom = std::vector<model::entity_id>{};
-  if (const auto* listeners = std::get_if<actors::topic_listeners>(&one.whom))
-    whom = state.topics.listeners(listeners->organisation, listeners->topic);
-  else if (const auto* topics = std::get_if<actors::retained_topics>(&one.whom))
-    whom = state.topics.retained(topics->organisation, topics->filter);
-  else
-    return false;
-  const auto waits = one.from && one.number != 0;
-  if (whom.empty()) {
-    if (waits)
-      one.from.settle({{one.number, empty_sum(one)}});
+  auto& topics = *self->state.topics;
+  if (const auto ok = topics.admit(one); !ok) {
+    answer(one, ok.error());
     return true;
   }
-  const auto number = waits ? ++state.last_gathering : 0;
-  auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
-  for (const auto& id : whom) {
-    auto& q = batch.asks.emplace_back();
-    if (waits) {
-      q.from = caf::actor_cast<actors::settler>(self);
-      q.number = number;
-    }
-    q.whom = id;
-    q.what = one.what;
-  }
-  if (waits) {
-    auto sum = empty_sum(one);
-    state.gatherings.emplace(number, gathering{std::move(one), whom.size(), std::move(sum)});
-  }
-  ask_batch_here(self, batch);
-  return true;
-}
-
-void take_gathered(host_state& state, actors::settled& item) {
-  const auto at = state.gatherings.find(item.number);
-  if (at == state.gatherings.end())
-    return;
-  auto& g = at->second;
-  add_answer(g.sum, item.what);
-  if (--g.missing > 0)
-    return;
-  g.of.from.settle({{g.of.number, std::move(g.sum)}});
-  state.gatherings.erase(at);
+  auto batch = topics.spread(one, caf::actor_cast<actors::settler>(self));
+  if (batch)
+    ask_batch_here(self, *batch);
+  return batch.has_value();
 }
 
 void ask_batch_here(pointer self, ask_batch& batch) {
@@ -336,7 +239,7 @@ void ask_batch_here(pointer self, ask_batch& batch) {
   auto next = std::size_t{0};
   while (next < batch.asks.size()) {
     auto& first = batch.asks[next];
-    if (!has_room(state, first) || ask_all(self, first)) {
+    if (ask_all(self, first)) {
       ++next;
       continue;
     }
@@ -473,65 +376,13 @@ model::status scan_index(pointer self, std::string_view index, std::string_view 
                                     });
 }
 
-/// Takes in those that come near: all before `from` are there. A reminder of one that was left out
-/// is behind its row.
-model::status load_deadlines(pointer self, std::optional<model::timestamp> from) {
-  using kind = model::entity_kind;
-  auto& state = self->state;
-  const auto until = state.context->now() + deadline_horizon;
-  auto ok = model::status{};
-  for (const auto& [index, of] :
-       {std::pair{"due", kind::device}, {"client-due", kind::client}, {"topic-due", kind::topic}}) {
-    if (!ok)
-      break;
-    const auto prefix = keys::index_prefix(state.parts.shard, index);
-    ok = scan_index(self, index, from ? prefix + keys::ordered(*from) : std::string{},
-                    [&, kind_of_index = of](const auto& id, std::string_view value) {
-                      const auto at = keys::from_ordered(value);
-                      if (at > until)
-                        return false;
-                      state.deadlines[at].emplace(id, kind_of_index);
-                      return true;
-                    });
-  }
-  if (ok)
-    state.deadlines_until = until;
-  return ok;
-}
-
-void note_topic(topic_index& topics, const model::entity_id& id, const model::index_topic& what) {
-  if (what.sort == model::index_topic::entry::filter)
-    topics.put_filter(what.organisation, what.text, id, what.present);
-  else
-    topics.put_retained(what.organisation, what.text, id, what.present);
-}
-
-model::status load_topics(pointer self) {
-  using entry = model::index_topic::entry;
-  auto& topics = self->state.topics;
-  topics = {};
-  auto ok = model::status{};
-  for (const auto& [index, sort] :
-       {std::pair{"filter", entry::filter}, {"retained", entry::retained}})
-    if (ok)
-      ok = scan_index(self, index, {}, [&, of = sort](const auto& id, std::string_view value) {
-        const auto end = value.find('\x1f');
-        if (end != std::string_view::npos)
-          note_topic(
-              topics, id,
-              {std::string{value.substr(0, end)}, std::string{value.substr(end + 1)}, of, true});
-        return true;
-      });
-  return ok;
-}
-
 /// Replays, then sets off what must not be forgotten: deadlines, and the ends of lost sessions.
 model::status open_whole(pointer self) {
   auto ok = open_shard(self);
   if (ok)
-    ok = load_deadlines(self, std::nullopt);
+    ok = self->state.deadlines->load(*self->state.context->store, self->state.context->now());
   if (ok)
-    ok = load_topics(self);
+    ok = self->state.topics->load(*self->state.context->store);
   if (ok && self->state.parts.shard != model::catalogue_shard)
     ok = tell_lost_sessions(self);
   return ok;
@@ -540,20 +391,16 @@ model::status open_whole(pointer self) {
 void wake_due(pointer self) {
   auto& state = self->state;
   const auto now = state.context->now();
-  if (now + deadline_horizon / 2 > state.deadlines_until && !state.closed)
-    if (const auto ok = load_deadlines(self, state.deadlines_until); !ok)
+  if (!state.closed)
+    if (const auto ok = state.deadlines->load(*state.context->store, now); !ok)
       observe::log::warn("shard", "deadlines_not_read",
                          {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
-  while (!state.deadlines.empty() && state.deadlines.begin()->first <= now) {
-    const auto due = std::move(state.deadlines.begin()->second);
-    state.deadlines.erase(state.deadlines.begin());
-    for (const auto& [id, kind] : due) {
-      auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
-      auto& one = batch.asks.emplace_back();
-      one.whom = id;
-      one.what = time_command(kind);
-      ask_batch_here(self, batch);
-    }
+  for (const auto& [id, kind] : state.deadlines->take(now)) {
+    auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
+    auto& one = batch.asks.emplace_back();
+    one.whom = id;
+    one.what = time_command(kind);
+    ask_batch_here(self, batch);
   }
 }
 
@@ -634,8 +481,7 @@ std::vector<ask> close_entities(pointer self) {
   if (!past.is_over())
     state.past.push_back(std::move(past));
   state.registered.clear();
-  state.deadlines.clear();
-  state.deadlines_until = {};
+  state.deadlines->clear();
   state.round = {};
   return waiting;
 }
@@ -749,6 +595,8 @@ void change_role(pointer self, const actors::shard_role& role) {
 slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
   auto& state = self->state;
   state.parts = std::move(parts);
+  state.deadlines.emplace(state.parts.shard);
+  state.topics.emplace(state.parts.shard, state.parts.options.max_retained);
   auto context = state.parts.context;
   context.host = caf::actor_cast<actors::host_actor>(self);
   state.context = std::make_shared<const actors::entity_context>(std::move(context));
@@ -766,8 +614,8 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
   return {[self](actors::settled_batch& batch) {
             auto& round = self->state.round;
             for (auto& item : batch.items)
-              if (item.number >= first_gathering)
-                take_gathered(self->state, item);
+              if (item.number >= topic_questions::first_number)
+                self->state.topics->take(item);
               else if (round.number != 0 && item.number == round.number) {
                 round.failed = round.failed || !item.what;
                 count_down(self);
@@ -793,12 +641,12 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
               ask_batch_here(self, batch);
           },
           [self](const actors::reminder& r) {
-            if (serves(self->state) && r.at <= self->state.deadlines_until)
-              self->state.deadlines[r.at].emplace(r.id, r.kind);
+            if (serves(self->state))
+              self->state.deadlines->add(r.at, r.id, r.kind);
           },
           [self](const actors::topic_note& note) {
             if (serves(self->state))
-              note_topic(self->state.topics, note.id, note.what);
+              self->state.topics->note(note.id, note.what);
           },
           [self](const actors::write_lost& lost) { reload(self, lost); },
           [self](const actors::shard_role& role) { change_role(self, role); },

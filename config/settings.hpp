@@ -103,7 +103,7 @@ struct settings {
     milliseconds device_ban_max{std::chrono::hours{1}};
     std::uint64_t address_failures = 50;
     milliseconds address_ban{std::chrono::minutes{5}};
-    std::uint64_t flapping_logins = 15;
+    std::uint64_t flapping_logins = 120;
     milliseconds flapping_window{std::chrono::minutes{1}};
     milliseconds flapping_ban{std::chrono::minutes{5}};
     std::uint64_t max_tracked = 50'000;  // devices, pairs and addresses, of each

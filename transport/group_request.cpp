@@ -124,7 +124,8 @@ class sub_device_list final : public group_request {
 struct login_part {
   login_part(const group_self& self, const group_world& world, sub_device_login sub)
       : who{sub.who} {
-    how = self.session;
+    if (self.session)
+      how = *self.session;
     how.proof = std::move(sub.proof);
     how.secret = sub.secret;
     how.keeps_session = false;

@@ -17,9 +17,10 @@ namespace orrery::transport {
 struct group_self {
   model::device::gateway_link link;  // of a channel: its product, no id
   std::string organisation;
-  bool gateway = false;            // it has sub-devices
-  bool channel = false;            // it speaks for the devices of its product
-  model::device::connect session;  // protocol, address and secure, as its own login had them
+  bool gateway = false;  // it has sub-devices
+  bool channel = false;  // it speaks for the devices of its product
+  // Protocol, address and secure, as its own login had them; of others than gateways null.
+  std::shared_ptr<const model::device::connect> session;
 };
 
 /// What the requests look at beside their input.

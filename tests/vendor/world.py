@@ -49,7 +49,7 @@ end
 
 class World:
     def __init__(self):
-        self.node = Node(settings=["login.flapping_logins=15"]).start()  # what a node has by itself
+        self.node = Node(settings=["login.flapping_logins=120"]).start()  # what a node has by itself
         self.api = self.node.api()
         self.api.post("~/models", MODEL)
         self.api.post("~/models/Probe:publish", {"note": "for the SDKs"})

@@ -189,18 +189,22 @@ class connection final : public std::enable_shared_from_this<connection>, public
   engine engine_;
   std::string in_;  // an unfinished packet
   mqtt::login who_;
-  std::unique_ptr<general_topics> general_;       // null: it has none
-  std::optional<kept_session> resumed_;           // of the device, until its client's is there
-  std::optional<model::client::last_will> will_;  // on a general topic
+  std::unique_ptr<general_topics> general_;  // null: it has none
+  // What a login has until it is granted, in memory of its own: most connections are silent.
+  struct login_work {
+    std::optional<kept_session> resumed;           // of the device, until its client's is there
+    std::optional<model::client::last_will> will;  // on a general topic
+    std::optional<model::device::connect> virtual_login;  // follows its registration
+    std::string assigned_id;
+    std::string fresh_secret;                 // that the device gets if its login is an activation
+    std::optional<std::uint16_t> keep_alive;  // another than the client asked for, seconds
+  };
+  std::unique_ptr<login_work> in_login_ = std::make_unique<login_work>();  // null: it is over
   std::unordered_map<std::uint64_t, unsigned> shared_tickets_;  // parts that are not done
-  std::string assigned_id_;
   model::client::detach goodbye_;
-  std::uint32_t expiry_ = 0;                 // of the session, seconds
-  std::optional<std::uint16_t> keep_alive_;  // another than the client asked for, seconds
+  std::uint32_t expiry_ = 0;  // of the session, seconds
   bool resumes_ = false;
   group_self self_;
-  std::optional<model::device::connect> virtual_login_;  // follows its registration
-  std::string fresh_secret_;  // that the device gets if its login is an activation
   std::uint64_t numbers_ = 0;
   std::uint64_t login_number_ = 0;
   fifo<open_request> open_;

@@ -63,7 +63,7 @@ void connection::log_in(const login_wanted& wanted) {
       return send_elsewhere(*where);
   const auto& c = wanted.packet;
   resumes_ = wanted.resumes;
-  keep_alive_ = granted_keep_alive(c.keep_alive, with_->limits.max_keep_alive);
+  in_login_->keep_alive = granted_keep_alive(c.keep_alive, with_->limits.max_keep_alive);
   const auto of_old = c.clean_session ? 0 : no_expiry;
   asked_expiry_ = engine_.version() == protocol::v5 ? c.with->session_expiry.value_or(0) : of_old;
   expiry_ = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
@@ -89,9 +89,9 @@ void connection::log_in(const login_wanted& wanted) {
   how.address = stream_->peer();
   how.secure = stream_->secure();
   self_.link.name = who_.device;
-  self_.session = how;
+  self_.session = std::make_shared<const model::device::connect>(how);
   if (c.last_will && !model::is_reserved_topic(c.last_will->topic))
-    will_ = general_topics::make_will(*c.last_will);
+    in_login_->will = general_topics::make_will(*c.last_will);
   if (auto shown = stream_->peer_certificate())
     how.presented = model::device::presented_certificate{
         std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
@@ -107,8 +107,9 @@ void connection::log_in(const login_wanted& wanted) {
       return refuse_login({errc::forbidden, "activation_needs_tls",
                            "a secret is handed out in clear text on a loopback listener alone"});
     how.secret = model::device::login_secret::product;
-    fresh_secret_ = model::random_text(24);
-    how.fresh = with_->keys->seal(fresh_secret_, model::device::secret_owner(who_.device));
+    in_login_->fresh_secret = model::random_text(24);
+    how.fresh =
+        with_->keys->seal(in_login_->fresh_secret, model::device::secret_owner(who_.device));
   }
   if (who_.device.product_key == actors::virtual_gateway_key)
     return open_virtual_gateway(std::move(how));
@@ -125,7 +126,7 @@ void connection::log_in_client(const login_wanted& wanted) {
     if (resumes_ && engine_.version() != protocol::v5)  // 3.1.3.1
       return refuse_login({errc::invalid_argument, "client_id_invalid",
                            "a session that is kept needs a client id"});
-    id = assigned_id_ = "auto-" + model::random_text(20);
+    id = in_login_->assigned_id = "auto-" + model::random_text(20);
   }
   if (const auto key = c.password ? read_api_key(*c.password) : std::nullopt) {
     const auto attempt = login_attempt{stream_->peer(), {"", "key:" + key->id}, stream_->secure()};
@@ -161,11 +162,11 @@ void connection::log_in_client(const login_wanted& wanted) {
     if (!general_->user().may_publish(c.last_will->topic))
       return refuse_login(
           {errc::forbidden, "topic_forbidden", "the will is for a topic without permission"});
-    will_ = general_topics::make_will(*c.last_will);
-    will_->message.publisher = general_->user().name;
+    in_login_->will = general_topics::make_will(*c.last_will);
+    in_login_->will->message.publisher = general_->user().name;
   }
   login_number_ = ~std::uint64_t{0};  // until its client has answered
-  general_->attach(resumes_, expiry_, std::move(will_));
+  general_->attach(resumes_, expiry_, std::move(in_login_->will));
 }
 
 void connection::begin_general(general_user user) {
@@ -190,12 +191,12 @@ bool connection::attach_device() {
   user.rules = *product->state->topics;
   user.as.device = who_.device;
   begin_general(std::move(user));
-  if (will_ && !general_->user().may_publish(will_->message.topic))
-    will_.reset();  // it is for nobody to see, as on the topics of the device protocol
-  if (will_)
-    will_->message.publisher = general_->user().name;
+  if (in_login_->will && !general_->user().may_publish(in_login_->will->message.topic))
+    in_login_->will.reset();  // it is for nobody to see, as on the topics of the device protocol
+  if (in_login_->will)
+    in_login_->will->message.publisher = general_->user().name;
   login_number_ = ~std::uint64_t{0};
-  general_->attach(resumes_, expiry_, std::move(will_));
+  general_->attach(resumes_, expiry_, std::move(in_login_->will));
   return true;
 }
 
@@ -203,7 +204,7 @@ void connection::client_attached(model::result<model::client::attach_granted> go
   login_number_ = 0;
   if (!got)
     return refuse_login(got.error());
-  auto resumed = std::exchange(resumed_, std::nullopt);
+  auto resumed = std::exchange(in_login_->resumed, std::nullopt);
   if (got->resumed) {
     if (!resumed)
       resumed.emplace();
@@ -247,7 +248,7 @@ void connection::open_virtual_gateway(model::device::connect how) {
   order.secret = with_->keys->seal("*", model::device::secret_owner(who_.device));
   link_->open_channel("virtual-gateway:" + who_.device.device_key);
   login_number_ = ++numbers_;
-  virtual_login_ = std::move(how);
+  in_login_->virtual_login = std::move(how);
   asks_.push_back(
       {login_number_, std::move(order),
        model::make_entity_id(world().shard_of(who_.device), with_->now(), model::random_entropy()),
@@ -256,9 +257,10 @@ void connection::open_virtual_gateway(model::device::connect how) {
 }
 
 void connection::settle_login(actors::settled& one) {
-  if (virtual_login_) {  // it is there now, or has been
+  if (in_login_->virtual_login) {  // it is there now, or has been
     login_number_ = ++numbers_;
-    link_->login(login_number_, who_.device, std::move(*std::exchange(virtual_login_, {})));
+    link_->login(login_number_, who_.device,
+                 std::move(*std::exchange(in_login_->virtual_login, {})));
     return;
   }
   login_number_ = 0;
@@ -278,9 +280,9 @@ void connection::settle_login(actors::settled& one) {
       activated = grant->activated;
     }
   if (!activated)
-    fresh_secret_.clear();
+    in_login_->fresh_secret.clear();
   if (attach_device()) {
-    resumed_ = std::move(resumed);
+    in_login_->resumed = std::move(resumed);
     return;
   }
   granted(std::move(resumed));
@@ -296,23 +298,26 @@ void connection::granted(std::optional<kept_session> resumed) {
   if (const auto expiry = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
       expiry != asked_expiry_)
     told.session_expiry = expiry;
-  told.keep_alive = keep_alive_;
-  told.assigned_client_id = assigned_id_;
+  told.keep_alive = in_login_->keep_alive;
+  told.assigned_client_id = in_login_->assigned_id;
   engine_.grant(with_->now(), std::move(resumed), told);
   who_.proof = {};
   log::debug("mqtt.connection", "open",
              {{"product", who_.device.product_key}, {"device", who_.device.device_key}});
-  if (!fresh_secret_.empty())
+  if (!in_login_->fresh_secret.empty())
     push_activation();
+  in_login_.reset();
+  if (!self_.gateway)
+    self_.session.reset();
 }
 
 /// The device's own secret, whether it has subscribed to that or not.
 void connection::push_activation() {
   const auto id = std::to_string(model::to_ms(with_->now()));
-  const auto m = write_activation(who_.device, self_.link.id, fresh_secret_, id);
+  const auto m = write_activation(who_.device, self_.link.id, in_login_->fresh_secret, id);
   engine_.send(m.topic, compress(who_.payloads, m.payload), qos::at_least_once);
   with_->messages("activation", "sent").add();
-  fresh_secret_.clear();
+  in_login_->fresh_secret.clear();
 }
 
 }  // namespace orrery::transport::mqtt

@@ -1,0 +1,87 @@
+#include "cluster/shard_deadlines.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "storage/keys.hpp"
+#include "tests/support/memory_store.hpp"
+
+namespace orrery::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using model::entity_kind;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using due = shard_deadlines::due;
+
+constexpr auto shard = model::shard_id{3};
+const auto noon = model::from_ms(1'700'000'000'000);
+
+model::entity_id id_of(std::uint8_t number) {
+  auto id = model::entity_id{.shard = shard, .ulid = {}};
+  id.ulid[15] = number;
+  return id;
+}
+
+struct ShardDeadlines : testing::Test {
+  tests::memory_store store;
+  shard_deadlines all{shard};
+  void plant(std::string_view index, model::timestamp at, std::uint8_t number) {
+    store.plant(storage::family::index,
+                storage::keys::index(shard, index, storage::keys::ordered(at), id_of(number)), {});
+  }
+};
+
+TEST_F(ShardDeadlines, ThoseOfTheIndexComeInTimeWhateverTheirKind) {
+  plant("due", noon - 1h, 1);
+  plant("client-due", noon + 1min, 2);
+  plant("topic-due", noon + 1h, 3);
+  ASSERT_TRUE(all.load(store, noon));
+  EXPECT_THAT(all.take(noon), ElementsAre(due{id_of(1), entity_kind::device}));
+  EXPECT_THAT(all.take(noon + 1min), ElementsAre(due{id_of(2), entity_kind::client}));
+  EXPECT_THAT(all.take(noon + 2h), IsEmpty()) << "it is far away, and was not looked for";
+  ASSERT_TRUE(all.load(store, noon + 55min));
+  EXPECT_THAT(all.take(noon + 59min), IsEmpty());
+  EXPECT_THAT(all.take(noon + 1h), ElementsAre(due{id_of(3), entity_kind::topic}));
+}
+
+TEST_F(ShardDeadlines, EachIsToldOnceAndTheEarliestFirst) {
+  ASSERT_TRUE(all.load(store, noon));
+  all.add(noon + 2min, id_of(2), entity_kind::device);
+  all.add(noon + 1min, id_of(1), entity_kind::device);
+  all.add(noon + 1min, id_of(1), entity_kind::device);
+  EXPECT_THAT(all.take(noon + 5min),
+              ElementsAre(due{id_of(1), entity_kind::device}, due{id_of(2), entity_kind::device}));
+  EXPECT_THAT(all.take(noon + 5min), IsEmpty());
+}
+
+TEST_F(ShardDeadlines, OneFarAwayHasNoPlaceHere) {
+  ASSERT_TRUE(all.load(store, noon));
+  all.add(noon + 1h, id_of(1), entity_kind::device);  // its row is in the index, or on its way
+  EXPECT_THAT(all.take(noon + 2h), IsEmpty());
+  plant("due", noon + 1h, 1);
+  ASSERT_TRUE(all.load(store, noon + 58min));
+  EXPECT_EQ(all.take(noon + 1h).size(), 1u);
+}
+
+TEST_F(ShardDeadlines, AfterAFailedLookTheNextOneFindsThem) {
+  plant("due", noon + 1min, 1);
+  store.faults.rows = true;
+  EXPECT_FALSE(all.load(store, noon));
+  store.faults.rows = false;
+  ASSERT_TRUE(all.load(store, noon));
+  EXPECT_EQ(all.take(noon + 1min).size(), 1u);
+}
+
+TEST_F(ShardDeadlines, ClearedItKnowsNone) {
+  plant("due", noon, 1);
+  ASSERT_TRUE(all.load(store, noon));
+  all.clear();
+  EXPECT_THAT(all.take(noon + 1h), IsEmpty());
+  ASSERT_TRUE(all.load(store, noon));
+  EXPECT_EQ(all.take(noon).size(), 1u);
+}
+
+}  // namespace
+}  // namespace orrery::cluster
