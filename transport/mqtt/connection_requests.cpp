@@ -300,7 +300,15 @@ void connection::refuse(const message& m, const classified& topic, const request
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
                        const model::value& data, std::string_view text, qos level) {
+  if (!wants_replies_on(topic))
+    return;
   send_plain(topic, write_reply(id, code, data, text), level);
+}
+
+// Clients with a block in their id unsubscribe from what they did not subscribe to, one reply after
+// the other, and take in nothing else until that is confirmed.
+bool connection::wants_replies_on(std::string_view topic) const {
+  return who_.subscribes_to_replies ? engine_.listens_to(topic) : !engine_.has_left(topic);
 }
 
 void connection::send_plain(std::string_view topic, std::string payload, qos level) {
@@ -337,8 +345,9 @@ void connection::send_raw_answers() {
       continue;
     if (!r.settled)
       return;
-    if (r.raw_answer)
-      send_plain(r.topic, *std::exchange(r.raw_answer, std::nullopt), r.reply_level);
+    const auto bytes = std::exchange(r.raw_answer, std::nullopt);
+    if (bytes && wants_replies_on(r.topic))
+      send_plain(r.topic, *bytes, r.reply_level);
   }
 }
 
