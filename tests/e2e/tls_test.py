@@ -86,6 +86,8 @@ class OldDevices(NodeTest):
         for suite in ("AES256-SHA256", "AES128-SHA256"):
             said = s_client(self.node, "-tls1_2", "-cipher", suite, "-sigalgs", "RSA+SHA256:RSA+SHA1")
             self.assertIn(f"Cipher is {suite}", said)
+        usage = openssl("x509", "-in", pathlib.Path(self.node.ca).with_name("server-rsa.pem"), "-noout", "-ext", "keyUsage")
+        self.assertIn("Digital Signature, Key Encipherment", usage)
         for suite in ("AES256-SHA", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256"):
             self.assertIn("handshake failure", s_client(self.node, "-tls1_2", "-cipher", suite, fails=True))
         self.assertIn("Cipher is ECDHE", s_client(self.node, "-tls1_2"), "others are served as ever")
