@@ -155,6 +155,16 @@ class Flow(NodeTest):
         wire.send(publish(command.topic + "_reply", {"id": command.json()["id"], "code": 200, "data": {}}, qos=0))
         wait_for(lambda: self.api.get(f"~/commands/{sent['id']}")["state"] == "succeeded", "answered")
 
+    def test_so_is_one_whose_requests_are_of_version_1_1(self):
+        def post(id, qos=0, **points):
+            return publish(self.who.home + "thing/measurepoint/post", {"id": id, "version": "1.1", "params": {"measurepoints": points}}, qos=qos, number=4)
+
+        self.wire.send(*[post(str(i), power=1.0) for i in range(20)], post("bad", nothing=1), post("last", qos=1, power=2.0))
+        self.assertEqual(self.wire.packet().kind, PUBACK)
+        self.assertTrue(self.wire.nothing_came())
+        self.wire.send(subscribe(self.who.home + "thing/measurepoint/+", number=6), post("9", power=1.0))
+        self.assertEqual(self.wire.until(PUBLISH).json(), {"id": "9", "code": 200, "data": {}})
+
     def test_any_filter_is_granted_and_any_unsubscribe_confirmed(self):
         self.wire.send(frame(0x82, b"\0\5" + b"".join(mqtt_wire.text(f) + bytes([q]) for f, q in (("#", 0), ("+/+", 1), ("$SYS/#", 2), ("/sys/x/y/#", 1)))))
         answer = self.wire.packet()

@@ -61,9 +61,12 @@ void connection::take_json(const message& m, const classified& topic) {
   auto asked = read_request(topic, m.packet.payload, self_, [this] { return world(); });
   if (asked.clock)
     return tell_time(m, topic, asked);
+  auto heard = topic;
+  if (asked.subscribes_to_replies && !engine_.listens_to(answer_topic(topic, m.packet.topic)))
+    heard.wants_reply = false;
   if (!asked.group && !asked.certificate && !asked.what)
-    return refuse(m, topic, asked, asked.what.error());
-  ask(m, topic, std::move(asked));
+    return refuse(m, heard, asked, asked.what.error());
+  ask(m, heard, std::move(asked));
 }
 
 /// At once: what waits for the disk would make the time wrong.
