@@ -271,13 +271,14 @@ tls_context server_tls::make_context(const std::vector<const parsed_pair*>& pair
   SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_options(
-      c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   auto suites = std::string{modern_suites};
   if (parts_.cbc_suites)
     suites += cbc_suites;
-  if (parts_.rsa_key_exchange && asks)
+  if (parts_.rsa_key_exchange && asks) {
     suites += rsa_suites;
+    SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE);  // these last, whatever a client likes
+  }
   SSL_CTX_set_cipher_list(c, suites.c_str());
   for (const auto* pair : pairs)
     if (SSL_CTX_use_cert_and_key(c, pair->certificate.get(), pair->key.get(), pair->chain.get(),
