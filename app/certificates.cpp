@@ -24,6 +24,7 @@ net::server_tls_parts parts_of(const config::settings& s) {
   parts.client_authorities = s.tls.client_authorities;
   parts.client_revocations = s.tls.client_revocations;
   parts.cbc_suites = s.tls.cbc_suites;
+  parts.rsa_key_exchange = s.tls.rsa_key_exchange;
   parts.resumption = s.tls.resumption;
   return parts;
 }

@@ -49,6 +49,7 @@ struct settings {
     std::string by_name;                   // folder of pairs for other server names
     std::string client_authorities, client_revocations;
     bool cbc_suites = false;
+    bool rsa_key_exchange = false;
     bool resumption = true;
   } tls;
 

@@ -55,6 +55,23 @@ bool is_wrapper(const point_spec* spec, const value& posted) {
   return true;
 }
 
+/// 0 to 9, also as 7.0 and "7": clients write it in all these ways.
+std::optional<std::int8_t> read_quality(const value& q) {
+  constexpr auto most = 9;
+  if (q.is_string()) {
+    const auto& text = q.as_string();
+    if (text.size() != 1 || text[0] < '0' || text[0] > '9')
+      return std::nullopt;
+    return static_cast<std::int8_t>(text[0] - '0');
+  }
+  if (!q.is_number())
+    return std::nullopt;
+  for (auto i = 0; i <= most; ++i)
+    if (q.as_double() == i)
+      return static_cast<std::int8_t>(i);
+  return std::nullopt;
+}
+
 /// Checks the parameters of a service or event.
 result<object> check_parameters(const std::vector<parameter_spec>& specs, const object& given,
                                 bool drop_bad, bool fill_defaults) {
@@ -120,12 +137,13 @@ result<checked_points> thing_model::check_points(std::vector<posted_point> poste
           note(out.dropped, {p.id, "quality_not_supported", "the point has no quality"});
           continue;
         }
-        if (!q->is_int() || q->as_int() < 0 || q->as_int() > 9) {
+        const auto read = read_quality(*q);
+        if (!read) {
           note(out.dropped, {p.id, "type_mismatch",
                              "a quality is a whole number from 0 to 9, got " + to_json(*q)});
           continue;
         }
-        quality = static_cast<std::int8_t>(q->as_int());
+        quality = *read;
       } else if (mode == validation::strict && spec && !spec->has_quality) {
         note(out.dropped, {p.id, "quality_not_supported", "the point has no quality"});
         continue;

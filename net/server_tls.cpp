@@ -27,6 +27,7 @@ constexpr auto modern_suites = "ECDHE+AESGCM:ECDHE+CHACHA20";
 constexpr auto cbc_suites =
     ":ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:"
     "ECDHE-RSA-AES256-SHA384";
+constexpr auto rsa_suites = ":AES256-SHA256:AES128-SHA256";  // no forward secrecy
 
 std::string read_file(const std::string& setting, const std::string& path) {
   auto in = std::ifstream{path, std::ios::binary};
@@ -271,8 +272,14 @@ tls_context server_tls::make_context(const std::vector<const parsed_pair*>& pair
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_cipher_list(
-      c, (std::string{modern_suites} + (parts_.cbc_suites ? cbc_suites : "")).c_str());
+  auto suites = std::string{modern_suites};
+  if (parts_.cbc_suites)
+    suites += cbc_suites;
+  if (parts_.rsa_key_exchange && asks) {
+    suites += rsa_suites;
+    SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE);  // these last, whatever a client likes
+  }
+  SSL_CTX_set_cipher_list(c, suites.c_str());
   for (const auto* pair : pairs)
     if (SSL_CTX_use_cert_and_key(c, pair->certificate.get(), pair->key.get(), pair->chain.get(),
                                  1) != 1)

@@ -27,6 +27,7 @@ struct server_tls_parts {
   std::string by_name;               // folder of NAME.pem and NAME.key; empty: none
   std::string client_authorities, client_revocations;  // PEM files; empty: none
   bool cbc_suites = false;                             // for devices that know no AES-GCM
+  bool rsa_key_exchange = false;  // for devices that know no elliptic curves; on their port alone
   bool resumption = true;
   std::string ticket_secret;          // the same on all nodes of a cluster; empty: random
   std::function<std::int64_t()> now;  // seconds since 1970; empty: the clock

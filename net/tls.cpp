@@ -148,9 +148,13 @@ void issue(const std::string& folder, const pki_files& into, const pkey& key,
            const std::string& usage) {
   const auto ca = read_certificate(into.ca);
   const auto ca_key = read_key(folder + "/ca.key");
+  // Clients of TLS 1.2 that know no elliptic curves encrypt what the keys are made of with it.
+  const auto* own_usage = EVP_PKEY_is_a(key.get(), "RSA") == 1
+                              ? "critical,digitalSignature,keyEncipherment"
+                              : "critical,digitalSignature";
   const auto made = certify(key.get(), name, ca.get(), ca_key.get(), 825,
                             {{NID_basic_constraints, "critical,CA:FALSE"},
-                             {NID_key_usage, "critical,digitalSignature"},
+                             {NID_key_usage, own_usage},
                              {NID_ext_key_usage, usage},
                              {NID_subject_alt_name, alternative_names},
                              {NID_authority_key_identifier, "keyid"}});

@@ -118,6 +118,8 @@ class Channel(NodeTest):
 
     def request(self, channel, path, params):
         topic = f"/sys/{self.pk}/integration/{path}"
+        channel.client.subscribe(topic + "_reply", 1)
+        channel.subscribed.get(timeout=DEADLINE)
         channel.publish(topic, {"id": "7", "version": "1.1", "method": "integration", "params": params})
         reply = channel.messages.get(timeout=DEADLINE)
         self.assertEqual(reply.topic, topic + "_reply")

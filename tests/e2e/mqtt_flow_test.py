@@ -126,6 +126,45 @@ class Flow(NodeTest):
         self.assertEqual(self.wire.packet().kind, PUBLISH)
         self.assertTrue(self.wire.nothing_came())
 
+    def test_a_client_that_left_a_replys_topic_is_not_answered_there(self):
+        reply = self.who.home + "thing/measurepoint/post_reply"
+        self.wire.send(unsubscribe(reply, number=3))
+        self.assertEqual(self.wire.packet().kind, UNSUBACK)
+        self.wire.send(*[self.who.post({"power": 1.0}, qos=0) for _ in range(20)], self.who.post({"power": 2.0}, 4))
+        self.assertEqual([p.kind for p in self.wire.packets(1)], [PUBACK])
+        self.assertTrue(self.wire.nothing_came())
+        wait_for(lambda: [p["value"] for p in self.history()][-1:] == [2.0], "it is kept all the same")
+        query = publish(self.who.home + "thing/attribute/query", {"id": "8", "params": {}}, qos=0)
+        self.assertEqual(self.wire.send(query).packet().topic, self.who.home + "thing/attribute/query_reply", "others are answered")
+        self.wire.send(subscribe(reply, number=5), self.who.post({"power": 1.0}, qos=0, id="9"))
+        self.assertEqual(self.wire.until(PUBLISH).json()["id"], "9", "back again")
+
+    def test_a_client_whose_id_has_a_block_is_answered_where_it_has_subscribed(self):
+        wire = Wire(self.node)
+        self.addCleanup(wire.close)
+        wire.send(self.who.login(id=f"{self.who.dk}{{ip=192.0.2.15,version=enos-mqtt-2.4.0,compress=DEFAULT}}"))
+        self.assertEqual(wire.packet().kind, CONNACK)
+        wire.send(*[self.who.post({"power": 1.0}, qos=0) for _ in range(20)], self.who.post({"nothing": 1}, 4), self.who.post({"power": 2.0}, 5))
+        self.assertEqual([(p.kind, p.number) for p in wire.packets(2)], [(PUBACK, 4), (PUBACK, 5)])
+        self.assertTrue(wire.nothing_came())
+        wire.send(subscribe(self.who.home + "thing/measurepoint/post_reply", number=6), self.who.post({"power": 1.0}, qos=0, id="9"))
+        self.assertEqual(wire.until(PUBLISH).json(), {"id": "9", "code": 200, "data": {}})
+        sent = self.api.request("POST", f"~/devices/{self.made['assetId']}/points/setpoint:set", json={"value": 5, "mode": "async"}, expect=202).json()
+        command = wire.until(PUBLISH)
+        self.assertEqual(command.topic, self.who.home + "thing/service/measurepoint/set", "commands come in any case")
+        wire.send(publish(command.topic + "_reply", {"id": command.json()["id"], "code": 200, "data": {}}, qos=0))
+        wait_for(lambda: self.api.get(f"~/commands/{sent['id']}")["state"] == "succeeded", "answered")
+
+    def test_so_is_one_whose_requests_are_of_version_1_1(self):
+        def post(id, qos=0, **points):
+            return publish(self.who.home + "thing/measurepoint/post", {"id": id, "version": "1.1", "params": {"measurepoints": points}}, qos=qos, number=4)
+
+        self.wire.send(*[post(str(i), power=1.0) for i in range(20)], post("bad", nothing=1), post("last", qos=1, power=2.0))
+        self.assertEqual(self.wire.packet().kind, PUBACK)
+        self.assertTrue(self.wire.nothing_came())
+        self.wire.send(subscribe(self.who.home + "thing/measurepoint/+", number=6), post("9", power=1.0))
+        self.assertEqual(self.wire.until(PUBLISH).json(), {"id": "9", "code": 200, "data": {}})
+
     def test_any_filter_is_granted_and_any_unsubscribe_confirmed(self):
         self.wire.send(frame(0x82, b"\0\5" + b"".join(mqtt_wire.text(f) + bytes([q]) for f, q in (("#", 0), ("+/+", 1), ("$SYS/#", 2), ("/sys/x/y/#", 1)))))
         answer = self.wire.packet()

@@ -110,8 +110,12 @@ class Operations(NodeTest):
     def test_a_value_and_its_quality(self):
         self.assertEqual(self.post({"quality": {"value": 3, "quality": 9}}), 200)
         self.assertEqual((self.latest()["quality"]["value"], self.latest()["quality"]["quality"]), (3, 9))
+        for written in ("7", 7.0):
+            self.assertEqual(self.post({"quality": {"value": "3.5", "quality": written}}), 200, "as some clients write it")
+            self.assertEqual((self.latest()["quality"]["value"], self.latest()["quality"]["quality"]), (3.5, 7))
         self.assertEqual(self.post({"quality": {"value": 2}}), 200)
-        for given in ({"value": 3, "quality": 10}, {"value": 3, "quality": -1}, {"value": 3, "quality": "good"}, {"quality": 3}):
+        for given in ({"value": 3, "quality": 10}, {"value": 3, "quality": -1}, {"value": 3, "quality": "good"},
+                      {"value": 3, "quality": "10"}, {"value": 3, "quality": ""}, {"value": 3, "quality": 1.5}, {"value": 3, "quality": True}, {"quality": 3}):
             with self.subTest(given=given):
                 self.assertEqual(self.post({"quality": given}), 1204)
         self.assertEqual(self.post({"int": {"value": 3, "quality": 1}}), 1204)  # that point has none

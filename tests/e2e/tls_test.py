@@ -79,6 +79,21 @@ class Server(NodeTest):
         self.assertIn("no renegotiation", said)
 
 
+class OldDevices(NodeTest):
+    settings = ("tls.rsa_key_exchange=true",)
+
+    def test_those_that_know_no_elliptic_curves_are_served_if_it_is_wanted(self):
+        for suite in ("AES256-SHA256", "AES128-SHA256"):
+            said = s_client(self.node, "-tls1_2", "-cipher", suite, "-sigalgs", "RSA+SHA256:RSA+SHA1")
+            self.assertIn(f"Cipher is {suite}", said)
+        usage = openssl("x509", "-in", pathlib.Path(self.node.ca).with_name("server-rsa.pem"), "-noout", "-ext", "keyUsage")
+        self.assertIn("Digital Signature, Key Encipherment", usage)
+        for suite in ("AES256-SHA", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256"):
+            self.assertIn("handshake failure", s_client(self.node, "-tls1_2", "-cipher", suite, fails=True))
+        self.assertIn("Cipher is ECDHE", s_client(self.node, "-tls1_2"), "others are served as ever")
+        self.assertIn("Cipher is ECDHE", s_client(self.node, "-tls1_2", "-cipher", "AES256-SHA256:ECDHE-RSA-AES128-GCM-SHA256"), "whatever they would like best")
+
+
 class OtherNode(unittest.TestCase):
     def test_sessions_are_resumed_where_the_master_key_is_the_same(self):
         with tempfile.TemporaryDirectory() as folder, Node(demo=False) as one, Node(demo=False, settings=(f"node.master_key={one.data}/master.key",)) as same, \

@@ -86,6 +86,20 @@ TEST(ThingModel, TellsAllFaultsOfADocument) {
     EXPECT_NE(std::find(where.begin(), where.end(), expected), where.end()) << expected;
 }
 
+TEST(CheckPoints, AQualityIsADigitHoweverItIsWritten) {
+  const auto check = [](const std::string& quality) {
+    return pump().check_points(posted(R"({"energy": {"value": 5.5, "quality": )" + quality + "}}"),
+                               validation::strict);
+  };
+  for (const auto* good : {"0", "7", "9.0", R"("7")"}) {
+    const auto checked = check(good);
+    ASSERT_TRUE(checked) << good;
+    EXPECT_EQ(checked->taken.at(0).quality, good[0] == '"' ? 7 : good[0] - '0');
+  }
+  for (const auto* bad : {"10", "-1", "1.5", R"("10")", R"("")", R"("x")", "true", "[1]"})
+    EXPECT_FALSE(check(bad)) << bad;
+}
+
 TEST(CheckPoints, TakesWhatFits) {
   const auto checked = pump().check_points(
       posted(

@@ -252,6 +252,19 @@ TEST_F(ServerTls, OldSuitesOnlyIfTheyAreWanted) {
   }
 }
 
+TEST_F(ServerTls, RsaKeyExchangeOnlyIfItIsWanted) {
+  for (const auto wanted : {false, true}) {
+    auto p = parts();
+    p.rsa_key_exchange = wanted;
+    const auto tls = make(std::move(p));
+    for (const auto* suite : {"AES128-SHA256", "AES256-SHA256"})
+      EXPECT_EQ(shake(tls->for_devices(), client(nullptr, TLS1_2_VERSION, suite)).ok, wanted);
+    for (const auto* suite : {"AES128-GCM-SHA256", "AES256-SHA", "ECDHE-RSA-AES128-SHA256"})
+      EXPECT_FALSE(shake(tls->for_devices(), client(nullptr, TLS1_2_VERSION, suite)).ok) << suite;
+    EXPECT_FALSE(shake(tls->for_anyone(), client(nullptr, TLS1_2_VERSION, "AES128-SHA256")).ok);
+  }
+}
+
 TEST_F(ServerTls, NobodyRenegotiates) {
   const auto tls = make(parts());
   const auto o = shake(tls->for_devices(), client(nullptr, TLS1_2_VERSION));

@@ -158,6 +158,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
               const model::failure& why);
   void reply(std::string_view topic, std::string_view id, int code, const model::value& data,
              std::string_view text, qos level);
+  /// False: a reply there is nothing that the client waits for, and would only make it work.
+  bool wants_replies_on(std::string_view topic) const;
   void send_plain(std::string_view topic, std::string payload, qos level);
   void answer(open_request& r, int code, const model::value& data, std::string_view text);
   void send_raw_answers();

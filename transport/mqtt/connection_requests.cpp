@@ -61,9 +61,12 @@ void connection::take_json(const message& m, const classified& topic) {
   auto asked = read_request(topic, m.packet.payload, self_, [this] { return world(); });
   if (asked.clock)
     return tell_time(m, topic, asked);
+  auto heard = topic;
+  if (asked.subscribes_to_replies && !engine_.listens_to(answer_topic(topic, m.packet.topic)))
+    heard.wants_reply = false;
   if (!asked.group && !asked.certificate && !asked.what)
-    return refuse(m, topic, asked, asked.what.error());
-  ask(m, topic, std::move(asked));
+    return refuse(m, heard, asked, asked.what.error());
+  ask(m, heard, std::move(asked));
 }
 
 /// At once: what waits for the disk would make the time wrong.
@@ -300,7 +303,15 @@ void connection::refuse(const message& m, const classified& topic, const request
 
 void connection::reply(std::string_view topic, std::string_view id, int code,
                        const model::value& data, std::string_view text, qos level) {
+  if (!wants_replies_on(topic))
+    return;
   send_plain(topic, write_reply(id, code, data, text), level);
+}
+
+// Clients with a block in their id unsubscribe from what they did not subscribe to, one reply after
+// the other, and take in nothing else until that is confirmed.
+bool connection::wants_replies_on(std::string_view topic) const {
+  return who_.subscribes_to_replies ? engine_.listens_to(topic) : !engine_.has_left(topic);
 }
 
 void connection::send_plain(std::string_view topic, std::string payload, qos level) {
@@ -337,8 +348,9 @@ void connection::send_raw_answers() {
       continue;
     if (!r.settled)
       return;
-    if (r.raw_answer)
-      send_plain(r.topic, *std::exchange(r.raw_answer, std::nullopt), r.reply_level);
+    const auto bytes = std::exchange(r.raw_answer, std::nullopt);
+    if (bytes && wants_replies_on(r.topic))
+      send_plain(r.topic, *bytes, r.reply_level);
   }
 }
 

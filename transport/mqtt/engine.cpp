@@ -231,6 +231,7 @@ std::uint8_t engine::add_filter(const filter& f, std::uint32_t id, subscribed& m
     --numbered_filters_;
   numbered_filters_ += id != 0 ? 1 : 0;
   auto text = std::string{f.text};
+  left_.erase(text);
   if (f.retain_handling == 0 || (f.retain_handling == 1 && is_new))
     if (!shared_of(text))
       made.wants_retained.push_back(text);
@@ -243,6 +244,9 @@ subscribed engine::take_unsubscribe(const unsubscribe& u) {
   auto answer = unsuback{u.packet_id, {}, {}};
   auto made = subscribed{};
   for (const auto f : u.filters) {
+    if (f.ends_with("_reply") && is_topic_name(f) && f.size() <= max_filter_bytes &&
+        left_.size() < limits_.max_subscriptions)
+      left_.emplace(f);
     const auto known = filters_.find(f);
     answer.codes.push_back(known == filters_.end() ? 0x11 : 0);
     if (known == filters_.end())
@@ -442,6 +446,10 @@ std::optional<qos> engine::granted_for(std::string_view topic) const {
     if ((!highest || how.level > *highest) && filter_matches(filter, topic))
       highest = how.level;
   return highest;
+}
+
+bool engine::has_left(std::string_view topic) const {
+  return left_.contains(topic) && !listens_to(topic);
 }
 
 bool engine::listens_to_commands() const {

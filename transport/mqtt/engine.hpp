@@ -173,6 +173,9 @@ class engine {
   std::optional<wanted> wants(std::string_view topic, bool of_itself = false) const;
   /// True if one of the client's filters matches.
   bool listens_to(std::string_view topic) const { return granted_for(topic).has_value(); }
+  /// True if it has said that it wants no replies on that topic: it unsubscribed from it, whether
+  /// it had a subscription or not, and none of its filters matches since then.
+  bool has_left(std::string_view topic) const;
   /// True if it subscribed to any topic of commands.
   bool listens_to_commands() const;
 
@@ -222,9 +225,10 @@ class engine {
   fifo<incoming> incoming_;
   std::set<std::uint16_t> received_;  // QoS 2: PUBREC sent or due, PUBREL not seen
   std::map<std::string, subscription, std::less<>> filters_;
-  std::unique_ptr<filter_judge> judge_;  // null: everything is granted, up to the limits
-  std::size_t numbered_filters_ = 0;     // with an identifier
-  std::vector<std::string> aliases_;     // topics of the client's, from alias 1 on
+  std::set<std::string, std::less<>> left_;  // topics of replies that it unsubscribed from
+  std::unique_ptr<filter_judge> judge_;      // null: everything is granted, up to the limits
+  std::size_t numbered_filters_ = 0;         // with an identifier
+  std::vector<std::string> aliases_;         // topics of the client's, from alias 1 on
   outbox outbox_;
 };
 

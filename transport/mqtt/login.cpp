@@ -98,6 +98,7 @@ model::result<login> parse_login(std::string_view client_id,
     if (const auto open = id.rfind('{'); open != std::string_view::npos)
       for_each_pair(id.substr(open + 1, id.size() - open - 2),
                     [&](const std::string& key, std::string_view v) {
+                      out.subscribes_to_replies = true;
                       if (key == "compress")
                         out.payloads = compression_of(v);
                       else if (key == "ip")

@@ -21,6 +21,7 @@ struct login {
   compression payloads = compression::none;
   bool addresses_itself_by_product =
       false;                             // "pk.dk": needs time before commands (see docs/protocol)
+  bool subscribes_to_replies = false;    // others get them anyway
   std::string sdk_address, sdk_version;  // diagnostics of the client, empty if not given
 };
 

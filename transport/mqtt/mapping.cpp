@@ -690,6 +690,9 @@ request read_request(const classified& topic, std::string_view payload, const gr
   }
   if (const auto* id = json->find("id"))
     out.id = as_text(*id).value_or("");
+  // Of that version are the requests of clients that subscribe first.
+  if (const auto* version = json->find("version"))
+    out.subscribes_to_replies = version->is_string() && version->as_string() == "1.1";
   const auto* given = json->find("params");
   const auto empty = value{object{}};
   const auto& params = given ? *given : empty;

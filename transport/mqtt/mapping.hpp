@@ -101,6 +101,7 @@ struct request {
   group_ptr group = {};                      // it concerns several devices: instead of `what`
   std::optional<certificate_wish> certificate = {};  // instead of `what`
   std::optional<model::value> clock = {};            // instead of `what`: when the device sent it
+  bool subscribes_to_replies = false;                // its client does, where it waits for them
 };
 /// Asked only where a request concerns several devices: most do not.
 using world_source = std::function<group_world()>;

@@ -360,6 +360,24 @@ TEST_F(Engine, GrantsSubscriptions) {
   EXPECT_TRUE(e.listens_to("b"));
 }
 
+TEST_F(Engine, KnowsWhichRepliesAreNotWanted) {
+  connected();
+  EXPECT_FALSE(e.has_left("/a/post_reply"));
+  tell(unsubscribe{1, {"/a/post_reply", "/a/+/get_reply", "/a/set"}});
+  EXPECT_TRUE(e.has_left("/a/post_reply"));  // it had no subscription: it says so all the same
+  EXPECT_FALSE(e.has_left("/a/b/get_reply"));
+  EXPECT_FALSE(e.has_left("/a/set"));
+  tell(subscribe{2, {{"/a/#", {}}}});
+  EXPECT_FALSE(e.has_left("/a/post_reply"));
+  tell(unsubscribe{3, {"/a/#"}});
+  EXPECT_TRUE(e.has_left("/a/post_reply"));
+  tell(subscribe{4, {{"/a/post_reply", {}}}});
+  EXPECT_FALSE(e.has_left("/a/post_reply"));
+  tell(unsubscribe{5, {"/a/post_reply", "/b_reply", "/c_reply", "/d_reply"}});
+  EXPECT_TRUE(e.has_left("/a/post_reply"));
+  EXPECT_FALSE(e.has_left("/d_reply"));  // as many as there may be subscriptions
+}
+
 TEST_F(Engine, SubscriptionsHaveALimit) {
   connected();
   tell(subscribe{1, {{"a", {}}, {"b", {}}, {"c", {}}, {"d", {}}}});

@@ -155,6 +155,7 @@ struct block_row {
   const char* block;
   compression payloads;
   const char *address, *version;
+  bool has_pairs = true;
 };
 
 TEST(MqttLogin, ReadsTheBlockOfTheId) {
@@ -169,10 +170,11 @@ TEST(MqttLogin, ReadsTheBlockOfTheId) {
            block_row{"{ip=192.0.2.15}", compression::none, "192.0.2.15", ""},
            block_row{"{compress=gzip}", compression::gzip, "", ""},
            block_row{"{ip=,version=,compress=DEFAULT}", compression::none, "", ""},
-           block_row{"{}", compression::none, "", ""},
+           block_row{"{}", compression::none, "", "", false},
            block_row{"{a}{compress=GZIP}", compression::gzip, "", ""},
-           block_row{"{compress=GZIP}x", compression::none, "", ""},  // not at the end: no block
-           block_row{"compress=GZIP}", compression::none, "", ""},
+           block_row{"{compress=GZIP}x", compression::none, "", "",
+                     false},  // not at the end: no block
+           block_row{"compress=GZIP}", compression::none, "", "", false},
        }) {
     const auto id = std::string{"dk"} + r.block;
     const auto got = parse(id + "|securemode=2,signmethod=sha256,timestamp=1|");
@@ -181,6 +183,7 @@ TEST(MqttLogin, ReadsTheBlockOfTheId) {
     EXPECT_EQ(got->payloads, r.payloads) << r.block;
     EXPECT_EQ(got->sdk_address, r.address) << r.block;
     EXPECT_EQ(got->sdk_version, r.version) << r.block;
+    EXPECT_EQ(got->subscribes_to_replies, r.has_pairs) << r.block;
   }
 }
 

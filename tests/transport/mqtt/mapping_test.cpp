@@ -450,6 +450,16 @@ TEST(MqttRequests, TheIdComesBackAsText) {
   EXPECT_EQ(ask("thing/measurepoint/post", R"({"id":"9","params":5})").id, "9");
 }
 
+TEST(MqttRequests, TheVersionTellsWhoSubscribesToReplies) {
+  const auto subscribes = [](std::string version) {
+    return ask("thing/measurepoint/post", R"({"id":"9",)" + version + R"("params":{}})")
+        .subscribes_to_replies;
+  };
+  EXPECT_TRUE(subscribes(R"("version":"1.1",)"));
+  for (const auto* other : {"", R"("version":"1.0",)", R"("version":1.1,)", R"("version":null,)"})
+    EXPECT_FALSE(subscribes(other)) << other;
+}
+
 TEST(MqttRequests, UnknownMembersAndMethodsAreNobodysBusiness) {
   for (
       const auto* payload :
