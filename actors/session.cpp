@@ -50,8 +50,28 @@ struct goodbye {
   any_command what;
 };
 
+/// What few sessions have: sub-devices, general topics; and all at their end.
+struct session_extras {
+  // A gateway's sub-devices: those that are logged in, and logins by the number of the question.
+  std::unordered_map<model::device_name, granted_login> subs;
+  std::unordered_map<std::uint64_t, model::device_name> sub_logins;
+  // Clients and groups of general topics that take messages by it, or are asked to.
+  std::unordered_set<model::entity_id> clients;
+  std::optional<model::entity_id> client;       // its own one
+  std::unordered_set<std::uint64_t> attaching;  // questions that are not answered
+  model::client::detach client_end;
+  std::unordered_map<std::uint64_t, goodbye> goodbyes;  // said and not answered
+  std::uint64_t next_goodbye = first_goodbye;
+};
+
 struct session_state {
   session_state() = default;
+  /// Made when it is wanted: sessions are many, and most are silent devices.
+  session_extras& more() {
+    if (!extras)
+      extras = std::make_unique<session_extras>();
+    return *extras;
+  }
   model::session_ref ref;
   std::optional<model::entity_id> id;     // once logged in
   std::uint64_t login_number = 0;         // of the question that is to be granted
@@ -64,17 +84,8 @@ struct session_state {
   // host are out: the order of questions is kept.
   std::shared_ptr<const doorway> way;
   std::size_t by_host = 0;
-  // A gateway's sub-devices: those that are logged in, and logins by the number of the question.
-  std::unordered_map<model::device_name, granted_login> subs;
-  std::unordered_map<std::uint64_t, model::device_name> sub_logins;
-  // Clients and groups of general topics that take messages by it, or are asked to.
-  std::unordered_set<model::entity_id> clients;
-  std::optional<model::entity_id> client;       // its own one
-  std::unordered_set<std::uint64_t> attaching;  // questions that are not answered
-  model::client::detach client_end;
-  std::unordered_map<std::uint64_t, goodbye> goodbyes;  // said and not answered
-  std::uint64_t next_goodbye = first_goodbye;
-  bool repeats = false;  // they will be said again
+  bool repeats = false;  // goodbyes will be said again
+  std::unique_ptr<session_extras> extras;
 };
 
 using pointer = session_actor::stateful_pointer<session_state>;
@@ -96,8 +107,9 @@ const device::connection_granted* grant_in(const settled& item) {
 
 void leave_if_done(pointer self, const session_parts& parts) {
   const auto& s = self->state;
-  if (!s.closing || s.id || !s.goodbyes.empty() || !s.sub_logins.empty() || s.login_number != 0 ||
-      !s.attaching.empty())
+  const auto* more = s.extras.get();
+  if (!s.closing || s.id || s.login_number != 0 ||
+      (more && !(more->goodbyes.empty() && more->sub_logins.empty() && more->attaching.empty())))
     return;
   parts.table->remove(s.ref.number);
   self->quit();
@@ -110,20 +122,22 @@ any_command goodbye_of(const granted_login& login, std::string_view reason) {
 /// Tells all that speak through it that it ends. It is gone with the last answer.
 void say_goodbyes(pointer self, const session_parts& parts) {
   auto& s = self->state;
-  for (const auto& [name, login] : std::exchange(s.subs, {}))
-    s.goodbyes[s.next_goodbye++] = {login.id, goodbye_of(login, "gateway_offline")};
+  auto& more = s.more();
+  for (const auto& [name, login] : std::exchange(more.subs, {}))
+    more.goodbyes[more.next_goodbye++] = {login.id, goodbye_of(login, "gateway_offline")};
   if (s.id)
-    s.goodbyes[s.next_goodbye++] = {*s.id, goodbye_of({*s.id, s.ref}, s.reason)};
+    more.goodbyes[more.next_goodbye++] = {*s.id, goodbye_of({*s.id, s.ref}, s.reason)};
   s.id.reset();
-  s.client_end.session = s.ref;
-  for (const auto& id : std::exchange(s.clients, {})) {
-    auto end = s.client_end;
-    if (id != s.client)
+  more.client_end.session = s.ref;
+  for (const auto& id : std::exchange(more.clients, {})) {
+    auto end = more.client_end;
+    if (id != more.client)
       end.unreleased.clear();
-    s.goodbyes[s.next_goodbye++] = {id, model::client::command{std::move(end), "session", {}}};
+    more.goodbyes[more.next_goodbye++] = {id,
+                                          model::client::command{std::move(end), "session", {}}};
   }
   auto batches = std::unordered_map<model::shard_id, ask_batch>{};
-  for (const auto& [number, last] : s.goodbyes) {
+  for (const auto& [number, last] : more.goodbyes) {
     auto& batch = batches[last.whom.shard];
     batch.shard = last.whom.shard;
     auto& out = batch.asks.emplace_back();
@@ -142,21 +156,25 @@ void take_goodbye(pointer self, const session_parts& parts, const settled& item)
   // A device must not stay on-line because a write of its end was lost.
   if (!item.what && item.what.error().code == model::errc::unavailable) {
     if (!std::exchange(s.repeats, true))
-      self->delayed_send(self, goodbye_pause, session_closed{s.reason, s.client_end});
+      self->delayed_send(self, goodbye_pause, session_closed{s.reason, s.more().client_end});
     return;
   }
-  s.goodbyes.erase(item.number);
+  s.more().goodbyes.erase(item.number);
   leave_if_done(self, parts);
 }
 
 /// True if it was the answer to a sub-device's login.
 bool take_sub_login(session_state& s, const settled& item) {
-  const auto asked = s.sub_logins.find(item.number);
-  if (asked == s.sub_logins.end())
+  if (!s.extras)
+    return false;
+  auto& more = *s.extras;
+  const auto asked = more.sub_logins.find(item.number);
+  if (asked == more.sub_logins.end())
     return false;
   if (const auto* granted = grant_in(item))
-    s.subs[asked->second] = {granted->id, {s.ref.node_incarnation, s.ref.number, granted->epoch}};
-  s.sub_logins.erase(asked);
+    more.subs[asked->second] = {granted->id,
+                                {s.ref.node_incarnation, s.ref.number, granted->epoch}};
+  more.sub_logins.erase(asked);
   return true;
 }
 
@@ -179,7 +197,7 @@ void take_answers(pointer self, const session_parts& parts, const std::weak_ptr<
       take_goodbye(self, parts, item);
       continue;
     }
-    if (take_sub_login(s, item) || s.attaching.erase(item.number) > 0) {
+    if (take_sub_login(s, item) || (s.extras && s.extras->attaching.erase(item.number) > 0)) {
       was_sub_login = true;
     } else {
       if (item.what && item.what->way)
@@ -237,7 +255,7 @@ device::command for_sub_device(session_state& s, const target& whom, device::ord
   if (auto* login = std::get_if<device::connect>(&order.what))
     login->session = {s.ref.node_incarnation, s.ref.number, 0};
   if (name && std::holds_alternative<device::disconnect>(order.what))
-    s.subs.erase(*name);
+    s.more().subs.erase(*name);
   return order;
 }
 
@@ -259,7 +277,7 @@ void ask_others(pointer self, const session_parts& parts, const std::weak_ptr<se
     } else {
       if (std::holds_alternative<device::connect>(one.what)) {
         out.from = caf::actor_cast<settler>(self);
-        s.sub_logins[one.number] = std::get<model::device_name>(*one.whom);
+        s.more().sub_logins[one.number] = std::get<model::device_name>(*one.whom);
       }
       out.what = for_sub_device(s, *one.whom, std::move(one.what));
     }
@@ -322,29 +340,35 @@ session_actor::behavior_type session(pointer self, session_parts parts,
       },
       [self, port](const session_end& e) {
         auto& state = self->state;
-        const auto sub = std::find_if(state.subs.begin(), state.subs.end(),
-                                      [&](const auto& one) { return one.second.id == e.device; });
         const auto to = port.lock();
-        if (sub != state.subs.end()) {
-          if (to)
-            to->sub_device_gone(sub->first);
-          state.subs.erase(sub);
-        } else if (state.login_number != 0) {  // its answer is of the same commit: first that
-          state.taken = e.reason;
-        } else if (to && (state.id == e.device || state.client == e.device)) {
-          to->close(e.reason);
+        auto own_client = false;
+        if (auto* more = state.extras.get()) {
+          const auto sub = std::find_if(more->subs.begin(), more->subs.end(),
+                                        [&](const auto& one) { return one.second.id == e.device; });
+          if (sub != more->subs.end()) {
+            if (to)
+              to->sub_device_gone(sub->first);
+            more->subs.erase(sub);
+            return;
+          }
+          own_client = more->client == e.device;
         }
+        if (state.login_number != 0)  // its answer is of the same commit: first that
+          state.taken = e.reason;
+        else if (to && (state.id == e.device || own_client))
+          to->close(e.reason);
       },
       [self, parts](session_attach& a) {
         auto& state = self->state;
+        auto& more = state.more();
         if (auto* own = std::get_if<model::client::attach>(&a.how)) {
           own->session = state.ref;
-          state.client = a.whom;
+          more.client = a.whom;
         } else if (auto* group = std::get_if<model::client::join>(&a.how)) {
           group->session = state.ref;
         }
-        state.clients.insert(a.whom);
-        state.attaching.insert(a.number);
+        more.clients.insert(a.whom);
+        more.attaching.insert(a.number);
         auto batch = ask_batch{.shard = a.whom.shard, .asks = {}};
         auto& out = batch.asks.emplace_back();
         out.from = caf::actor_cast<settler>(self);
@@ -353,15 +377,15 @@ session_actor::behavior_type session(pointer self, session_parts parts,
         out.what = model::client::command{std::move(a.how), "session", {}};
         parts.router->route(std::move(batch));
       },
-      [self](const session_leave& l) { self->state.clients.erase(l.whom); },
+      [self](const session_leave& l) { self->state.more().clients.erase(l.whom); },
       [self, parts](const session_closed& closed) {
         auto& state = self->state;
         if (!std::exchange(state.closing, true)) {
           state.reason = closed.reason;
-          state.client_end = closed.client;
+          state.more().client_end = closed.client;
         }
         state.repeats = false;
-        if (state.login_number == 0 && state.attaching.empty())
+        if (state.login_number == 0 && state.more().attaching.empty())
           say_goodbyes(self, parts);
         // Else the login's answer decides.
       }};
