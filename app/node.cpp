@@ -293,6 +293,7 @@ struct node::impl {
             return "the catalogue has not come yet";
           return std::nullopt;
         });
+    const auto holders = std::make_shared<const transport::certificate_holders>(ask, shard_count());
     mqtt = std::make_unique<transport::mqtt::listener>(
         *io, transport::mqtt::parts{
                  .link = {.system = system.get(),
@@ -308,6 +309,7 @@ struct node::impl {
                  .ports = settings.listeners,
                  .guard = std::make_shared<transport::login_guard>(settings.login),
                  .certificates = certificates,
+                 .holders = holders,
                  .files = files,
                  .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transport/certificate_claim.hpp"
+
 namespace orrery::transport {
 namespace {
 
@@ -249,7 +251,7 @@ void issuance::sign(const std::shared_ptr<work>& w, const certificate_authority&
   if (!signer)
     return finish(w, signer.error());
   auto how = net::issue_options{};
-  how.uri = "urn:orrery:device:" + w->wanted.organisation + ':' + to_string(w->wanted.device);
+  how.uri = claim_text(w->wanted.organisation, w->wanted.device);
   how.days = w->wanted.days;
   const auto now = seconds(parts_.now());
   const auto facts = [&]() -> model::result<net::certificate_facts> {

@@ -71,6 +71,14 @@ const certificate* certificate_folder::find_serial(std::string_view serial) cons
   return found == all.end() ? nullptr : &*found;
 }
 
+const certificate* certificate_folder::find_shown(const presented_certificate& shown) const {
+  const auto found = std::find_if(all.begin(), all.end(), [&](const certificate& c) {
+    return c.fingerprint == shown.fingerprint && c.serial == shown.serial &&
+           (shown.issuer.empty() || c.issuer == shown.issuer);
+  });
+  return found == all.end() ? nullptr : &*found;
+}
+
 std::string_view status_of(const certificate& c, timestamp now) {
   if (c.state == certificate::state_code::revoked)
     return "revoked";

@@ -681,6 +681,8 @@ struct certificate_folder {
   bool empty() const { return all.empty(); }
   const certificate* find(std::uint32_t sn) const;
   const certificate* find_serial(std::string_view serial) const;
+  /// By fingerprint, serial number and issuer, where the certificate says who that is.
+  const certificate* find_shown(const presented_certificate& shown) const;
   bool operator==(const certificate_folder&) const = default;
 };
 using sub_device_map = std::map<device_name, entity_id>;

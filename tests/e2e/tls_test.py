@@ -21,7 +21,7 @@ def openssl(*arguments, folder=None, stdin=b"", fails=False):
 class Authority:
     """An authority of clients, by openssl's own tools."""
 
-    def __init__(self, folder, name="devices", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    def __init__(self, folder, name="devices", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), names=""):
         self.folder = pathlib.Path(folder) / name
         self.folder.mkdir()
         (self.folder / "index.txt").touch()
@@ -29,7 +29,7 @@ class Authority:
         (self.folder / "ca.conf").write_text(
             "[ca]\ndefault_ca=it\n[it]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\ndefault_crl_days=30\ncrlnumber=crlnumber\n"
             "certificate=ca.pem\nprivate_key=ca.key\npolicy=any\nx509_extensions=client\n[any]\ncommonName=supplied\n"
-            "[client]\nbasicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n")
+            "[client]\nbasicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n" + (f"subjectAltName={names}\n" if names else ""))
         openssl("req", "-x509", "-newkey", *key, "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", f"/CN={name}", "-days", "30", folder=self.folder)
         self.pem = self.folder / "ca.pem"
 

@@ -11,6 +11,7 @@
 #include "config/settings.hpp"
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
+#include "transport/certificate_holder.hpp"
 #include "transport/fifo.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
@@ -40,6 +41,7 @@ struct shared {
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<script_cache> scripts = std::make_shared<script_cache>();
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<const certificate_holders> holders;
   std::shared_ptr<file_exchange> files;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
@@ -108,6 +110,12 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void consume(std::string_view fresh);
   void run(action& todo);
   void log_in(const login_wanted& wanted);
+  /// Neither user name nor password: who it is the certificate says that was shown.
+  void log_in_by_certificate(const login_wanted& wanted, const net::certificate_facts& shown);
+  void take_holder(const model::result<model::device_name>& found, model::device::connect how);
+  /// A device's login, as far as it is known before what it proves itself by.
+  model::device::connect login_of(const login_wanted& wanted);
+  void open_link();
   void refuse_login(const model::failure& why);
   model::milliseconds kept_for(std::uint32_t asked) const;
   void send_elsewhere(const signpost::direction& where);

@@ -1,6 +1,7 @@
 // How a connection comes to speak for somebody: logins of devices, channels, clients of general
 // topics.
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "observe/log.hpp"
 #include "transport/api_key.hpp"
@@ -68,6 +69,9 @@ void connection::log_in(const login_wanted& wanted) {
   expiry_ = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
   if (c.password && c.password->starts_with("ork~"))
     return log_in_client(wanted);
+  if (!c.username && !c.password)
+    if (const auto shown = stream_->peer_certificate())
+      return log_in_by_certificate(wanted, *shown);
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed && !with_->limits.open_broker.empty())
     return log_in_client(wanted);
@@ -78,29 +82,13 @@ void connection::log_in(const login_wanted& wanted) {
           with_->guard->admit({stream_->peer(), who_.device, stream_->secure()}, with_->now());
       !ok)
     return refuse_login(ok.error());
-  link_ =
-      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
-        if (const auto self = weak.lock())
-          self->on_inbox();
-      });
-  auto how = model::device::connect{};
-  how.protocol = model::device::protocol::mqtt;
-  how.address = stream_->peer();
-  how.secure = stream_->secure();
+  open_link();
+  auto how = login_of(wanted);
   self_.link.name = who_.device;
-  self_.session = how;
-  if (c.last_will && !model::is_reserved_topic(c.last_will->topic))
-    will_ = general_topics::make_will(*c.last_will);
-  if (auto shown = stream_->peer_certificate())
-    how.presented = model::device::presented_certificate{
-        std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
-        model::from_ms(shown->not_after * 1000)};
   if (who_.mode == secure_mode::integration)
     return open_channel();
   how.proof = who_.proof;
-  how.keeps_session = keeps_session_ = wanted.keeps_session;
-  how.resumes = wanted.resumes;
-  how.session_lasts = kept_for(asked_expiry_);
+  keeps_session_ = wanted.keeps_session;
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)
       return refuse_login({errc::forbidden, "activation_needs_tls",
@@ -111,6 +99,70 @@ void connection::log_in(const login_wanted& wanted) {
   }
   if (who_.device.product_key == actors::virtual_gateway_key)
     return open_virtual_gateway(std::move(how));
+  login_number_ = ++numbers_;
+  link_->login(login_number_, who_.device, std::move(how));
+}
+
+void connection::open_link() {
+  link_ =
+      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
+        if (const auto self = weak.lock())
+          self->on_inbox();
+      });
+}
+
+model::device::connect connection::login_of(const login_wanted& wanted) {
+  auto how = model::device::connect{};
+  how.protocol = model::device::protocol::mqtt;
+  how.address = stream_->peer();
+  how.secure = stream_->secure();
+  self_.session = how;
+  const auto& will = wanted.packet.last_will;
+  if (will && !model::is_reserved_topic(will->topic))
+    will_ = general_topics::make_will(*will);
+  if (const auto shown = stream_->peer_certificate())
+    how.presented = presented(*shown);
+  how.keeps_session = wanted.keeps_session;
+  how.resumes = wanted.resumes;
+  how.session_lasts = kept_for(asked_expiry_);
+  return how;
+}
+
+void connection::log_in_by_certificate(const login_wanted& wanted,
+                                       const net::certificate_facts& shown) {
+  if (wanted.packet.client_id.empty()) {
+    if (resumes_ && engine_.version() != protocol::v5)  // 3.1.3.1
+      return refuse_login({errc::invalid_argument, "client_id_invalid",
+                           "a session that is kept needs a client id"});
+    assigned_id_ = "auto-" + model::random_text(20);
+  }
+  keeps_session_ = wanted.keeps_session;
+  login_number_ = ~std::uint64_t{0};  // until its device is found
+  with_->holders->find(shown, [weak = weak_from_this(),
+                               how = login_of(wanted)](model::result<model::device_name> found) {
+    if (const auto self = weak.lock())
+      boost::asio::post(self->stream_->context(), [self, how, found = std::move(found)]() mutable {
+        self->take_holder(found, std::move(how));
+      });
+  });
+}
+
+void connection::take_holder(const model::result<model::device_name>& found,
+                             model::device::connect how) {
+  if (ended_)
+    return;
+  login_number_ = 0;
+  if (found)
+    who_.device = *found;
+  const auto attempt = login_attempt{stream_->peer(), who_.device, stream_->secure()};
+  if (const auto ok = with_->guard->admit(attempt, with_->now()); !ok)
+    return refuse_login(ok.error());
+  if (!found) {
+    tell_guard(*with_, attempt, &found.error());
+    return refuse_login(found.error());
+  }
+  self_.link.name = who_.device;
+  open_link();
   login_number_ = ++numbers_;
   link_->login(login_number_, who_.device, std::move(how));
 }
@@ -149,11 +201,7 @@ void connection::log_in_client(const login_wanted& wanted) {
   }
   if (!known->organisation(user.organisation))
     return refuse_login({errc::unauthenticated, "unauthenticated", "no such organisation"});
-  link_ =
-      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
-        if (const auto self = weak.lock())
-          self->on_inbox();
-      });
+  open_link();
   link_->open_channel(user.actor);
   begin_general(std::move(user));
   if (c.last_will) {

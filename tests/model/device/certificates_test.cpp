@@ -132,6 +132,11 @@ TEST_F(Certified, WhatIsWrongWithACertificateIsSaid) {
   auto similar = login(c);
   similar.presented->fingerprint[5] = '2';
   EXPECT_EQ(complaint(tell(similar)), "the client certificate is not bound to this device");
+  similar = login(c);
+  similar.presented->issuer = "bb";
+  EXPECT_EQ(complaint(tell(similar)), "the client certificate is not bound to this device");
+  similar.presented->issuer.clear();
+  EXPECT_EQ(complaint(tell(similar)), "") << "it need not say who its issuer is";
   now = c.not_after - 1ms;
   EXPECT_EQ(complaint(tell(login(c))), "");
   now = c.not_after;
