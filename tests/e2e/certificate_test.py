@@ -1,4 +1,5 @@
 """Certificates of devices: issued for requests of openssl, demanded at login, renewed and revoked; external authorities."""
+import datetime
 import json
 import pathlib
 import queue
@@ -222,17 +223,74 @@ class Certificates(NodeTest):
         self.assertEqual(self.nameless(pair)[0], 4, "its device is deleted")
         # What a certificate says of itself is no binding.
         authority = Authority(self.folder, f"alone of {self.id()[-10:]}", names=f"URI:urn:orrery:device:default:{bound['assetId']}")
-        made = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        made = authority.trust(self.api)
         liar = tuple(map(str, authority.client("liar")))
         wait_for(lambda: "alert" not in self.handshake(liar), "the authority is trusted")
         self.assertEqual(self.nameless(liar)[0], 4)
         self.api.request("DELETE", f"~/authorities/{made['id']}")
 
+    def test_a_certificate_alone_of_an_external_authority(self):
+        device, other = self.made("outside"), self.made("outside-too")
+        authority = Authority(self.folder, f"outside {self.id()[-10:]}")
+        made = authority.trust(self.api)
+        pair, unbound, shared = (tuple(map(str, authority.client(name))) for name in ("outside", "unbound", "shared"))
+        bind = lambda to, what: self.api.post(f"~/devices/{to['assetId']}/certificates:bind", {"certificate": pathlib.Path(what[0]).read_text()})
+        bind(device, pair)
+        self.trusted(device, pair).close()
+        self.assertEqual(self.nameless(pair)[0], 0)
+        self.assertEqual(self.api.get(f"~/devices/{device['assetId']}")["status"], "online")
+        self.assertEqual(self.nameless(unbound)[0], 4)
+        bind(device, shared)
+        bound = bind(other, shared)
+        self.assertEqual(self.nameless(shared)[0], 4, "nobody can say whose it is")
+        self.api.post(f"~/devices/{other['assetId']}/certificates/{bound['sn']}:revoke", {})
+        self.assertEqual(self.nameless(shared)[0], 0)
+        self.api.request("DELETE", f"~/devices/{device['assetId']}", headers={"If-Match": "*"})
+        self.assertEqual(self.nameless(pair)[0], 4)
+        self.assertEqual(self.nameless(shared)[0], 5, "it is revoked where it is left")
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+
+    def test_an_external_authority_is_trusted_once_its_key_is_proved(self):
+        device = self.made("p")
+        authority, other = Authority(self.folder, f"proved {self.id()[-10:]}"), Authority(self.folder, f"other {self.id()[-10:]}")
+        pending = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        self.assertEqual(pending["status"], "pending")
+        pair = tuple(map(str, authority.client("p")))
+        bind = f"~/devices/{device['assetId']}/certificates:bind"
+        self.assertEqual(self.refused("POST", bind, {"certificate": pathlib.Path(pair[0]).read_text()}), "certificate_foreign")
+        self.assertNotIn(f"proved {self.id()[-10:]}", self.handshake(pair))
+        prove = f"~/authorities/{pending['id']}:prove"
+        for wrong, code in (("nonsense", "certificate_invalid"), (pathlib.Path(pair[0]).read_text(), "proof_invalid"),
+                            (other.client(pending["nonce"])[0].read_text(), "proof_invalid"), (authority.pem.read_text(), "proof_invalid")):
+            self.assertEqual(self.refused("POST", prove, {"certificate": wrong}), code)
+        self.assertEqual(self.refused("POST", "~/authorities/ab:prove", {"certificate": "x"}), "authority_unknown")
+        self.assertEqual(self.api.get(f"~/authorities/{pending['id']}")["nonce"], pending["nonce"])
+        proof = authority.client(pending["nonce"])[0].read_text()
+        proved = self.api.post(prove, {"certificate": proof})
+        self.assertEqual((proved["status"], "nonce" in proved), ("trusted", False))
+        self.assertEqual(self.refused("POST", prove, {"certificate": proof}), "authority_proved")
+        self.api.post(bind, {"certificate": pathlib.Path(pair[0]).read_text()})
+        self.trusted(device, pair)
+        self.api.request("DELETE", f"~/authorities/{pending['id']}")
+
+    def test_its_end_is_told_before(self):
+        device = self.made("ends")
+        authority = Authority(self.folder, f"ends {self.id()[-10:]}")
+        made = authority.trust(self.api)
+        stream = self.api.stream({"kind": "lifecycle", "filter": {"assets": [device["assetId"]]}})
+        self.addCleanup(stream.close)
+        end = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(days=1, seconds=6)
+        pair = authority.client("ends", dates=("-enddate", end.strftime("%Y%m%d%H%M%SZ")))
+        bound = self.api.post(f"~/devices/{device['assetId']}/certificates:bind", {"certificate": pair[0].read_text()})
+        told = stream.items(1)[0]
+        self.assertEqual((told["event"], told["sn"], told["days"], told["notAfter"]), ("certificateExpiring", bound["sn"], 1, int(end.timestamp() * 1000)))
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+
     def test_an_external_authority(self):
         device, other = self.made("x"), self.made("y")
         authority = Authority(self.folder, f"of {self.id()[-10:]}")
-        made = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
-        self.assertEqual(made["kind"], "external")
+        made = authority.trust(self.api)
+        self.assertEqual((made["kind"], made["status"], "nonce" in made), ("external", "trusted", False))
         self.assertEqual(self.refused("POST", "~/authorities", {"certificate": authority.pem.read_text()}), "authority_exists")
         pair = tuple(map(str, authority.client("x")))
         path = f"~/devices/{device['assetId']}/certificates"

@@ -1,12 +1,14 @@
 """Certificates of devices on three nodes: who comes by one is found wherever he is kept."""
 import pathlib
+import queue
+import time
 import unittest
 
 import paho.mqtt.client as paho
-import queue
+
 from cluster_kit import ClusterTest
 from orrery import DEADLINE, wait_for
-from tls_test import openssl
+from tls_test import Authority, openssl
 
 
 class Certificates(ClusterTest):
@@ -51,6 +53,31 @@ class Certificates(ClusterTest):
             for device, pair in made:
                 self.assertEqual(self.client(self.node(n), pair)[0], 0, (n, device["assetId"]))
                 wait_for(lambda of=device: self.node(n).api().get(f"~/devices/{of['assetId']}")["status"] == "online", "it is on-line")
+
+    def test_external_certificates_and_bans_on_any_node(self):
+        self.wait_whole()
+        made = self.certified(3)
+        authority = Authority(self.folder, "external")
+        api = self.node(2).api()
+        authority.trust(api)
+        pairs = []
+        for i, (device, _) in enumerate(made):
+            pairs.append(tuple(map(str, authority.client(f"x{i}"))))
+            api.post(f"~/devices/{device['assetId']}/certificates:bind", {"certificate": pathlib.Path(pairs[-1][0]).read_text()})
+        for n in (1, 2, 3):
+            wait_for(lambda at=n: "CN = external" in self.handshake(self.node(at), pairs[0]) or "CN=external" in self.handshake(self.node(at), pairs[0]),
+                     "the authority is trusted")
+            for pair in pairs:
+                self.assertEqual(self.client(self.node(n), pair)[0], 0, n)
+        clients = [self.client(self.node(n), pairs[n - 1]) for n in (1, 2, 3)]
+        begun = time.monotonic()
+        api.post("~/bans", {"kind": "product", "subject": made[0][0]["productKey"]})
+        for code, client in clients:
+            self.assertEqual(code, 0)
+            client.gone.get(timeout=DEADLINE)
+        self.assertLess(time.monotonic() - begun, 3)
+        for n in (1, 2, 3):
+            self.assertEqual(self.client(self.node(n), pairs[0])[0], 5)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,14 @@ class Authority:
     def revoke(self, certificate):
         openssl("ca", "-config", "ca.conf", "-revoke", certificate, folder=self.folder)
 
+    def fingerprint(self, name):
+        return openssl("x509", "-in", f"{name}.pem", "-noout", "-fingerprint", "-sha256", folder=self.folder).strip().partition("=")[2]
+
+    def trust(self, api):
+        """Makes the organisation trust it, and proves its key."""
+        made = api.post("~/authorities", {"certificate": self.pem.read_text()})
+        return api.post(f"~/authorities/{made['id']}:prove", {"certificate": self.client(made["nonce"])[0].read_text()})
+
     def list(self):
         openssl("ca", "-config", "ca.conf", "-gencrl", "-out", "crl.pem", folder=self.folder)
         return (self.folder / "crl.pem").read_text()

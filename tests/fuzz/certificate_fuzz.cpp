@@ -36,6 +36,8 @@ void try_it(const std::string& pem) {
     demand(again && *again == *facts);
     (void)orrery::transport::read_claim(facts->uris, 64);
   }
+  (void)describe_signed_by(root.certificate_pem(), pem);
+  (void)describe_signed_by(pem, pem);
   (void)root.renew(pem, {.uri = "urn:x:1", .crl_url = {}, .days = 1}, now);
   (void)authority::load(pem, pem);
   static const auto judge =

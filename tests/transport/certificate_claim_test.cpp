@@ -23,10 +23,11 @@ TEST(CertificateClaim, WhatIsNoneSaysNothing) {
   EXPECT_FALSE(read_claim({written}, 7)) << "there is no such shard";
   EXPECT_TRUE(read_claim({written}, 8));
   for (const auto& bad :
-       {"urn:orrery:device:" + text, "urn:orrery:device::" + text, "urn:orrery:device:o:",
-        "urn:orrery:device:o:" + text + "0", "urn:orrery:device:a/b:" + text,
-        "urn:orrery:device:o:x:" + text, "URN:orrery:device:o:" + text,
-        "urn:orrery:device:" + std::string(65, 'o') + ':' + text, std::string(1'000'000, ':')})
+       {"urn:orrery:device:" + text, "urn:orrery:device::" + text,
+        std::string{"urn:orrery:device:o:"}, "urn:orrery:device:o:" + text + "0",
+        "urn:orrery:device:a/b:" + text, "urn:orrery:device:o:x:" + text,
+        "URN:orrery:device:o:" + text, "urn:orrery:device:" + std::string(65, 'o') + ':' + text,
+        std::string(1'000'000, ':')})
     EXPECT_FALSE(read_claim({bad}, 64)) << bad.substr(0, 100);
 }
 

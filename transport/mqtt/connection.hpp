@@ -65,6 +65,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   /// `server_reference`: where the client is to go, with the reasons that send it there.
   void end(std::string_view reason, std::string_view server_reference = {});
   bool ended() const { return ended_; }
+  /// The list of bans is another one: it ends if it stands there now.
+  void look_at_bans(model::timestamp now);
   /// Logged in, and not about to end.
   bool can_leave() const { return engine_.granted() && !ended_ && !leaving_; }
   /// Ends it as soon as what is under way is answered, on both sides, or some seconds later; the
@@ -114,9 +116,14 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void log_in_by_certificate(const login_wanted& wanted, const net::certificate_facts& shown);
   void take_holder(const model::result<model::device_name>& found, model::device::connect how);
   /// A device's login, as far as it is known before what it proves itself by.
-  model::device::connect login_of(const login_wanted& wanted);
+  model::device::connect login_of(const login_wanted& wanted,
+                                  const std::optional<net::certificate_facts>& shown);
+  void note_device();
   void open_link();
   void refuse_login(const model::failure& why);
+  /// Who logs in, as far as that is known; applications are called "key:" and the key's id.
+  login_attempt attempt() const;
+  void note_who(const model::device_name& who, const std::string& organisation);
   model::milliseconds kept_for(std::uint32_t asked) const;
   void send_elsewhere(const signpost::direction& where);
   void open_channel();
@@ -198,6 +205,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   std::optional<model::client::last_will> will_;  // on a general topic
   std::unordered_map<std::uint64_t, unsigned> shared_tickets_;  // parts that are not done
   std::string assigned_id_;
+  std::string fingerprint_;  // of the certificate that it has shown
   model::client::detach goodbye_;
   std::uint32_t expiry_ = 0;  // of the session, seconds
   bool resumes_ = false;
