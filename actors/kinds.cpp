@@ -115,7 +115,15 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
               out.push_back(
                   drop(family::index, keys::index(shard, "gateway", to_string(u.gateway), id)));
             },
-            [&](const device::removed&) {
+            [&](const device::certificate_added& a) {
+              out.push_back(put(family::index,
+                                keys::index(shard, "certificate", a.what.fingerprint, id), {}));
+              for (const auto& gone : a.dropped_fingerprints)
+                out.push_back(drop(family::index, keys::index(shard, "certificate", gone, id)));
+            },
+            [&](const device::removed& r) {
+              for (const auto& gone : r.fingerprints)
+                out.push_back(drop(family::index, keys::index(shard, "certificate", gone, id)));
               out.push_back(
                   drop(family::index, keys::index(shard, "name", name_value(s.name()), id)));
               out.push_back(

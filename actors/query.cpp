@@ -46,11 +46,40 @@ std::optional<std::string> from_hex(std::string_view text) {
   return bytes;
 }
 
+bool has_certificate(const model::device::state& s, const std::string& fingerprint) {
+  const auto& all = s.certificates().all;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const auto& c) { return c.fingerprint == fingerprint; });
+}
+
 bool is_wanted(const device_list_question& q, const model::device::state& s) {
-  return s.organisation() == q.organisation &&
+  return (q.organisation.empty() || s.organisation() == q.organisation) &&
+         (q.product_key.empty() || s.name().product_key == q.product_key) &&
+         (q.certificate.empty() || has_certificate(s, q.certificate)) &&
          (q.status.empty() || model::device::status_of(s) == q.status) &&
          (q.text.empty() || s.name().device_key.find(q.text) != std::string::npos ||
           s.display_name.find(q.text) != std::string::npos);
+}
+
+/// The index that has those who are asked for, and the value there; nothing: all are looked at.
+struct index_way {
+  std::string_view name;
+  std::string value;
+};
+std::optional<index_way> way_of(const device_list_question& q) {
+  if (!q.certificate.empty())
+    return index_way{"certificate", q.certificate};
+  if (!q.product_key.empty())
+    return index_way{"product", q.product_key};
+  return std::nullopt;
+}
+
+/// Where a list goes on with that device.
+std::string place_of(const device_list_question& q, model::shard_id shard,
+                     const model::entity_id& id) {
+  const auto way = way_of(q);
+  return way ? keys::index(shard, way->name, way->value, id)
+             : keys::state(model::entity_kind::device, id);
 }
 
 model::result<device_page> list_devices(const device_list_question& q,
@@ -77,24 +106,21 @@ model::result<device_page> list_devices(const device_list_question& q,
       page.next = to_hex(from.empty() ? keys::shard_prefix(number) : from);
       break;
     }
-    const auto by_product = !q.product_key.empty();
-    const auto prefix = by_product ? keys::index_prefix(number, "product", q.product_key)
-                                   : keys::state_prefix(number, model::entity_kind::device);
+    const auto way = way_of(q);
+    const auto prefix = way ? keys::index_prefix(number, way->name, way->value)
+                            : keys::state_prefix(number, model::entity_kind::device);
     if (!from.empty()) {
       const auto id = keys::entity_of(from);
-      const auto key = !id          ? std::string{}
-                       : by_product ? keys::index(number, "product", q.product_key, *id)
-                                    : keys::state(model::entity_kind::device, *id);
-      if (key != from)
+      if (!id || place_of(q, number, *id) != from)
         return bad_cursor();
     }
-    auto ok = store.scan(by_product ? family::index : family::state, prefix, from, false,
+    auto ok = store.scan(way ? family::index : family::state, prefix, from, false,
                          [&](std::string_view key, std::string_view bytes) {
                            const auto id = keys::entity_of(key);
                            if (!id)
                              return true;
                            auto held = std::string{};
-                           if (by_product) {
+                           if (way) {
                              auto row = store.get(family::state,
                                                   keys::state(model::entity_kind::device, *id));
                              if (!row || !*row)
@@ -127,10 +153,8 @@ model::result<device_page> list_devices(const device_list_question& q,
   return page;
 }
 
-/// Where a list goes on with that device.
 std::string cursor_of(const device_list_question& q, const model::entity_id& id) {
-  return to_hex(q.product_key.empty() ? keys::state(model::entity_kind::device, id)
-                                      : keys::index(id.shard, "product", q.product_key, id));
+  return to_hex(place_of(q, id.shard, id));
 }
 
 model::result<event_page> list_events(const event_list_question& q,

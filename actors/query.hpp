@@ -26,13 +26,14 @@ struct device_page {
   std::string next;  // cursor; empty: the last page
 };
 struct device_list_question {
-  std::string organisation;
-  std::string product_key;  // empty: all products
+  std::string organisation;  // empty: all, which nobody outside may ask for
+  std::string product_key;   // empty: all products
   std::string cursor;
   std::size_t limit = 50;
-  std::string status = {};   // model::device::status_of; empty: all
-  std::string text = {};     // part of the device key or the name shown; empty: all
-  std::uint16_t shards = 0;  // looks through so many from the cursor's on; 0: all that are left
+  std::string status = {};       // model::device::status_of; empty: all
+  std::string text = {};         // part of the device key or the name shown; empty: all
+  std::uint16_t shards = 0;      // looks through so many from the cursor's on; 0: all that are left
+  std::string certificate = {};  // hex SHA-256 of one that is bound to it; empty: all
 };
 
 struct listed_event {

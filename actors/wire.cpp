@@ -143,7 +143,8 @@ auto fields_of(X& x) {
 }
 template <field_of<device_list_question> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.product_key, x.cursor, x.limit, x.status, x.text, x.shards);
+  return std::tie(x.organisation, x.product_key, x.cursor, x.limit, x.status, x.text, x.shards,
+                  x.certificate);
 }
 template <field_of<device_page> X>
 auto fields_of(X& x) {

@@ -8,6 +8,7 @@
 #include "config/load.hpp"
 #include "net/tls.hpp"
 #include "observe/log.hpp"
+#include "transport/bans.hpp"
 #include "transport/issuance.hpp"
 
 namespace orrery::app {
@@ -105,6 +106,30 @@ std::function<void()> keep_trust(std::shared_ptr<net::server_tls> of,
       log::error("tls", "authorities_not_taken", {{"detail", ok.error().detail}});
     else
       log::info("tls", "authorities_changed", {{"authorities", was->trust.authorities.size()}});
+  };
+}
+
+std::function<void()> keep_bans(std::shared_ptr<transport::login_guard> guard,
+                                std::shared_ptr<const actors::catalogue> known,
+                                std::function<model::timestamp()> now) {
+  struct memory {
+    std::uint64_t version = 0;
+    std::vector<transport::login_ban> bans;
+  };
+  return [guard = std::move(guard), known = std::move(known), now = std::move(now),
+          was = std::make_shared<memory>()] {
+    const auto version = known->version();
+    if (version == was->version)
+      return;
+    was->version = version;
+    auto bans = transport::bans_of(*known->current(), now());
+    if (bans == was->bans)
+      return;
+    const auto taken = guard->set_bans(bans);
+    if (taken < bans.size())
+      log::error("login", "bans_not_taken", {{"bans", bans.size()}, {"taken", taken}});
+    log::info("login", "bans_changed", {{"bans", taken}});
+    was->bans = std::move(bans);
   };
 }
 

@@ -1,5 +1,5 @@
 // The certificates that the settings name: looked at before anything else is begun, and kept in
-// force while the node runs.
+// force while the node runs; so are the authorities and the bans of organisations.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include "config/settings.hpp"
 #include "net/server_tls.hpp"
 #include "observe/metrics.hpp"
+#include "transport/login_guard.hpp"
 
 namespace orrery::app {
 
@@ -34,5 +35,10 @@ std::function<void()> keep_certificates(std::shared_ptr<net::server_tls> of,
 /// does nothing while these are the same. One thread at a time.
 std::function<void()> keep_trust(std::shared_ptr<net::server_tls> of,
                                  std::shared_ptr<const actors::catalogue> known);
+
+/// Gives what has the guard keep out whom the organisations have banned: to be called likewise.
+std::function<void()> keep_bans(std::shared_ptr<transport::login_guard> guard,
+                                std::shared_ptr<const actors::catalogue> known,
+                                std::function<model::timestamp()> now);
 
 }  // namespace orrery::app

@@ -96,7 +96,7 @@ struct node::impl {
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
   std::function<void()> reload_certificates = [] {};
-  std::function<void()> renew_trust = [] {};
+  std::function<void()> renew_trust = [] {}, renew_bans = [] {};
   std::shared_ptr<transport::issuance> certificates;
   std::shared_ptr<actors::blob_access> blobs;
   std::shared_ptr<transport::file_exchange> files;
@@ -267,6 +267,8 @@ struct node::impl {
                    settings.files.max_file_bytes},
         .link_lifetime = settings.files.link_lifetime,
         .metrics = metrics});
+    const auto guard = std::make_shared<transport::login_guard>(settings.login);
+    renew_bans = keep_bans(guard, known, clock_now);
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
@@ -279,6 +281,7 @@ struct node::impl {
             .keys = keys,
             .tokens = std::make_shared<transport::api::token_signer>(token_key),
             .certificates = certificates,
+            .guard = guard,
             .files = files,
             .metrics = metrics,
             .now = clock_now,
@@ -293,6 +296,8 @@ struct node::impl {
             return "the catalogue has not come yet";
           return std::nullopt;
         });
+    const auto holders =
+        std::make_shared<const transport::certificate_holders>(ask, query, shard_count());
     mqtt = std::make_unique<transport::mqtt::listener>(
         *io, transport::mqtt::parts{
                  .link = {.system = system.get(),
@@ -306,8 +311,9 @@ struct node::impl {
                  .node = settings.node.name,
                  .limits = settings.mqtt,
                  .ports = settings.listeners,
-                 .guard = std::make_shared<transport::login_guard>(settings.login),
+                 .guard = guard,
                  .certificates = certificates,
+                 .holders = holders,
                  .files = files,
                  .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
@@ -340,6 +346,7 @@ struct node::impl {
     while (!wake.wait_for(hold, trust_interval, [this] { return stopping; })) {
       hold.unlock();
       renew_trust();
+      renew_bans();
       mqtt->tell_statistics();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();

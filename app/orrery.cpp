@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
   cli::add_data(app, s);
   cli::add_simulate(app, s);
   cli::add_certificates(app, s);
+  cli::add_bans(app, s);
   cli::add_files(app, s);
   cli::add_cluster(app, s);
   cli::add_backup(app, s);

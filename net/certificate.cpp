@@ -33,6 +33,19 @@ std::string text_of(const X509_NAME* name) {
   });
 }
 
+std::string common_name_of(const X509_NAME* name) {
+  const auto at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
+    return {};
+  unsigned char* text = nullptr;
+  const auto size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  auto out = size > 0 ? std::string{reinterpret_cast<char*>(text), static_cast<std::size_t>(size)}
+                      : std::string{};
+  OPENSSL_free(text);
+  return out;
+}
+
 std::int64_t seconds_of(const ASN1_TIME* time) {
   auto broken = std::tm{};
   return ASN1_TIME_to_tm(time, &broken) == 1 ? timegm(&broken) : 0;
@@ -83,6 +96,7 @@ certificate_facts facts_of(X509& certificate) {
   auto out = certificate_facts{};
   out.subject = text_of(X509_get_subject_name(&certificate));
   out.issuer = text_of(X509_get_issuer_name(&certificate));
+  out.common_name = common_name_of(X509_get_subject_name(&certificate));
   out.key_id = hex(X509_get0_subject_key_id(&certificate));
   out.issuer_key_id = hex(X509_get0_authority_key_id(&certificate));
   out.serial = serial_of(certificate);
@@ -102,18 +116,43 @@ certificate_facts facts_of(X509& certificate) {
   return out;
 }
 
-model::result<certificate_facts> describe_certificate(std::string_view pem) {
+namespace {
+
+model::result<x509> read_certificate(std::string_view pem) {
   if (pem.size() > max_certificate_pem)
     return failure{errc::too_large, "certificate_invalid", "a certificate has at most 64 KiB"};
   const auto in = reading(pem);
-  const auto read = x509{PEM_read_bio_X509(in.get(), nullptr, no_passphrase, nullptr)};
+  auto read = x509{PEM_read_bio_X509(in.get(), nullptr, no_passphrase, nullptr)};
   ERR_clear_error();
   if (!read || !X509_get0_pubkey(read.get())) {
     ERR_clear_error();
     return failure{errc::invalid_argument, "certificate_invalid",
                    "that is no certificate in PEM form"};
   }
-  return facts_of(*read);
+  return read;
+}
+
+}  // namespace
+
+model::result<certificate_facts> describe_certificate(std::string_view pem) {
+  const auto read = read_certificate(pem);
+  return read ? model::result<certificate_facts>{facts_of(**read)} : read.error();
+}
+
+model::result<certificate_facts> describe_signed_by(std::string_view by, std::string_view pem) {
+  const auto signer = read_certificate(by), read = read_certificate(pem);
+  if (!signer)
+    return signer.error();
+  if (!read)
+    return read.error();
+  const auto is_theirs =
+      X509_NAME_cmp(X509_get_subject_name(signer->get()), X509_get_issuer_name(read->get())) == 0 &&
+      X509_verify(read->get(), X509_get0_pubkey(signer->get())) == 1;
+  ERR_clear_error();
+  if (!is_theirs)
+    return failure{errc::invalid_argument, "certificate_foreign",
+                   "that authority has not signed it itself"};
+  return facts_of(**read);
 }
 
 }  // namespace orrery::net

@@ -15,6 +15,7 @@ namespace orrery::net {
 /// Hex is lower case and without separators; times are seconds since 1970.
 struct certificate_facts {
   std::string subject, issuer;        // as RFC 2253 writes names
+  std::string common_name;            // of the subject, UTF-8; "" if there is none, or several
   std::string key_id, issuer_key_id;  // hex; "" if the certificate does not say
   std::string serial;                 // hex, whole bytes
   std::string fingerprint;            // hex SHA-256 of the whole
@@ -35,5 +36,9 @@ certificate_facts facts_of(X509& certificate);
 /// Of the first certificate in a PEM text. Fails: `invalid_argument`, "certificate_invalid";
 /// `too_large`.
 model::result<certificate_facts> describe_certificate(std::string_view pem);
+
+/// The same, if the first certificate of `by` has signed it with its own key: no chain between them
+/// counts. Fails as well: `invalid_argument`, "certificate_foreign".
+model::result<certificate_facts> describe_signed_by(std::string_view by, std::string_view pem);
 
 }  // namespace orrery::net

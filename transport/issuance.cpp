@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transport/certificate_claim.hpp"
+
 namespace orrery::transport {
 namespace {
 
@@ -62,6 +64,8 @@ net::client_trust trusted_by(const actors::catalogue_snapshot& all) {
   auto out = net::client_trust{};
   for (const auto& [id, org] : all.organisations)
     for (const auto& a : org->state->authorities) {
+      if (a.is_pending())
+        continue;
       out.authorities.push_back(a.certificates);
       if (!a.list.empty())
         out.revocations.push_back(a.list);
@@ -72,7 +76,7 @@ net::client_trust trusted_by(const actors::catalogue_snapshot& all) {
 net::client_trust external_authorities(const organisation::state& of) {
   auto out = net::client_trust{};
   for (const auto& a : of.authorities)
-    if (a.kind == certificate_authority::origin::external) {
+    if (a.kind == certificate_authority::origin::external && !a.is_pending()) {
       out.authorities.push_back(a.certificates);
       if (!a.list.empty())
         out.revocations.push_back(a.list);
@@ -80,7 +84,23 @@ net::client_trust external_authorities(const organisation::state& of) {
   return out;
 }
 
+namespace {
+
+/// What a stranger has said and not proved is in nobody's way.
+model::status check_alone(const certificate_authority& one, const std::string& in,
+                          const actors::catalogue_snapshot& all) {
+  for (const auto& [id, org] : all.organisations)
+    for (const auto& a : org->state->authorities)
+      if ((a.id == one.id || a.subject == one.subject) && (id == in || !a.is_pending()))
+        return failure{errc::already_exists, "authority_exists",
+                       "an authority with that key's id or that name is there already"};
+  return {};
+}
+
+}  // namespace
+
 model::result<certificate_authority> read_authority(const std::string& pem,
+                                                    const std::string& for_organisation,
                                                     const actors::catalogue_snapshot& all) {
   auto facts = net::describe_certificate(pem);
   if (!facts)
@@ -90,14 +110,34 @@ model::result<certificate_authority> read_authority(const std::string& pem,
   if (facts->key_id.empty())
     return failure{errc::invalid_argument, "authority_invalid",
                    "the certificate of an authority has to say its key's id"};
-  for (const auto& [id, org] : all.organisations)
-    for (const auto& a : org->state->authorities)
-      if (a.id == facts->key_id || a.subject == facts->subject)
-        return failure{errc::already_exists, "authority_exists",
-                       "an authority with that key's id or that name is there already"};
   auto out = record_of(*facts, pem);
   out.kind = certificate_authority::origin::external;
+  out.nonce = model::random_text(32);
+  if (auto ok = check_alone(out, for_organisation, all); !ok)
+    return ok.error();
   return out;
+}
+
+model::status check_proof(const certificate_authority& of, const std::string& pem,
+                          const std::string& organisation, const actors::catalogue_snapshot& all,
+                          model::timestamp now) {
+  const auto wrong = [](std::string detail) {
+    return failure{errc::invalid_argument, "proof_invalid", std::move(detail)};
+  };
+  const auto facts = net::describe_signed_by(of.certificates, pem);
+  if (!facts)
+    return facts.error().reason == "certificate_foreign" ? wrong(facts.error().detail)
+                                                         : facts.error();
+  if (of.nonce.empty() || facts->common_name != of.nonce)
+    return wrong("its common name is not the authority's nonce");
+  if (seconds(now) < facts->not_before || seconds(now) >= facts->not_after)
+    return wrong("its time is over, or has not come");
+  for (const auto& [id, org] : all.organisations)
+    for (const auto& a : org->state->authorities)
+      if (id != organisation && (a.id == of.id || a.subject == of.subject) && !a.is_pending())
+        return failure{errc::already_exists, "authority_exists",
+                       "another organisation has proved that authority, or one of that name"};
+  return {};
 }
 
 model::result<model::device::certificate> read_certificate(const std::string& pem,
@@ -249,7 +289,7 @@ void issuance::sign(const std::shared_ptr<work>& w, const certificate_authority&
   if (!signer)
     return finish(w, signer.error());
   auto how = net::issue_options{};
-  how.uri = "urn:orrery:device:" + w->wanted.organisation + ':' + to_string(w->wanted.device);
+  how.uri = claim_text(w->wanted.organisation, w->wanted.device);
   how.days = w->wanted.days;
   const auto now = seconds(parts_.now());
   const auto facts = [&]() -> model::result<net::certificate_facts> {

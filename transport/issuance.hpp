@@ -53,18 +53,28 @@ struct issued_certificate {
 /// What an authority's key is sealed for (keyring::seal).
 std::string authority_key_owner(const std::string& organisation, const std::string& authority);
 
-/// Whom the TLS ports trust: the authorities of all organisations. Which device a certificate is
-/// good for is for the device's own record to say.
+/// Whom the TLS ports trust: the authorities of all organisations but those that are pending. Which
+/// device a certificate is good for is for the device's own record to say.
 net::client_trust trusted_by(const actors::catalogue_snapshot& all);
 
-/// The organisation's external authorities alone: who may have signed what is bound.
+/// The organisation's external authorities alone, without those that are pending: who may have
+/// signed what is bound.
 net::client_trust external_authorities(const model::organisation::state& of);
 
-/// An authority from its certificate and those above it (PEM), which has to be unlike all that are
-/// known: two of one name would stand in each other's way. Fails: `invalid_argument`,
-/// "authority_invalid", "certificate_invalid"; `already_exists`, "authority_exists".
+/// An authority from its certificate and those above it (PEM), pending, with a nonce. It has to be
+/// unlike all that are trusted, and those of the organisation: two of one name would stand in each
+/// other's way. Fails: `invalid_argument`, "authority_invalid", "certificate_invalid";
+/// `already_exists`, "authority_exists".
 model::result<model::organisation::certificate_authority> read_authority(
-    const std::string& pem, const actors::catalogue_snapshot& all);
+    const std::string& pem, const std::string& for_organisation,
+    const actors::catalogue_snapshot& all);
+
+/// Whether that certificate (PEM) proves the key of a pending authority: signed by it, not by one
+/// below it, good now, and called as its nonce. Fails: `invalid_argument`, "certificate_invalid",
+/// "proof_invalid"; `already_exists`, "authority_exists", if another organisation was quicker.
+model::status check_proof(const model::organisation::certificate_authority& of,
+                          const std::string& pem, const std::string& organisation,
+                          const actors::catalogue_snapshot& all, model::timestamp now);
 
 /// What a device keeps of a certificate that somebody else has signed. Fails as
 /// client_judge::examine.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -46,6 +47,8 @@ class lately_used {
     return known == places_.end() ? nullptr : &known->second->second;
   }
   std::size_t size() const { return order_.size(); }
+  /// (key, value) pairs, those used last first.
+  const auto& all() const { return order_; }
 
  private:
   using entries = std::list<std::pair<std::string, Value>>;
@@ -133,6 +136,10 @@ std::string key_of(const model::device_name& device) {
 std::string key_of(const model::device_name& device, const std::string& address) {
   return key_of(device) + '\0' + address;
 }
+/// Of an organisation's ban; "": of everybody's.
+std::string key_in(const std::string& organisation, const std::string& what) {
+  return organisation + '\0' + what;
+}
 std::size_t hash_of(const std::string& address) {
   const auto h = std::hash<std::string>{}(address);
   return h == 0 ? 1 : h;  // 0: none yet
@@ -148,22 +155,28 @@ struct login_guard::impl {
   explicit impl(const config::settings::login_section& l)
       : limits{l}, devices{l.max_tracked}, pairs{l.max_tracked}, addresses{l.max_tracked} {}
 
-  status check_bans(const std::string& address, const model::device_name* device,
-                    timestamp now) const {
+  status check_bans(const std::string& address, const login_attempt* who, timestamp now) const {
     const auto holds = [&](const auto& table, const std::string& key) {
       const auto at = table.find(key);
       return at != table.end() && now < at->second;
     };
-    if (holds(banned_addresses, plain_address(address)))
+    const auto org = who ? std::string{who->organisation} : std::string{};
+    const auto holds_in = [&](const auto& table, const std::string& what) {
+      return holds(table, key_in({}, what)) || (!org.empty() && holds(table, key_in(org, what)));
+    };
+    if (!banned_addresses.empty() && holds_in(banned_addresses, plain_address(address)))
       return failure{errc::forbidden, "address_banned", "the address is banned"};
-    for (const auto& [ranges, until] : banned_ranges)
-      if (now < until && ranges.has(address))
+    for (const auto& range : banned_ranges)
+      if (now < range.until && (range.organisation.empty() || range.organisation == org) &&
+          range.addresses.has(address))
         return failure{errc::forbidden, "address_banned", "the address is banned"};
-    if (!device)
+    if (!who)
       return {};
-    if (holds(banned_products, device->product_key))
+    if (!who->certificate.empty() && holds_in(banned_certificates, std::string{who->certificate}))
+      return failure{errc::forbidden, "certificate_banned", "the certificate is banned"};
+    if (holds(banned_products, who->device.product_key))
       return failure{errc::forbidden, "product_banned", "the product is banned"};
-    if (holds(banned_devices, key_of(*device)))
+    if (holds(banned_devices, key_of(who->device)))
       return failure{errc::forbidden, "device_banned", "the device is banned"};
     return {};
   }
@@ -196,8 +209,15 @@ struct login_guard::impl {
   lately_used<of_device> devices;
   lately_used<of_pair> pairs;
   lately_used<of_address> addresses;
-  std::unordered_map<std::string, timestamp> banned_devices, banned_products, banned_addresses;
-  std::vector<std::pair<address_ranges, timestamp>> banned_ranges;
+  struct banned_range {
+    address_ranges addresses;
+    timestamp until;
+    std::string organisation;
+  };
+  std::unordered_map<std::string, timestamp> banned_devices, banned_products;
+  std::unordered_map<std::string, timestamp> banned_addresses, banned_certificates;  // by key_in
+  std::vector<banned_range> banned_ranges;
+  std::atomic<std::uint64_t> version{0};
 };
 
 login_guard::login_guard(const config::settings::login_section& limits)
@@ -218,7 +238,7 @@ status login_guard::admit(const login_attempt& who, timestamp now) {
   const auto text = std::string{who.address};
   const auto address = address_group(text);
   const auto hold = std::lock_guard{i.mutex};
-  if (auto banned = i.check_bans(text, &who.device, now); !banned)
+  if (auto banned = i.check_bans(text, &who, now); !banned)
     return banned;
   auto& from = i.addresses.use(address);
   if (auto kept_out = i.check_address(from, now); !kept_out)
@@ -267,12 +287,18 @@ void login_guard::unknown_device(const login_attempt& who, timestamp now) {
   impl_->failed_from(address, now);
 }
 
+status login_guard::check_bans(const login_attempt& who, timestamp now) const {
+  const auto hold = std::lock_guard{impl_->mutex};
+  return impl_->check_bans(std::string{who.address}, &who, now);
+}
+
 std::size_t login_guard::set_bans(const std::vector<login_ban>& bans) {
   auto& i = *impl_;
   const auto hold = std::lock_guard{i.mutex};
   i.banned_devices.clear();
   i.banned_products.clear();
   i.banned_addresses.clear();
+  i.banned_certificates.clear();
   i.banned_ranges.clear();
   auto taken = std::size_t{0};
   for (const auto& ban : bans) {
@@ -282,9 +308,11 @@ std::size_t login_guard::set_bans(const std::vector<login_ban>& bans) {
       if (!is_address_range(ban.addresses))
         continue;
       if (ban.addresses.find('/') == std::string::npos)
-        i.banned_addresses[plain_address(ban.addresses)] = ban.until;
+        i.banned_addresses[key_in(ban.organisation, plain_address(ban.addresses))] = ban.until;
       else
-        i.banned_ranges.emplace_back(address_ranges{{ban.addresses}}, ban.until);
+        i.banned_ranges.push_back({address_ranges{{ban.addresses}}, ban.until, ban.organisation});
+    } else if (!ban.certificate.empty()) {
+      i.banned_certificates[key_in(ban.organisation, ban.certificate)] = ban.until;
     } else if (!ban.device_key.empty()) {
       i.banned_devices[key_of({ban.product_key, ban.device_key})] = ban.until;
     } else if (!ban.product_key.empty()) {
@@ -294,7 +322,40 @@ std::size_t login_guard::set_bans(const std::vector<login_ban>& bans) {
     }
     ++taken;
   }
+  i.version.fetch_add(1, std::memory_order_release);
   return taken;
+}
+
+std::uint64_t login_guard::bans_version() const {
+  return impl_->version.load(std::memory_order_acquire);
+}
+
+std::vector<kept_out> login_guard::all_kept_out(timestamp now, std::size_t most) const {
+  auto out = std::vector<kept_out>{};
+  const auto note = [&](const std::string& key, bool is_address, timestamp until,
+                        std::string_view reason) {
+    if (now >= until || out.size() >= most)
+      return;
+    auto one = kept_out{{}, {}, until, reason};
+    if (is_address) {
+      one.address = key;
+    } else {
+      const auto first = key.find('\0'), second = key.find('\0', first + 1);
+      one.device = {key.substr(0, first), key.substr(first + 1, second - first - 1)};
+      one.address = second == std::string::npos ? "" : key.substr(second + 1);
+    }
+    out.push_back(std::move(one));
+  };
+  const auto hold = std::lock_guard{impl_->mutex};
+  for (const auto& [key, a] : impl_->addresses.all())
+    note(key, true, a.banned_until, "too_many_failures");
+  for (const auto& [key, d] : impl_->devices.all()) {
+    note(key, false, d.flapping_until, "login_flapping");
+    note(key, false, d.strangers.until, "too_many_failures");
+  }
+  for (const auto& [key, p] : impl_->pairs.all())
+    note(key, false, p.own.until, "too_many_failures");
+  return out;
 }
 
 std::size_t login_guard::tracked() const {

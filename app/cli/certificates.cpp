@@ -39,13 +39,23 @@ void add_authorities(CLI::App& to, session& s) {
     s.show(s.list("~/authorities", 1000), {{"ID", "/id"},
                                            {"KIND", "/kind"},
                                            {"KEYS", "/keys"},
+                                           {"STATUS", "/status"},
                                            {"SUBJECT", "/subject"},
                                            {"ENDS", "/notAfter"}});
   });
-  auto* add = command(*g, "add", "Trust an external authority", "cert authorities add ca.pem");
+  auto* add = command(*g, "add", "Name an external authority: it is trusted once its key is proved",
+                      "cert authorities add ca.pem");
   add->add_option("file", *file, "its certificate and those above it, PEM")->required();
   add->callback([&s, file] {
     s.show(s.request("POST", "~/authorities", {{"certificate", read_text(*file)}}), {});
+  });
+  auto* prove =
+      command(*g, "prove", "A certificate of it for its nonce: it is trusted from then on",
+              "cert authorities prove 0f3a... proof.pem");
+  prove->add_option("authority", *id)->required();
+  prove->add_option("file", *file, "PEM")->required();
+  prove->callback([&s, path, file] {
+    s.show(s.request("POST", path(":prove"), {{"certificate", read_text(*file)}}), {});
   });
   auto* remove = command(*g, "delete", "Trust it no more", "cert authorities delete 0f3a...");
   remove->add_option("authority", *id)->required();

@@ -96,6 +96,7 @@ void add_twins(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);
+void add_bans(CLI::App& to, session& s);
 void add_files(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
 void add_backup(CLI::App& to, session& s);

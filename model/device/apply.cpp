@@ -272,6 +272,12 @@ void apply_on(state& s, const certificate_revoked& e) {
   s.updated_at = e.at;
 }
 
+void apply_on(state& s, const certificate_expiring& e) {
+  for (auto& one : s.family.edit().certificates.edit().all)
+    if (one.sn == e.sn)
+      one.warned = e.days;
+}
+
 firmware_state& firmware_of(state& s) {
   return s.family.edit().firmware.edit();
 }

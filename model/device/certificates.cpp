@@ -9,6 +9,8 @@ namespace {
 constexpr std::uint8_t on_hold = 6, counts_again = 8;  // RFC 5280, 5.3.1
 constexpr auto longest_overlap = std::chrono::hours{24 * 90};
 constexpr std::size_t max_text = 1024, max_pem = 16 * 1024;
+constexpr std::uint8_t warned_before[] = {30, 7, 1};  // days
+constexpr auto day = std::chrono::hours{24};
 
 bool is_hex(const std::string& text, std::size_t most) {
   return !text.empty() && text.size() <= most &&
@@ -26,10 +28,12 @@ std::uint32_t handle_for(const std::string& serial, const certificate_folder& kn
   return sn;
 }
 
+bool counts(const certificate& c) {
+  return c.state == certificate::state_code::issued || c.state == certificate::state_code::active;
+}
+
 bool may_be_renewed(const certificate& c, timestamp now) {
-  const auto counts =
-      c.state == certificate::state_code::issued || c.state == certificate::state_code::active;
-  return counts && now < c.not_after;
+  return counts(c) && now < c.not_after;
 }
 
 /// Room for one more: what has run out goes first, then what was revoked longest ago. Nothing: all
@@ -68,6 +72,14 @@ const certificate* certificate_folder::find(std::uint32_t sn) const {
 const certificate* certificate_folder::find_serial(std::string_view serial) const {
   const auto found = std::find_if(all.begin(), all.end(),
                                   [&](const certificate& c) { return c.serial == serial; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+const certificate* certificate_folder::find_shown(const presented_certificate& shown) const {
+  const auto found = std::find_if(all.begin(), all.end(), [&](const certificate& c) {
+    return c.fingerprint == shown.fingerprint && c.serial == shown.serial &&
+           (shown.issuer.empty() || c.issuer == shown.issuer);
+  });
   return found == all.end() ? nullptr : &*found;
 }
 
@@ -124,9 +136,13 @@ result<decision> decide_on(const state& s, const add_certificate& a, const surro
   what.state = certificate::state_code::issued;
   what.reason = 0;
   what.superseded_until = {};
+  what.warned = warning_due(what, around.now);  // whoever makes it knows that
   const auto sn = what.sn;
+  auto prints = std::vector<std::string>{};
+  for (const auto one : *dropped)
+    prints.push_back(known.find(one)->fingerprint);
   auto d = only(certificate_added{std::move(what), a.renews, around.now + a.overlap,
-                                  std::move(*dropped), around.now},
+                                  std::move(*dropped), around.now, std::move(prints)},
                 certificate_bound{sn});
   if (before && a.overlap.count() == 0 && came_by(s, a.renews))
     for (auto& e : leave(s, "certificate_revoked", around.now).events)
@@ -157,6 +173,35 @@ result<decision> decide_on(const state& s, const revoke_certificate& r,
     for (auto& e : leave(s, "certificate_revoked", around.now).events)
       d.events.push_back(std::move(e));
   return d;
+}
+
+std::uint8_t warning_due(const certificate& c, timestamp now) {
+  if (now >= c.not_after)
+    return 0;
+  auto due = certificate::not_warned;
+  for (const auto days : warned_before)
+    if (now >= c.not_after - days * day)
+      due = days;
+  return due;
+}
+
+std::optional<timestamp> certificate_deadline(const state& s) {
+  auto nearest = std::optional<timestamp>{};
+  for (const auto& c : s.certificates().all)
+    if (counts(c))
+      for (const auto days : warned_before)
+        if (days < c.warned) {
+          const auto at = c.not_after - days * day;
+          nearest = nearest ? std::min(*nearest, at) : at;
+          break;
+        }
+  return nearest;
+}
+
+void warn_of_ends(const state& s, timestamp now, std::vector<event>& events) {
+  for (const auto& c : s.certificates().all)
+    if (const auto due = warning_due(c, now); counts(c) && c.warned > 1 && due < c.warned)
+      events.push_back(certificate_expiring{c.sn, due, c.not_after, now});
 }
 
 }  // namespace orrery::model::device

@@ -60,6 +60,12 @@ result<decision> decide_on(const state& s, const reopen_activation& r, const sur
 // certificates.cpp
 result<decision> decide_on(const state& s, const add_certificate& a, const surroundings& around);
 result<decision> decide_on(const state& s, const revoke_certificate& r, const surroundings& around);
+/// The days whose warning's time has come by `now`; not_warned: none yet.
+std::uint8_t warning_due(const certificate& c, timestamp now);
+/// When the next warning of a certificate's end is due; nothing: there is none to come.
+std::optional<timestamp> certificate_deadline(const state& s);
+/// Adds the warnings that are due.
+void warn_of_ends(const state& s, timestamp now, std::vector<event>& events);
 
 // gateway.cpp
 result<decision> decide_on(const state& s, const bind_gateway& b, const surroundings& around);

@@ -48,6 +48,8 @@ struct certificate {
   std::uint8_t reason = 0;  // of RFC 5280, 5.3.1; for held and revoked ones
   std::string pem;
   timestamp superseded_until{};
+  std::uint8_t warned = not_warned;  // of its end: the days that were left, as last told
+  static constexpr std::uint8_t not_warned = 255;
   bool operator==(const certificate&) const = default;
 };
 inline constexpr std::size_t max_certificates = 8;
@@ -449,6 +451,7 @@ struct admin_state_set {
 };
 struct removed {
   timestamp at;
+  std::vector<std::string> fingerprints = {};  // of its certificates
 };
 struct secret_set {
   sealed_secret secret;
@@ -556,10 +559,18 @@ struct certificate_added {
   timestamp superseded_until;  // of that one
   std::vector<std::uint32_t> dropped;
   timestamp at;
+  std::vector<std::string> dropped_fingerprints = {};
 };
 struct certificate_revoked {
   std::uint32_t sn;
   std::uint8_t reason;
+  timestamp at;
+};
+/// It ends in so many days or less: 30, 7, 1; 0: it has ended, and nobody was there to tell before.
+struct certificate_expiring {
+  std::uint32_t sn;
+  std::uint8_t days;
+  timestamp not_after;
   timestamp at;
 };
 
@@ -618,14 +629,16 @@ struct file_removed {
   timestamp at;
 };
 
-using event = std::variant<
-    registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-    points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
-    command_finished, late_reply_noted, subscriptions_changed, command_delivered, gateway_bound,
-    gateway_unbound, sub_devices_changed, sub_device_noted, activation_granted, activation_settled,
-    activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
-    upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
-    twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed>;
+using event =
+    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
+                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
+                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
+                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
+                 picture_reported, certificate_added, certificate_revoked, version_reported,
+                 upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended,
+                 upgrade_retried, twin_changed, twin_reported, twin_pushed, file_added, file_stored,
+                 file_removed, certificate_expiring>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -681,6 +694,8 @@ struct certificate_folder {
   bool empty() const { return all.empty(); }
   const certificate* find(std::uint32_t sn) const;
   const certificate* find_serial(std::string_view serial) const;
+  /// By fingerprint, serial number and issuer, where the certificate says who that is.
+  const certificate* find_shown(const presented_certificate& shown) const;
   bool operator==(const certificate_folder&) const = default;
 };
 using sub_device_map = std::map<device_name, entity_id>;
@@ -869,7 +884,8 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch);
 /// What `e` makes happen, looked at after it was applied.
 std::vector<effect> effects(const state& s, const event& e);
 
-/// When `time_passed` is due: the nearest deadline of a command, an upgrade or a kept session.
+/// When `time_passed` is due: the nearest deadline of a command, an upgrade or a kept session, or
+/// the next warning of a certificate's end.
 std::optional<timestamp> next_deadline(const state& s);
 
 /// True for events that touch telemetry alone: they are materialised by checkpoints.

@@ -84,7 +84,7 @@ auto fields_of(X& x) {
 }
 template <field_of<removed> X>
 auto fields_of(X& x) {
-  return std::tie(x.at);
+  return std::tie(x.at, x.fingerprints);
 }
 template <field_of<secret_set> X>
 auto fields_of(X& x) {
@@ -186,7 +186,7 @@ auto fields_of(X& x) {
 template <field_of<certificate> X>
 auto fields_of(X& x) {
   return std::tie(x.sn, x.issuer, x.serial, x.fingerprint, x.subject, x.not_before, x.not_after,
-                  x.state, x.reason, x.pem, x.superseded_until);
+                  x.state, x.reason, x.pem, x.superseded_until, x.warned);
 }
 template <field_of<certificate_folder> X>
 auto fields_of(X& x) {
@@ -194,11 +194,15 @@ auto fields_of(X& x) {
 }
 template <field_of<certificate_added> X>
 auto fields_of(X& x) {
-  return std::tie(x.what, x.renews, x.superseded_until, x.dropped, x.at);
+  return std::tie(x.what, x.renews, x.superseded_until, x.dropped, x.at, x.dropped_fingerprints);
 }
 template <field_of<certificate_revoked> X>
 auto fields_of(X& x) {
   return std::tie(x.sn, x.reason, x.at);
+}
+template <field_of<certificate_expiring> X>
+auto fields_of(X& x) {
+  return std::tie(x.sn, x.days, x.not_after, x.at);
 }
 template <field_of<version_reported> X>
 auto fields_of(X& x) {

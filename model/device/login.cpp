@@ -71,11 +71,8 @@ result<const certificate*> certificate_of(const state& s, const connect& c, time
   if (!c.presented)
     return demanded("its product demands a client certificate, and none was presented");
   const auto& shown = *c.presented;
-  const auto& all = s.certificates().all;
-  const auto found = std::find_if(all.begin(), all.end(), [&](const certificate& one) {
-    return one.fingerprint == shown.fingerprint && one.serial == shown.serial;
-  });
-  if (found == all.end())
+  const auto* found = s.certificates().find_shown(shown);
+  if (!found)
     return demanded("the client certificate is not bound to this device");
   switch (found->state) {
     case certificate::state_code::revoked:
@@ -92,7 +89,7 @@ result<const certificate*> certificate_of(const state& s, const connect& c, time
   }
   if (now >= std::min(found->not_after, shown.not_after))
     return demanded("the client certificate has expired");
-  return &*found;
+  return found;
 }
 
 /// Who a device that connects itself, or a gateway for it, is proved to be.

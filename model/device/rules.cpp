@@ -184,7 +184,10 @@ result<decision> decide_on(const state& s, const remove_device&, const surroundi
         finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "deleted", around.now});
-  d.events.push_back(removed{around.now});
+  auto prints = std::vector<std::string>{};
+  for (const auto& c : s.certificates().all)
+    prints.push_back(c.fingerprint);
+  d.events.push_back(removed{around.now, std::move(prints)});
   return d;
 }
 
@@ -415,6 +418,7 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
   end_late_upgrade(s, around.now, d.events);
   if (const auto until = session_deadline(s); until && *until <= around.now)
     d.events.push_back(subscriptions_changed{{}, true});
+  warn_of_ends(s, around.now, d.events);
   return d;
 }
 
@@ -485,8 +489,9 @@ std::optional<timestamp> next_deadline(const state& s) {
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   }
-  if (const auto until = session_deadline(s); until && (!nearest || *until < *nearest))
-    nearest = until;
+  for (const auto& at : {session_deadline(s), certificate_deadline(s)})
+    if (at && (!nearest || *at < *nearest))
+      nearest = at;
   return nearest;
 }
 

@@ -36,7 +36,14 @@ auto fields_of(X& x) {
 template <field_of<certificate_authority> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.kind, x.keys, x.subject, x.certificates, x.not_after, x.key, x.created_at,
-                  x.actor, x.list_number, x.revoked, x.list);
+                  x.actor, x.list_number, x.revoked, x.list, x.nonce);
+}
+constexpr auto range_of(ban::kind) {
+  return std::pair{ban::kind::device, ban::kind::certificate};
+}
+template <field_of<ban> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.subject, x.until, x.reason, x.created_at, x.actor);
 }
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
@@ -94,10 +101,22 @@ template <field_of<topics_opened> X>
 auto fields_of(X& x) {
   return std::tie(x.shard);
 }
+template <field_of<authority_proved> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.at);
+}
+template <field_of<ban_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<ban_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
-                  x.sessions, x.authorities, x.topic_shards);
+                  x.sessions, x.authorities, x.topic_shards, x.bans);
 }
 
 // Between nodes.
@@ -161,6 +180,18 @@ auto fields_of(X& x) {
 template <field_of<open_topics> X>
 auto fields_of(X& x) {
   return std::tie(x.shard);
+}
+template <field_of<prove_authority> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.nonce);
+}
+template <field_of<set_ban> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<remove_ban> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

@@ -69,7 +69,31 @@ struct certificate_authority {
   std::uint64_t list_number = 0;    // rises with each change of its revocations
   std::vector<revocation> revoked;  // of a built-in one
   std::string list;                 // PEM: the revocation list of an external one; empty: none
+  /// What a certificate of an external one has to be called before the authority is trusted, so
+  /// that its key is proved; empty: it is proved, or built in.
+  std::string nonce;
+  bool is_pending() const { return !nonce.empty(); }
 };
+
+/// Who may not log in to the organisation, whatever he can prove.
+struct ban {
+  enum class kind : std::uint8_t {
+    device = 0,      // "productKey/deviceKey"
+    product = 1,     // its key: all its devices
+    address = 2,     // an address, or a range "10.0.0.0/8": whoever comes from there
+    certificate = 3  // its SHA-256 fingerprint, hex: whoever comes by it
+  };
+  kind what = kind::device;
+  std::string subject;
+  std::optional<timestamp> until;  // nothing: for good
+  std::string reason;              // for people
+  timestamp created_at{};
+  std::string actor;
+  bool holds(timestamp now) const { return !until || now < *until; }
+};
+inline constexpr std::size_t max_bans = 1000;  // of an organisation
+/// Its name among those of the organisation: 16 hex digits, the same for the same subject.
+std::string ban_id(const ban& b);
 
 struct create_organisation {
   std::string id, name;
@@ -124,6 +148,17 @@ struct list_revocation {
 struct set_revocations {
   std::string authority, list;
 };
+/// The key of an external one was proved, by a certificate of that name.
+struct prove_authority {
+  std::string id, nonce;
+};
+/// In place of the one of the same subject, if there is one.
+struct set_ban {
+  ban what;
+};
+struct remove_ban {
+  std::string id;
+};
 struct read_organisation {};
 /// Clients of general topics, or retained messages, are to be in that shard too: it is asked
 /// whenever something is published.
@@ -131,10 +166,11 @@ struct open_topics {
   std::uint16_t shard = 0;
 };
 
-using order = std::variant<create_organisation, update_organisation, create_user, set_password,
-                           remove_user, note_bad_login, open_session, keep_session, end_session,
-                           create_key, revoke_key, read_organisation, add_authority,
-                           remove_authority, list_revocation, set_revocations, open_topics>;
+using order =
+    std::variant<create_organisation, update_organisation, create_user, set_password, remove_user,
+                 note_bad_login, open_session, keep_session, end_session, create_key, revoke_key,
+                 read_organisation, add_authority, remove_authority, list_revocation,
+                 set_revocations, open_topics, prove_authority, set_ban, remove_ban>;
 struct command {
   order what;
   std::string actor;
@@ -185,9 +221,20 @@ struct revocations_set {
 struct topics_opened {
   std::uint16_t shard = 0;
 };
-using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
-                           session_set, session_ended, authority_set, authority_removed,
-                           revocation_listed, revocations_set, topics_opened>;
+struct authority_proved {
+  std::string id;
+  timestamp at;
+};
+struct ban_set {
+  ban what;
+};
+struct ban_removed {
+  std::string id;
+};
+using event =
+    std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
+                 session_ended, authority_set, authority_removed, revocation_listed,
+                 revocations_set, topics_opened, authority_proved, ban_set, ban_removed>;
 
 struct state {
   bool exists = false;
@@ -200,10 +247,12 @@ struct state {
   std::vector<login_session> sessions;  // oldest first; some may be over
   std::vector<certificate_authority> authorities;
   std::vector<std::uint16_t> topic_shards;  // rising; see open_topics
+  std::vector<ban> bans;                    // oldest first; some may be over
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
+  const ban* find_ban(std::string_view wanted) const;  // by ban_id
   /// The built-in one with keys of that sort; null: it is not made yet.
   const certificate_authority* built_in(certificate_authority::algorithm keys) const;
   const login_session* find_session(std::string_view login, std::string_view session_id) const;

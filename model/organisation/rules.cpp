@@ -178,9 +178,11 @@ result<decision> decide_on(const state& s, const command& c, const add_authority
       (a.what.kind == origin::built_in && s.built_in(a.what.keys) != nullptr))
     return refused(errc::already_exists, "authority_exists",
                    "authority " + a.what.id + " is there already");
-  if (a.what.id.empty() || a.what.key.empty() != (a.what.kind == origin::external))
+  const auto external = a.what.kind == origin::external;
+  if (a.what.id.empty() || a.what.key.empty() != external || a.what.is_pending() != external)
     return refused(errc::invalid_argument, "authority_invalid",
-                   "an authority needs a key id, and a built-in one its key");
+                   "an authority needs a key id, and a built-in one its key, but an external one "
+                   "a way to prove that");
   if (s.authorities.size() >= max_authorities)
     return refused(errc::conflict, "quota_exceeded", "an organisation has at most 20 authorities");
   auto what = a.what;
@@ -230,6 +232,81 @@ result<decision> decide_on(const state& s, const command&, const set_revocations
     return refused(errc::too_large, "revocation_list_too_large",
                    "a revocation list has at most 1 MiB");
   return then(s, revocations_set{r.authority, r.list, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const prove_authority& p,
+                           const surroundings& around) {
+  const auto* found = s.find_authority(p.id);
+  if (!found)
+    return authority_unknown(p.id);
+  if (!found->is_pending())
+    return refused(errc::conflict, "authority_proved", "authority " + p.id + " is proved already");
+  if (p.nonce != found->nonce)
+    return refused(errc::invalid_argument, "proof_invalid", "that proves another authority");
+  return then(s, authority_proved{p.id, around.now}, around);
+}
+
+status check_ban(const ban& b, timestamp now) {
+  const auto wrong = [](const char* detail) {
+    return failure{errc::invalid_argument, "ban_invalid", detail};
+  };
+  const auto slash = b.subject.find('/');
+  switch (b.what) {
+    case ban::kind::device:
+      if (slash == std::string::npos || !is_valid_key(b.subject.substr(0, slash)) ||
+          !is_valid_key(b.subject.substr(slash + 1)))
+        return wrong("a device is named by its product's key, a slash, and its own");
+      break;
+    case ban::kind::product:
+      if (!is_valid_key(b.subject))
+        return wrong("a product is named by its key");
+      break;
+    case ban::kind::address:
+      if (b.subject.empty() || b.subject.size() > 64)
+        return wrong("an address, or a range of addresses, has at most 64 characters");
+      break;
+    case ban::kind::certificate:
+      if (b.subject.size() != 64 ||
+          b.subject.find_first_not_of("0123456789abcdef") != std::string::npos)
+        return wrong("a certificate is named by its SHA-256 fingerprint, 64 hex digits");
+      break;
+  }
+  if (b.reason.size() > 256)
+    return wrong("a reason has at most 256 bytes");
+  if (!b.holds(now))
+    return wrong("a ban ends in the future");
+  return {};
+}
+
+result<decision> decide_on(const state& s, const command& c, const set_ban& b,
+                           const surroundings& around) {
+  if (auto ok = check_ban(b.what, around.now); !ok)
+    return ok.error();
+  auto what = b.what;
+  what.created_at = around.now;
+  what.actor = c.actor;
+  auto events = std::vector<event>{};
+  const auto id = ban_id(what);
+  auto others = std::size_t{0};
+  for (const auto& one : s.bans)  // what is over is swept by whoever comes next
+    if (const auto old = ban_id(one); old != id) {
+      if (one.holds(around.now))
+        ++others;
+      else
+        events.emplace_back(ban_removed{old});
+    }
+  if (others >= max_bans)
+    return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 bans");
+  events.emplace_back(ban_set{std::move(what)});
+  return then(s, std::move(events), around);
+}
+
+result<decision> decide_on(const state& s, const command&, const remove_ban& r,
+                           const surroundings& around) {
+  const auto* found = s.find_ban(r.id);
+  if (!found || !found->holds(around.now))
+    return refused(errc::not_found, "ban_unknown", "no ban " + r.id);
+  return then(s, ban_removed{r.id}, around);
 }
 
 result<decision> decide_on(const state& s, const command&, const read_organisation&,
@@ -287,6 +364,18 @@ void apply_on(state& s, const authority_set& e) {
 void apply_on(state& s, const authority_removed& e) {
   std::erase_if(s.authorities, [&](const certificate_authority& a) { return a.id == e.id; });
 }
+void apply_on(state& s, const authority_proved& e) {
+  for (auto& a : s.authorities)
+    if (a.id == e.id)
+      a.nonce.clear();
+}
+void apply_on(state& s, const ban_removed& e) {
+  std::erase_if(s.bans, [&](const ban& b) { return ban_id(b) == e.id; });
+}
+void apply_on(state& s, const ban_set& e) {
+  apply_on(s, ban_removed{ban_id(e.what)});
+  s.bans.push_back(e.what);
+}
 void apply_on(state& s, const revocation_listed& e) {
   for (auto& a : s.authorities)
     if (a.id == e.authority) {
@@ -324,6 +413,16 @@ const certificate_authority* state::find_authority(std::string_view authority_id
   const auto found = std::find_if(authorities.begin(), authorities.end(),
                                   [&](const auto& a) { return a.id == authority_id; });
   return found == authorities.end() ? nullptr : &*found;
+}
+
+std::string ban_id(const ban& b) {
+  return sha256_hex(std::to_string(static_cast<int>(b.what)) + ':' + b.subject).substr(0, 16);
+}
+
+const ban* state::find_ban(std::string_view wanted) const {
+  const auto found =
+      std::find_if(bans.begin(), bans.end(), [&](const auto& b) { return ban_id(b) == wanted; });
+  return found == bans.end() ? nullptr : &*found;
 }
 
 const certificate_authority* state::built_in(certificate_authority::algorithm keys) const {

@@ -183,6 +183,7 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::picture_reported{}, std::nullopt},
       {device::certificate_added{}, std::nullopt},
       {device::certificate_revoked{}, std::nullopt},
+      {device::certificate_expiring{}, feed_kind::lifecycle},
       {device::file_added{}, std::nullopt},
       {device::file_stored{}, std::nullopt},
       {device::file_removed{}, std::nullopt},

@@ -283,6 +283,40 @@ TEST_F(Query, ListsDevicesInPages) {
     }
 }
 
+TEST_F(Query, FindsTheDevicesOfACertificate) {
+  const auto print = std::string(64, 'c');
+  const auto one = node.add_device("one"), two = node.add_device("two");
+  auto add = device::add_certificate{};
+  add.what.issuer = "aa";
+  add.what.serial = "01";
+  add.what.fingerprint = print;
+  add.what.not_after = node.now() + 24h;
+  auto what = device_list_question{};
+  what.certificate = print;
+  EXPECT_TRUE(devices(what).devices.empty());
+  ASSERT_TRUE(node.ask(one, order(add)));
+  ASSERT_EQ(devices(what).devices.size(), 1u);
+  EXPECT_EQ(devices(what).devices[0].id, one);
+  ASSERT_TRUE(node.ask(two, order(add)));
+  EXPECT_EQ(devices(what).devices.size(), 2u);
+  what.organisation = "another";
+  EXPECT_TRUE(devices(what).devices.empty());
+  what.organisation.clear();
+  what.limit = 1;
+  const auto first = devices(what);
+  ASSERT_EQ(first.devices.size(), 1u);
+  what.cursor = first.next;
+  ASSERT_EQ(devices(what).devices.size(), 1u);
+  EXPECT_NE(devices(what).devices[0].id, first.devices[0].id);
+  what.cursor.clear();
+  what.limit = 10;
+  ASSERT_TRUE(node.ask(one, order(device::remove_device{})));
+  EXPECT_EQ(devices(what).devices.size(), 1u);
+  EXPECT_EQ(
+      node.store->rows(storage::family::index, keys::index_prefix(one.shard, "certificate", print)),
+      one.shard == two.shard ? 1u : 0u);
+}
+
 TEST_F(Query, ListsOnlyWhatFits) {
   const auto other = node.add_device("other");
   auto what = device_list_question{};

@@ -42,6 +42,7 @@ class Operations(NodeTest):
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
         self.cluster()
+        self.bans()
         documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER
         called = {name for name, status in Api.seen if status < 400}
         self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
@@ -57,7 +58,7 @@ class Operations(NodeTest):
         folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         authority = Authority(folder)
-        known = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        known = authority.trust(self.api)
         self.api.request("PUT", f"~/authorities/{known['id']}/crl", json={"crl": authority.list()})
         for rest in ("", "/certificate", "/crl"):
             self.assertEqual(self.api.get(f"~/authorities/{known['id']}{rest}")["id"], known["id"])
@@ -72,6 +73,13 @@ class Operations(NodeTest):
             self.assertIn(first["sn"], [c["sn"] for c in self.api.get(f"{path}/certificates")["items"]])
         self.assertEqual(len(self.api.get("~/authorities")["items"]), 2)
         self.api.request("DELETE", f"~/authorities/{known['id']}")
+
+    def bans(self):
+        ban = self.api.post("~/bans", {"kind": "address", "subject": "192.0.2.0/24"})
+        self.assertEqual(self.api.get(f"~/bans/{ban['id']}")["subject"], "192.0.2.0/24")
+        self.assertEqual([b["id"] for b in self.api.get("~/bans")["items"]], [ban["id"]])
+        self.api.get("~/bans:temporary")
+        self.api.request("DELETE", f"~/bans/{ban['id']}")
 
     def files(self):
         made = self.api.post("~/devices", {"productKey": self.node.demo["productKey"]})

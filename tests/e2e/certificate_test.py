@@ -1,10 +1,14 @@
 """Certificates of devices: issued for requests of openssl, demanded at login, renewed and revoked; external authorities."""
+import datetime
+import json
 import pathlib
+import queue
 import subprocess
 import tempfile
 import time
 import unittest
 
+import paho.mqtt.client as paho
 import requests
 
 from orrery import BIN, DEADLINE, Device, NodeTest, wait_for
@@ -166,11 +170,127 @@ class Certificates(NodeTest):
         self.assertEqual(self.code(device, self.pair("second", "n")), 5, "its overlap is over")
         self.trusted(device, self.keep("third", third))
 
+    def nameless(self, pair, id="whoever", node=None, **options):
+        """What a client with a certificate alone is told; it stays until the test is over."""
+        client = paho.Client(client_id=id, **options)
+        told, messages = queue.Queue(), queue.Queue()
+        client.on_connect = lambda c, u, flags, code, *_: told.put(code if isinstance(code, int) else code.value)
+        client.on_message = lambda c, u, message: messages.put(message)
+        certificate, key = pair or (None, None)
+        node = node or self.node
+        client.tls_set(ca_certs=node.ca, certfile=certificate, keyfile=key)
+        client.connect(getattr(node, "host", "localhost"), node.ports["mqtts"])
+        client.loop_start()
+        self.addCleanup(client.loop_stop)
+        self.addCleanup(client.disconnect)
+        client.messages = messages
+        return told.get(timeout=DEADLINE), client
+
+    def test_a_certificate_alone_says_who_comes(self):
+        device = self.made("alone")
+        issued, pair = self.applied(device)
+        self.trusted(device, pair).close()
+        for id, options in (("whoever", {}), ("", {}), ("kept", {"clean_session": False}), ("|||", {}), ("five", {"protocol": paho.MQTTv5}), ("", {"protocol": paho.MQTTv5})):
+            code, client = self.nameless(pair, id, **options)
+            self.assertEqual(code, 0, id)
+            topic = f"/sys/{device['productKey']}/alone/thing/measurepoint/post"
+            client.subscribe(topic + "_reply", 1)
+            client.publish(topic, json.dumps({"id": "1", "version": "1.0", "method": "thing.measurepoint.post", "params": {"measurepoints": {"power": 2}}}), 1)
+            self.assertEqual(json.loads(client.messages.get(timeout=DEADLINE).payload)["code"], 200)
+            client.disconnect()
+        said = subprocess.run(["mosquitto_pub", "-h", "localhost", "-p", str(self.node.ports["mqtts"]), "--cafile", self.node.ca, "--cert", pair[0], "--key", pair[1],
+                               "-q", "1", "-t", f"/sys/{device['productKey']}/alone/thing/measurepoint/post",
+                               "-m", '{"id":"2","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"power":3.5}}}'],
+                              capture_output=True, text=True, timeout=30)
+        self.assertEqual((said.returncode, said.stderr), (0, ""))
+        def power():
+            return [p["value"] for p in self.api.get(f"~/devices/{device['assetId']}/points/latest")["items"] if p["point"] == "power"] == [3.5]
+        wait_for(power, "what mosquitto sent is there")
+        self.api.post(f"~/devices/{device['assetId']}/certificates/{issued['sn']}:revoke", {"reason": 1})
+        self.assertEqual(self.nameless(pair)[0], 5, "it is his, and it is revoked")
+
+    def test_a_certificate_alone_of_nobody_here(self):
+        bound, both, secret = self.made("bound"), self.made("with-both", "both"), self.new_device()[0]
+        _, pair = self.applied(bound)
+        self.trusted(bound, pair).close()
+        for device in (both, secret):
+            self.assertEqual(self.nameless(self.applied(device)[1])[0], 4, "its product wants a signature")
+        self.assertEqual(self.nameless(None)[0], 2, "no certificate: the client id says nothing either")
+        gone = self.made("gone-alone")
+        _, pair = self.applied(gone)
+        self.assertEqual(self.nameless(pair)[0], 0)
+        self.api.request("DELETE", f"~/devices/{gone['assetId']}", headers={"If-Match": "*"})
+        self.assertEqual(self.nameless(pair)[0], 4, "its device is deleted")
+        # What a certificate says of itself is no binding.
+        authority = Authority(self.folder, f"alone of {self.id()[-10:]}", names=f"URI:urn:orrery:device:default:{bound['assetId']}")
+        made = authority.trust(self.api)
+        liar = tuple(map(str, authority.client("liar")))
+        wait_for(lambda: "alert" not in self.handshake(liar), "the authority is trusted")
+        self.assertEqual(self.nameless(liar)[0], 4)
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+
+    def test_a_certificate_alone_of_an_external_authority(self):
+        device, other = self.made("outside"), self.made("outside-too")
+        authority = Authority(self.folder, f"outside {self.id()[-10:]}")
+        made = authority.trust(self.api)
+        pair, unbound, shared = (tuple(map(str, authority.client(name))) for name in ("outside", "unbound", "shared"))
+        bind = lambda to, what: self.api.post(f"~/devices/{to['assetId']}/certificates:bind", {"certificate": pathlib.Path(what[0]).read_text()})
+        bind(device, pair)
+        self.trusted(device, pair).close()
+        self.assertEqual(self.nameless(pair)[0], 0)
+        self.assertEqual(self.api.get(f"~/devices/{device['assetId']}")["status"], "online")
+        self.assertEqual(self.nameless(unbound)[0], 4)
+        bind(device, shared)
+        bound = bind(other, shared)
+        self.assertEqual(self.nameless(shared)[0], 4, "nobody can say whose it is")
+        self.api.post(f"~/devices/{other['assetId']}/certificates/{bound['sn']}:revoke", {})
+        self.assertEqual(self.nameless(shared)[0], 0)
+        self.api.request("DELETE", f"~/devices/{device['assetId']}", headers={"If-Match": "*"})
+        self.assertEqual(self.nameless(pair)[0], 4)
+        self.assertEqual(self.nameless(shared)[0], 5, "it is revoked where it is left")
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+
+    def test_an_external_authority_is_trusted_once_its_key_is_proved(self):
+        device = self.made("p")
+        authority, other = Authority(self.folder, f"proved {self.id()[-10:]}"), Authority(self.folder, f"other {self.id()[-10:]}")
+        pending = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
+        self.assertEqual(pending["status"], "pending")
+        pair = tuple(map(str, authority.client("p")))
+        bind = f"~/devices/{device['assetId']}/certificates:bind"
+        self.assertEqual(self.refused("POST", bind, {"certificate": pathlib.Path(pair[0]).read_text()}), "certificate_foreign")
+        self.assertNotIn(f"proved {self.id()[-10:]}", self.handshake(pair))
+        prove = f"~/authorities/{pending['id']}:prove"
+        for wrong, code in (("nonsense", "certificate_invalid"), (pathlib.Path(pair[0]).read_text(), "proof_invalid"),
+                            (other.client(pending["nonce"])[0].read_text(), "proof_invalid"), (authority.pem.read_text(), "proof_invalid")):
+            self.assertEqual(self.refused("POST", prove, {"certificate": wrong}), code)
+        self.assertEqual(self.refused("POST", "~/authorities/ab:prove", {"certificate": "x"}), "authority_unknown")
+        self.assertEqual(self.api.get(f"~/authorities/{pending['id']}")["nonce"], pending["nonce"])
+        proof = authority.client(pending["nonce"])[0].read_text()
+        proved = self.api.post(prove, {"certificate": proof})
+        self.assertEqual((proved["status"], "nonce" in proved), ("trusted", False))
+        self.assertEqual(self.refused("POST", prove, {"certificate": proof}), "authority_proved")
+        self.api.post(bind, {"certificate": pathlib.Path(pair[0]).read_text()})
+        self.trusted(device, pair)
+        self.api.request("DELETE", f"~/authorities/{pending['id']}")
+
+    def test_its_end_is_told_before(self):
+        device = self.made("ends")
+        authority = Authority(self.folder, f"ends {self.id()[-10:]}")
+        made = authority.trust(self.api)
+        stream = self.api.stream({"kind": "lifecycle", "filter": {"assets": [device["assetId"]]}})
+        self.addCleanup(stream.close)
+        end = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(days=1, seconds=6)
+        pair = authority.client("ends", dates=("-enddate", end.strftime("%Y%m%d%H%M%SZ")))
+        bound = self.api.post(f"~/devices/{device['assetId']}/certificates:bind", {"certificate": pair[0].read_text()})
+        told = stream.items(1)[0]
+        self.assertEqual((told["event"], told["sn"], told["days"], told["notAfter"]), ("certificateExpiring", bound["sn"], 1, int(end.timestamp() * 1000)))
+        self.api.request("DELETE", f"~/authorities/{made['id']}")
+
     def test_an_external_authority(self):
         device, other = self.made("x"), self.made("y")
         authority = Authority(self.folder, f"of {self.id()[-10:]}")
-        made = self.api.post("~/authorities", {"certificate": authority.pem.read_text()})
-        self.assertEqual(made["kind"], "external")
+        made = authority.trust(self.api)
+        self.assertEqual((made["kind"], made["status"], "nonce" in made), ("external", "trusted", False))
         self.assertEqual(self.refused("POST", "~/authorities", {"certificate": authority.pem.read_text()}), "authority_exists")
         pair = tuple(map(str, authority.client("x")))
         path = f"~/devices/{device['assetId']}/certificates"

@@ -21,7 +21,7 @@ def openssl(*arguments, folder=None, stdin=b"", fails=False):
 class Authority:
     """An authority of clients, by openssl's own tools."""
 
-    def __init__(self, folder, name="devices", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    def __init__(self, folder, name="devices", key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), names=""):
         self.folder = pathlib.Path(folder) / name
         self.folder.mkdir()
         (self.folder / "index.txt").touch()
@@ -29,7 +29,7 @@ class Authority:
         (self.folder / "ca.conf").write_text(
             "[ca]\ndefault_ca=it\n[it]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\ndefault_crl_days=30\ncrlnumber=crlnumber\n"
             "certificate=ca.pem\nprivate_key=ca.key\npolicy=any\nx509_extensions=client\n[any]\ncommonName=supplied\n"
-            "[client]\nbasicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n")
+            "[client]\nbasicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n" + (f"subjectAltName={names}\n" if names else ""))
         openssl("req", "-x509", "-newkey", *key, "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", f"/CN={name}", "-days", "30", folder=self.folder)
         self.pem = self.folder / "ca.pem"
 
@@ -40,6 +40,14 @@ class Authority:
 
     def revoke(self, certificate):
         openssl("ca", "-config", "ca.conf", "-revoke", certificate, folder=self.folder)
+
+    def fingerprint(self, name):
+        return openssl("x509", "-in", f"{name}.pem", "-noout", "-fingerprint", "-sha256", folder=self.folder).strip().partition("=")[2]
+
+    def trust(self, api):
+        """Makes the organisation trust it, and proves its key."""
+        made = api.post("~/authorities", {"certificate": self.pem.read_text()})
+        return api.post(f"~/authorities/{made['id']}:prove", {"certificate": self.client(made["nonce"])[0].read_text()})
 
     def list(self):
         openssl("ca", "-config", "ca.conf", "-gencrl", "-out", "crl.pem", folder=self.folder)

@@ -7,6 +7,7 @@
 #include "model/base64.hpp"
 #include "net/authority.hpp"
 #include "net/client_trust.hpp"
+#include "transport/certificate_claim.hpp"
 
 namespace {
 
@@ -33,7 +34,10 @@ void try_it(const std::string& pem) {
     demand(facts->fingerprint.size() == 64 && !facts->serial.empty());
     const auto again = describe_certificate(facts->pem);
     demand(again && *again == *facts);
+    (void)orrery::transport::read_claim(facts->uris, 64);
   }
+  (void)describe_signed_by(root.certificate_pem(), pem);
+  (void)describe_signed_by(pem, pem);
   (void)root.renew(pem, {.uri = "urn:x:1", .crl_url = {}, .days = 1}, now);
   (void)authority::load(pem, pem);
   static const auto judge =
@@ -47,6 +51,9 @@ void try_it(const std::string& pem) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto in = std::string{reinterpret_cast<const char*>(data), size};
+  if (const auto claim = orrery::transport::read_claim({in}, 64))
+    demand(orrery::transport::read_claim(
+               {orrery::transport::claim_text(claim->organisation, claim->device)}, 64) == claim);
   try_it(in);
   // As DER, so that what lies behind base64 and markers is reached.
   const auto text = orrery::model::to_base64(in);

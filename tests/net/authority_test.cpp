@@ -292,6 +292,30 @@ TEST_F(Authority, SignsRevocationLists) {
   EXPECT_FALSE(rsa->sign_list({}, 9, now(), now()));
 }
 
+TEST_F(Authority, TellsWhetherOneHasSignedAnotherItself) {
+  const auto read = certificate_request::read(request(p256, "/O=CN=other/CN=meter-1"));
+  ASSERT_TRUE(read) << read.error().detail;
+  const auto how = issue_options{.uri = "urn:x:1", .crl_url = {}, .days = 1};
+  const auto by_root = root->issue(*read, how, now()), by_rsa = rsa->issue(*read, how, now());
+  ASSERT_TRUE(by_root && by_rsa);
+  const auto found = describe_signed_by(root->certificate_pem(), by_root->pem);
+  ASSERT_TRUE(found) << found.error().detail;
+  EXPECT_EQ(found->common_name, "meter-1");
+  EXPECT_EQ(found->fingerprint, by_root->fingerprint);
+  EXPECT_TRUE(describe_signed_by(rsa->certificate_pem() + root->certificate_pem(), by_rsa->pem));
+  const auto reason = [](const std::string& by, const std::string& pem) {
+    const auto got = describe_signed_by(by, pem);
+    return got ? std::string_view{} : got.error().reason;
+  };
+  EXPECT_EQ(reason(root->certificate_pem(), by_rsa->pem), "certificate_foreign") << "one below it";
+  EXPECT_EQ(reason(rsa->certificate_pem(), by_root->pem), "certificate_foreign");
+  const auto same_name = *authority::make("Root", key_kind::p256, 10, now());
+  EXPECT_EQ(reason(same_name.certificate_pem(), by_root->pem), "certificate_foreign");
+  EXPECT_EQ(reason("nonsense", by_root->pem), "certificate_invalid");
+  EXPECT_EQ(reason(root->certificate_pem(), ""), "certificate_invalid");
+  EXPECT_EQ(reason(root->certificate_pem(), std::string(100'000, 'x')), "certificate_invalid");
+}
+
 TEST_F(Authority, DescribesForeignCertificates) {
   openssl(
       "req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=foreign -days 10 "

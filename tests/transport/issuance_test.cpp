@@ -32,8 +32,10 @@ nvaq6v5sb+/6+g==
 class Issuance : public testing::Test {
  protected:
   certificate_authority external(const net::authority& of) {
-    auto made = read_authority(of.chain_pem(), snapshot);
+    auto made = read_authority(of.chain_pem(), "a", snapshot);
     EXPECT_TRUE(made) << made.error().detail;
+    EXPECT_GE(made->nonce.size(), 32u);
+    made->nonce.clear();  // as if it were proved
     return *made;
   }
   void put(const std::string& id, std::vector<certificate_authority> authorities) {
@@ -59,22 +61,76 @@ TEST_F(Issuance, AnExternalAuthorityIsReadAndNoTwoAreAlike) {
   EXPECT_EQ(read.kind, certificate_authority::origin::external);
   EXPECT_TRUE(read.key.empty());
   put("a", {read});
-  EXPECT_EQ(read_authority(theirs.chain_pem(), snapshot).error().reason, "authority_exists");
-  EXPECT_EQ(read_authority(authority("theirs").chain_pem(), snapshot).error().reason,
+  EXPECT_EQ(read_authority(theirs.chain_pem(), "a", snapshot).error().reason, "authority_exists");
+  EXPECT_EQ(read_authority(authority("theirs").chain_pem(), "a", snapshot).error().reason,
             "authority_exists")
       << "another key, the same name";
-  EXPECT_TRUE(read_authority(authority("others").chain_pem(), snapshot));
+  EXPECT_TRUE(read_authority(authority("others").chain_pem(), "a", snapshot));
+}
+
+TEST_F(Issuance, WhatIsPendingIsTrustedByNobodyAndInNobodysWay) {
+  const auto theirs = authority("theirs");
+  auto pending = external(theirs);
+  pending.nonce = "nonce";
+  put("b", {pending});
+  EXPECT_TRUE(trusted_by(snapshot).authorities.empty());
+  EXPECT_TRUE(external_authorities(of("b")).authorities.empty());
+  EXPECT_TRUE(read_authority(theirs.chain_pem(), "a", snapshot)) << "of another organisation";
+  EXPECT_EQ(read_authority(theirs.chain_pem(), "b", snapshot).error().reason, "authority_exists");
+}
+
+TEST_F(Issuance, AKeyIsProvedByACertificateForTheNonce) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto at = [&](std::int64_t days) {
+    return model::timestamp{now + std::chrono::hours{24 * days}};
+  };
+  const auto theirs = authority("theirs"), others = authority("others");
+  auto pending = external(theirs);
+  pending.nonce = "d";  // as the request is called
+  put("a", {pending});
+  const auto request = net::certificate_request::read(request_of_a_device);
+  ASSERT_TRUE(request);
+  const auto by = [&](const net::authority& signer) {
+    return signer
+        .issue(*request, {.uri = "urn:x:1", .crl_url = {}, .days = 1},
+               now.time_since_epoch().count())
+        ->pem;
+  };
+  const auto reason = [&](const std::string& pem, model::timestamp when) {
+    const auto ok = check_proof(pending, pem, "a", snapshot, when);
+    return ok ? std::string_view{} : ok.error().reason;
+  };
+  const auto good = by(theirs);
+  EXPECT_EQ(reason(good, at(0)), "");
+  EXPECT_EQ(reason(good, at(2)), "proof_invalid") << "its time is over";
+  EXPECT_EQ(reason(good, at(-2)), "proof_invalid");
+  EXPECT_EQ(reason(by(others), at(0)), "proof_invalid");
+  EXPECT_EQ(reason(theirs.chain_pem(), at(0)), "proof_invalid") << "anybody has that";
+  EXPECT_EQ(reason("nonsense", at(0)), "certificate_invalid");
+  EXPECT_EQ(reason(std::string(100'000, 'x'), at(0)), "certificate_invalid");
+  // Whoever has an authority below it has not its own key.
+  const auto below = net::authority::make("below", net::key_kind::p256, 1,
+                                          now.time_since_epoch().count(), &theirs);
+  ASSERT_TRUE(below);
+  EXPECT_EQ(reason(by(*below) + below->chain_pem(), at(0)), "proof_invalid");
+  pending.nonce = "e";
+  EXPECT_EQ(reason(good, at(0)), "proof_invalid") << "another name";
+  pending.nonce = "d";
+  auto proved = pending;
+  proved.nonce.clear();
+  put("b", {proved});
+  EXPECT_EQ(reason(good, at(0)), "authority_exists") << "another organisation was quicker";
 }
 
 TEST_F(Issuance, WhatIsNoAuthorityIsRefused) {
-  EXPECT_EQ(read_authority("nonsense", snapshot).error().reason, "certificate_invalid");
-  EXPECT_EQ(read_authority("", snapshot).error().reason, "certificate_invalid");
+  EXPECT_EQ(read_authority("nonsense", "a", snapshot).error().reason, "certificate_invalid");
+  EXPECT_EQ(read_authority("", "a", snapshot).error().reason, "certificate_invalid");
   const auto cut = authority("a").chain_pem().substr(0, 200);
-  EXPECT_EQ(read_authority(cut, snapshot).error().reason, "certificate_invalid");
-  EXPECT_EQ(read_authority(std::string(100'000, 'x'), snapshot).error().code,
+  EXPECT_EQ(read_authority(cut, "a", snapshot).error().reason, "certificate_invalid");
+  EXPECT_EQ(read_authority(std::string(100'000, 'x'), "a", snapshot).error().code,
             model::errc::too_large);
   const auto behind = authority("b").chain_pem() + "-----BEGIN CERTIFICATE-----\nnonsense\n";
-  EXPECT_EQ(read_authority(behind, snapshot).error().reason, "authority_invalid");
+  EXPECT_EQ(read_authority(behind, "a", snapshot).error().reason, "authority_invalid");
 }
 
 TEST_F(Issuance, ACertificateIsBoundOnlyIfTheOwnOrganisationsAuthoritySignedIt) {

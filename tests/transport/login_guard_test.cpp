@@ -181,6 +181,56 @@ TEST_F(LoginGuard, BansHoldForTheirTime) {
   EXPECT_EQ(g().set_bans(std::vector<login_ban>(10'001, {"a", "b", "", until})), 10'000u);
 }
 
+TEST_F(LoginGuard, BansOfAnOrganisationAreItsOwn) {
+  const auto until = now + 1h;
+  const auto print = std::string(64, 'a');
+  const auto before = g().bans_version();
+  EXPECT_EQ(g().set_bans({{"", "", home, until, "", "a"},
+                          {"", "", "198.51.100.0/24", until, "", "a"},
+                          {"", "", "", until, print, "a"},
+                          {"", "", "", until, std::string(64, 'b')}}),
+            4u);
+  EXPECT_GT(g().bans_version(), before);
+  const auto reason = [&](std::string_view address, std::string_view org,
+                          std::string_view certificate = {}) {
+    const auto ok = g().check_bans({address, meter, true, org, certificate}, now);
+    return ok ? std::string_view{} : ok.error().reason;
+  };
+  for (const auto* address : {home, elsewhere}) {
+    EXPECT_EQ(reason(address, "a"), "address_banned");
+    EXPECT_EQ(reason(address, "b"), "");
+    EXPECT_EQ(refusal_of_address(address), "") << "nobody knows yet where it wants to go";
+  }
+  EXPECT_EQ(reason("10.0.0.1", "a", print), "certificate_banned");
+  EXPECT_EQ(reason("10.0.0.1", "b", print), "");
+  EXPECT_EQ(reason("10.0.0.1", "b", std::string(64, 'b')), "certificate_banned");
+  EXPECT_EQ(g().admit({"10.0.0.1", meter, true, "a", print}, now).error().reason,
+            "certificate_banned");
+  now = until;
+  EXPECT_EQ(reason(home, "a", print), "");
+}
+
+TEST_F(LoginGuard, TellsWhomItKeepsOut) {
+  limits.device_failures = 3;
+  limits.address_failures = 5;
+  EXPECT_TRUE(g().all_kept_out(now, 10).empty());
+  fail(meter, home, 3);
+  auto out = g().all_kept_out(now, 10);
+  ASSERT_EQ(out.size(), 2u) << "strangers, and it from there";
+  for (const auto& one : out) {
+    EXPECT_EQ(one.device, meter);
+    EXPECT_EQ(one.reason, "too_many_failures");
+    EXPECT_GT(one.until, now);
+  }
+  fail(other, home, 2);
+  out = g().all_kept_out(now, 10);
+  ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(out[0].address, home);
+  EXPECT_TRUE(out[0].device.device_key.empty());
+  EXPECT_EQ(g().all_kept_out(now, 1).size(), 1u);
+  EXPECT_TRUE(g().all_kept_out(now + 24h, 10).empty());
+}
+
 TEST_F(LoginGuard, RemembersABoundedNumber) {
   limits.max_tracked = 10;
   for (auto i = 0; i < 1000; ++i) {

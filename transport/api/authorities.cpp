@@ -28,15 +28,19 @@ bool is_external(const certificate_authority& a) {
 }
 
 model::object show(const exchange& e, const certificate_authority& a) {
-  return {{"id", a.id},
-          {"kind", is_external(a) ? "external" : "builtIn"},
-          {"keys", a.keys == certificate_authority::algorithm::rsa ? "rsa" : "ecc"},
-          {"subject", a.subject},
-          {"notAfter", e.show(a.not_after)},
-          {"createdAt", e.show(a.created_at)},
-          {"createdBy", a.actor},
-          {"revoked", static_cast<std::int64_t>(a.revoked.size())},
-          {"hasCrl", !is_external(a) || !a.list.empty()}};
+  auto o = model::object{{"id", a.id},
+                         {"kind", is_external(a) ? "external" : "builtIn"},
+                         {"status", a.is_pending() ? "pending" : "trusted"},
+                         {"keys", a.keys == certificate_authority::algorithm::rsa ? "rsa" : "ecc"},
+                         {"subject", a.subject},
+                         {"notAfter", e.show(a.not_after)},
+                         {"createdAt", e.show(a.created_at)},
+                         {"createdBy", a.actor},
+                         {"revoked", static_cast<std::int64_t>(a.revoked.size())},
+                         {"hasCrl", !is_external(a) || !a.list.empty()}};
+  if (a.is_pending())
+    o.emplace_back("nonce", a.nonce);
+  return o;
 }
 
 void list(const exchange_ptr& e) {
@@ -93,6 +97,15 @@ actors::any_command order(const exchange& e, organisation::order what) {
   return organisation::command{std::move(what), e.who.actor, {}};
 }
 
+/// Tells the organisation, and shows the authority as it is then.
+void change(const exchange_ptr& e, int status, const std::string& id, organisation::order what) {
+  e->ask(mine(*e)->id, order(*e, std::move(what)), [e, status, id](const actors::outcome& done) {
+    const auto& reply = std::get<organisation::reply>(done.answer);
+    const auto& state = *std::get<organisation::organisation_snapshot>(reply).what;
+    e->reply(status, show(*e, *state.find_authority(id)), exchange::revision_headers(done));
+  });
+}
+
 void add(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -103,16 +116,34 @@ void add(const exchange_ptr& e) {
     f.missing("certificate");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  auto read = read_authority(*pem, *e->parts().known->current());
+  auto read = read_authority(*pem, e->who.organisation, *e->parts().known->current());
   if (!read)
     return e->fail(read.error());
   const auto id = read->id;
-  e->ask(mine(*e)->id, order(*e, organisation::add_authority{std::move(*read)}),
-         [e, id](const actors::outcome& done) {
-           const auto& reply = std::get<organisation::reply>(done.answer);
-           const auto& state = *std::get<organisation::organisation_snapshot>(reply).what;
-           e->reply(201, show(*e, *state.find_authority(id)), exchange::revision_headers(done));
-         });
+  change(e, 201, id, organisation::add_authority{std::move(*read)});
+}
+
+void prove(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto pem = f.text("certificate", max_pem);
+  if (!pem)
+    f.missing("certificate");
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  const auto org = mine(*e);
+  const auto* found = org->state->find_authority(e->param("authority"));
+  if (!found)
+    return e->fail(unknown);
+  if (!found->is_pending())
+    return e->fail({errc::conflict, "authority_proved", "that authority is proved already"});
+  if (const auto ok = check_proof(*found, *pem, e->who.organisation, *e->parts().known->current(),
+                                  e->parts().now());
+      !ok)
+    return e->fail(ok.error());
+  change(e, 200, found->id, organisation::prove_authority{found->id, found->nonce});
 }
 
 void put_list(const exchange_ptr& e) {
@@ -192,8 +223,11 @@ std::vector<route> authority_routes() {
       {"PUT", "~/authorities/{authority}/crl", "iam:authority", put_list, "setRevocationList",
        "A new revocation list of an external authority", "RevocationList", "", 204, ""},
       {"POST", "~/authorities", "iam:authority", add, "addAuthority",
-       "Trust an external authority; that its key is yours is not asked for", "NewAuthority",
-       "Authority", 201, ""},
+       "An external authority, to be trusted once its key is proved", "NewAuthority", "Authority",
+       201, ""},
+      {"POST", "~/authorities/{authority}:prove", "iam:authority", prove, "proveAuthority",
+       "A certificate that it has signed, called as its nonce: it is trusted from then on",
+       "NewAuthority", "Authority", 200, ""},
       {"DELETE", "~/authorities/{authority}", "iam:authority", remove, "deleteAuthority",
        "Trust an external authority no more", "", "", 204, ""},
   };

@@ -23,6 +23,7 @@
 namespace orrery::transport {
 class file_exchange;
 class issuance;
+class login_guard;
 }  // namespace orrery::transport
 
 namespace orrery::transport::api {
@@ -37,6 +38,7 @@ struct service_parts {
   std::shared_ptr<const model::keyring> keys;
   std::shared_ptr<const token_signer> tokens;
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<const login_guard> guard;
   std::shared_ptr<file_exchange> files;
   std::shared_ptr<observe::metrics> metrics;
   std::function<model::timestamp()> now;

@@ -37,8 +37,8 @@ std::vector<route> gather() {
   for (auto part :
        {people_routes(), model_routes(), product_routes(), decoder_routes(), firmware_routes(),
         ota_job_routes(), device_routes(), topology_routes(), certificate_routes(), file_routes(),
-        authority_routes(), point_routes(), event_routes(), command_routes(), rrpc_routes(),
-        twin_routes(), statistics_routes(), cluster_routes()})
+        authority_routes(), ban_routes(), point_routes(), event_routes(), command_routes(),
+        rrpc_routes(), twin_routes(), statistics_routes(), cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;

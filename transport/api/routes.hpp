@@ -40,6 +40,7 @@ std::vector<route> topology_routes();
 std::vector<route> certificate_routes();
 std::vector<route> file_routes();
 std::vector<route> authority_routes();
+std::vector<route> ban_routes();
 std::vector<route> point_routes();
 std::vector<route> event_routes();
 std::vector<route> command_routes();

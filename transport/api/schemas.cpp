@@ -92,6 +92,7 @@ const auto model_revision = either(word({"latest"}), {{"type", "integer"}, {"min
 const auto status = word({"inactive", "online", "offline", "disabled"});
 
 const auto key_kind = word({"rsa", "ecc"});
+const auto ban_kind = word({"device", "product", "address", "certificate"});
 
 const auto file_fields = std::vector<field>{{"id", text},
                                             {"fileUri", text},
@@ -373,6 +374,8 @@ json devices() {
       {"Revocation", object({{"reason?", number(0, 10)}})},
       {"Authority", object({{"id", text},
                             {"kind", word({"builtIn", "external"})},
+                            {"status", word({"pending", "trusted"})},
+                            {"nonce?", text},
                             {"keys", key_kind},
                             {"subject", text},
                             {"notAfter", time},
@@ -385,6 +388,22 @@ json devices() {
       {"AuthorityRevocations", object({{"id", text}, {"crl", text}})},
       {"RevocationList", object({{"crl", text}})},
       {"NewAuthority", object({{"certificate", text}})},
+      {"Ban", object({{"id", text},
+                      {"kind", ban_kind},
+                      {"subject", text},
+                      {"until?", time},
+                      {"reason", text},
+                      {"createdAt", time},
+                      {"createdBy", text}})},
+      {"BanList", page_of("Ban")},
+      {"NewBan",
+       object({{"kind", ban_kind}, {"subject", text}, {"until?", time}, {"reason?", text}})},
+      {"TemporaryBan", object({{"productKey?", text},
+                               {"deviceKey?", text},
+                               {"address?", text},
+                               {"until", time},
+                               {"reason", text}})},
+      {"TemporaryBanList", page_of("TemporaryBan")},
       {"Overlap", object({{"overlap?", number(0, 2'592'000)}})},
       {"DeviceSecret",
        object(

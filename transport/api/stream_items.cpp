@@ -112,6 +112,12 @@ struct item_writer {
     tell("twinReported", e.at,
          {{"version", static_cast<std::int64_t>(e.version)}, {"reported", e.reported}});
   }
+  void operator()(const device::certificate_expiring& e) const {
+    tell("certificateExpiring", e.at,
+         {{"sn", static_cast<std::int64_t>(e.sn)},
+          {"days", int{e.days}},
+          {"notAfter", model::to_ms(e.not_after)}});
+  }
   // Matters of a job: its calls tell of them.
   void operator()(const device::upgrade_offered&) const {}
   void operator()(const device::upgrade_published&) const {}

@@ -11,6 +11,7 @@
 #include "config/settings.hpp"
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
+#include "transport/certificate_holder.hpp"
 #include "transport/fifo.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
@@ -40,6 +41,7 @@ struct shared {
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<script_cache> scripts = std::make_shared<script_cache>();
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<const certificate_holders> holders;
   std::shared_ptr<file_exchange> files;
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
@@ -64,6 +66,8 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void end(std::string_view reason, std::string_view server_reference = {});
   /// Nothing more comes of it.
   bool is_over() const { return ended_ && !goodbye_due_; }
+  /// The list of bans is another one: it ends if it stands there now.
+  void look_at_bans(model::timestamp now);
   /// Logged in, and not about to end.
   bool can_leave() const { return engine_.granted() && !ended_ && !leaving_; }
   /// Ends it as soon as what is under way is answered, on both sides, or some seconds later; the
@@ -109,7 +113,18 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void consume(std::string_view fresh);
   void run(action& todo);
   void log_in(const login_wanted& wanted);
+  /// Neither user name nor password: who it is the certificate says that was shown.
+  void log_in_by_certificate(const login_wanted& wanted, const net::certificate_facts& shown);
+  void take_holder(const model::result<model::device_name>& found, model::device::connect how);
+  /// A device's login, as far as it is known before what it proves itself by.
+  model::device::connect login_of(const login_wanted& wanted,
+                                  const std::optional<net::certificate_facts>& shown);
+  void note_device();
+  void open_link();
   void refuse_login(const model::failure& why);
+  /// Who logs in, as far as that is known; applications are called "key:" and the key's id.
+  login_attempt attempt() const;
+  void note_who(const model::device_name& who, const std::string& organisation);
   model::milliseconds kept_for(std::uint32_t asked) const;
   void send_elsewhere(const signpost::direction& where);
   void open_channel();
@@ -203,6 +218,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   };
   std::unique_ptr<login_work> in_login_ = std::make_unique<login_work>();  // null: it is over
   std::unordered_map<std::uint64_t, unsigned> shared_tickets_;  // parts that are not done
+  std::string fingerprint_;  // of the certificate that it has shown
   model::client::detach goodbye_;
   std::uint32_t expiry_ = 0;  // of the session, seconds
   bool resumes_ = false;

@@ -1,6 +1,7 @@
 // How a connection comes to speak for somebody: logins of devices, channels, clients of general
 // topics.
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "observe/log.hpp"
 #include "transport/api_key.hpp"
@@ -30,6 +31,39 @@ void tell_guard(const shared& with, const login_attempt& who, const failure* why
 model::milliseconds connection::kept_for(std::uint32_t asked) const {
   const auto expiry = granted_expiry(asked, with_->limits.max_session_expiry);
   return expiry == no_expiry ? model::milliseconds{0} : std::chrono::seconds{expiry};
+}
+
+login_attempt connection::attempt() const {
+  return {stream_->peer(), self_.link.name, stream_->secure(), self_.organisation, fingerprint_};
+}
+
+void connection::note_who(const model::device_name& who, const std::string& organisation) {
+  self_.link.name = who;
+  self_.organisation = organisation;
+}
+
+void connection::note_device() {
+  const auto known = with_->known->current();
+  const auto* product = known->product(who_.device.product_key);
+  const auto virtual_one = who_.device.product_key == actors::virtual_gateway_key;
+  note_who(who_.device, virtual_one ? who_.device.device_key
+                        : product   ? product->state->organisation
+                                    : std::string{});
+}
+
+void connection::look_at_bans(model::timestamp now) {
+  if (ended_ || self_.link.name.device_key.empty())
+    return;
+  if (const auto ok = with_->guard->check_bans(attempt(), now); !ok) {
+    if (!engine_.granted())
+      return refuse_login(ok.error());
+    log::warn("mqtt.connection", "banned",
+              {{"address", stream_->peer()},
+               {"product", who_.device.product_key},
+               {"device", who_.device.device_key},
+               {"reason", ok.error().reason}});
+    end("banned");
+  }
 }
 
 void connection::refuse_login(const failure& why) {
@@ -67,41 +101,28 @@ void connection::log_in(const login_wanted& wanted) {
   const auto of_old = c.clean_session ? 0 : no_expiry;
   asked_expiry_ = engine_.version() == protocol::v5 ? c.with->session_expiry.value_or(0) : of_old;
   expiry_ = granted_expiry(asked_expiry_, with_->limits.max_session_expiry);
+  const auto shown = stream_->peer_certificate();
+  if (shown)
+    fingerprint_ = shown->fingerprint;
   if (c.password && c.password->starts_with("ork~"))
     return log_in_client(wanted);
+  if (!c.username && !c.password && shown)
+    return log_in_by_certificate(wanted, *shown);
   auto parsed = parse_login(c.client_id, c.username, c.password);
   if (!parsed && !with_->limits.open_broker.empty())
     return log_in_client(wanted);
   if (!parsed)
     return refuse_login(parsed.error());
   who_ = std::move(*parsed);
-  if (const auto ok =
-          with_->guard->admit({stream_->peer(), who_.device, stream_->secure()}, with_->now());
-      !ok)
+  note_device();
+  if (const auto ok = with_->guard->admit(attempt(), with_->now()); !ok)
     return refuse_login(ok.error());
-  link_ =
-      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
-        if (const auto self = weak.lock())
-          self->on_inbox();
-      });
-  auto how = model::device::connect{};
-  how.protocol = model::device::protocol::mqtt;
-  how.address = stream_->peer();
-  how.secure = stream_->secure();
-  self_.link.name = who_.device;
-  self_.session = std::make_shared<const model::device::connect>(how);
-  if (c.last_will && !model::is_reserved_topic(c.last_will->topic))
-    in_login_->will = general_topics::make_will(*c.last_will);
-  if (auto shown = stream_->peer_certificate())
-    how.presented = model::device::presented_certificate{
-        std::move(shown->issuer_key_id), std::move(shown->serial), std::move(shown->fingerprint),
-        model::from_ms(shown->not_after * 1000)};
+  open_link();
+  auto how = login_of(wanted, shown);
   if (who_.mode == secure_mode::integration)
     return open_channel();
   how.proof = who_.proof;
-  how.keeps_session = keeps_session_ = wanted.keeps_session;
-  how.resumes = wanted.resumes;
-  how.session_lasts = kept_for(asked_expiry_);
+  keeps_session_ = wanted.keeps_session;
   if (who_.mode == secure_mode::product_secret) {
     if (!how.secure && !with_->plain_activation)
       return refuse_login({errc::forbidden, "activation_needs_tls",
@@ -113,6 +134,71 @@ void connection::log_in(const login_wanted& wanted) {
   }
   if (who_.device.product_key == actors::virtual_gateway_key)
     return open_virtual_gateway(std::move(how));
+  login_number_ = ++numbers_;
+  link_->login(login_number_, who_.device, std::move(how));
+}
+
+void connection::open_link() {
+  link_ =
+      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
+        if (const auto self = weak.lock())
+          self->on_inbox();
+      });
+}
+
+model::device::connect connection::login_of(const login_wanted& wanted,
+                                            const std::optional<net::certificate_facts>& shown) {
+  auto how = model::device::connect{};
+  how.protocol = model::device::protocol::mqtt;
+  how.address = stream_->peer();
+  how.secure = stream_->secure();
+  self_.session = std::make_shared<const model::device::connect>(how);
+  const auto& will = wanted.packet.last_will;
+  if (will && !model::is_reserved_topic(will->topic))
+    in_login_->will = general_topics::make_will(*will);
+  if (shown)
+    how.presented = presented(*shown);
+  how.keeps_session = wanted.keeps_session;
+  how.resumes = wanted.resumes;
+  how.session_lasts = kept_for(asked_expiry_);
+  return how;
+}
+
+void connection::log_in_by_certificate(const login_wanted& wanted,
+                                       const net::certificate_facts& shown) {
+  if (wanted.packet.client_id.empty()) {
+    if (resumes_ && engine_.version() != protocol::v5)  // 3.1.3.1
+      return refuse_login({errc::invalid_argument, "client_id_invalid",
+                           "a session that is kept needs a client id"});
+    in_login_->assigned_id = "auto-" + model::random_text(20);
+  }
+  keeps_session_ = wanted.keeps_session;
+  login_number_ = ~std::uint64_t{0};  // until its device is found
+  with_->holders->find(shown, [weak = weak_from_this(), how = login_of(wanted, shown)](
+                                  model::result<model::device_name> found) {
+    if (const auto self = weak.lock())
+      boost::asio::post(self->stream_->context(), [self, how, found = std::move(found)]() mutable {
+        self->take_holder(found, std::move(how));
+      });
+  });
+}
+
+void connection::take_holder(const model::result<model::device_name>& found,
+                             model::device::connect how) {
+  if (ended_)
+    return;
+  login_number_ = 0;
+  if (found) {
+    who_.device = *found;
+    note_device();
+  }
+  if (const auto ok = with_->guard->admit(attempt(), with_->now()); !ok)
+    return refuse_login(ok.error());
+  if (!found) {
+    tell_guard(*with_, attempt(), &found.error());
+    return refuse_login(found.error());
+  }
+  open_link();
   login_number_ = ++numbers_;
   link_->login(login_number_, who_.device, std::move(how));
 }
@@ -129,11 +215,11 @@ void connection::log_in_client(const login_wanted& wanted) {
     id = in_login_->assigned_id = "auto-" + model::random_text(20);
   }
   if (const auto key = c.password ? read_api_key(*c.password) : std::nullopt) {
-    const auto attempt = login_attempt{stream_->peer(), {"", "key:" + key->id}, stream_->secure()};
-    if (const auto ok = with_->guard->admit(attempt, with_->now()); !ok)
+    note_who({"", "key:" + key->id}, key->organisation);
+    if (const auto ok = with_->guard->admit(attempt(), with_->now()); !ok)
       return refuse_login(ok.error());
     const auto found = find_api_key(*known, *key, with_->now(), stream_->peer());
-    tell_guard(*with_, attempt, found ? nullptr : &found.error());
+    tell_guard(*with_, attempt(), found ? nullptr : &found.error());
     if (!found)
       return refuse_login(found.error());
     user.organisation = key->organisation;
@@ -143,6 +229,9 @@ void connection::log_in_client(const login_wanted& wanted) {
     user.as.key = key->id;
   } else if (!with_->limits.open_broker.empty() && !c.password.value_or("").starts_with("ork~")) {
     user.organisation = with_->limits.open_broker;
+    note_who({"", "client:" + id}, user.organisation);
+    if (const auto ok = with_->guard->check_bans(attempt(), with_->now()); !ok)
+      return refuse_login(ok.error());
     user.name = "client:" + id;
     user.actor = "anonymous";
     user.everything = true;
@@ -151,11 +240,7 @@ void connection::log_in_client(const login_wanted& wanted) {
   }
   if (!known->organisation(user.organisation))
     return refuse_login({errc::unauthenticated, "unauthenticated", "no such organisation"});
-  link_ =
-      link::open(with_->link, net::wake_list::of(stream_->context()), [weak = weak_from_this()] {
-        if (const auto self = weak.lock())
-          self->on_inbox();
-      });
+  open_link();
   link_->open_channel(user.actor);
   begin_general(std::move(user));
   if (c.last_will) {
@@ -227,7 +312,7 @@ void connection::open_channel() {
     return refuse_login(refused);
   const auto secret = with_->keys->open(product->view.secret, product->view.secret_owner);
   const auto good = secret && model::proves(who_.proof, who_.device, *secret);
-  tell_guard(*with_, {stream_->peer(), who_.device, stream_->secure()}, good ? nullptr : &refused);
+  tell_guard(*with_, attempt(), good ? nullptr : &refused);
   if (!good)
     return refuse_login(refused);
   self_.channel = true;
@@ -264,8 +349,7 @@ void connection::settle_login(actors::settled& one) {
     return;
   }
   login_number_ = 0;
-  tell_guard(*with_, {stream_->peer(), who_.device, stream_->secure()},
-             one.what ? nullptr : &one.what.error());
+  tell_guard(*with_, attempt(), one.what ? nullptr : &one.what.error());
   if (!one.what)
     return refuse_login(one.what.error());
   auto resumed = std::optional<kept_session>{};

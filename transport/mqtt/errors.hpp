@@ -67,7 +67,9 @@ constexpr std::uint8_t connack_reason(const model::failure& why) {
     case errc::unauthenticated:
       return 0x86;  // bad user name or password
     case errc::forbidden:
-      return why.reason == "device_disabled" ? 0x8a : 0x87;  // banned; not authorized
+      return why.reason == "device_disabled" || why.reason.ends_with("_banned")
+                 ? 0x8a   // banned
+                 : 0x87;  // not authorized
     case errc::too_large:
       return 0x97;  // quota exceeded
     case errc::too_many_requests:
@@ -131,6 +133,7 @@ constexpr std::uint8_t disconnect_code(std::string_view reason) {
       {"packet_too_large", 0x95},
       {"slow_consumer", 0x97},  // quota exceeded
       {"disabled", 0x98},       // administrative action
+      {"banned", 0x98},
       {"deleted", 0x98},
       {"secret_reset", 0x98},
       {"retain_not_supported", 0x9a},

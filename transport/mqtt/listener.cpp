@@ -31,11 +31,17 @@ struct lane {
   asio::steady_timer timer;
   std::vector<std::shared_ptr<connection>> all;  // in no order
   std::size_t next = 0;                          // to be ticked
+  std::uint64_t bans = 0;                        // the version that all were held against
   bool stopping = false;
 
   /// Ticks a tenth of them, so each comes once a second; few come more often.
   void tick(const std::shared_ptr<lane>& self) {
     const auto at = with->now();
+    if (const auto newest = with->guard->bans_version(); newest != bans) {
+      bans = newest;
+      for (const auto& c : all)
+        c->look_at_bans(at);
+    }
     const auto some = std::max(all.size() / 10, std::min(all.size(), std::size_t{1000}));
     for (auto left = some; left > 0; --left) {
       if (next >= all.size())
@@ -130,6 +136,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   };
   with.guard = std::move(p.guard);
   with.certificates = std::move(p.certificates);
+  with.holders = std::move(p.holders);
   with.files = std::move(p.files);
   with.refused_logins = [m = p.metrics](std::string_view reason) -> observe::counter& {
     return m->count("orrery_login_refused_total", "Logins of devices that were refused",

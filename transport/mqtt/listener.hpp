@@ -9,6 +9,7 @@
 #include "net/io_threads.hpp"
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
+#include "transport/certificate_holder.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/http_message.hpp"
 #include "transport/issuance.hpp"
@@ -29,6 +30,7 @@ struct parts {
   config::settings::listeners_section ports;
   std::shared_ptr<login_guard> guard;
   std::shared_ptr<issuance> certificates;
+  std::shared_ptr<const certificate_holders> holders;
   std::shared_ptr<file_exchange> files;
   std::uint64_t moved_per_second = 200;  // clients, while they are redirected
   net::tls_source tls;                   // of the mqtts port

@@ -132,6 +132,11 @@ TEST_F(Certified, WhatIsWrongWithACertificateIsSaid) {
   auto similar = login(c);
   similar.presented->fingerprint[5] = '2';
   EXPECT_EQ(complaint(tell(similar)), "the client certificate is not bound to this device");
+  similar = login(c);
+  similar.presented->issuer = "bb";
+  EXPECT_EQ(complaint(tell(similar)), "the client certificate is not bound to this device");
+  similar.presented->issuer.clear();
+  EXPECT_EQ(complaint(tell(similar)), "") << "it need not say who its issuer is";
   now = c.not_after - 1ms;
   EXPECT_EQ(complaint(tell(login(c))), "");
   now = c.not_after;
@@ -318,6 +323,80 @@ TEST_F(Certified, WhatIsDeletedKeepsNone) {
   EXPECT_TRUE(s.certificates().empty());
   EXPECT_TRUE(s.family->empty());
   EXPECT_EQ(reason(tell(login(c))), "device_unknown");
+}
+
+// ---- warnings
+
+TEST_F(Certified, ItsEndIsTold30And7And1DaysBefore) {
+  const auto c = a_certificate('1', 100 * day);
+  const auto sn = add(c);
+  for (const std::uint8_t days : {30, 7, 1}) {
+    const auto at = c.not_after - days * day;
+    ASSERT_EQ(next_deadline(s), at);
+    now = at - 1ms;
+    ASSERT_TRUE(tell(time_passed{}));
+    EXPECT_TRUE(happened.empty());
+    now = at;
+    ASSERT_TRUE(tell(time_passed{}));
+    ASSERT_EQ(happened.size(), 1u);
+    const auto& told = std::get<certificate_expiring>(happened[0]);
+    EXPECT_EQ(told.sn, sn);
+    EXPECT_EQ(told.days, days);
+    EXPECT_EQ(told.not_after, c.not_after);
+    ASSERT_TRUE(tell(time_passed{}));
+    EXPECT_TRUE(happened.empty()) << "once";
+  }
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+  now = c.not_after + day;
+  ASSERT_TRUE(tell(time_passed{}));
+  EXPECT_TRUE(happened.empty());
+}
+
+TEST_F(Certified, WarningsThatWereMissedAreOne) {
+  const auto c = a_certificate('1', 100 * day);
+  const auto sn = add(c);
+  now = c.not_after - 3 * day;
+  ASSERT_TRUE(tell(time_passed{}));
+  ASSERT_EQ(happened.size(), 1u);
+  EXPECT_EQ(std::get<certificate_expiring>(happened[0]).days, 7);
+  EXPECT_EQ(next_deadline(s), c.not_after - day);
+  now = c.not_after;
+  ASSERT_TRUE(tell(time_passed{}));
+  ASSERT_EQ(happened.size(), 1u);
+  EXPECT_EQ(std::get<certificate_expiring>(happened[0]).days, 0);
+  EXPECT_EQ(std::get<certificate_expiring>(happened[0]).sn, sn);
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+}
+
+TEST_F(Certified, OneThatWasMadeForLessIsNotWarnedOf) {
+  const auto c = a_certificate('1', 20 * day);
+  add(c);
+  EXPECT_EQ(next_deadline(s), c.not_after - 7 * day);
+  add(a_certificate('2', 12h));
+  EXPECT_EQ(next_deadline(s), c.not_after - 7 * day);
+}
+
+TEST_F(Certified, OnlyThoseThatCountAreWarnedOf) {
+  const auto first = add(a_certificate('1', 100 * day));
+  const auto second = add(a_certificate('2', 200 * day), first);
+  EXPECT_EQ(next_deadline(s), now + 170 * day) << "the first was renewed";
+  ASSERT_TRUE(tell(revoke_certificate{second, {}, 6}));
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+  ASSERT_TRUE(tell(revoke_certificate{second, {}, 8}));
+  EXPECT_EQ(next_deadline(s), now + 170 * day);
+  ASSERT_TRUE(tell(revoke_certificate{second, {}, 1}));
+  EXPECT_EQ(next_deadline(s), std::nullopt);
+}
+
+TEST_F(Certified, WhatGoesIsNamedByItsFingerprint) {
+  for (const auto digit : {'1', '2', '3', '4', '5', '6', '7', '8'})
+    add(a_certificate(digit, digit == '3' ? milliseconds{1h} : milliseconds{60 * day}));
+  now += 2h;
+  add(a_certificate('9'));
+  EXPECT_EQ(std::get<certificate_added>(happened[0]).dropped_fingerprints,
+            std::vector<std::string>{std::string(64, '3')});
+  ASSERT_TRUE(tell(remove_device{}));
+  EXPECT_EQ(std::get<removed>(happened.back()).fingerprints.size(), 8u);
 }
 
 TEST_F(Certified, AStateHasAWord) {

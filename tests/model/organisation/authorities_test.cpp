@@ -45,6 +45,7 @@ class Authorities : public testing::Test {
     a.id = id;
     a.kind = origin::external;
     a.certificates = "pem";
+    a.nonce = "nonce";
     return a;
   }
   list_revocation revoked(const std::string& serial, std::uint8_t reason = 1) const {
@@ -76,6 +77,26 @@ TEST_F(Authorities, ABuiltInOneHasItsKeyAndAnotherHasNone) {
   with_key.key.bytes = "sealed";
   EXPECT_EQ(tell(add_authority{with_key}), "authority_invalid");
   EXPECT_EQ(tell(add_authority{external("")}), "authority_invalid");
+  auto taken_at_its_word = external("aa");
+  taken_at_its_word.nonce.clear();
+  EXPECT_EQ(tell(add_authority{taken_at_its_word}), "authority_invalid");
+  auto asked = built_in("aa");
+  asked.nonce = "nonce";
+  EXPECT_EQ(tell(add_authority{asked}), "authority_invalid");
+}
+
+TEST_F(Authorities, AnExternalOneIsPendingUntilItsKeyIsProved) {
+  ASSERT_EQ(tell(add_authority{external("aa")}), "");
+  EXPECT_TRUE(authority().is_pending());
+  EXPECT_EQ(tell(prove_authority{"aa", "another"}), "proof_invalid");
+  EXPECT_EQ(tell(prove_authority{"bb", "nonce"}), "authority_unknown");
+  EXPECT_TRUE(authority().is_pending());
+  EXPECT_EQ(tell(prove_authority{"aa", "nonce"}), "");
+  EXPECT_FALSE(authority().is_pending());
+  EXPECT_EQ(tell(prove_authority{"aa", "nonce"}), "authority_proved");
+  EXPECT_EQ(tell(prove_authority{"aa", ""}), "authority_proved");
+  ASSERT_EQ(tell(add_authority{built_in("cc")}), "");
+  EXPECT_EQ(tell(prove_authority{"cc", ""}), "authority_proved");
 }
 
 TEST_F(Authorities, OnlyExternalOnesGo) {

@@ -148,6 +148,8 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(show(device::twin_reported{{{"a", 0}}, 3, 6, noon}),
             R"([{"t":000,"event":"twinReported","version":3,"reported":{"a":0}}])");
   EXPECT_EQ(show(device::twin_pushed{}), "[]");
+  EXPECT_EQ(show(device::certificate_expiring{5, 30, noon, noon}),
+            R"([{"t":000,"event":"certificateExpiring","sn":5,"days":30,"notAfter":000}])");
 }
 
 TEST_F(Items, OfCommandsAreTheCommand) {
