@@ -35,7 +35,7 @@ struct entity_state {
 
 // With CAF's own kilobyte it fills one of the allocator's sizes, 1,536 bytes. What makes it larger
 // takes 256 bytes more of every device that is awake: see whether it can be a `cow`.
-static_assert(sizeof(entity_state<device_kind>) <= 512);
+static_assert(sizeof(entity_state<device_kind>) <= 504);
 
 template <class Kind>
 using pointer = typename entity_actor::template stateful_pointer<entity_state<Kind>>;

@@ -69,8 +69,7 @@ void apply_on(state& s, const removed&) {
 }
 
 void apply_on(state& s, const secret_set& e) {
-  s.old_secret = s.secret;
-  s.old_secret_until = e.old_valid_until;
+  s.old_secret = former_secret{s.secret, e.old_valid_until};
   s.secret = e.secret;
   if (!s.activation().fresh.empty())
     s.family.change([](auto& f) { f.activation = {}; });

@@ -735,6 +735,14 @@ struct family {
   bool operator==(const family&) const = default;
 };
 
+/// The secret before this one, which still counts.
+struct former_secret {
+  sealed_secret secret;
+  timestamp until{};
+  bool empty() const { return secret.empty(); }
+  bool operator==(const former_secret&) const = default;
+};
+
 struct state {
   bool exists = false;
   bool deleted = false;
@@ -746,8 +754,7 @@ struct state {
   timestamp created_at{}, updated_at{};
   std::optional<timestamp> activated_at;
   sealed_secret secret;
-  cow<sealed_secret> old_secret;
-  timestamp old_secret_until{};
+  cow<former_secret> old_secret;
   object attributes;
   cow<std::map<std::string, std::string>> tags;
   connection_state connection;

@@ -287,13 +287,17 @@ template <field_of<naming> X>
 auto fields_of(X& x) {
   return std::tie(x.name, x.organisation);
 }
+template <field_of<former_secret> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.until);
+}
 template <field_of<state> X>
 auto fields_of(X& s) {
   return std::tie(s.exists, s.deleted, s.called, s.display_name, s.description, s.timezone, s.admin,
                   s.admin_reason, s.created_at, s.updated_at, s.activated_at, s.secret,
-                  s.old_secret, s.old_secret_until, s.attributes, s.tags, s.connection,
-                  s.session_epoch, s.downlinks, s.last_online, s.last_offline, s.commands,
-                  s.timed_out, s.keeps_session, s.kept, s.family);
+                  s.old_secret, s.attributes, s.tags, s.connection, s.session_epoch, s.downlinks,
+                  s.last_online, s.last_offline, s.commands, s.timed_out, s.keeps_session, s.kept,
+                  s.family);
 }
 
 // Between nodes.

@@ -19,8 +19,8 @@ proof_by look_at(const state& s, const connect& c, const surroundings& around) {
     const auto counts = pending.fresh.empty() || around.now < pending.granted_at + two_secrets_for;
     if (counts && secret_proves(s.secret, c.proof, s, around))
       return proof_by::current;
-    if (!s.old_secret->empty() && around.now < s.old_secret_until &&
-        secret_proves(*s.old_secret, c.proof, s, around))
+    if (!s.old_secret->empty() && around.now < s.old_secret->until &&
+        secret_proves(s.old_secret->secret, c.proof, s, around))
       return proof_by::former;
   }
   const auto product_counts =
