@@ -39,9 +39,11 @@ void settle(actors::desk_backup_part& shown, const cluster::backup_part& part) {
 
 }  // namespace
 
-backups::backups(std::shared_ptr<storage::entity_store> store, const config::settings& settings,
+backups::backups(std::shared_ptr<storage::entity_store> store,
+                 std::shared_ptr<storage::blobs> files, const config::settings& settings,
                  std::function<model::timestamp()> now)
     : store_{std::move(store)},
+      files_{std::move(files)},
       settings_{settings},
       now_{std::move(now)},
       folder_{folder_of(settings)} {
@@ -175,7 +177,8 @@ cluster::backup_part backups::make(const desk_backup& what) {
                                               .by = what.by,
                                               .node = settings_.node.name,
                                               .cluster = settings_.cluster.name,
-                                              .release = ORRERY_VERSION}});
+                                              .release = ORRERY_VERSION},
+                                     .files = files_});
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - began);
   figures_->running = false;
@@ -193,7 +196,11 @@ cluster::backup_part backups::make(const desk_backup& what) {
   figures_->bytes = made->bytes;
   figures_->took_ms = took.count();
   log::info("backup", "made",
-            {{"id", what.id}, {"folder", folder_}, {"bytes", made->bytes}, {"ms", took.count()}});
+            {{"id", what.id},
+             {"folder", folder_},
+             {"bytes", made->bytes},
+             {"files", made->files},
+             {"ms", took.count()}});
   if (const auto ok =
           storage::keep_backups(folder_, static_cast<std::uint32_t>(settings_.backup.keep));
       !ok)

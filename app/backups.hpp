@@ -17,6 +17,7 @@
 #include "config/settings.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
+#include "storage/blobs.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::app {
@@ -33,8 +34,9 @@ struct backup_figures {
 /// Thread-safe.
 class backups {
  public:
-  backups(std::shared_ptr<storage::entity_store> store, const config::settings& settings,
-          std::function<model::timestamp()> now);
+  /// `files`: whose bytes the store names.
+  backups(std::shared_ptr<storage::entity_store> store, std::shared_ptr<storage::blobs> files,
+          const config::settings& settings, std::function<model::timestamp()> now);
   /// stop(), if it was not called.
   ~backups();
   backups(const backups&) = delete;
@@ -70,6 +72,7 @@ class backups {
   actors::desk_backup begun(std::string id, model::timestamp at, std::string by) const;
 
   std::shared_ptr<storage::entity_store> store_;
+  std::shared_ptr<storage::blobs> files_;
   config::settings settings_;
   std::function<model::timestamp()> now_;
   std::string folder_;  // "": off

@@ -14,8 +14,8 @@
 #include "cluster/member.hpp"
 #include "config/load.hpp"
 #include "observe/log.hpp"
-#include "storage/backup.hpp"
 #include "storage/keys.hpp"
+#include "storage/restore.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace orrery::app {

@@ -28,6 +28,7 @@
 #include "net/tls.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
+#include "storage/restore.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
 #include "transport/file_exchange.hpp"
@@ -125,11 +126,11 @@ struct node::impl {
     token_key = derived(":tokens");
     ticket_secret = derived(":tickets");
     file_key = derived(":files");
-    auto kept = storage::blobs::open(data->file("blobs"));
+    auto kept = storage::blobs::open(data->file(std::string{storage::blobs_folder}));
     if (!kept)
       give_up(kept.error());
+    backups = std::make_unique<app::backups>(store, *kept, settings, clock_now);
     blobs = std::make_shared<actors::blob_access>(std::move(*kept));
-    backups = std::make_unique<app::backups>(store, settings, clock_now);
     find_place(derived(":check").substr(0, 16));
   }
 

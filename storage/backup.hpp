@@ -1,18 +1,20 @@
 // Backups of a database in a folder of their own, by RocksDB's BackupEngine. Each is one moment of
-// all families; files that several of them have are there once.
+// all families, and has the bytes of files that this moment knows of (storage/blob_backup); what
+// several of them have is there once.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/result.hpp"
 #include "model/time.hpp"
+#include "storage/blob_backup.hpp"
+#include "storage/blobs.hpp"
 #include "storage/entity_store.hpp"
 
 namespace rocksdb {
@@ -21,16 +23,14 @@ class DB;
 
 namespace orrery::storage {
 
-/// The database's folder in a data folder.
-inline constexpr std::string_view database_folder = "db";
-
 /// What a backup says of itself. {"id":"20261125-025746","at":1795575466000,"by":"user:admin",
-/// "node":"node-1","cluster":"orrery","release":"0.1.0"}
+/// "node":"node-1","cluster":"orrery","release":"0.1.0","blobs":true}
 struct backup_note {
   std::string id;  // the same on all nodes of a cluster
   model::timestamp at;
   std::string by;  // who ordered it
   std::string node, cluster, release;
+  bool blobs = false;  // bytes of files are in it; earlier ones have none. Who makes it sets it
   bool operator==(const backup_note&) const = default;
 };
 
@@ -38,18 +38,20 @@ struct backup_target {
   std::string folder;                  // made if it is not there; the one that it is in must be
   std::uint64_t bytes_per_second = 0;  // 0: as fast as it goes
   backup_note note;
+  std::shared_ptr<blobs> files = {};  // whose bytes the database names; nullptr: without
 };
 
 struct stored_backup {
   std::uint32_t number = 0;  // in its folder; rises
-  std::uint64_t bytes = 0;   // of all its files, those that others have too among them
+  std::uint64_t bytes = 0;   // of all that is in it, what others have too among it
+  std::uint64_t files = 0;   // of devices: how many are in it
   backup_note note;
   bool operator==(const stored_backup&) const = default;
 };
 
 struct backup_list {
   std::vector<stored_backup> whole;    // oldest first; by what stands in the folder, not verified
-  std::vector<std::uint32_t> damaged;  // files are missing
+  std::vector<std::uint32_t> damaged;  // something of it is missing
 };
 
 /// Makes backups of one database, one at a time. Any thread.
@@ -57,9 +59,10 @@ class backup_maker {
  public:
   /// False: one is under way.
   bool begin();
-  /// After begin(). All that was written before the call is in it. Blocks; `of` must stay open
-  /// until it is over: see end(). Fails: `unavailable` "backup_full" (no space), "backup_failed",
-  /// "backup_stopped"; `conflict` "backup_running" (another process is at that folder).
+  /// After begin(). All that was written before the call is in it; while it lasts no file of `to`
+  /// is removed. Blocks; `of` must stay open until it is over: see end(). Fails: `unavailable`
+  /// "backup_full" (no space), "backup_failed", "backup_stopped"; `corrupted` "backup_failed" (one
+  /// of the files is damaged); `conflict` "backup_running" (another process is at that folder).
   model::result<stored_backup> make(rocksdb::DB& of, const backup_target& to);
   /// Ends the one under way and waits for its end.
   void end();
@@ -79,17 +82,7 @@ class backup_maker {
 model::result<backup_list> list_backups(const std::string& folder);
 /// Reads it all and compares checksums.
 model::status verify_backup(const std::string& folder, std::uint32_t number);
-/// Drops all but the newest.
+/// Drops all but the newest, those that were not finished, and what only they had.
 model::status keep_backups(const std::string& folder, std::uint32_t newest);
-
-/// Verifies a backup and puts it into `data`, a data folder that is empty or not there, with the
-/// mark that restored_from() gives. `id`: of its note; "": the newest. Fails also:
-/// `already_exists` "folder_not_empty"; what storage fails with when it opens what was restored.
-model::result<stored_backup> restore_backup(const std::string& folder, const std::string& id,
-                                            const std::string& data);
-
-/// What was restored into a store, until it is cleared; nothing: it was not.
-model::result<std::optional<backup_note>> restored_from(const entity_store& in);
-model::status clear_restored(entity_store& in);
 
 }  // namespace orrery::storage

@@ -21,7 +21,7 @@ using model::failure;
 
 // blobs/<owner>.<sha256>; unfinished ones: blobs/incoming-<number>, which is no such name.
 constexpr std::string_view unfinished = "incoming-";
-constexpr std::size_t hex_digits = 64, longest_owner = 64;
+constexpr std::size_t hex_digits = 64, longest_owner = 64, piece_bytes = 256 * 1024;
 constexpr mode_t for_owner_alone = 0600;
 
 failure trouble(const std::string& what, int error) {
@@ -32,14 +32,6 @@ failure trouble(const std::string& what, int error) {
 
 failure unknown(const blob_name& name) {
   return {errc::not_found, "blob_unknown", "no bytes of " + name.owner + " with that digest here"};
-}
-
-std::optional<blob_name> name_of(const std::string& file) {
-  const auto dot = file.find('.');
-  if (dot == std::string::npos)
-    return std::nullopt;
-  auto name = blob_name{file.substr(0, dot), file.substr(dot + 1)};
-  return is_valid(name) ? std::optional{std::move(name)} : std::nullopt;
 }
 
 model::result<std::string> read_file(int file, std::uint64_t offset, std::size_t most) {
@@ -92,6 +84,18 @@ bool is_valid(const blob_name& name) {
              std::string::npos &&
          name.sha256.size() == hex_digits &&
          name.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+std::string to_string(const blob_name& name) {
+  return name.owner + '.' + name.sha256;
+}
+
+std::optional<blob_name> parse_blob_name(std::string_view file) {
+  const auto dot = file.find('.');
+  if (dot == std::string_view::npos)
+    return std::nullopt;
+  auto name = blob_name{std::string{file.substr(0, dot)}, std::string{file.substr(dot + 1)}};
+  return is_valid(name) ? std::optional{std::move(name)} : std::nullopt;
 }
 
 struct blob_writer::hashes {
@@ -209,14 +213,21 @@ blobs::~blobs() {
 
 model::result<std::shared_ptr<blobs>> blobs::open(std::string folder) {
   auto out = std::shared_ptr<blobs>{new blobs{std::move(folder)}};
-  if (const auto ok = out->load(); !ok)
+  if (::mkdir(out->folder_.c_str(), 0700) != 0 && errno != EEXIST)
+    return trouble(out->folder_, errno);
+  if (const auto ok = out->load(true); !ok)
     return ok.error();
   return out;
 }
 
-model::status blobs::load() {
-  if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST)
-    return trouble(folder_, errno);
+model::result<std::shared_ptr<blobs>> blobs::open_as_it_is(std::string folder) {
+  auto out = std::shared_ptr<blobs>{new blobs{std::move(folder)}};
+  if (const auto ok = out->load(false); !ok)
+    return ok.error();
+  return out;
+}
+
+model::status blobs::load(bool sweep) {
   directory_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory_ < 0)
     return trouble(folder_, errno);
@@ -225,8 +236,9 @@ model::status blobs::load() {
        i.increment(e)) {
     const auto file = i->path().filename().string();
     if (file.starts_with(unfinished)) {
-      ::unlink(i->path().c_str());
-    } else if (name_of(file)) {
+      if (sweep)
+        ::unlink(i->path().c_str());
+    } else if (parse_blob_name(file)) {
       count_.fetch_add(1);
       auto unread = std::error_code{};
       const auto size = i->file_size(unread);
@@ -239,7 +251,7 @@ model::status blobs::load() {
 }
 
 std::string blobs::path_of(const blob_name& name) const {
-  return folder_ + '/' + name.owner + '.' + name.sha256;
+  return folder_ + '/' + to_string(name);
 }
 
 model::result<std::unique_ptr<blob_writer>> blobs::begin() {
@@ -273,6 +285,25 @@ model::result<std::string> blobs::read(const blob_name& name, std::uint64_t offs
   return read_file(from.file(), offset, most);
 }
 
+model::status blobs::verify(const blob_name& name) const {
+  auto hashes = blob_writer::hashes{};
+  if (!hashes.begin())
+    return failure{errc::unavailable, "blob_not_written", "no digest can be made"};
+  for (auto at = std::uint64_t{0};;) {
+    const auto piece = read(name, at, piece_bytes);
+    if (!piece)
+      return piece.error();
+    if (piece->empty())
+      break;
+    if (!hashes.add(*piece))
+      return failure{errc::unavailable, "blob_not_written", "no digest can be made"};
+    at += piece->size();
+  }
+  if (blob_writer::hashes::end(hashes.sha256.get()) != name.sha256)
+    return failure{errc::corrupted, "its bytes are not those that its name tells of"};
+  return {};
+}
+
 model::result<std::uint64_t> blobs::touch(const blob_name& name) {
   const auto hold = std::lock_guard{mutex_};
   auto is = size(name);
@@ -289,6 +320,8 @@ model::status blobs::remove(const blob_name& name, std::int64_t written_at) {
   struct stat is {};
   if (::stat(path_of(name).c_str(), &is) == 0 && is.st_mtime > written_at)
     return failure{errc::conflict, "that blob was written again"};
+  if (holders_ > 0)
+    return failure{errc::conflict, "what is there is being copied"};
   if (::unlink(path_of(name).c_str()) != 0)
     return trouble("a blob cannot be removed", errno);
   count_.fetch_sub(1);
@@ -303,7 +336,7 @@ model::result<std::vector<listed_blob>> blobs::list(const blob_name& after,
   auto e = std::error_code{};
   for (auto i = fs::directory_iterator{folder_, e}; !e && i != fs::directory_iterator{};
        i.increment(e)) {
-    auto name = name_of(i->path().filename().string());
+    auto name = parse_blob_name(i->path().filename().string());
     if (!name || *name <= after)
       continue;
     // A heap of the smallest names: however many there are, no more than `most` are held.
@@ -323,6 +356,16 @@ model::result<std::vector<listed_blob>> blobs::list(const blob_name& after,
     return failure{errc::corrupted, folder_ + ": " + e.message()};
   std::sort_heap(all.begin(), all.end(), by_name);
   return all;
+}
+
+blob_hold::blob_hold(std::shared_ptr<blobs> of) : of_{std::move(of)} {
+  const auto lock = std::lock_guard{of_->mutex_};
+  ++of_->holders_;
+}
+
+blob_hold::~blob_hold() {
+  const auto lock = std::lock_guard{of_->mutex_};
+  --of_->holders_;
 }
 
 }  // namespace orrery::storage

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ struct blob_name {
   auto operator<=>(const blob_name&) const = default;
 };
 bool is_valid(const blob_name& name);
+/// "<owner>.<sha256>", as its file is named.
+std::string to_string(const blob_name& name);
+std::optional<blob_name> parse_blob_name(std::string_view file);
 
 /// What was written: the digests in lower-case hex.
 struct blob_facts {
@@ -77,6 +81,9 @@ class blobs : public std::enable_shared_from_this<blobs> {
   /// Makes the folder if it is not there, and sweeps what an earlier run has left unfinished.
   /// Fails: `unavailable`, "blob_not_written".
   static model::result<std::shared_ptr<blobs>> open(std::string folder);
+  /// To read from: changes nothing, so what is on its way in may be another process's. Fails: as
+  /// open(), if it is not there too.
+  static model::result<std::shared_ptr<blobs>> open_as_it_is(std::string folder);
   ~blobs();
   blobs(const blobs&) = delete;
   blobs& operator=(const blobs&) = delete;
@@ -89,10 +96,13 @@ class blobs : public std::enable_shared_from_this<blobs> {
   /// At most `most` bytes from `offset` on; fewer at the end, none behind it. Fails as size().
   model::result<std::string> read(const blob_name& name, std::uint64_t offset,
                                   std::size_t most) const;
+  /// Reads all of it. Fails as size(), `corrupted` also if its bytes are not those that its name
+  /// tells of.
+  model::status verify(const blob_name& name) const;
   /// As size(); and its age begins anew.
   model::result<std::uint64_t> touch(const blob_name& name);
   /// Unless it was written after `written_at`, as list() has it: it may be wanted again. Fails as
-  /// size(); `conflict` if it was.
+  /// size(); `conflict` if it was, or while somebody holds what is there.
   model::status remove(const blob_name& name, std::int64_t written_at = INT64_MAX);
   /// At most `most` behind `after` (an empty name: from the first on), in order of their names.
   /// Looks through the whole folder.
@@ -103,14 +113,28 @@ class blobs : public std::enable_shared_from_this<blobs> {
 
  private:
   friend class blob_writer;
+  friend class blob_hold;
   explicit blobs(std::string folder) : folder_{std::move(folder)} {}
-  model::status load();
+  model::status load(bool sweep);
   std::string path_of(const blob_name& name) const;
 
   std::string folder_;
   int directory_ = -1;
   mutable std::mutex mutex_;  // of names that come and go
+  std::size_t holders_ = 0;
   std::atomic<std::uint64_t> numbers_{0}, count_{0}, bytes_{0};
+};
+
+/// As long as it is there nothing is removed: whoever copies all of it finds what he saw.
+class blob_hold {
+ public:
+  explicit blob_hold(std::shared_ptr<blobs> of);
+  ~blob_hold();
+  blob_hold(const blob_hold&) = delete;
+  blob_hold& operator=(const blob_hold&) = delete;
+
+ private:
+  std::shared_ptr<blobs> of_;
 };
 
 }  // namespace orrery::storage

@@ -1,12 +1,11 @@
 // backup: of all nodes, while they run. restore: into a new data folder, without a server.
-#include "storage/backup.hpp"
-
 #include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <thread>
 
 #include "app/cli/session.hpp"
+#include "storage/restore.hpp"
 
 namespace orrery::app::cli {
 namespace {
@@ -88,22 +87,43 @@ void list(session& s) {
                {"NODES", "/parts"}});
 }
 
+/// The files of devices that are in it, or are not.
+void tell_of_files(const storage::restored_backup& got) {
+  if (!got.what.note.blobs)
+    std::cout << "It has no bytes of devices' files: that release kept them out of backups. What "
+                 "blobs/ of then has\ncan be copied into the data folder.\n";
+  for (const auto& one : got.left_out)
+    std::cout << "The bytes of a file are damaged or missing, and left out: " << to_string(one.name)
+              << '\n';
+}
+
 void restore(const session& s, const std::string& from, const std::string& to,
-             const std::string& id) {
-  const auto got = storage::restore_backup(from, id, to);
+             const std::string& id, bool skip) {
+  using storage::damaged_blobs;
+  const auto got = storage::restore_backup(from, id, to,
+                                           skip ? damaged_blobs::leave_out : damaged_blobs::refuse);
   if (!got)
     throw refused{got.error().detail};
-  const auto& note = got->note;
-  if (s.output != "table")
+  const auto& note = got->what.note;
+  if (s.output != "table") {
+    auto left_out = json::array();
+    for (const auto& one : got->left_out)
+      left_out.push_back(to_string(one.name));
     return s.show(json{{"id", note.id},
                        {"node", note.node},
                        {"cluster", note.cluster},
                        {"release", note.release},
+                       {"bytes", got->what.bytes},
+                       {"files", got->what.files},
+                       {"leftOut", left_out},
                        {"data", to}},
                   {});
+  }
   const auto folder = std::filesystem::path{to};
   std::cout << "backup " << note.id << " of " << note.node << ", made by release " << note.release
-            << ", is verified and restored into " << to << ".\n\nBefore you start it:\n"
+            << ", is verified and restored into " << to << ".\n";
+  tell_of_files(*got);
+  std::cout << "\nBefore you start it:\n"
             << "  1. The master key of then: copy it to where node.master_key says, else to "
             << (folder / "master.key").string() << ".\n"
             << "     It is not in a backup, and without it no secret can be read.\n"
@@ -137,12 +157,15 @@ void add_backup(CLI::App& to, session& s) {
 
 void add_restore(CLI::App& to, session& s) {
   auto from = make<std::string>(), data = make<std::string>(), id = make<std::string>();
+  auto skip = make<bool>(false);
   auto* c = command(to, "restore", "A node's backup into a new data folder; asks no server",
                     "restore --from /backup/orrery-1 --to /var/lib/orrery-new");
   c->add_option("--from", *from, "<backup.directory>/<node.name>")->required();
   c->add_option("--to", *data, "the data folder: empty, or not there")->required();
   c->add_option("--id", *id, "which backup; the newest if not given");
-  c->callback([&s, from, data, id] { restore(s, *from, *data, *id); });
+  c->add_flag("--skip-damaged-files", *skip,
+              "leave out files of devices whose bytes are damaged or missing, and name them");
+  c->callback([&s, from, data, id, skip] { restore(s, *from, *data, *id, *skip); });
 }
 
 }  // namespace orrery::app::cli

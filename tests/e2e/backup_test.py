@@ -1,15 +1,19 @@
 """Backups of a running node and of a running cluster, and what comes back from them."""
+import hashlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 from api_kit import refused
 from cluster_kit import ClusterTest
+from files_test import FileKit, get, put
 from fleet import Fleet, Poster, check, register
+from mounts import Mounted
 from orrery import BIN, Device, Node, wait_for
 
 LONG = 60
@@ -31,7 +35,7 @@ def over(api, begun):
     return wait_for(ended, "the backup is over", LONG)
 
 
-class OneNode(unittest.TestCase):
+class OneNodeKit(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="orrery-backup-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
@@ -56,6 +60,8 @@ class OneNode(unittest.TestCase):
         shutil.copy(node.data / "master.key", data)
         shutil.copytree(node.data / "pki", data / "pki")
 
+
+class OneNode(OneNodeKit):
     def test_what_was_acknowledged_before_it_began_comes_back(self):
         node = self.start()
         api = node.api()
@@ -178,7 +184,166 @@ class OneNode(unittest.TestCase):
         self.assertIn("backup.directory must be absolute", done.stderr)
 
 
-class WholeCluster(ClusterTest):
+class FilesOfOneNode(FileKit, OneNodeKit):
+    """The bytes of devices' files, which are beside the database."""
+
+    def digest(self, data):
+        return hashlib.sha256(data).hexdigest()
+
+    def kept(self, folder, data):
+        """The names under which those bytes lie there."""
+        return [f for f in pathlib.Path(folder).iterdir() if f.name.endswith("." + self.digest(data))]
+
+    def put_by_rest(self, node, data):
+        api = node.api()
+        device = next(d for d in api.get("~/devices")["items"] if d["deviceKey"] == node.demo["devices"][0]["deviceKey"])
+        path = f"~/devices/{device['assetId']}/files"
+        self.assertEqual(put(node, api.post(path, {"filename": "b.bin", "fileLength": len(data)})["uploadUrl"], data).status_code, 201)
+        return path
+
+    def restored(self, node, *arguments):
+        """A node on what was restored."""
+        data = self.folder / f"restored-{len(list(self.folder.iterdir()))}"
+        cli("restore", "--from", self.backups / "orrery-1", "--to", data, *arguments)
+        self.keys_of(node, data)
+        other = Node(data=data, demo=False)
+        self.addCleanup(other.close)
+        other.demo = node.demo
+        return other.start()
+
+    def reads(self, node, path, data):
+        """The file with those bytes, as an application gets it."""
+        [file] = [f for f in node.api().get(path)["items"] if f.get("sha256") == self.digest(data)]
+        self.assertEqual(file["status"], "stored")
+        reply = get(node, node.api().post(f"{path}/{file['id']}:link")["downloadUrl"])
+        self.assertEqual((reply.status_code, reply.content), (200, data))
+
+    def test_they_come_back_and_go_with_the_last_backup_that_has_them(self):
+        node = self.start()
+        pool = self.backups / "orrery-1" / "blobs"
+        first, second, third = os.urandom(700_000), b"by an application", b"later"
+        device = node.device(0).connect()
+        uri = self.stored(node, device, first)
+        path = self.put_by_rest(node, second)
+        made = [self.make(node)]
+        self.assertGreater(made[0]["nodes"][0]["bytes"], 700_000)
+        self.assertGreater(node.metrics()["orrery_backup_last_bytes"], 700_000)
+        # As a node does it of itself, an hour later.
+        self.assertEqual(device.request("thing/file/delete", "m", {"fileUri": uri})["code"], 200)
+        self.kept(node.data / "blobs", first)[0].unlink()
+        self.stored(node, device, third)
+        made.append(self.make(node))
+        self.assertEqual([len(self.kept(pool, d)) for d in (first, second, third)], [1, 1, 1])
+        self.assertLess(made[1]["nodes"][0]["bytes"], made[0]["nodes"][0]["bytes"])
+        device.close()
+        node.kill()
+
+        other = self.restored(node, "--id", made[0]["id"])
+        for data in (first, second):
+            self.reads(other, path, data)
+        self.assertEqual(len(other.api().get(path)["items"]), 2)
+        device = other.device(0).connect()
+        self.assertEqual(get(other, self.download(device, uri)["downloadUrl"]).content, first)
+        device.close()
+        other.stop()
+        newest = self.restored(node)
+        for data in (second, third):
+            self.reads(newest, path, data)
+        self.assertEqual(len(newest.api().get(path)["items"]), 2)
+        newest.stop()
+
+        node.start()
+        wait_for(lambda: node.api().get("/cluster/backups")["items"], "the folder is read")
+        self.assertEqual([b["nodes"][0]["bytes"] for b in node.api().get("/cluster/backups")["items"]],
+                         [b["nodes"][0]["bytes"] for b in made[::-1]], "as it was told when they were made")
+        self.make(node)
+        wait_for(lambda: not self.kept(pool, first), "no kept backup has it")
+        self.assertEqual([len(self.kept(pool, d)) for d in (second, third)], [1, 1])
+        self.assertEqual(len(list((self.backups / "orrery-1" / "blob_lists").iterdir())), 2)
+
+    def test_what_no_record_names_goes_an_hour_after_it_came_back(self):
+        node = self.start()
+        path = self.put_by_rest(node, b"of a device")
+        asset = path.split("/")[2]
+        nobodys = node.data / "blobs" / f"{asset}.{self.digest(b'of nobody')}"
+        nobodys.write_bytes(b"of nobody")
+        before = time.time()
+        os.utime(nobodys, (before - 7200, before - 7200))
+        self.make(node)
+        node.kill()
+        other = self.restored(node)
+        there = other.data / "blobs" / nobodys.name
+        self.assertGreater(there.stat().st_mtime, before - 10, "its hour begins with the restore")
+        for one in there.parent.iterdir():
+            os.utime(one, (before - 7200, before - 7200))
+        wait_for(lambda: not there.exists(), "it is swept", 150)
+        self.reads(other, path, b"of a device")
+
+    def test_damage_is_told_and_may_be_left_out(self):
+        node = self.start()
+        path = self.put_by_rest(node, b"good")
+        self.put_by_rest(node, b"to be damaged")
+        made = self.make(node)
+        node.kill()
+        [bad] = self.kept(self.backups / "orrery-1" / "blobs", b"to be damaged")
+        bad.write_bytes(b"TO BE DAMAGED")
+        said = cli("restore", "--from", self.backups / "orrery-1", "--to", self.folder / "new", code=1)
+        self.assertIn(f"{bad} is damaged", said)
+        self.assertFalse((self.folder / "new").exists())
+        told = cli("restore", "--from", self.backups / "orrery-1", "--to", self.folder / "new", "--skip-damaged-files")
+        self.assertIn(f"left out: {bad.name}", told)
+        shown = json.loads(cli("--output", "json", "restore", "--from", self.backups / "orrery-1", "--to", self.folder / "json", "--skip-damaged-files"))
+        self.assertEqual((shown["id"], shown["files"], shown["leftOut"]), (made["id"], 2, [bad.name]))
+        other = self.restored(node, "--skip-damaged-files")
+        self.reads(other, path, b"good")
+        [lost] = [f for f in other.api().get(path)["items"] if f["sha256"] == self.digest(b"to be damaged")]
+        reply = get(other, other.api().post(f"{path}/{lost['id']}:link")["downloadUrl"])
+        self.assertEqual((reply.status_code, reply.json()["reason"]), (404, "file_lost"))
+
+    def test_a_full_disk_is_told_and_the_next_one_is_whole(self):
+        with Mounted(self.backups, "-t", "tmpfs", "-o", f"size={32 << 20}", "tmpfs"):
+            node = self.start()
+            self.make(node)
+            filler = self.backups / "filler"
+            filler.write_bytes(bytes(28 << 20))
+            data = os.urandom(8 << 20)
+            path = self.put_by_rest(node, data)
+            failed = over(node.api(), node.api().post("/cluster/backups"))
+            self.assertEqual((failed["state"], failed["nodes"][0]["reason"]), ("failed", "backup_full"), failed)
+            self.assertEqual(self.kept(self.backups / "orrery-1" / "blobs", data), [])
+            filler.unlink()
+            self.make(node)
+            node.kill()
+            self.reads(self.restored(node), path, data)
+            self.assertEqual([f.name for f in (self.backups / "orrery-1" / "blobs").iterdir() if f.name.startswith("incoming-")], [])
+
+    def test_the_end_of_a_node_in_the_middle_of_one(self):
+        node = self.start()
+        data = os.urandom(4 << 20)
+        path = self.put_by_rest(node, data)
+        node.stop()
+        node.settings.append("backup.bytes_per_second=64KiB")
+        pool = self.backups / "orrery-1" / "blobs"
+        copying = lambda: pool.exists() and any(f.name.startswith("incoming-") for f in pool.iterdir())
+        for end in (node.stop, node.kill):
+            node.start()
+            wait_for(lambda: node.api().request("POST", "/cluster/backups", json={}).status_code == 202, "one begins")
+            wait_for(copying, "bytes are copied")
+            end()
+            self.assertEqual(copying(), end == node.kill, "a crash leaves some of it")
+        self.assertIn("backup_stopped", node.log_text())
+        said = cli("restore", "--from", self.backups / "orrery-1", "--to", self.folder / "new", code=1)
+        self.assertIn("there are: none", said)
+        node.settings.pop()
+        node.start()
+        wait_for(lambda: node.api().request("POST", "/cluster/backups", json={}).status_code == 202, "one begins")
+        wait_for(lambda: node.api().get("/cluster/backups")["items"][0]["state"] == "complete", "it is made", LONG)
+        wait_for(lambda: not copying(), "what was left is gone")
+        node.kill()
+        self.reads(self.restored(node), path, data)
+
+
+class WholeCluster(FileKit, ClusterTest):
     def setUp(self):
         self.backups = pathlib.Path(tempfile.mkdtemp(prefix="orrery-backup-"))
         self.addCleanup(shutil.rmtree, self.backups, ignore_errors=True)
@@ -197,13 +362,21 @@ class WholeCluster(ClusterTest):
     def test_all_nodes_make_their_part(self):
         device = self.connected(self.node(2))
         self.assertEqual(device.post({"power": 7.0})["code"], 200)
+        content = os.urandom(300_000)
+        self.stored(self.node(2), device, content)
         made = over(self.operator, self.operator.post("/cluster/backups"))
         self.assertEqual((made["state"], self.states(made)), ("complete", {f"node-{n}": "complete" for n in (1, 2, 3)}))
+        has_it = 0
         for number in (1, 2, 3):
             self.assertEqual([b["id"] for b in self.node(number).api().get("/cluster/backups")["items"]], [made["id"]])
             data = self.folder / f"restored-{number}"
             self.assertIn(made["id"], cli("restore", "--from", self.backups / f"node-{number}", "--to", data, "--id", made["id"]))
-            self.assertGreater(self.node(number).metrics()["orrery_backup_last_bytes"], 0)
+            metrics = self.node(number).metrics()
+            kept = [f.read_bytes() for f in (data / "blobs").iterdir()]
+            self.assertEqual(kept, [content] * int(metrics["orrery_blobs"]), "what the node has is in its part")
+            self.assertGreater(metrics["orrery_backup_last_bytes"], len(content) * len(kept))
+            has_it += len(kept)
+        self.assertGreaterEqual(has_it, 2)
 
         self.end(3)
         wait_for(lambda: self.absent(3), "it is gone")

@@ -1,5 +1,6 @@
 """Shards that nobody serves because nobody is there who has all of them: an operator chooses among the copies. A cluster whose
 coordinator was emptied, and one that is restored from backups as a whole."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -8,11 +9,12 @@ import unittest
 
 import orrery
 from cluster_kit import ClusterTest
+from files_test import FileKit, get
 
 DEVICES = 40
 
 
-class Recovery(ClusterTest):
+class Recovery(FileKit, ClusterTest):
     def setUp(self):
         self.backups = pathlib.Path(tempfile.mkdtemp(prefix="orrery-backup-"))
         self.addCleanup(shutil.rmtree, self.backups, ignore_errors=True)
@@ -25,7 +27,7 @@ class Recovery(ClusterTest):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout
 
-    def offered(self, copies):
+    def copies_offered(self, copies):
         """Until so many of each shard that nobody serves are offered."""
         last = ""
 
@@ -77,7 +79,7 @@ class Recovery(ClusterTest):
         self.assertTrue(alone)
         self.kill(2)
         self.begin(1)  # what it has is older
-        self.offered(1)
+        self.copies_offered(1)
         listed = self.recover("list")
         self.assertIn("nodes that are not there: node-2", listed)
         self.assertIn("had all of it, and are not there: node-2", listed)
@@ -109,7 +111,7 @@ class Recovery(ClusterTest):
         orrery.wait_for(lambda: len(self.records()) == 65, "there are records", 30)
         self.begin(1)
         self.begin(2)
-        self.offered(2)
+        self.copies_offered(2)
         self.recover("all")
         self.wait_whole()
         self.assertEqual(set(self.tags(self.node(1).api())), {"acknowledged"}, "nothing is lost: every node was there")
@@ -122,6 +124,8 @@ class Recovery(ClusterTest):
         self.register(api)
         device = self.connected(self.node(2))
         self.assertEqual(device.post({"power": 5.0})["code"], 200)
+        content = os.urandom(300_000)
+        uri = self.stored(self.node(2), device, content)
         made = api.post("/cluster/backups")
         orrery.wait_for(lambda: api.get(f"/cluster/backups/{made['id']}")["state"] == "complete", "it is complete", 60)
         self.tag(api, "deleted by mistake")
@@ -146,7 +150,7 @@ class Recovery(ClusterTest):
         orrery.wait_for(lambda: len(self.records()) == 65, "there are records", 30)
         self.begin(2)
         self.begin(3)
-        self.offered(2)
+        self.copies_offered(2)
         self.recover("all")
         self.wait_whole()
         api = self.node(3).api()
@@ -154,6 +158,10 @@ class Recovery(ClusterTest):
         key = self.node(1).demo["devices"][0]["deviceKey"]
         asset = api.get(f"~/products/demo-inverter/devices/{key}")["assetId"]
         self.assertEqual([row["value"] for row in api.get(f"~/devices/{asset}/points/power/history")["items"]], [5.0])
+        # Bytes are in the parts of the nodes that had them: the others fetch them again.
+        device = self.connected(self.node(1))
+        url = self.download(device, uri)["downloadUrl"]
+        self.assertEqual([get(self.node(n), url).content == content for n in (1, 2, 3)], [True] * 3)
 
     def test_one_node_is_restored(self):
         api = self.node(1).api()

@@ -1,11 +1,13 @@
-// Any bytes at the links of files: as a token, as fields of a request for a part, as a name; and as
-// what nodes say to each other about files.
+// Any bytes at the links of files: as a token, as fields of a request for a part, as a name; as
+// what nodes say to each other about files; and as a backup's list of them.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "cluster/blob_wire.hpp"
+#include "model/credentials.hpp"
+#include "storage/blob_list.hpp"
 #include "transport/base64url.hpp"
 #include "transport/file_link.hpp"
 
@@ -52,21 +54,42 @@ void check_message(std::string_view in) {
   demand(same && *same == *got);
 }
 
+void check_list(std::string_view in) {
+  using namespace orrery;
+  const auto check = [](std::string_view text) {
+    const auto got = storage::decode_blob_list(text);
+    if (!got)
+      return;
+    const auto again = storage::decode_blob_list(storage::encode(*got));
+    demand(again && *again == *got);
+  };
+  check(in);
+  // Nobody finds the digest by chance.
+  const auto cut = in.find('\n');
+  const auto numbers = in.substr(0, cut);
+  const auto lines = cut == std::string_view::npos ? std::string_view{} : in.substr(cut + 1);
+  check("{\"backup\":\"b\",\"sha256\":\"" + model::sha256_hex(lines) + "\",\"whole\":true," +
+        std::string{numbers} + "}\n" + std::string{lines});
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0)
     return 0;
   const auto in = std::string_view{reinterpret_cast<const char*>(data) + 1, size - 1};
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       check_token(in);
       break;
     case 1:
       check_part(in);
       break;
-    default:
+    case 2:
       check_message(in);
+      break;
+    default:
+      check_list(in);
   }
   return 0;
 }

@@ -228,7 +228,7 @@ def seeds(target):
     if target == "file_link_fuzz":
         blob = b"\x05owner" + b"\x40" + b"a" * 64
         return {"token": b"\0AAAA", "range": b"\1bytes=1-2\n\"t\"", "suffix": b"\1bytes=-5", "question": b"\2\1\1\5" + blob + b"\0\x05\0",
-                "answer": b"\2\1\xff\5\0\3\3abc"}
+                "answer": b"\2\1\xff\5\0\3\3abc", "list": b'\3"bytes":3,"count":1\na.' + b"0" * 64 + b" 3\n"}
     if target == "replica_wire_fuzz":
         return REPLICAS
     if target == "actors_wire_fuzz":

@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 
+#include "storage/restore.hpp"
 #include "tests/storage/store_fixture.hpp"
 
 namespace orrery::storage {
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 using model::errc;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class Backup : public store_fixture {
  protected:
@@ -55,8 +57,9 @@ class Backup : public store_fixture {
     auto all = std::vector<std::string>{};
     const auto list = list_backups(to.folder);
     EXPECT_TRUE(list) << list.error().detail;
-    for (const auto& one : list->whole)
-      all.push_back(one.note.id);
+    if (list)
+      for (const auto& one : list->whole)
+        all.push_back(one.note.id);
     return all;
   }
   std::vector<fs::path> tables() {
@@ -79,6 +82,23 @@ class Backup : public store_fixture {
     });
     ASSERT_TRUE(open());
   }
+
+  blob_name put_file(const std::string& text) {
+    if (!to.files)
+      to.files = *blobs::open(folder + "/blobs");
+    auto writer = *to.files->begin();
+    EXPECT_TRUE(writer->append(text));
+    const auto facts = *writer->finish();
+    EXPECT_TRUE(writer->keep("a"));
+    return {"a", facts.sha256};
+  }
+  /// What the last restore has of it; "": nothing.
+  std::string restored_file(const blob_name& name) {
+    const auto in =
+        blobs::open_as_it_is(folder + "/restored-" + std::to_string(restored) + "/blobs");
+    return in ? (*in)->read(name, 0, 1 << 20).value_or("") : "";
+  }
+  std::string pooled(const blob_name& name) { return to.folder + "/blobs/" + to_string(name); }
 
   backup_target to;
   int restored = 0;
@@ -280,6 +300,199 @@ TEST_F(Backup, ClosingTheDatabaseEndsIt) {
   EXPECT_EQ(store->back_up(to).error().reason, "backup_running");
   ASSERT_TRUE(store->reopen());
   EXPECT_EQ(slow.get().error().reason, "backup_stopped");
+  to.bytes_per_second = 0;
+  make("20261125-000002");
+  EXPECT_THAT(ids(), ElementsAre("20261125-000002"));
+}
+
+TEST_F(Backup, HasTheBytesOfFiles) {
+  ASSERT_TRUE(open());
+  const auto first = put_file("first"), both = put_file("both");
+  const auto made = make("20261125-000001");
+  EXPECT_TRUE(made.note.blobs);
+  EXPECT_EQ(made.files, 2u);
+  ASSERT_TRUE(to.files->remove(first)) << "it is held no longer";
+  const auto second = put_file("second");
+  const auto next = make("20261125-000002");
+  EXPECT_THAT(list_backups(to.folder)->whole, ElementsAre(made, next));
+  to.files.reset();
+  restore("20261125-000001");
+  EXPECT_EQ(restored_file(first), "first");
+  EXPECT_EQ(restored_file(both), "both");
+  EXPECT_EQ(restored_file(second), "");
+  restore("");
+  EXPECT_EQ(restored_file(first), "");
+  EXPECT_EQ(restored_file(both), "both");
+  EXPECT_EQ(restored_file(second), "second");
+}
+
+TEST_F(Backup, CountsTheBytesOfFiles) {
+  ASSERT_TRUE(open());
+  put_file("");
+  const auto without = make("20261125-000001");
+  put_file(std::string(1'000'000, 'x'));
+  const auto with = make("20261125-000002");
+  EXPECT_GE(with.bytes, without.bytes + 1'000'000);
+  EXPECT_LT(with.bytes, without.bytes + 1'100'000);
+  EXPECT_EQ(list_backups(to.folder)->whole.back().bytes, with.bytes);
+}
+
+TEST_F(Backup, DropsFilesWithTheBackupsThatHadThem) {
+  ASSERT_TRUE(open());
+  const auto first = put_file("first"), both = put_file("both");
+  make("20261125-000001");
+  ASSERT_TRUE(to.files->remove(first));
+  make("20261125-000002");
+  ASSERT_TRUE(keep_backups(to.folder, 2));
+  EXPECT_TRUE(fs::exists(pooled(first)));
+  ASSERT_TRUE(keep_backups(to.folder, 1));
+  EXPECT_FALSE(fs::exists(pooled(first)));
+  EXPECT_TRUE(fs::exists(pooled(both)));
+  restore("");
+  EXPECT_EQ(restored_file(both), "both");
+}
+
+TEST_F(Backup, DamageOfAFileIsFoundAndNotRestored) {
+  ASSERT_TRUE(open());
+  append(journal(1, 10));
+  const auto good = put_file("good"), bad = put_file("0123456789");
+  const auto made = make("20261125-000001");
+  ASSERT_TRUE(verify_backup(to.folder, made.number));
+  damage(pooled(bad));
+  EXPECT_EQ(verify_backup(to.folder, made.number).error().reason, "backup_damaged");
+  store.reset();
+  const auto why = refused("", folder + "/new");
+  EXPECT_EQ(why.code, errc::corrupted);
+  EXPECT_EQ(why.reason, "backup_damaged");
+  EXPECT_THAT(why.detail, HasSubstr(to_string(bad)));
+  EXPECT_FALSE(fs::exists(folder + "/new"));
+  fs::create_directory(folder + "/there");
+  refused("", folder + "/there");
+  EXPECT_TRUE(fs::is_empty(folder + "/there"));
+  const auto got = restore_backup(to.folder, "", folder + "/new", damaged_blobs::leave_out);
+  ASSERT_TRUE(got) << got.error().detail;
+  EXPECT_THAT(got->left_out, ElementsAre(blob_entry{bad, 10}));
+  EXPECT_TRUE(fs::exists(folder + "/new/blobs/" + to_string(good)));
+  EXPECT_FALSE(fs::exists(folder + "/new/blobs/" + to_string(bad)));
+  options.folder = folder + "/new/db";
+  ASSERT_TRUE(open());
+  EXPECT_EQ(replayed(1).size(), 10u);
+}
+
+TEST_F(Backup, WithoutItsListOfFilesIsDamaged) {
+  ASSERT_TRUE(open());
+  put_file("abc");
+  make("20261125-000001");
+  const auto newest = make("20261125-000002");
+  fs::remove(to.folder + "/blob_lists/20261125-000002");
+  EXPECT_THAT(ids(), ElementsAre("20261125-000001"));
+  EXPECT_THAT(list_backups(to.folder)->damaged, ElementsAre(newest.number));
+  EXPECT_EQ(verify_backup(to.folder, newest.number).error().reason, "backup_damaged");
+  EXPECT_EQ(keep_backups(to.folder, 2).error().reason, "backup_damaged") << "what does it need?";
+  store.reset();
+  EXPECT_EQ(refused("", folder + "/new").reason, "backup_damaged");
+  EXPECT_TRUE(restore_backup(to.folder, "", folder + "/new", damaged_blobs::leave_out));
+}
+
+/// It made one of a database alone.
+TEST_F(Backup, OfAnEarlierReleaseHasNoFiles) {
+  ASSERT_TRUE(open());
+  append(journal(1, 10));
+  make("20261125-000001");
+  const auto name = put_file("abc");
+  make("20261125-000002");
+  ASSERT_TRUE(keep_backups(to.folder, 2));
+  EXPECT_THAT(ids(), ElementsAre("20261125-000001", "20261125-000002"));
+  EXPECT_FALSE(list_backups(to.folder)->whole[0].note.blobs);
+  restore("20261125-000001");
+  EXPECT_EQ(replayed(1).size(), 10u);
+  EXPECT_FALSE(fs::exists(folder + "/restored-1/blobs"));
+  restore("20261125-000002");
+  EXPECT_EQ(restored_file(name), "abc");
+}
+
+/// As a crash leaves it: the database is copied, and what came meanwhile may not be.
+TEST_F(Backup, ThatWasNotFinishedIsNone) {
+  ASSERT_TRUE(open());
+  const auto name = put_file("abc");
+  make("20261125-000001");
+  const auto other = put_file("other");
+  make("20261125-000002");
+  fs::remove(to.folder + "/blob_lists/20261125-000002");
+  ASSERT_TRUE(blob_backups{to.folder}.note_begun("20261125-000002"));
+  EXPECT_THAT(ids(), ElementsAre("20261125-000001"));
+  EXPECT_TRUE(list_backups(to.folder)->damaged.empty());
+  ASSERT_TRUE(keep_backups(to.folder, 1)) << "it does not count";
+  EXPECT_THAT(ids(), ElementsAre("20261125-000001"));
+  EXPECT_FALSE(fs::exists(pooled(other)));
+  restore("");
+  EXPECT_EQ(restored_file(name), "abc");
+}
+
+TEST_F(Backup, ADamagedFileOfTheNodeIsTold) {
+  ASSERT_TRUE(open());
+  const auto name = put_file("0123456789");
+  damage(folder + "/blobs/" + to_string(name));
+  const auto why = store->back_up(to);
+  ASSERT_FALSE(why);
+  EXPECT_EQ(why.error().reason, "backup_failed");
+  EXPECT_THAT(why.error().detail, HasSubstr(to_string(name)));
+  EXPECT_THAT(ids(), IsEmpty());
+  ASSERT_TRUE(to.files->remove(name));
+  make("20261125-000002");
+}
+
+/// Files come and go while backups are made: what the database of one names is in it.
+TEST_F(Backup, HasWhateverItsDatabaseNames) {
+  ASSERT_TRUE(open());
+  const auto seed = put_file("seed");
+  put({.family = family::state, .key = "file", .value = to_string(seed)});
+  auto over = std::atomic<bool>{false};
+  auto written = std::atomic<int>{0};
+  auto writer = std::thread{[&] {
+    auto last = seed;
+    for (auto n = 1; !over; ++n) {
+      const auto next = put_file(std::to_string(n));
+      const auto row =
+          storage::row{.family = family::state, .key = "file", .value = to_string(next)};
+      EXPECT_TRUE(store->put(std::span{&row, 1}, false));
+      while (!to.files->remove(last) && !over)  // held by a backup
+        std::this_thread::yield();
+      last = next;
+      written = n;
+    }
+  }};
+  for (auto i = 1; i <= 4; ++i) {
+    const auto before = written.load();
+    while (written < before + 20)
+      std::this_thread::yield();
+    make("20261125-00000" + std::to_string(i));
+  }
+  over = true;
+  writer.join();
+  for (auto i = 1; i <= 4; ++i) {
+    restore("20261125-00000" + std::to_string(i));
+    const auto named = parse_blob_name(**store->get(family::state, "file"));
+    ASSERT_TRUE(named);
+    EXPECT_NE(restored_file(*named), "");
+  }
+}
+
+TEST_F(Backup, FilesAreCopiedAtItsPaceAndItsEndEndsThat) {
+  ASSERT_TRUE(open());
+  put_file(std::string(3'000'000, 'x'));
+  to.bytes_per_second = 64 * 1024;
+  auto slow = std::async(std::launch::async, [&] { return store->back_up(to); });
+  const auto copies = [&] {
+    const auto pool = to.folder + "/blobs";
+    return fs::exists(pool) && !fs::is_empty(pool);
+  };
+  while (!copies() && slow.wait_for(std::chrono::seconds{0}) != std::future_status::ready)
+    std::this_thread::yield();
+  EXPECT_EQ(store->back_up(to).error().reason, "backup_running");
+  store->stop_backup();
+  EXPECT_EQ(slow.get().error().reason, "backup_stopped");
+  EXPECT_FALSE(copies());
   to.bytes_per_second = 0;
   make("20261125-000002");
   EXPECT_THAT(ids(), ElementsAre("20261125-000002"));

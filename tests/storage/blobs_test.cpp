@@ -107,6 +107,37 @@ TEST_F(Blobs, ThatAreWrittenAgainAreNotRemoved) {
   EXPECT_EQ(store_->touch(name).error().reason, "blob_unknown");
 }
 
+TEST_F(Blobs, StayWhileSomebodyHoldsThem) {
+  const auto name = put(owner, "abc");
+  {
+    const auto one = blob_hold{store_}, another = blob_hold{store_};
+    EXPECT_EQ(store_->remove(name).error().code, errc::conflict);
+    put(owner, "more comes all the same");
+  }
+  EXPECT_TRUE(store_->remove(name));
+}
+
+TEST_F(Blobs, AreVerifiedByTheirNames) {
+  const auto name = put(owner, std::string(600'000, 'x')), empty = put(owner, "");
+  EXPECT_TRUE(store_->verify(name));
+  EXPECT_TRUE(store_->verify(empty));
+  std::ofstream{folder_ + '/' + to_string(name), std::ios::app} << "x";
+  EXPECT_EQ(store_->verify(name).error().code, errc::corrupted);
+  EXPECT_EQ(store_->verify({"other", abc}).error().reason, "blob_unknown");
+  EXPECT_EQ(store_->verify({"..", abc}).error().code, errc::invalid_argument);
+}
+
+TEST_F(Blobs, AreReadAsTheyAre) {
+  const auto name = put(owner, "abc");
+  std::ofstream{folder_ + "/incoming-7"} << "another process's";
+  const auto again = blobs::open_as_it_is(folder_);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*(*again)->read(name, 0, 9), "abc");
+  EXPECT_TRUE(fs::exists(folder_ + "/incoming-7"));
+  EXPECT_FALSE(blobs::open_as_it_is(folder_ + "-not-there"));
+  EXPECT_FALSE(fs::exists(folder_ + "-not-there"));
+}
+
 TEST_F(Blobs, ThatAreNotKeptLeaveNothing) {
   {
     auto writer = store_->begin();
