@@ -5,9 +5,12 @@
 #include <cstdlib>
 #include <memory>
 
+#include "transport/mqtt/downlinks.hpp"
 #include "transport/mqtt/engine.hpp"
 #include "transport/mqtt/login.hpp"
-#include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/operations.hpp"
+#include "transport/mqtt/replies.hpp"
+#include "transport/mqtt/requests.hpp"
 
 namespace {
 

@@ -4,8 +4,11 @@
 #include <cstdlib>
 
 #include "model/json.hpp"
+#include "transport/mqtt/downlinks.hpp"
 #include "transport/mqtt/errors.hpp"
-#include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/operations.hpp"
+#include "transport/mqtt/replies.hpp"
+#include "transport/mqtt/requests.hpp"
 
 namespace {
 

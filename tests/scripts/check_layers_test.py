@@ -23,7 +23,7 @@ class CheckLayers(unittest.TestCase):
         self.assertEqual(self.check({
             "model/device/rules.cpp": '#include <vector>\n#include "model/value.hpp"\n#include "model/device/device.hpp"\n',
             "storage/keys.cpp": '#include <rocksdb/db.h>\n#include "storage/keys.hpp"\n#include "model/ids.hpp"\n',
-            "transport/mqtt/mapping.cpp": '#include "transport/mqtt/codec.hpp"\n#include "actors/messages.hpp"\n',
+            "transport/mqtt/operations.cpp": '#include "transport/mqtt/codec.hpp"\n#include "actors/messages.hpp"\n',
             "app/node.cpp": '#include "cluster/router.hpp"\n#include "transport/mqtt/listener.hpp"\n',
         }), [])
 

@@ -68,7 +68,7 @@ class Documents(unittest.TestCase):
         self.assertEqual(hashlib.sha256(vector["signed text"].encode()).hexdigest(), vector["password"])
 
     def test_the_topics_are_those_of_the_mapping(self):
-        source = (SOURCE / "transport/mqtt/mapping.cpp").read_text()
+        source = (SOURCE / "transport/mqtt/operations.cpp").read_text()
         heads = {"device": "", "session": "E/", "channel": "/sys/{pk}/integration/", "clock": "/ext/ntp/{pk}/{dk}/"}
         known = {heads[tree] + rest: code
                  for tree, rest, code in re.findall(r'\{topic_tree::(\w+),\s+"([^"]+)",\s+operation::\w+,\s+(\d+)\}', source)}

@@ -8,6 +8,7 @@
 
 #include "model/json.hpp"
 #include "transport/mqtt/errors.hpp"
+#include "transport/mqtt/params.hpp"
 #include "transport/mqtt/raw.hpp"
 
 namespace orrery::transport::mqtt {

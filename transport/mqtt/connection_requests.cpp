@@ -9,6 +9,7 @@
 #include "observe/log.hpp"
 #include "transport/mqtt/connection.hpp"
 #include "transport/mqtt/errors.hpp"
+#include "transport/mqtt/params.hpp"
 #include "transport/mqtt/raw.hpp"
 
 namespace orrery::transport::mqtt {

@@ -55,4 +55,18 @@ model::result<model::device_name> read_name(const value& entry) {
   return out;
 }
 
+bool is_number(std::string_view text) {
+  constexpr std::size_t most_digits = 20;
+  return !text.empty() && text.size() <= most_digits &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::string_view clip(std::string_view text, std::size_t most) {
+  if (text.size() <= most)
+    return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
+    --most;  // a byte that continues a character
+  return text.substr(0, most);
+}
+
 }  // namespace orrery::transport::mqtt

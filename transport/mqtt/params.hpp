@@ -25,4 +25,9 @@ model::result<model::device::posted_sample> read_sample(const model::value& para
 /// productKey and deviceKey of an entry; those that are missing or empty stay empty.
 model::result<model::device_name> read_name(const model::value& entry);
 
+/// Digits, 1 to 20 of them.
+bool is_number(std::string_view text);
+/// At most `most` bytes of a UTF-8 text, cut between characters.
+std::string_view clip(std::string_view text, std::size_t most);
+
 }  // namespace orrery::transport::mqtt

@@ -7,7 +7,7 @@
 
 #include "actors/catalogue.hpp"
 #include "model/result.hpp"
-#include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/operations.hpp"
 #include "transport/script.hpp"
 
 namespace orrery::transport::mqtt {

@@ -1,10 +1,12 @@
-#include "transport/mqtt/mapping.hpp"
-
 #include <gtest/gtest.h>
 
 #include "model/json.hpp"
 #include "transport/mqtt/codec.hpp"
+#include "transport/mqtt/downlinks.hpp"
 #include "transport/mqtt/errors.hpp"
+#include "transport/mqtt/operations.hpp"
+#include "transport/mqtt/replies.hpp"
+#include "transport/mqtt/requests.hpp"
 
 namespace orrery::transport::mqtt {
 namespace {

@@ -1,4 +1,4 @@
-#include "transport/mqtt/gateway_mapping.hpp"
+#include "transport/mqtt/gateway_requests.hpp"
 
 #include "transport/mqtt/params.hpp"
 

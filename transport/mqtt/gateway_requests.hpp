@@ -2,7 +2,7 @@
 #pragma once
 
 #include "transport/group_request.hpp"
-#include "transport/mqtt/mapping.hpp"
+#include "transport/mqtt/operations.hpp"
 
 namespace orrery::transport::mqtt {
 
