@@ -1,0 +1,32 @@
+// The patterns of `like`. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace orrery::model::filter {
+
+/// What `like` looks for, without regard to case: `%` stands for any characters or none, `\%` for
+/// itself and `\\` for a backslash; everything else stands for itself, `_` too, which keys and
+/// names are full of. A pattern without `%` is looked for anywhere in the text, one with it is the
+/// whole of the text: `pump`, `pump%`, `%pump`, `north%pump`.
+class pattern {
+ public:
+  explicit pattern(std::string_view text);
+
+  /// Costs at most the product of both lengths, and no memory.
+  bool matches(std::string_view text) const;
+  /// With what every text that matches begins once it is folded ("model/filter/folded.hpp");
+  /// nothing if that is not fixed.
+  std::optional<std::string> prefix() const;
+  bool operator==(const pattern&) const = default;
+
+ private:
+  std::vector<std::u32string> parts_;  // folded, none empty: what stands between the %
+  bool at_front_ = false, at_end_ = false;
+  std::string prefix_;
+};
+
+}  // namespace orrery::model::filter
