@@ -16,7 +16,7 @@ class pattern {
  public:
   explicit pattern(std::string_view text);
 
-  /// Costs at most the product of both lengths, and no memory.
+  /// Looks at every character a few times at most, whatever the pattern, and takes no memory.
   bool matches(std::string_view text) const;
   /// With what every text that matches begins once it is folded ("model/filter/folded.hpp");
   /// nothing if that is not fixed.
@@ -24,7 +24,17 @@ class pattern {
   bool operator==(const pattern&) const = default;
 
  private:
-  std::vector<std::u32string> parts_;  // folded, none empty: what stands between the %
+  /// What stands between two %: folded, not empty. `back`: how much of its front is matched still
+  /// once what follows as many characters does not fit (Knuth, Morris, Pratt).
+  struct part {
+    std::u32string text;
+    std::vector<std::size_t> back;
+    bool operator==(const part&) const = default;
+  };
+  static part part_of(std::string_view text);
+  static std::optional<std::size_t> find(const part& wanted, std::string_view text, std::size_t at);
+
+  std::vector<part> parts_;
   bool at_front_ = false, at_end_ = false;
   std::string prefix_;
 };
