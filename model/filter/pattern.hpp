@@ -24,8 +24,8 @@ class pattern {
   bool operator==(const pattern&) const = default;
 
  private:
-  /// What stands between two %: folded, not empty. `back[i]`: how many characters of its front match
-  /// still if what follows the first i + 1 does not fit (Knuth, Morris, Pratt).
+  /// What stands between two %: folded, not empty. `back[i]`: how many characters of its front
+  /// match still if what follows the first i + 1 does not fit (Knuth, Morris, Pratt).
   struct part {
     std::u32string text;
     std::vector<std::size_t> back;

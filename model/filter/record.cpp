@@ -109,19 +109,39 @@ bool holds(const checked_condition& c, const datum& d) {
   return false;
 }
 
+/// Whether a field of that type may have it: all else counts as nothing.
+bool is_of(const datum& d, field_type type) {
+  const auto is_text = std::holds_alternative<std::string_view>(d);
+  const auto* several = std::get_if<std::span<const std::string>>(&d);
+  const auto are_texts = several && !several->empty();
+  switch (type) {
+    case field_type::text:
+    case field_type::word:
+      return is_text;
+    case field_type::number:
+      return std::holds_alternative<std::int64_t>(d) || std::holds_alternative<double>(d);
+    case field_type::time:
+      return std::holds_alternative<timestamp>(d);
+    case field_type::truth:
+      return std::holds_alternative<bool>(d);
+    case field_type::texts:
+      return is_text || are_texts;
+    case field_type::any:
+      return several ? are_texts : !std::holds_alternative<std::monostate>(d);
+  }
+  return false;
+}
+
 bool accepts(const checked_condition& c, const record& asked) {
   const auto d = asked.value(c.where.number, c.where.key);
-  if (std::holds_alternative<std::monostate>(d))
+  if (!is_of(d, c.type))
     return c.negated;
   if (c.how == comparison::exists)
     return !c.negated;
-  if (const auto* several = std::get_if<std::span<const std::string>>(&d)) {
-    const auto may = c.type == field_type::texts || c.type == field_type::any;
-    return c.negated !=
-           (may && std::any_of(several->begin(), several->end(), [&](const std::string& one) {
-              return holds(c, std::string_view{one});
-            }));
-  }
+  if (const auto* several = std::get_if<std::span<const std::string>>(&d))
+    return c.negated != std::any_of(several->begin(), several->end(), [&](const std::string& one) {
+             return holds(c, std::string_view{one});
+           });
   return c.negated != holds(c, d);
 }
 

@@ -2,7 +2,7 @@
 // there is nothing between:
 //   - what the record does not have makes every comparison false, and with it `exists`;
 //   - `not` turns what stands behind it round, and `!=` is `not =`: both are true of a record that
-//     lacks the field, and of one whose value has another type than the field.
+//     lacks the field.
 // So `tags.site != "A7"` has the devices without that tag, and `exists(tags.site) and tags.site !=
 // "A7"` has not. Of several texts, `=`, `in` and `like` are true if they are of one of them, hence
 // `!=` if it is none of them. Pure; any thread.
@@ -28,7 +28,7 @@ class record {
  public:
   virtual ~record() = default;
   /// `key` of a field whose name is a prefix, else "". A value of another type than the field's
-  /// counts as nothing, except for `exists`.
+  /// counts as nothing, and so do no texts at all.
   virtual datum value(std::size_t field, std::string_view key) const = 0;
 
  protected:

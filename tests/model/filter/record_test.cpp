@@ -64,6 +64,23 @@ TEST(Record, IsAskedByItsFields) {
     EXPECT_FALSE(accepted(text, r)) << text;
 }
 
+TEST(Record, HasNothingWhereItHasAnotherType) {
+  auto r = small_record{};
+  r.has = {std::int64_t{5},
+           std::string{"5"},
+           std::int64_t{5},
+           {},
+           true,
+           std::vector<std::string>{},
+           std::vector<std::string>{"a"},
+           std::vector<std::string>{},
+           {}};
+  for (const auto* field :
+       {"name", "size", "at", "on", "status", "roles", "tags.k", "attributes.k", "note"})
+    EXPECT_TRUE(accepted(std::string{"not exists("} + field + ")", r)) << field;
+  EXPECT_TRUE(accepted("name != '5' and size != 5 and tags.k not like 'a'", r));
+}
+
 TEST(Record, ComparesNumbersExactly) {
   const auto same = [](const datum& a, const datum& b) { return order(a, b) == 0; };
   constexpr auto big = (std::int64_t{1} << 53) + 1;
@@ -121,13 +138,18 @@ bool plainly(const expression& e, const small_record& r) {
   const auto number = fields.find(e.test.field)->number;
   const auto type = fields[number].type;
   const auto& has = r.has[number];
-  if (has.index() == 0)
+  // By field_type: which of the variant's values it may be.
+  static const auto may =
+      std::vector<std::vector<std::size_t>>{{5}, {2, 3}, {4}, {1}, {5}, {5, 6}, {1, 2, 3, 4, 5, 6}};
+  const auto& types = may[static_cast<std::size_t>(type)];
+  const auto* several = std::get_if<std::vector<std::string>>(&has);
+  if (std::find(types.begin(), types.end(), has.index()) == types.end() ||
+      (several && several->empty()))
     return false;
   if (e.test.how == comparison::exists)
     return true;
-  if (const auto* several = std::get_if<std::vector<std::string>>(&has))
-    return (type == field_type::texts || type == field_type::any) &&
-           std::any_of(several->begin(), several->end(),
+  if (several)
+    return std::any_of(several->begin(), several->end(),
                        [&](const auto& t) { return plain_value(e.test, type, content{t}); });
   return plain_value(e.test, type, has);
 }

@@ -95,8 +95,7 @@ bool covers(const span& s, const datum& d) {
   if (std::holds_alternative<std::monostate>(d))
     return false;
   if (const auto* several = std::get_if<std::span<const std::string>>(&d))
-    return (s.what == span::kind::range && !s.low && !s.high) ||
-           std::any_of(several->begin(), several->end(),
+    return std::any_of(several->begin(), several->end(),
                        [&](const auto& t) { return covers(s, std::string_view{t}); });
   const auto like = [](const datum& a, const datum& b) {  // of one type
     const auto number = [](const datum& x) { return x.index() == 2 || x.index() == 3; };
