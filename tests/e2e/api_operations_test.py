@@ -39,6 +39,7 @@ class Operations(NodeTest):
         self.commands()
         self.upgrades()
         self.topology()
+        self.lists()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
         self.cluster()
@@ -49,6 +50,17 @@ class Operations(NodeTest):
 
     def operations(self):
         return [o for path in self.api.document["paths"].values() for o in path.values()]
+
+    def lists(self):
+        """Those that can be filtered: what the document says of it holds for each."""
+        asked = {"filter": "not (createdAt < 0)", "sort": "-createdAt", "fields": "createdAt"}
+        paths = [path for path, operations in self.api.document["paths"].items()
+                 if {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
+        self.assertEqual({p.split("/")[-1] for p in paths}, {"firmwares", "models", "products", "users"})
+        for path in paths:
+            with self.subTest(path):
+                for item in self.api.get(path.replace("/orgs/{org}", "~"), params=asked)["items"]:
+                    self.assertEqual(list(item), ["createdAt"])
 
     def both(self, device):
         """The two addresses of a device."""

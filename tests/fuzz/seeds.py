@@ -124,6 +124,11 @@ TEXTS = ["null", "[]", "{}", "1", "-0.0", "1e308", "18446744073709551615", '"\\u
          "[[[[[]]]]]", '{"a":1,"a":2}', '"1.795395424824e+15"', '{"format":"tm/1","id":"m","name":"m","measurePoints":[{"id":"p","type":{"t":"double"}}]}']
 
 
+FILTERS = ["name = 'a'", 'name like "pump%" and not exists(tags.k)', "size in (1, 2.5, -3e7) or size >= 4", "at > 1700000000000 and at <= '2023-11-14T22:13:20Z'",
+           "(status = 'online' or status in ('offline')) and on = true", "roles != 'a''b'", "attributes.\"k\" not in (true, 'x', 1)",
+           "not (note < 'x' and not tags.k like '%a\\%b')", "tags.k exists or name not exists", "-at,name,tags.\"a b\""]
+
+
 WIRE = ({"asks", "command"}, {"answers", "reply"}, {"deliver", "close", "settle"}, {"published"}, {"wants"}, {"read"}, {"page", "no"})
 
 
@@ -231,6 +236,8 @@ def seeds(target):
                 "answer": b"\2\1\xff\5\0\3\3abc", "list": b'\3"bytes":3,"count":1\na.' + b"0" * 64 + b" 3\n"}
     if target == "replica_wire_fuzz":
         return REPLICAS
+    if target == "filter_fuzz":
+        return {str(i): t.encode() for i, t in enumerate(FILTERS)}
     if target == "actors_wire_fuzz":
         return dict(wire())
     if target == "payload_codec_fuzz":

@@ -86,7 +86,7 @@ model::result<model::timestamp> exchange::time(std::string_view name,
 std::string exchange::question() const {
   auto filter = std::vector<std::string>{};
   for (const auto& [name, v] : request_->query)
-    if (name != "cursor" && name != "limit" && name != "timeFormat")
+    if (name != "cursor" && name != "limit" && name != "timeFormat" && name != "fields")
       filter.push_back(name + '=' + v);
   std::sort(filter.begin(), filter.end());
   auto text = who.organisation;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "transport/api/fields.hpp"
+#include "transport/api/listing.hpp"
 #include "transport/api/ota.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
@@ -10,6 +11,7 @@ namespace orrery::transport::api {
 namespace {
 
 namespace device = model::device;
+namespace filter = model::filter;
 namespace product = model::product;
 using model::errc;
 using model::failure;
@@ -49,28 +51,28 @@ place find(const exchange& e) {
   return {};
 }
 
+const auto fields_of_firmwares = filter::schema{
+    {{.name = "id", .sortable = true},
+     {.name = "productKey", .sortable = true},
+     {.name = "name", .sortable = true},
+     {.name = "version", .sortable = true},
+     {.name = "signMethod", .type = filter::field_type::word, .words = {"md5", "sha256"}},
+     {.name = "size", .type = filter::field_type::number, .sortable = true},
+     {.name = "url"},
+     {.name = "description"},
+     {.name = "createdAt", .type = filter::field_type::time, .sortable = true},
+     {.name = "createdBy"}}};
+
 void list(const exchange_ptr& e) {
-  const auto limit = e->limit();
-  const auto after = e->cursor();
-  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
-    if (why)
-      return e->fail(*why);
   const auto wanted = e->query("productKey");
+  auto all = std::vector<list_row>{};  // by product and id
   const auto known = e->parts().known->current();
-  auto all = std::vector<std::pair<std::string, place>>{};  // by product and id
   for (const auto& [key, p] : known->products)
     if (p->state->organisation == e->who.organisation && (wanted.empty() || wanted == key))
       for (const auto& f : *p->state->firmwares)
-        if (auto at = key + '/' + f.image.id; at > *after)
-          all.emplace_back(std::move(at), place{p, &f});
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  const auto more = all.size() > *limit;
-  if (more)
-    all.resize(*limit);
-  auto items = model::array{};
-  for (const auto& [at, found] : all)
-    items.emplace_back(show(*e, found.of->state->product_key, *found.what));
-  e->reply_page(std::move(items), more ? all.back().first : "");
+        all.push_back({key + '/' + f.image.id,
+                       [&e, p = p, &f] { return show(*e, p->state->product_key, f); }});
+  reply_list(e, fields_of_firmwares, std::move(all));
 }
 
 void create(const exchange_ptr& e) {
@@ -178,7 +180,7 @@ model::object show_upgrade(const exchange& e, const device::upgrade_task& t) {
 std::vector<route> firmware_routes() {
   return {
       {"GET", "~/firmwares", "ota:read", list, "listFirmwares", "Firmwares", "", "FirmwareList",
-       200, "limit cursor productKey"},
+       200, "limit cursor filter sort fields productKey"},
       {"POST", "~/firmwares", "ota:write", create, "createFirmware",
        "Make a firmware of a product known; its file lies at a URL", "NewFirmware", "Firmware", 201,
        ""},

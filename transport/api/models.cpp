@@ -2,12 +2,14 @@
 #include <algorithm>
 
 #include "transport/api/fields.hpp"
+#include "transport/api/listing.hpp"
 #include "transport/api/routes.hpp"
 
 namespace orrery::transport::api {
 namespace {
 
 namespace blueprint = model::blueprint;
+namespace filter = model::filter;
 using model::errc;
 using model::failure;
 
@@ -20,8 +22,9 @@ std::shared_ptr<const actors::catalogue_blueprint> find(const exchange& e, const
 }
 
 std::size_t products_on(const exchange& e, const std::string& id) {
+  const auto known = e.parts().known->current();
   auto n = std::size_t{0};
-  for (const auto& [key, p] : e.parts().known->current()->products)
+  for (const auto& [key, p] : known->products)
     n += p->state->organisation == e.who.organisation && p->state->model == id ? 1 : 0;
   return n;
 }
@@ -101,25 +104,37 @@ void change(const exchange_ptr& e, blueprint::order what,
          [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
 }
 
+const auto fields_of_models =
+    filter::schema{{{.name = "id", .sortable = true},
+                    {.name = "name", .type = filter::field_type::texts},
+                    {.name = "name.*"},
+                    {.name = "revision", .type = filter::field_type::number, .sortable = true},
+                    {.name = "hasDraft", .type = filter::field_type::truth},
+                    {.name = "deprecated", .type = filter::field_type::truth},
+                    {.name = "createdAt", .type = filter::field_type::time, .sortable = true},
+                    {.name = "updatedAt", .type = filter::field_type::time, .sortable = true}}};
+
+/// A summary with its name by language, {"default": "Pump", "de": "Pumpe"}.
+model::value facts_of(const exchange& e, const blueprint::state& s) {
+  auto facts = summary(e, s).as_object();
+  const auto name = *model::value{facts}.find("name");
+  auto names = model::object{};
+  if (const auto* given = name.is_string() ? &name : name.find("default"))
+    names.emplace_back("default", *given);
+  if (const auto* others = name.find("i18n"); others && others->is_object())
+    names.insert(names.end(), others->as_object().begin(), others->as_object().end());
+  model::set_member(facts, "name", std::move(names));
+  return facts;
+}
+
 void list(const exchange_ptr& e) {
-  const auto limit = e->limit();
-  const auto after = e->cursor();
-  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
-    if (why)
-      return e->fail(*why);
-  auto all = std::vector<std::shared_ptr<const actors::catalogue_blueprint>>{};
-  for (const auto& [key, b] : e->parts().known->current()->blueprints)
-    if (b->state->organisation == e->who.organisation && b->state->model_id > *after)
-      all.push_back(b);
-  std::sort(all.begin(), all.end(),
-            [](const auto& a, const auto& b) { return a->state->model_id < b->state->model_id; });
-  const auto more = all.size() > *limit;
-  if (more)
-    all.resize(*limit);
-  auto items = model::array{};
-  for (const auto& b : all)
-    items.push_back(summary(*e, *b->state));
-  e->reply_page(std::move(items), more ? all.back()->state->model_id : "");
+  auto all = std::vector<list_row>{};
+  const auto known = e->parts().known->current();
+  for (const auto& [key, b] : known->blueprints)
+    if (b->state->organisation == e->who.organisation)
+      all.push_back({b->state->model_id, [&e, b = b] { return summary(*e, *b->state); },
+                     [&e, b = b] { return facts_of(*e, *b->state); }});
+  reply_list(e, fields_of_models, std::move(all));
 }
 
 void create(const exchange_ptr& e) {
@@ -370,7 +385,7 @@ void validate(const exchange_ptr& e) {
 std::vector<route> model_routes() {
   return {
       {"GET", "~/models", "model:read", list, "listModels", "Thing models", "", "ModelList", 200,
-       "limit cursor"},
+       "limit cursor filter sort fields"},
       {"POST", "~/models", "model:write", create, "createModel",
        "Make a thing model; its document is the first draft", "ModelDocument", "Model", 201, ""},
       {"GET", "~/models/{model}", "model:read", get, "getModel",

@@ -17,6 +17,23 @@ json content(const std::string& schema, const char* type = "application/json") {
   return {{type, {{"schema", reference(schema)}}}};
 }
 
+/// What a parameter of lists means; "" for one that says it itself.
+std::string_view described(std::string_view name) {
+  if (name == "filter")
+    return "Which items: conditions on their fields, as in `name like \"pump%\" and "
+           "exists(tags.site)`";
+  if (name == "sort")
+    return "Names of fields with commas between them, a minus before one that falls";
+  if (name == "fields")
+    return "Which members of the items: paths with commas between them, as in `name,tags.site`";
+  return "";
+}
+
+/// Whether a call shows as much of its items as it is asked for.
+bool is_projected(const route& r) {
+  return (' ' + r.query + ' ').find(" fields ") != std::string::npos;
+}
+
 json parameters_of(const route& r) {
   auto all = json::array();
   for (std::size_t at = 0; (at = r.pattern.find('{', at)) != std::string::npos;) {
@@ -29,9 +46,10 @@ json parameters_of(const route& r) {
   }
   for (std::size_t at = 0; at < r.query.size();) {
     const auto end = std::min(r.query.find(' ', at), r.query.size());
-    all.push_back({{"name", r.query.substr(at, end - at)},
-                   {"in", "query"},
-                   {"schema", {{"type", "string"}}}});
+    const auto name = r.query.substr(at, end - at);
+    all.push_back({{"name", name}, {"in", "query"}, {"schema", {{"type", "string"}}}});
+    if (const auto words = described(name); !words.empty())
+      all.back()["description"] = words;
     at = end + 1;
   }
   if (!r.gives.empty())
@@ -67,6 +85,9 @@ std::string make() {
     auto success = json{{"description", r.summary}};
     if (!r.gives.empty())
       success["content"] = content(r.gives);
+    if (is_projected(r))
+      success["content"]["application/json"]["schema"] = {
+          {"anyOf", {reference(r.gives), reference("PartialList")}}};
     operation["responses"] = {{std::to_string(r.status), success}, {"default", problem}};
     if (r.gives == "Command" && r.method == "POST")
       operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};

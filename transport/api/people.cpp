@@ -3,6 +3,7 @@
 
 #include "transport/address_range.hpp"
 #include "transport/api/fields.hpp"
+#include "transport/api/listing.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/time_text.hpp"
 #include "transport/api/topic_rules.hpp"
@@ -10,6 +11,7 @@
 namespace orrery::transport::api {
 namespace {
 
+namespace filter = model::filter;
 namespace organisation = model::organisation;
 using model::errc;
 using model::failure;
@@ -198,12 +200,19 @@ void page(const exchange_ptr& e, std::vector<const T*> all, std::string T::*key,
   e->reply_page(std::move(items), "");
 }
 
+const auto fields_of_users =
+    filter::schema{{{.name = "login", .sortable = true},
+                    {.name = "name", .sortable = true},
+                    {.name = "roles", .type = filter::field_type::texts},
+                    {.name = "locked", .type = filter::field_type::truth},
+                    {.name = "createdAt", .type = filter::field_type::time, .sortable = true}}};
+
 void list_users(const exchange_ptr& e) {
-  auto all = std::vector<const organisation::user*>{};
+  auto all = std::vector<list_row>{};
   const auto org = organisation_of(e->parts(), e->who.organisation);
   for (const auto& u : org->state->users)
-    all.push_back(&u);
-  page(e, std::move(all), &organisation::user::login, show_user);
+    all.push_back({u.login, [&e, &u] { return show_user(*e, u); }});
+  reply_list(e, fields_of_users, std::move(all));
 }
 
 const auto user_unknown = failure{errc::not_found, "user_unknown", "no such user"};
@@ -415,7 +424,7 @@ std::vector<route> people_routes() {
       {"GET", "/orgs/{org}", "any", get_organisation, "getOrganisation", "The organisation", "",
        "Organisation", 200, ""},
       {"GET", "~/users", "iam:user", list_users, "listUsers", "People of the organisation", "",
-       "Users", 200, "limit cursor"},
+       "Users", 200, "limit cursor filter sort fields"},
       {"GET", "~/users/{login}", "iam:user", get_user, "getUser", "A person", "", "User", 200, ""},
       {"POST", "~/users", "iam:user", create_user, "createUser", "Add a person", "NewUser", "User",
        201, ""},

@@ -25,7 +25,8 @@ int status_of(const model::failure& f) {
     case errc::invalid_argument:
       // 400: it cannot be read; 422: it was read and cannot be done.
       return f.reason == "malformed" || f.reason == "unknown_field" || f.reason == "bad_cursor" ||
-                     f.reason == "bad_filter" || f.reason.empty()
+                     f.reason == "bad_filter" || f.reason == "bad_sort" ||
+                     f.reason == "bad_fields" || f.reason.empty()
                  ? 400
                  : 422;
     case errc::too_large:

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "transport/api/fields.hpp"
+#include "transport/api/listing.hpp"
 #include "transport/api/product_change.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/topic_rules.hpp"
@@ -9,6 +10,7 @@
 namespace orrery::transport::api {
 namespace {
 
+namespace filter = model::filter;
 namespace product = model::product;
 using model::errc;
 using model::failure;
@@ -35,6 +37,10 @@ std::optional<E> read(fields& f, std::string_view name,
 template <class E>
 std::string_view word(E e, const std::vector<std::string_view>& words) {
   return words[static_cast<std::size_t>(e)];
+}
+
+std::vector<std::string> words_of(const std::vector<std::string_view>& all) {
+  return {all.begin(), all.end()};
 }
 
 std::optional<std::uint8_t> read_methods(fields& f) {
@@ -98,28 +104,31 @@ std::shared_ptr<const product::state> state_in(const actors::outcome& done) {
   return std::get<product::product_snapshot>(std::get<product::reply>(done.answer)).what;
 }
 
+const auto fields_of_products = filter::schema{
+    {{.name = "productKey", .sortable = true},
+     {.name = "name", .sortable = true},
+     {.name = "description"},
+     {.name = "modelId", .sortable = true},
+     {.name = "nodeType", .type = filter::field_type::word, .words = words_of(node_types)},
+     {.name = "access", .type = filter::field_type::word, .words = words_of(access_modes)},
+     {.name = "dataFormat", .type = filter::field_type::word, .words = words_of(formats)},
+     {.name = "auth", .type = filter::field_type::word, .words = words_of(auths)},
+     {.name = "dynamicActivation", .type = filter::field_type::truth},
+     {.name = "signMethods", .type = filter::field_type::texts},
+     {.name = "tags.*"},
+     {.name = "hasDecoder", .type = filter::field_type::truth},
+     {.name = "createdAt", .type = filter::field_type::time, .sortable = true},
+     {.name = "updatedAt", .type = filter::field_type::time, .sortable = true}}};
+
 void list(const exchange_ptr& e) {
-  const auto limit = e->limit();
-  const auto after = e->cursor();
-  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
-    if (why)
-      return e->fail(*why);
   const auto model_id = e->query("modelId");
-  auto all = std::vector<std::shared_ptr<const actors::catalogue_product>>{};
-  for (const auto& [key, p] : e->parts().known->current()->products)
-    if (p->state->organisation == e->who.organisation && key > *after &&
+  auto all = std::vector<list_row>{};
+  const auto known = e->parts().known->current();
+  for (const auto& [key, p] : known->products)
+    if (p->state->organisation == e->who.organisation &&
         (model_id.empty() || p->state->model == model_id))
-      all.push_back(p);
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a->state->product_key < b->state->product_key;
-  });
-  const auto more = all.size() > *limit;
-  if (more)
-    all.resize(*limit);
-  auto items = model::array{};
-  for (const auto& p : all)
-    items.push_back(show(*e, *p->state));
-  e->reply_page(std::move(items), more ? all.back()->state->product_key : "");
+      all.push_back({key, [&e, p = p] { return show(*e, *p->state); }});
+  reply_list(e, fields_of_products, std::move(all));
 }
 
 /// Another product of the organisation has that name: people tell products by it.
@@ -291,7 +300,7 @@ void change_product(const exchange_ptr& e, product::order what, bool needs_match
 std::vector<route> product_routes() {
   return {
       {"GET", "~/products", "product:read", list, "listProducts", "Products", "", "ProductList",
-       200, "limit cursor modelId"},
+       200, "limit cursor filter sort fields modelId"},
       {"POST", "~/products", "product:write", create, "createProduct",
        "Make a product; its secret is shown once", "NewProduct", "CreatedProduct", 201, ""},
       {"GET", "~/products/{product}", "product:read", get, "getProduct", "A product", "", "Product",

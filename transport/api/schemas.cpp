@@ -182,6 +182,7 @@ json shared() {
   return {{"Any", any_object},
           {"Values", {{"type", "object"}, {"description", "Values by id"}}},
           {"Tags", map_of(text)},
+          {"PartialList", object({{"items", list(any_object)}, {"nextCursor?", text}})},
           {"TagChanges", map_of({{"type", {"string", "null"}}})},
           {"Finding", object({{"pointer", text}, {"code", text}, {"detail", text}})},
           {"Problem", object({{"type", text},

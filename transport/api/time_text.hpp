@@ -1,22 +1,12 @@
-// Times as the API writes and reads them: RFC 3339 in UTC with milliseconds; epoch ms are read too.
+// Times of the API's bodies and queries: the model's texts under the names that handlers use.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
-
-#include "model/time.hpp"
+#include "model/time_text.hpp"
 
 namespace orrery::transport::api {
 
-/// "2026-01-31T12:00:00.000Z". Years before 1 and after 9999 have no such text: the nearest that
-/// has one is given.
-std::string to_text(model::timestamp t);
-/// RFC 3339 with any offset, a fraction cut to ms, or epoch ms as digits. Nothing otherwise, and
-/// nothing beyond the years 1 to 9999.
-std::optional<model::timestamp> parse_time(std::string_view text);
-/// The time of epoch ms; nothing beyond the same years.
-std::optional<model::timestamp> time_of(std::int64_t epoch_ms);
+using model::parse_time;
+using model::time_of;
+using model::to_text;
 
 }  // namespace orrery::transport::api

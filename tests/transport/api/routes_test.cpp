@@ -106,7 +106,7 @@ TEST(OpenApi, NamesEveryRouteWithItsSchemas) {
         used.insert(schema);
       }
   }
-  const auto text = known.dump();
+  const auto text = document.dump();
   for (const auto& [name, schema] : known.items())
     EXPECT_TRUE(used.contains(name) ||
                 text.find("#/components/schemas/" + name + "\"") != std::string::npos)

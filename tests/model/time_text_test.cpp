@@ -1,29 +1,27 @@
-#include "transport/api/time_text.hpp"
+#include "model/time_text.hpp"
 
 #include <limits>
 
 #include <gtest/gtest.h>
 
-namespace orrery::transport::api {
+namespace orrery::model {
 namespace {
 
 std::int64_t ms(std::string_view text) {
   const auto t = parse_time(text);
   EXPECT_TRUE(t) << text;
-  return t ? model::to_ms(*t) : 0;
+  return t ? to_ms(*t) : 0;
 }
 
 TEST(TimeText, IsWrittenInUtcWithMilliseconds) {
-  EXPECT_EQ(to_text(model::from_ms(0)), "1970-01-01T00:00:00.000Z");
-  EXPECT_EQ(to_text(model::from_ms(1'769'860'800'007)), "2026-01-31T12:00:00.007Z");
-  EXPECT_EQ(to_text(model::from_ms(-1)), "1969-12-31T23:59:59.999Z");
+  EXPECT_EQ(to_text(from_ms(0)), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(to_text(from_ms(1'769'860'800'007)), "2026-01-31T12:00:00.007Z");
+  EXPECT_EQ(to_text(from_ms(-1)), "1969-12-31T23:59:59.999Z");
 }
 
 TEST(TimeText, TimesWithoutATextBecomeTheNearestOne) {
-  EXPECT_EQ(to_text(model::from_ms(std::numeric_limits<std::int64_t>::max())),
-            "9999-12-31T23:59:59.999Z");
-  EXPECT_EQ(to_text(model::from_ms(std::numeric_limits<std::int64_t>::min())),
-            "0001-01-01T00:00:00.000Z");
+  EXPECT_EQ(to_text(from_ms(std::numeric_limits<std::int64_t>::max())), "9999-12-31T23:59:59.999Z");
+  EXPECT_EQ(to_text(from_ms(std::numeric_limits<std::int64_t>::min())), "0001-01-01T00:00:00.000Z");
 }
 
 TEST(TimeText, ReadsEveryFormOfRfc3339) {
@@ -47,7 +45,7 @@ TEST(TimeText, ReadsEpochMilliseconds) {
 TEST(TimeText, ComesBackAsItWasWritten) {
   for (const auto at : {std::int64_t{0}, std::int64_t{1'769'860'800'007},
                         std::int64_t{-62'135'596'800'000}, std::int64_t{253'402'300'799'999}})
-    EXPECT_EQ(ms(to_text(model::from_ms(at))), at);
+    EXPECT_EQ(ms(to_text(from_ms(at))), at);
 }
 
 TEST(TimeText, RefusesWhatIsNoTime) {
@@ -89,4 +87,4 @@ TEST(TimeText, RefusesWhatIsBeyondTheCalendar) {
 }
 
 }  // namespace
-}  // namespace orrery::transport::api
+}  // namespace orrery::model

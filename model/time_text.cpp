@@ -1,21 +1,20 @@
-#include "transport/api/time_text.hpp"
+#include "model/time_text.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 
-namespace orrery::transport::api {
+namespace orrery::model {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr auto earliest =
-    model::timestamp{std::chrono::sys_days{std::chrono::year{1} / std::chrono::January / 1}};
+    timestamp{std::chrono::sys_days{std::chrono::year{1} / std::chrono::January / 1}};
 constexpr auto latest =
-    model::timestamp{std::chrono::sys_days{std::chrono::year{10000} / std::chrono::January / 1}} -
-    1ms;
+    timestamp{std::chrono::sys_days{std::chrono::year{10000} / std::chrono::January / 1}} - 1ms;
 
-std::optional<model::timestamp> in_range(model::timestamp t) {
+std::optional<timestamp> in_range(timestamp t) {
   return t >= earliest && t <= latest ? std::optional{t} : std::nullopt;
 }
 
@@ -34,11 +33,11 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
 
 }  // namespace
 
-std::optional<model::timestamp> time_of(std::int64_t epoch_ms) {
-  return in_range(model::from_ms(epoch_ms));
+std::optional<timestamp> time_of(std::int64_t epoch_ms) {
+  return in_range(from_ms(epoch_ms));
 }
 
-std::string to_text(model::timestamp t) {
+std::string to_text(timestamp t) {
   t = std::clamp(t, earliest, latest);
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const auto date = std::chrono::year_month_day{day};
@@ -52,7 +51,7 @@ std::string to_text(model::timestamp t) {
   return out;
 }
 
-std::optional<model::timestamp> parse_time(std::string_view text) {
+std::optional<timestamp> parse_time(std::string_view text) {
   if (!text.empty() &&
       text.find_first_not_of("0123456789", text.front() == '-' ? 1 : 0) == std::string_view::npos) {
     auto ms = std::int64_t{0};
@@ -89,9 +88,9 @@ std::optional<model::timestamp> parse_time(std::string_view text) {
   } else if ((text[at] != 'Z' && text[at] != 'z') || at + 1 != text.size()) {
     return std::nullopt;
   }
-  return in_range(model::timestamp{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
+  return in_range(timestamp{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
                   std::chrono::minutes{minute - offset} + std::chrono::seconds{second} +
                   std::chrono::milliseconds{ms});
 }
 
-}  // namespace orrery::transport::api
+}  // namespace orrery::model
