@@ -131,20 +131,6 @@ std::int64_t end_of(const X509* certificate) {
                                                                              : 0;
 }
 
-/// Its one common name, in UTF-8; "" if there is none or more than one.
-std::string common_name_of(const X509_NAME* name) {
-  const auto at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-  if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
-    return {};
-  unsigned char* text = nullptr;
-  const auto size =
-      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-  auto out = size > 0 ? std::string{reinterpret_cast<char*>(text), static_cast<std::size_t>(size)}
-                      : std::string{};
-  OPENSSL_free(text);
-  return out;
-}
-
 std::size_t characters(std::string_view utf8) {
   return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;

@@ -33,19 +33,6 @@ std::string text_of(const X509_NAME* name) {
   });
 }
 
-std::string common_name_of(const X509_NAME* name) {
-  const auto at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-  if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
-    return {};
-  unsigned char* text = nullptr;
-  const auto size =
-      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-  auto out = size > 0 ? std::string{reinterpret_cast<char*>(text), static_cast<std::size_t>(size)}
-                      : std::string{};
-  OPENSSL_free(text);
-  return out;
-}
-
 std::int64_t seconds_of(const ASN1_TIME* time) {
   auto broken = std::tm{};
   return ASN1_TIME_to_tm(time, &broken) == 1 ? timegm(&broken) : 0;

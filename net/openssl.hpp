@@ -70,4 +70,18 @@ inline int no_passphrase(char* /*into*/, int /*size*/, int /*writing*/, void* /*
   return -1;
 }
 
+/// Its one common name, in UTF-8; "" if there is none or more than one.
+inline std::string common_name_of(const X509_NAME* name) {
+  const auto at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
+    return {};
+  unsigned char* text = nullptr;
+  const auto size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  auto out = size > 0 ? std::string{reinterpret_cast<char*>(text), static_cast<std::size_t>(size)}
+                      : std::string{};
+  OPENSSL_free(text);
+  return out;
+}
+
 }  // namespace orrery::net

@@ -1,5 +1,4 @@
 // Authorities that sign certificates of devices (part of group L of the API).
-#include "transport/api/fields.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/public_lists.hpp"
 #include "transport/api/routes.hpp"
@@ -107,15 +106,9 @@ void change(const exchange_ptr& e, int status, const std::string& id, organisati
 }
 
 void add(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto pem = f.text("certificate", max_pem);
+  const auto pem = e->text_in_body("certificate", max_pem);
   if (!pem)
-    f.missing("certificate");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
+    return e->fail(pem.error());
   auto read = read_authority(*pem, e->who.organisation, *e->parts().known->current());
   if (!read)
     return e->fail(read.error());
@@ -124,15 +117,9 @@ void add(const exchange_ptr& e) {
 }
 
 void prove(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto pem = f.text("certificate", max_pem);
+  const auto pem = e->text_in_body("certificate", max_pem);
   if (!pem)
-    f.missing("certificate");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
+    return e->fail(pem.error());
   const auto org = mine(*e);
   const auto* found = org->state->find_authority(e->param("authority"));
   if (!found)
@@ -147,15 +134,9 @@ void prove(const exchange_ptr& e) {
 }
 
 void put_list(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto pem = f.text("crl", max_list);
+  const auto pem = e->text_in_body("crl", max_list);
   if (!pem)
-    f.missing("crl");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
+    return e->fail(pem.error());
   const auto org = mine(*e);
   const auto* found = org->state->find_authority(e->param("authority"));
   if (!found)

@@ -125,15 +125,9 @@ void renew(const exchange_ptr& e) {
 }
 
 void bind(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto pem = f.text("certificate", max_pem);
+  const auto pem = e->text_in_body("certificate", max_pem);
   if (!pem)
-    f.missing("certificate");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
+    return e->fail(pem.error());
   e->with_device([e, pem = *pem](const found_device& d) {
     const auto known = e->parts().known->current();
     auto read = read_certificate(pem, *known->organisation(e->who.organisation)->state);

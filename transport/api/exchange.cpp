@@ -5,6 +5,7 @@
 
 #include "model/json.hpp"
 #include "transport/api/cursor.hpp"
+#include "transport/api/fields.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/time_text.hpp"
 
@@ -53,6 +54,19 @@ model::result<model::value> exchange::body() const {
                                                               : "",
                    v.error().detail};
   return v;
+}
+
+model::result<std::string> exchange::text_in_body(std::string_view name, std::size_t most) const {
+  const auto given = body();
+  if (!given)
+    return given.error();
+  auto f = fields{*given};
+  auto text = f.text(name, most);
+  if (!text)
+    f.missing(name);
+  if (auto ok = f.finish(); !ok)
+    return ok.error();
+  return std::move(*text);
 }
 
 std::string exchange::query(std::string_view name) const {

@@ -84,6 +84,8 @@ class exchange : public std::enable_shared_from_this<exchange> {
 
   /// The JSON object in the body; an empty body is an empty object.
   model::result<model::value> body() const;
+  /// The one member that the body must have, a text of at most `most` bytes.
+  model::result<std::string> text_in_body(std::string_view name, std::size_t most) const;
   /// ?limit=, from 1 to `most`.
   model::result<std::size_t> limit(std::size_t otherwise = 50, std::size_t most = 500) const;
   std::string query(std::string_view name) const;
