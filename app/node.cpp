@@ -270,6 +270,7 @@ struct node::impl {
         .metrics = metrics});
     const auto guard = std::make_shared<transport::login_guard>(settings.login);
     renew_bans = keep_bans(guard, known, clock_now);
+    renew_bans();  // before anybody can log in
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,

@@ -162,7 +162,12 @@ status verify_backup(const std::string& folder, std::uint32_t number) {
   for (const auto& one : databases_of(*engine->engine))
     if (one.number == number && one.note.blobs) {
       const auto list = beside.list(one.note.id);
-      return list ? beside.verify(*list) : list.error();
+      if (!list)
+        return list.error();
+      if (!list->whole)
+        return failure{errc::corrupted, "backup_damaged",
+                       "backup " + one.note.id + " in " + folder + " was not finished"};
+      return beside.verify(*list);
     }
   return {};
 }

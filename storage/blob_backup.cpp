@@ -214,7 +214,9 @@ status blob_backups::verify(const blob_list& list) const {
     return damaged(list.blobs.front().name, "missing, and the whole folder");
   for (const auto& one : list.blobs)
     if (const auto ok = (*from)->verify(one.name); !ok)
-      return damaged(one.name, ok.error().code == errc::not_found ? "missing" : "damaged");
+      return ok.error().code == errc::unavailable
+                 ? not_written(folder_, ok.error())
+                 : damaged(one.name, ok.error().code == errc::not_found ? "missing" : "damaged");
   return {};
 }
 
@@ -255,9 +257,12 @@ status blob_backups::keep(const std::vector<std::string>& ids) const {
 
 model::result<std::vector<blob_entry>> blob_backups::in_pool() const {
   auto all = std::vector<blob_entry>{};
+  auto error = std::error_code{};
+  if (!fs::exists(pool(), error) && !error)
+    return all;
   const auto from = blobs::open_as_it_is(pool());
   if (!from)
-    return all;
+    return not_written(folder_, from.error());
   const auto listed = (*from)->list({}, SIZE_MAX);
   if (!listed)
     return not_written(folder_, listed.error());

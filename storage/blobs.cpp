@@ -30,6 +30,13 @@ failure trouble(const std::string& what, int error) {
           what + ": " + std::strerror(error)};
 }
 
+/// Of a file that is there: damage, or what the process lacks.
+failure unreadable(const std::string& what, int error) {
+  if (error == EIO || error == EUCLEAN || error == EBADMSG)
+    return {errc::corrupted, what + ": " + std::strerror(error)};
+  return trouble(what, error);
+}
+
 failure unknown(const blob_name& name) {
   return {errc::not_found, "blob_unknown", "no bytes of " + name.owner + " with that digest here"};
 }
@@ -271,7 +278,7 @@ model::result<std::uint64_t> blobs::size(const blob_name& name) const {
     return failure{errc::invalid_argument, "that is no name of a blob"};
   struct stat is {};
   if (::stat(path_of(name).c_str(), &is) != 0)
-    return errno == ENOENT ? unknown(name) : failure{errc::corrupted, "a blob cannot be looked at"};
+    return errno == ENOENT ? unknown(name) : unreadable("a blob cannot be looked at", errno);
   return static_cast<std::uint64_t>(is.st_size);
 }
 
@@ -281,7 +288,7 @@ model::result<std::string> blobs::read(const blob_name& name, std::uint64_t offs
     return failure{errc::invalid_argument, "that is no name of a blob"};
   const auto from = opened{path_of(name)};
   if (from.file() < 0)
-    return errno == ENOENT ? unknown(name) : failure{errc::corrupted, "a blob cannot be opened"};
+    return errno == ENOENT ? unknown(name) : unreadable("a blob cannot be opened", errno);
   return read_file(from.file(), offset, most);
 }
 
@@ -343,8 +350,11 @@ model::result<std::vector<listed_blob>> blobs::list(const blob_name& after,
     if (all.size() == most && (most == 0 || all.front().name <= *name))
       continue;
     struct stat is {};
-    if (::stat(i->path().c_str(), &is) != 0)
-      continue;  // gone meanwhile
+    if (::stat(i->path().c_str(), &is) != 0) {
+      if (errno == ENOENT)
+        continue;  // gone meanwhile
+      return unreadable(i->path().string(), errno);
+    }
     all.push_back({std::move(*name), static_cast<std::uint64_t>(is.st_size), is.st_mtime});
     std::push_heap(all.begin(), all.end(), by_name);
     if (all.size() > most) {

@@ -1,6 +1,8 @@
 #include "storage/restore.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
@@ -86,11 +88,16 @@ status mark(const std::string& database, const backup_note& note) {
 }
 
 /// The names in a folder are on the disk.
-void sync_folder(const std::string& folder) {
-  if (const auto file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); file >= 0) {
-    ::fsync(file);
+status sync_folder(const fs::path& folder) {
+  const auto file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const auto good = file >= 0 && ::fsync(file) == 0;
+  const auto why = errno;
+  if (file >= 0)
     ::close(file);
-  }
+  if (good)
+    return {};
+  return failure{errc::unavailable, "backup_failed",
+                 "the folder " + folder.string() + " is not on the disk: " + std::strerror(why)};
 }
 
 /// Into folders that no node takes for its own, until all is there.
@@ -125,6 +132,16 @@ status rename_folder(const fs::path& from, const fs::path& to) {
                  "the folder " + from.string() + " cannot be renamed: " + error.message()};
 }
 
+/// The database last, on the disk too: what has none was not restored.
+status give_names(const fs::path& data, bool with_blobs) {
+  auto ok = with_blobs ? rename_folder(data / unfinished_blobs, data / blobs_folder) : status{};
+  if (ok)
+    ok = sync_folder(data);
+  if (ok)
+    ok = rename_folder(data / unfinished_folder, data / database_folder);
+  return ok ? sync_folder(data) : ok;
+}
+
 }  // namespace
 
 model::result<restored_backup> restore_backup(const std::string& folder, const std::string& id,
@@ -151,20 +168,16 @@ model::result<restored_backup> restore_backup(const std::string& folder, const s
                    "the folder " + data + " cannot be made: " + error.message()};
   const auto to = fs::path{data};
   auto left_out = restore_into(to, *engine->engine, folder, *chosen, files);
-  if (!left_out) {
-    fs::remove_all(to / unfinished_folder, error);
-    fs::remove_all(to / unfinished_blobs, error);
+  auto ok = left_out ? give_names(to, chosen->note.blobs) : status{left_out.error()};
+  if (!ok) {
+    for (const auto* one : {unfinished_folder, unfinished_blobs})
+      fs::remove_all(to / one, error);
+    fs::remove_all(to / database_folder, error);
+    fs::remove_all(to / blobs_folder, error);
     if (is_new)
       fs::remove(to, error);
-    return left_out.error();
-  }
-  // The database last: what has none was not restored.
-  if (chosen->note.blobs)
-    if (auto ok = rename_folder(to / unfinished_blobs, to / blobs_folder); !ok)
-      return ok.error();
-  if (auto ok = rename_folder(to / unfinished_folder, to / database_folder); !ok)
     return ok.error();
-  sync_folder(data);
+  }
   return restored_backup{*chosen, std::move(*left_out)};
 }
 

@@ -4,6 +4,11 @@
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
+namespace {
+
+constexpr auto ten_years = std::int64_t{10} * 366 * 24 * 3600;  // seconds
+
+}  // namespace
 
 void add_bans(CLI::App& to, session& s) {
   auto* g = group(to, "ban", "Who may not log in", "ban list");
@@ -35,8 +40,8 @@ void add_bans(CLI::App& to, session& s) {
   add->add_option("subject", *subject,
                   "PRODUCT/DEVICE, PRODUCT, an address or a network, or a SHA-256 fingerprint")
       ->required();
-  auto* lasts = add->add_option("--for", *seconds, "seconds; for good if not given");
-  lasts->check(CLI::PositiveNumber);
+  auto* lasts = add->add_option("--for", *seconds, "seconds; for good if not given")
+                    ->check(CLI::Range(std::int64_t{1}, ten_years));
   add->add_option("--reason", *reason, "for people");
   add->callback([&s, kind, subject, reason, seconds, lasts] {
     auto body = json{{"kind", *kind}, {"subject", *subject}, {"reason", *reason}};

@@ -194,7 +194,7 @@ std::optional<field_place> schema::find(const path& names) const {
   auto longest = std::size_t{0};
   for (std::size_t i = 0; i < all_.size(); ++i) {
     const auto& name = all_[i].name;
-    if (name == joined)
+    if (name == joined && !name.ends_with(".*"))
       return field_place{i, {}};
     const auto prefix = name.size() - 1;  // without the *
     if (name.ends_with(".*") && joined.size() > prefix && prefix > longest &&
