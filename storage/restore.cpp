@@ -178,7 +178,8 @@ model::result<restored_backup> restore_backup(const std::string& folder, const s
       fs::remove(to, error);
     return ok.error();
   }
-  return restored_backup{*chosen, std::move(*left_out)};
+  const auto list_lost = chosen->note.blobs && !blob_backups{folder}.list(chosen->note.id);
+  return restored_backup{*chosen, std::move(*left_out), list_lost};
 }
 
 model::result<std::optional<backup_note>> restored_from(const entity_store& in) {

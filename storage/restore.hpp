@@ -21,6 +21,8 @@ inline constexpr std::string_view blobs_folder = "blobs";
 struct restored_backup {
   stored_backup what;
   std::vector<blob_entry> left_out;  // files of devices whose bytes are damaged or missing
+  bool list_lost =
+      false;  // of its files, with damaged_blobs::leave_out: all that the pool has came
 };
 
 /// Verifies a backup and puts it into `data`, a data folder that is empty or not there, with the

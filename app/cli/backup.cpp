@@ -92,6 +92,10 @@ void tell_of_files(const storage::restored_backup& got) {
   if (!got.what.note.blobs)
     std::cout << "It has no bytes of devices' files: that release kept them out of backups. What "
                  "blobs/ of then has\ncan be copied into the data folder.\n";
+  if (got.list_lost)
+    std::cout
+        << "The list of its files cannot be read: the files that the backups' folder still has "
+           "came, nobody\nknows whether they are all.\n";
   for (const auto& one : got.left_out)
     std::cout << "The bytes of a file are damaged or missing, and left out: " << to_string(one.name)
               << '\n';
@@ -113,6 +117,7 @@ void restore(const session& s, const std::string& from, const std::string& to,
                        {"node", note.node},
                        {"cluster", note.cluster},
                        {"release", note.release},
+                       {"listLost", got->list_lost},
                        {"bytes", got->what.bytes},
                        {"files", got->what.files},
                        {"leftOut", left_out},

@@ -391,7 +391,9 @@ TEST_F(Backup, WithoutItsListOfFilesIsDamaged) {
   EXPECT_EQ(keep_backups(to.folder, 2).error().reason, "backup_damaged") << "what does it need?";
   store.reset();
   EXPECT_EQ(refused("", folder + "/new").reason, "backup_damaged");
-  EXPECT_TRUE(restore_backup(to.folder, "", folder + "/new", damaged_blobs::leave_out));
+  const auto got = restore_backup(to.folder, "", folder + "/new", damaged_blobs::leave_out);
+  ASSERT_TRUE(got);
+  EXPECT_TRUE(got->list_lost);
 }
 
 /// It made one of a database alone.
