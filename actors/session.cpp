@@ -193,6 +193,11 @@ void take_answers(pointer self, const session_parts& parts, const std::weak_ptr<
   auto was_login = false, was_sub_login = false;  // of a device, or a client
   auto for_port = std::vector<settled>{};
   for (auto& item : items) {
+    // Its connection is gone, and cannot tell what it would have been given.
+    const auto* client =
+        s.closing && item.what ? std::get_if<model::client::reply>(&item.what->answer) : nullptr;
+    if (const auto* granted = client ? std::get_if<model::client::attach_granted>(client) : nullptr)
+      s.more().client_end.unreleased = granted->unreleased;
     if (item.number >= first_goodbye) {
       take_goodbye(self, parts, item);
       continue;

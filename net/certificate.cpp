@@ -142,4 +142,9 @@ model::result<certificate_facts> describe_signed_by(std::string_view by, std::st
   return facts_of(**read);
 }
 
+std::string first_certificate(std::string_view pem) {
+  const auto read = read_certificate(pem);
+  return read ? written([&](BIO* out) { PEM_write_bio_X509(out, read->get()); }) : std::string{};
+}
+
 }  // namespace orrery::net

@@ -41,4 +41,7 @@ model::result<certificate_facts> describe_certificate(std::string_view pem);
 /// counts. Fails as well: `invalid_argument`, "certificate_foreign".
 model::result<certificate_facts> describe_signed_by(std::string_view by, std::string_view pem);
 
+/// The first certificate of a PEM text, without what follows it; "" if there is none.
+std::string first_certificate(std::string_view pem);
+
 }  // namespace orrery::net

@@ -95,9 +95,11 @@ status client_judge::add_revocations(const std::string& pem) {
       return X509_NAME_cmp(X509_get_subject_name(one.get()), issuer) == 0 &&
              X509_CRL_verify(list.get(), X509_get0_pubkey(one.get())) == 1;
     };
-    if (std::none_of(authorities_.begin(), authorities_.end(), is_theirs))
+    const auto signer = std::find_if(authorities_.begin(), authorities_.end(), is_theirs);
+    if (signer == authorities_.end())
       return wrong("a revocation list is signed by none of the authorities");
-    const auto name = der_of(issuer);
+    // Of its signer, as that one writes its name: another whose name is alike is not meant.
+    const auto name = der_of(X509_get_subject_name(signer->get()));
     auto* rows = X509_CRL_get_REVOKED(list.get());
     for (auto i = 0; i < sk_X509_REVOKED_num(rows); ++i)
       revoked_.push_back(

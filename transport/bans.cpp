@@ -1,5 +1,8 @@
 #include "transport/bans.hpp"
 
+#include <algorithm>
+#include <tuple>
+
 namespace orrery::transport {
 namespace {
 
@@ -45,6 +48,14 @@ std::vector<login_ban> bans_of(const actors::catalogue_snapshot& all, model::tim
         continue;
       out.push_back(std::move(one));
     }
+  // In one order, whatever that of the organisations; those that hold for everybody come first, for
+  // there may be more than are held.
+  const auto rank = [](const login_ban& b) {
+    return std::tie(b.organisation, b.addresses, b.certificate, b.product_key, b.device_key,
+                    b.until);
+  };
+  std::sort(out.begin(), out.end(),
+            [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   return out;
 }
 

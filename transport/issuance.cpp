@@ -66,7 +66,8 @@ net::client_trust trusted_by(const actors::catalogue_snapshot& all) {
     for (const auto& a : org->state->authorities) {
       if (a.is_pending())
         continue;
-      out.authorities.push_back(a.certificates);
+      // It alone: who has proved its key has proved nothing of those above it.
+      out.authorities.push_back(net::first_certificate(a.certificates));
       if (!a.list.empty())
         out.revocations.push_back(a.list);
     }
@@ -77,7 +78,7 @@ net::client_trust external_authorities(const organisation::state& of) {
   auto out = net::client_trust{};
   for (const auto& a : of.authorities)
     if (a.kind == certificate_authority::origin::external && !a.is_pending()) {
-      out.authorities.push_back(a.certificates);
+      out.authorities.push_back(net::first_certificate(a.certificates));
       if (!a.list.empty())
         out.revocations.push_back(a.list);
     }
@@ -86,12 +87,24 @@ net::client_trust external_authorities(const organisation::state& of) {
 
 namespace {
 
+/// As OpenSSL compares names: whatever the case, and the number of blanks.
+bool is_same_name(std::string_view a, std::string_view b) {
+  const auto plain = [](std::string_view name) {
+    auto out = std::string{};
+    for (const auto c : name)
+      if (c != ' ' || (!out.empty() && out.back() != ' '))
+        out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return out;
+  };
+  return plain(a) == plain(b);
+}
+
 /// What a stranger has said and not proved is in nobody's way.
 model::status check_alone(const certificate_authority& one, const std::string& in,
                           const actors::catalogue_snapshot& all) {
   for (const auto& [id, org] : all.organisations)
     for (const auto& a : org->state->authorities)
-      if ((a.id == one.id || a.subject == one.subject) && (id == in || !a.is_pending()))
+      if ((a.id == one.id || is_same_name(a.subject, one.subject)) && (id == in || !a.is_pending()))
         return failure{errc::already_exists, "authority_exists",
                        "an authority with that key's id or that name is there already"};
   return {};
@@ -134,7 +147,8 @@ model::status check_proof(const certificate_authority& of, const std::string& pe
     return wrong("its time is over, or has not come");
   for (const auto& [id, org] : all.organisations)
     for (const auto& a : org->state->authorities)
-      if (id != organisation && (a.id == of.id || a.subject == of.subject) && !a.is_pending())
+      if (id != organisation && (a.id == of.id || is_same_name(a.subject, of.subject)) &&
+          !a.is_pending())
         return failure{errc::already_exists, "authority_exists",
                        "another organisation has proved that authority, or one of that name"};
   return {};

@@ -257,15 +257,21 @@ void connection::on_inbox() {
     return;
   auto inbox = link_->take();
   for (auto& one : inbox.answers) {
-    if (ended_)
-      return;
+    if (ended_) {  // by one of them: what the others say of publishes still counts
+      if (general_)
+        general_->settle(one);
+      continue;
+    }
     if (one.number == login_number_ && login_number_ != 0)
       settle_login(one);
     else
       settle(one);
   }
-  if (ended_)
+  if (ended_) {
+    if (goodbye_due_)
+      finish_publishes();
     return;
+  }
   std::move(inbox.downlinks.begin(), inbox.downlinks.end(), std::back_inserter(early_));
   if (engine_.granted())
     for (const auto& d : std::exchange(early_, {}))
@@ -385,6 +391,12 @@ void connection::tick(model::timestamp now) {
     say_goodbye();
   if (ended_)
     return;
+  if (const auto newest = with_->guard->bans_version(); newest != bans_) {
+    bans_ = newest;
+    look_at_bans(now);
+    if (ended_)
+      return;
+  }
   if (const auto dead = engine_.tick(now))
     return end(dead->reason);
   if (!engine_.granted() && now - opened_ > with_->login_timeout)
@@ -419,7 +431,8 @@ void connection::end(std::string_view reason, std::string_view server_reference)
   if (!engine_.out().empty())
     stream_->write(engine_.out());
   end_reason_ = reason;
-  if (general_ && general_->keeps() && engine_.unsettled() > 0 && general_->open() > 0)
+  if (general_ && goodbye_.expiry.value_or(expiry_) > 0 && engine_.publishes_once() &&
+      general_->open() > 0)
     goodbye_due_ = with_->now() + leave_patience;
   if (link_ && !goodbye_due_)
     say_goodbye();
@@ -430,14 +443,19 @@ void connection::end(std::string_view reason, std::string_view server_reference)
 void connection::finish_publishes() {
   for (auto& one : link_->take().answers)
     general_->settle(one);
-  if (engine_.unsettled() == 0 || general_->open() == 0)
+  if (!engine_.publishes_once() || general_->open() == 0)
     say_goodbye();
 }
 
 void connection::say_goodbye() {
   goodbye_due_.reset();
-  const auto taken = engine_.unreleased();
-  goodbye_.unreleased.assign(taken.begin(), taken.end());
+  if (engine_.granted()) {
+    const auto taken = engine_.unreleased();
+    goodbye_.unreleased.assign(taken.begin(), taken.end());
+  } else if (general_) {  // what it was given and has not used goes on, if it came to that
+    for (auto& one : link_->take().answers)
+      general_->settle(one);
+  }
   link_->closed(end_reason_, std::move(goodbye_));
 }
 

@@ -225,6 +225,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   model::client::detach goodbye_;
   std::uint32_t expiry_ = 0;  // of the session, seconds
   bool resumes_ = false;
+  std::uint64_t bans_ = 0;  // the version that it was held against
   group_self self_;
   std::uint64_t numbers_ = 0;
   std::uint64_t login_number_ = 0;

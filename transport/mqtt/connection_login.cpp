@@ -59,8 +59,9 @@ void connection::look_at_bans(model::timestamp now) {
       return refuse_login(ok.error());
     log::warn("mqtt.connection", "banned",
               {{"address", stream_->peer()},
-               {"product", who_.device.product_key},
-               {"device", who_.device.device_key},
+               {"organisation", self_.organisation},
+               {"product", self_.link.name.product_key},
+               {"device", self_.link.name.device_key},
                {"reason", ok.error().reason}});
     end("banned");
   }
@@ -172,6 +173,8 @@ void connection::log_in_by_certificate(const login_wanted& wanted,
                            "a session that is kept needs a client id"});
     in_login_->assigned_id = "auto-" + model::random_text(20);
   }
+  if (const auto ok = with_->guard->check_bans(attempt(), with_->now()); !ok)
+    return refuse_login(ok.error());  // before all shards are asked
   keeps_session_ = wanted.keeps_session;
   login_number_ = ~std::uint64_t{0};  // until its device is found
   with_->holders->find(shown, [weak = weak_from_this(), how = login_of(wanted, shown)](
@@ -256,7 +259,8 @@ void connection::log_in_client(const login_wanted& wanted) {
 
 void connection::begin_general(general_user user) {
   general_ = std::make_unique<general_topics>(
-      general_parts{with_->known, with_->now, with_->shard_count, with_->messages, with_->topics},
+      general_parts{with_->known, with_->now, with_->shard_count, with_->messages, with_->topics,
+                    with_->login_timeout},
       std::move(user), *this);
   engine_.judge_filters([this](std::string_view filter, qos wanted) -> std::uint8_t {
     if (is_general_filter(filter))
@@ -286,6 +290,11 @@ bool connection::attach_device() {
 }
 
 void connection::client_attached(model::result<model::client::attach_granted> got) {
+  if (ended_) {
+    if (got)
+      goodbye_.unreleased = std::move(got->unreleased);
+    return;
+  }
   login_number_ = 0;
   if (!got)
     return refuse_login(got.error());

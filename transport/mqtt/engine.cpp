@@ -384,6 +384,11 @@ void engine::flush_settled() {
   }
 }
 
+bool engine::publishes_once() const {
+  return std::any_of(incoming_.begin(), incoming_.end(),
+                     [](const incoming& i) { return i.twice && !i.settled; });
+}
+
 std::set<std::uint16_t> engine::unreleased() const {
   auto all = received_;
   for (const auto& i : incoming_)

@@ -183,6 +183,8 @@ class engine {
   std::optional<over> tick(model::timestamp now) const;
 
   std::size_t unsettled() const { return incoming_.size(); }
+  /// Whether messages of QoS 2 are not settled.
+  bool publishes_once() const;
   /// Own messages of QoS 1 and 2 that the client has not acknowledged, sent or waiting.
   std::size_t unacknowledged() const { return outbox_.under_way() + outbox_.waiting(); }
   /// QoS 2 of the client: settled and not released; of a session that is kept they go on. What is

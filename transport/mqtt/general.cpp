@@ -17,7 +17,8 @@ constexpr std::string_view statistics_prefix = "$SYS/";
 constexpr std::uint16_t first_kept_id = 16'384, kept_ids = 16'384;
 // An earlier connection ends within leave_patience; one whose node is gone says nothing more.
 constexpr auto takeover_patience = leave_patience + std::chrono::milliseconds{500};
-constexpr auto takeover_pause = std::chrono::milliseconds{10};
+constexpr auto first_pause = std::chrono::milliseconds{10};
+constexpr auto longest_pause = std::chrono::milliseconds{640};
 
 template <class T>
 std::optional<std::string> text_of(const std::optional<T>& view) {
@@ -153,27 +154,31 @@ void general_topics::attach(bool resumes, std::uint32_t expiry,
                             std::optional<client::last_will> will) {
   expiry_ = expiry;
   auto order = client::attach{user_.organisation, user_.name, {}, resumes, expiry, std::move(will)};
-  order.waits = resumes && expiry > 0;
+  order.waits = resumes;
   // Its will is kept at its topic, where it must be found when nobody is here to see to that.
   if (order.will && order.will->message.retain && !order.will->message.payload.empty())
     when_open(topic_shard(order.will->message.topic), [] {});
-  const auto until = parts_.now() + takeover_patience;
-  when_open(id_.shard, [this, order = std::move(order), until] { send_attach(order, until); });
+  const auto until =
+      parts_.now() + std::min<model::milliseconds>(takeover_patience, parts_.login_timeout / 2);
+  when_open(id_.shard,
+            [this, order = std::move(order), until] { send_attach(order, until, first_pause); });
 }
 
-void general_topics::send_attach(client::attach order, model::timestamp until) {
+void general_topics::send_attach(client::attach order, model::timestamp until,
+                                 model::milliseconds pause) {
   if (parts_.now() >= until)
     order.waits = false;
   const auto number = owner_.next_question();
   auto& asked = questions_[number];
   asked.since = parts_.now();
-  asked.then = [this, order, until](actors::answer& answer) {
+  asked.then = [this, order, until, pause](actors::answer& answer) {
     if (!answer)
       return owner_.client_attached(answer.error());
     auto& reply = std::get<client::reply>(answer->answer);
     if (std::holds_alternative<client::attach_later>(reply))
-      return owner_.general_later(takeover_pause,
-                                  [this, order, until] { send_attach(order, until); });
+      return owner_.general_later(pause, [this, order, until, pause] {
+        send_attach(order, until, std::min<model::milliseconds>(2 * pause, longest_pause));
+      });
     owner_.client_attached(std::move(std::get<client::attach_granted>(reply)));
   };
   owner_.general_link().attach(number, id_, std::move(order));

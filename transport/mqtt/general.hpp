@@ -43,6 +43,7 @@ struct general_parts {
   std::uint16_t shard_count = 64;
   std::function<observe::counter&(std::string_view operation, std::string_view result)> messages;
   std::shared_ptr<topic_statistics> statistics;
+  model::milliseconds login_timeout{5'000};
 };
 
 /// What it needs of its connection. On the connection's thread.
@@ -118,7 +119,7 @@ class general_topics {
     std::uint64_t number;
   };
 
-  void send_attach(model::client::attach order, model::timestamp until);
+  void send_attach(model::client::attach order, model::timestamp until, model::milliseconds pause);
   model::shard_id topic_shard(std::string_view topic) const;
   void ask(std::vector<actors::ask_batch> batches, std::function<void(actors::answer&)> then);
   actors::ask_batch question_for(const model::entity_id& whom, model::client::order what) const;

@@ -19,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto tick_interval = std::chrono::milliseconds{100};
+constexpr auto finish_interval = std::chrono::milliseconds{10};
 
 /// The connections of one thread, and the clock that ticks them.
 struct lane {
@@ -31,17 +32,11 @@ struct lane {
   asio::steady_timer timer;
   std::vector<std::shared_ptr<connection>> all;  // in no order
   std::size_t next = 0;                          // to be ticked
-  std::uint64_t bans = 0;                        // the version that all were held against
   bool stopping = false;
 
   /// Ticks a tenth of them, so each comes once a second; few come more often.
   void tick(const std::shared_ptr<lane>& self) {
     const auto at = with->now();
-    if (const auto newest = with->guard->bans_version(); newest != bans) {
-      bans = newest;
-      for (const auto& c : all)
-        c->look_at_bans(at);
-    }
     const auto some = std::max(all.size() / 10, std::min(all.size(), std::size_t{1000}));
     for (auto left = some; left > 0; --left) {
       if (next >= all.size())
@@ -63,6 +58,18 @@ struct lane {
       if (!e)
         self->tick(self);
     });
+  }
+
+  /// Waits for what ended connections have under way: they say themselves when that is enough.
+  void finish(const std::shared_ptr<lane>& self, const std::shared_ptr<std::promise<void>>& done) {
+    const auto at = with->now();
+    for (const auto& c : all)
+      c->tick(at);
+    std::erase_if(all, [](const auto& c) { return c->is_over(); });
+    if (all.empty())
+      return done->set_value();
+    timer.expires_after(finish_interval);  // takes the place of a tick
+    timer.async_wait([self, done](boost::system::error_code) { self->finish(self, done); });
   }
 
   void send_away() {
@@ -244,18 +251,19 @@ void listener::stop() {
     impl_->plain->stop();
   if (impl_->secure)
     impl_->secure->stop();
+  auto over = std::vector<std::future<void>>{};
   for (auto& [context, l] : impl_->lanes) {
-    auto done = std::promise<void>{};
-    asio::post(*context, [&done, l = l] {
+    const auto done = std::make_shared<std::promise<void>>();
+    over.push_back(done->get_future());
+    asio::post(*context, [done, l = l] {
       l->stopping = true;
-      l->timer.cancel();
       for (const auto& c : l->all)
         c->end("node_stopped");
-      l->all.clear();
-      done.set_value();
+      l->finish(l, done);
     });
-    done.get_future().wait();
   }
+  for (auto& one : over)
+    one.wait();
 }
 
 }  // namespace orrery::transport::mqtt
