@@ -165,8 +165,8 @@ status verify_backup(const std::string& folder, std::uint32_t number) {
       if (!list)
         return list.error();
       if (!list->whole)
-        return failure{errc::corrupted, "backup_damaged",
-                       "backup " + one.note.id + " in " + folder + " was not finished"};
+        return model::failure{model::errc::corrupted, "backup_damaged",
+                              "backup " + one.note.id + " in " + folder + " was not finished"};
       return beside.verify(*list);
     }
   return {};

@@ -126,6 +126,7 @@ TEST_F(LoginGuard, ANetworkOfIpv6IsOneAddress) {
 }
 
 TEST_F(LoginGuard, ADeviceThatComesAndGoesWaits) {
+  limits.flapping_logins = 15;
   for (auto i = 0; i < 14; ++i)
     g().succeeded({home, meter}, now);
   EXPECT_EQ(refusal(meter), "");
