@@ -269,6 +269,7 @@ void ask_batch_here(pointer self, ask_batch& batch) {
     const auto is_new = registration != nullptr;
     do {
       auto& one = batch.asks[next];
+      state.topics->see(*id, one);
       if (s.resting)
         s.waiting.push_back(std::move(one));
       else

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/topic_filter.hpp"
 #include "storage/keys.hpp"
 
 namespace orrery::cluster {
@@ -49,6 +50,7 @@ actors::answer empty_sum(const actors::ask& one) {
 model::status topic_questions::load(const storage::entity_store& store) {
   using entry = model::index_topic::entry;
   index_ = {};
+  attached_.clear();
   auto ok = model::status{};
   for (const auto& [index, sort] :
        {std::pair{"filter", entry::filter}, {"retained", entry::retained}})
@@ -71,6 +73,27 @@ void topic_questions::note(const model::entity_id& id, const model::index_topic&
     index_.put_filter(what.organisation, what.text, id, what.present);
   else
     index_.put_retained(what.organisation, what.text, id, what.present);
+}
+
+void topic_questions::see(const model::entity_id& client, const actors::ask& one) {
+  const auto* command = std::get_if<model::client::command>(&one.what);
+  if (!command)
+    return;
+  if (const auto* attach = std::get_if<model::client::attach>(&command->what)) {
+    attached_[client] = {attach->organisation, attach->session};
+  } else if (const auto* detach = std::get_if<model::client::detach>(&command->what)) {
+    const auto of = attached_.find(client);
+    if (of != attached_.end() && of->second.by.number == detach->session.number &&
+        of->second.by.node_incarnation == detach->session.node_incarnation)
+      attached_.erase(of);
+  } else if (const auto* more = std::get_if<model::client::change_filters>(&command->what)) {
+    const auto of = attached_.find(client);
+    if (of == attached_.end())
+      return;
+    for (const auto& [filter, options] : more->changes)
+      if (options && !model::shared_of(filter))
+        index_.put_filter(of->second.organisation, filter, client, true);
+  }
 }
 
 model::status topic_questions::admit(const actors::ask& one) const {

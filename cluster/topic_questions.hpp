@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <unordered_map>
 
 #include "actors/messages.hpp"
@@ -27,6 +28,10 @@ class topic_questions {
   model::status load(const storage::entity_store& store);
   void note(const model::entity_id& id, const model::index_topic& what);
 
+  /// What passes on its way to a client: filters count for whatever is asked behind it, though they
+  /// are not committed; the client decides, in the same order.
+  void see(const model::entity_id& client, const actors::ask& one);
+
   /// `too_many_requests` if it would retain a message more than the organisation may have.
   model::status admit(const actors::ask& one) const;
   /// Nothing: it is a question to one. Else those to be asked in its place, answers to `answers`;
@@ -45,6 +50,11 @@ class topic_questions {
   model::shard_id shard_;
   std::size_t max_retained_;
   topic_index index_;
+  struct attached {
+    std::string organisation;
+    model::session_ref by;
+  };
+  std::unordered_map<model::entity_id, attached> attached_;  // clients that are here
   std::unordered_map<std::uint64_t, gathering> gatherings_;
   std::uint64_t last_number_ = first_number;
 };

@@ -121,6 +121,29 @@ TEST_F(TopicQuestions, NobodyIsToldWhenNobodyWaits) {
   EXPECT_FALSE(asked->asks[0].from);
 }
 
+TEST_F(TopicQuestions, AFilterCountsForWhatIsAskedBehindIt) {
+  const auto to_client = [&](client::order what) {
+    auto one = actors::ask{};
+    one.whom = id_of(1);
+    one.what = client::command{std::move(what), "a", {}};
+    all.see(id_of(1), one);
+  };
+  const auto asked = [&] {
+    auto one = offer("a", 7);
+    return all.spread(one, of(host))->asks.size();
+  };
+  to_client(client::change_filters{{{"a", 1}}});
+  EXPECT_EQ(asked(), 0u) << "nobody knows whose it is";
+  to_client(client::attach{"org", "me", {1, 5, 0}, false, 0, {}, false});
+  to_client(client::detach{{1, 4, 0}, true, {}, {}});  // of the connection before
+  to_client(client::change_filters{{{"a", 1}, {"$share/g/b", 1}}});
+  EXPECT_EQ(asked(), 1u);
+  to_client(client::detach{{1, 5, 0}, true, {}, {}});
+  to_client(client::change_filters{{{"c", 1}}});
+  auto one = offer("c", 8);
+  EXPECT_TRUE(all.spread(one, of(host))->asks.empty());
+}
+
 TEST_F(TopicQuestions, AQuestionToOneIsNotForThem) {
   auto one = retain("a");
   EXPECT_FALSE(all.spread(one, of(host)));

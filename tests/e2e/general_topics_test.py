@@ -164,6 +164,23 @@ class Basics(OpenBroker):
         a.publish("$SYS/x", "no")
         b.nothing_more(a, "fine")
 
+    def test_who_is_no_device_is_told_nothing_on_their_topics(self):
+        wire = mqtt_wire.Wire(self.node)
+        wire.send(mqtt_wire.connect("no-device"))
+        self.assertEqual(wire.packet().kind, mqtt_wire.CONNACK)
+        wire.send(mqtt_wire.publish("/sys/pk/dk/thing/measurepoint/post", {"id": "1", "params": {}}), mqtt_wire.publish("$x/y", "no", number=2))
+        self.assertEqual([(p.kind, p.number) for p in wire.packets(2)], [(mqtt_wire.PUBACK, 1), (mqtt_wire.PUBACK, 2)])
+        self.assertTrue(wire.nothing_came())
+
+    def test_a_subscription_counts_for_what_is_sent_behind_it(self):
+        for qos in (0, 1, 2):
+            wire = mqtt_wire.Wire(self.node)
+            wire.send(mqtt_wire.connect(f"at-once-{qos}"))
+            self.assertEqual(wire.packet().kind, mqtt_wire.CONNACK)
+            for i in range(20):
+                wire.send(mqtt_wire.subscribe(f"at-once/{qos}/{i}", qos=1), mqtt_wire.publish(f"at-once/{qos}/{i}", "x", qos=qos, number=7 + i))
+                self.assertEqual(wire.until(mqtt_wire.PUBLISH).topic, f"at-once/{qos}/{i}")
+
     def test_no_client_id(self):
         self.assertEqual(Client(self.node, "", version=paho.MQTTv5).connect().present, 0)
         wire = Client(self.node, "", clean=True).connect()

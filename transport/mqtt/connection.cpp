@@ -195,7 +195,9 @@ connection::speaks_for connection::right_to(const classified& topic) const {
 }
 
 void connection::take_message(const message& packed) {
-  if (general_ && !model::is_reserved_topic(packed.packet.topic))
+  // Who is no device has nothing to do with the topics of devices: it is told so as of any other.
+  if (general_ &&
+      (who_.device.device_key.empty() || !model::is_reserved_topic(packed.packet.topic)))
     return general_->publish(packed);
   if (who_.payloads == compression::none)
     return take_plain(packed);

@@ -216,7 +216,7 @@ void general_topics::refuse(const message& m) {
   parts_.messages("topic_publish", "topic_forbidden").add();
   observe::log::debug("mqtt.general", "publish refused",
                       {{"client", user_.actor}, {"topic", m.packet.topic}});
-  owner_.general_engine().settle(m.ticket, 0x87, "topic_forbidden");
+  owner_.general_engine().settle(m.ticket, 0x87, {});  // the code says all there is to say
 }
 
 void general_topics::publish(const message& m) {
