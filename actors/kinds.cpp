@@ -380,6 +380,9 @@ rows client_kind::rows_of(const model::entity_id& id, const state& s,
               note_incarnation(out, id, s, d.session);
               for (const auto& [number, to] : d.moved)
                 keep_message(out, id, s, number);
+              if (!s.group)
+                for (const auto& q : s.queue.all)  // sent, from now on
+                  keep_message(out, id, s, q.number);
             },
             [](const client::will_due&) {},
             [&](const client::ended& over) {

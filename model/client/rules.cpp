@@ -92,7 +92,7 @@ result<decision> decide_on(const state& s, const attach& a, const surroundings& 
     e.will_due = will_of(*s.will, around.now);
   if (granted.resumed) {
     for (const auto& q : s.queue.all)
-      if (q.message->is_over(around.now) && !q.sent)
+      if (q.message->is_over(around.now) && !q.sent && !before->is_here())
         e.expired.push_back(q.number);
     granted.filters = s.filters;
     granted.unreleased = s.unreleased;
@@ -389,6 +389,12 @@ void move_all(state& s, const std::map<std::uint64_t, std::string>& moved) {
     give(s, number, to.empty() ? nullptr : find_member(std::as_const(s), to));
 }
 
+/// What is kept has been sent to the connection that is over.
+void note_sent(state& s) {
+  for (auto& q : s.queue.all)
+    q.sent = true;
+}
+
 void apply_on(state& s, const attached& e) {
   s.exists = true;
   s.deleted = false;
@@ -401,8 +407,8 @@ void apply_on(state& s, const attached& e) {
   }
   for (const auto number : e.expired)
     take_away(s, number);
-  for (auto& q : s.queue.all)
-    q.sent = true;
+  if (e.ends)
+    note_sent(s);
   s.members = {{"", e.as.session, 0, e.as.expiry, {}}};
   s.unreleased.clear();  // the connection has them now; with the node they are lost
   s.will = e.as.will;
@@ -449,6 +455,7 @@ void apply_on(state& s, const detached& e) {
     m->away_since = e.at;
   }
   if (!s.group) {
+    note_sent(s);
     s.unreleased = e.unreleased;
     s.will_waits = e.keeps_will;
     if (!e.keeps_will)
@@ -494,7 +501,7 @@ void effects_on(effect_list& out, const state& s, const attached& e) {
   if (e.will_due)
     out.emplace_back(publish_message{s.organisation, *e.will_due});
   for (const auto& q : s.queue.all)
-    out.emplace_back(delivery_of(q, e.as.session, {}, true));
+    out.emplace_back(delivery_of(q, e.as.session, {}, q.sent));
 }
 void effects_on(effect_list& out, const state& s, const joined& e) {
   for (const auto number : e.given)

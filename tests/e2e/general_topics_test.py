@@ -301,6 +301,29 @@ class Sessions(OpenBroker):
             self.assertEqual(b.next().topic, f"once/{i}")
         b.nothing_more(b, "once/end")
 
+    def test_what_is_sent_for_the_first_time_has_no_dup(self):
+        id, b = "first-time", self.client("first-time-b")
+        def wire():
+            w = mqtt_wire.Wire(self.node)
+            w.send(mqtt_wire.connect(id, clean=False))
+            self.assertEqual(w.packet().kind, mqtt_wire.CONNACK)
+            return w
+        w = wire()
+        w.send(mqtt_wire.subscribe("first/#"))
+        self.assertEqual(w.packet().kind, mqtt_wire.SUBACK)
+        w.send(mqtt_wire.frame(mqtt_wire.DISCONNECT << 4)).closed()
+        b.publish("first/x", "1")
+        w = wire()
+        first = w.packet()
+        self.assertEqual((first.topic, first.dup), ("first/x", False))
+        w.send(mqtt_wire.unsubscribe("first/#"))  # what is on its way goes on
+        self.assertEqual(w.packet().kind, mqtt_wire.UNSUBACK)
+        w.close()
+        w = wire()
+        again = w.packet()
+        self.assertEqual((again.topic, again.dup, again.number), ("first/x", True, first.number))
+        w.send(mqtt_wire.numbered(mqtt_wire.PUBACK, again.number)).close()
+
     def test_a_will_is_retained_where_nothing_was(self):
         with Node(settings=self.settings) as node:
             for i in range(8):
@@ -374,6 +397,24 @@ class Shared(OpenBroker):
         got = [[m.next().payload.decode() for _ in range(m.messages.qsize())] for m in members]
         self.assertEqual(sorted(sum(got, []), key=int), [str(i) for i in range(30)])
         self.assertTrue(all(got), got)
+
+    def test_a_member_that_comes_back_is_in_its_groups(self):
+        for version, more in ((paho.MQTTv311, {}), (paho.MQTTv5, {"SessionExpiryInterval": 100})):
+            def member():
+                return Client(self.node, f"back-{version}", version=version, clean=False, **more).connect()
+            a, b = member(), self.client(f"back-b-{version}")
+            a.subscribe((f"$share/g{version}/back", 1))
+            a.close()
+            b.publish("back", "waited")
+            a = member()
+            self.assertEqual(a.present, 1)
+            self.assertEqual(a.next().payload, b"waited")
+            b.publish("back", "new")
+            self.assertEqual(a.next().payload, b"new")
+            a.subscribe(("back-end", 1))
+            a.client.unsubscribe(f"$share/g{version}/back")
+            a.nothing_more(b, "back-end")
+            a.close()
 
     def test_what_a_member_leaves_goes_to_another(self):
         a = Client(self.node, "leaves-a", version=paho.MQTTv5, clean=False, SessionExpiryInterval=1000).connect()

@@ -175,6 +175,8 @@ void connection::general_later(model::milliseconds when, std::function<void()> w
 }
 
 connection::speaks_for connection::right_to(const classified& topic) const {
+  if (!self_.channel && who_.device.device_key.empty())
+    return speaks_for::nobody;  // a client of general topics alone
   if (self_.channel)
     return topic.tree == topic_tree::channel && topic.product_key == who_.device.product_key
                ? speaks_for::channel

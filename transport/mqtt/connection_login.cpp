@@ -307,6 +307,8 @@ void connection::client_attached(model::result<model::client::attach_granted> go
     resumed->received.insert(got->unreleased.begin(), got->unreleased.end());
   }
   granted(std::move(resumed));
+  if (got->resumed)
+    general_->rejoin(got->filters);
   consume({});  // what came behind the CONNECT
 }
 

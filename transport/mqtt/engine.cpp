@@ -294,7 +294,7 @@ void engine::grant(model::timestamp now, std::optional<kept_session> resumed, co
       with.response_info = told.response_info;
     keep_alive_ = told.keep_alive.value_or(keep_alive_);
   }
-  outbox_.put(c);
+  cannot_tell_ = !outbox_.put(c);
   if (!resumed)
     return;
   for (auto& [filter, bits] : resumed->filters) {
@@ -464,6 +464,8 @@ bool engine::listens_to_commands() const {
 }
 
 std::optional<over> engine::tick(model::timestamp now) const {
+  if (cannot_tell_)
+    return over{"packet_too_large"};
   if (granted_ && keep_alive_ != 0 &&
       now - last_seen_ > std::chrono::milliseconds{1500} * keep_alive_)
     return over{"keep_alive"};

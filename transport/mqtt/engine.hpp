@@ -219,6 +219,7 @@ class engine {
   };
   engine_limits limits_;
   bool connected_ = false, answered_ = false, granted_ = false, ended_ = false;
+  bool cannot_tell_ = false;  // CONNACK is larger than the client takes
   bool keeps_session_ = false, tells_problems_ = false, wants_response_info_ = false;
   std::uint16_t keep_alive_ = 0;
   std::size_t publishes_ = 0;  // of the client, QoS 1 and 2: the flow is not over

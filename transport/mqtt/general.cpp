@@ -308,16 +308,28 @@ void general_topics::change(std::uint64_t ticket,
       finish_change(work);
   };
   ask(std::move(batches), count_down);
-  for (auto& [filter, options] : joins) {
-    const auto group = model::client_id_of(user_.organisation, filter, parts_.shard_count);
-    when_open(group.shard, [this, group, filter = filter, options = options, count_down] {
-      const auto number = owner_.next_question();
-      questions_.emplace(number, question{parts_.now(), count_down});
-      owner_.general_link().attach(
-          number, group,
-          client::join{user_.organisation, filter, user_.name, {}, options, expiry_});
-    });
-  }
+  for (const auto& [filter, options] : joins)
+    join(filter, options, count_down);
+}
+
+void general_topics::join(const std::string& filter, std::uint64_t options,
+                          std::function<void(actors::answer&)> then) {
+  const auto group = model::client_id_of(user_.organisation, filter, parts_.shard_count);
+  when_open(group.shard, [this, group, filter, options, then = std::move(then)] {
+    const auto number = owner_.next_question();
+    questions_.emplace(number, question{parts_.now(), then});
+    owner_.general_link().attach(
+        number, group, client::join{user_.organisation, filter, user_.name, {}, options, expiry_});
+  });
+}
+
+void general_topics::rejoin(const std::map<std::string, std::uint64_t>& filters) {
+  for (const auto& [filter, options] : filters)
+    if (shared_of(filter))
+      join(filter, options, [this](actors::answer& answer) {
+        if (!answer)
+          owner_.general_ends("not_kept");
+      });
 }
 
 void general_topics::finish_change(const std::shared_ptr<change_work>& work) {
@@ -382,10 +394,15 @@ void general_topics::deliver(const model::topic_delivery& d, bool repeated) {
   }
   auto options = d.options;
   if (!options) {
+    // One that is on its way is brought to its end, whatever has become of the subscription or of
+    // its time (4.4; 3.1.1, 3.10.4).
+    const auto goes_on = repeated && d.number != 0;
     const auto wanted = to.wants(m.topic, m.publisher == user_.name);
-    if (!wanted || m.is_over(now))
+    if (!goes_on && (!wanted || m.is_over(now)))
       return settle_message(d.source, d.number, true);
-    options = static_cast<std::uint64_t>(wanted->level) | (wanted->retain_as_published ? 8u : 0u);
+    options =
+        wanted ? static_cast<std::uint64_t>(wanted->level) | (wanted->retain_as_published ? 8u : 0u)
+               : std::uint64_t{d.level};
   }
   auto p = mqtt::publish{};
   p.topic = m.topic;

@@ -79,6 +79,8 @@ class general_topics {
   /// Changes of filters for which `is_mine` holds. Each calls `subscription_done` in the end.
   void change(std::uint64_t ticket, std::map<std::string, std::optional<std::uint64_t>> changes,
               std::vector<std::string> wants_retained);
+  /// Comes back to the groups of a session that goes on.
+  void rejoin(const std::map<std::string, std::uint64_t>& filters);
   void deliver(const model::topic_delivery& d, bool repeated);
   void take(const received& news);
   void take(const completed& news);
@@ -119,6 +121,8 @@ class general_topics {
     std::uint64_t number;
   };
 
+  void join(const std::string& filter, std::uint64_t options,
+            std::function<void(actors::answer&)> then);
   void send_attach(model::client::attach order, model::timestamp until, model::milliseconds pause);
   model::shard_id topic_shard(std::string_view topic) const;
   void ask(std::vector<actors::ask_batch> batches, std::function<void(actors::answer&)> then);

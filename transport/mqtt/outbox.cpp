@@ -135,7 +135,9 @@ news outbox::take(const puback& p, model::timestamp now) {
 news outbox::take(const pubrec& p, model::timestamp now) {
   const auto at = find(p.packet_id);
   if (at == flights_.end()) {
-    if (by_ == protocol::v5 && p.code < 0x80)
+    if (by_ != protocol::v5)
+      put(pubrel{p.packet_id});  // it waits for that (3.1.1, 4.3.3)
+    else if (p.code < 0x80)
       put(pubrel{p.packet_id, 0x92});
     return {};
   }
