@@ -45,8 +45,8 @@ TEST_F(Bans, AreThoseThatHold) {
   product("pk", "a");
   organisation("a", {of(kind::device, "pk/dk", now + 1h), of(kind::product, "pk"),
                      of(kind::device, "pk/past", now)});
-  EXPECT_EQ(bans_of(all, now), (std::vector<login_ban>{{"dk", "pk", "", now + 1h},
-                                                       {"", "pk", "", model::timestamp::max()}}));
+  EXPECT_EQ(bans_of(all, now), (std::vector<login_ban>{{"", "pk", "", model::timestamp::max()},
+                                                       {"dk", "pk", "", now + 1h}}));
 }
 
 TEST_F(Bans, NobodyBansWhatIsOfOthers) {
@@ -60,12 +60,14 @@ TEST_F(Bans, AddressesAndCertificatesAreOfTheOrganisationOrOfAll) {
   const auto ever = model::timestamp::max();
   const auto print = std::string(64, 'a');
   organisation("a", {of(kind::address, "10.0.0.0/8"), of(kind::certificate, print)});
-  EXPECT_EQ(bans_of(all, now), (std::vector<login_ban>{{"", "", "10.0.0.0/8", ever, "", "a"},
-                                                       {"", "", "", ever, print, "a"}}));
-  all = {};
+  EXPECT_EQ(bans_of(all, now), (std::vector<login_ban>{{"", "", "", ever, print, "a"},
+                                                       {"", "", "10.0.0.0/8", ever, "", "a"}}));
   organisation("default", {of(kind::address, "10.0.0.1"), of(kind::certificate, print)});
-  EXPECT_EQ(bans_of(all, now), (std::vector<login_ban>{{"", "", "10.0.0.1", ever, "", ""},
-                                                       {"", "", "", ever, print, ""}}));
+  EXPECT_EQ(bans_of(all, now),  // those for everybody come first
+            (std::vector<login_ban>{{"", "", "", ever, print, ""},
+                                    {"", "", "10.0.0.1", ever, "", ""},
+                                    {"", "", "", ever, print, "a"},
+                                    {"", "", "10.0.0.0/8", ever, "", "a"}}));
 }
 
 }  // namespace

@@ -339,9 +339,10 @@ TEST_F(Engine, ATopicThatNoPacketHoldsIsNotSent) {
   EXPECT_EQ(sent().size(), 1u);
 }
 
-TEST_F(Engine, AnswersToQosTwoOfTheClientAreIgnored) {
+TEST_F(Engine, WhatNobodyKnowsOfQosTwoIsBroughtToItsEnd) {
   connected();
   EXPECT_EQ(tell(pubrec{1}), words{});
+  EXPECT_EQ(sent(), words{"pubrel 1"});
   EXPECT_EQ(tell(pubcomp{1}), words{});
   EXPECT_EQ(sent(), words{});
 }
