@@ -39,7 +39,6 @@ class Operations(NodeTest):
         self.commands()
         self.upgrades()
         self.topology()
-        self.lists()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
         self.cluster()
@@ -211,6 +210,7 @@ class Operations(NodeTest):
         firmware = api.post("~/firmwares", {"productKey": product, "name": "Tour", "version": "1", "sign": "a" * 64, "url": "http://h/1", "size": 1})
         self.assertEqual(api.get(f"~/firmwares/{firmware['id']}"), firmware)
         self.assertEqual(all_of(api, "~/firmwares", 1), [firmware])
+        self.lists()  # there is something in each
         job = api.post("~/otaJobs", {"productKey": product, "firmware": firmware["id"], "devices": ["tour-ota"], "unknownVersion": "include"})
         path = f"~/otaJobs/{job['id']}"
         self.assertEqual([j["id"] for j in all_of(api, "~/otaJobs", 1)], [job["id"]])
