@@ -190,6 +190,11 @@ class MqttFive(NodeTest):
                 self.assertEqual((end.kind, end.code, end.reason), (DISCONNECT, code, reason))
                 self.assertEqual(wire.closed(), b"")
 
+    def test_who_takes_no_answer_to_the_login_does_not_stay(self):
+        wire = Wire(self.node)
+        wire.send(self.who.login(level=5, properties=bytes([0x27, 0, 0, 0, 10])))  # maximum packet size
+        self.assertEqual(wire.closed(), b"")
+
     def test_the_server_has_a_keep_alive_too(self):
         for asked, told in ((60, 20), (0, 20), (20, None), (10, None)):
             five = self.five(keep_alive=asked)

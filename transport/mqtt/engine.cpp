@@ -320,6 +320,8 @@ void engine::end(std::string_view reason, std::string_view server_reference) {
   if (std::exchange(ended_, true) || !is_five() || reason == "client" || reason == "socket")
     return;
   const auto code = disconnect_code(reason);
+  if (cannot_tell_)
+    return;  // nothing may come before its CONNACK (3.14)
   if (granted_) {
     auto d = disconnect{code, {}};
     tell(d.with, reason);
