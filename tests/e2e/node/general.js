@@ -254,10 +254,13 @@ async function requestAndResponse() {
 
 async function expiry() {
   const at = `expiry/${unique}`;
-  const a = await connect(`expiry-a-${unique}`, forLong);
-  await a.subscribe(`${at}/queued`);
-  await a.close();
   const b = await connect(`expiry-b-${unique}`);
+  await b.subscribe(`${at}/gone`);
+  const a = await connect(`expiry-a-${unique}`, {...forLong, will: {topic: `${at}/gone`, payload: 'gone', qos: 1}});
+  await a.subscribe(`${at}/queued`);
+  // What is on its way to a connection does not expire: the will says that the node knows it closed.
+  await a.close({reasonCode: 4});
+  assert.strictEqual((await b.next()).text, 'gone');
   const expires = (messageExpiryInterval) => ({properties: {messageExpiryInterval}});
   await b.publish(`${at}/queued`, 'short', expires(1));
   await b.publish(`${at}/queued`, 'long', expires(LONG));
