@@ -181,6 +181,32 @@ void begin(entry& e, const entity_state<Kind>& self) {
   e.entity = self.id;
 }
 
+/// What the index has of a device before its events, and after them.
+template <class Kind>
+class search_change {
+ public:
+  search_change(const typename Kind::state& s, const std::vector<typename Kind::event>& events) {
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      for (const auto& e : events)
+        which_ |= device::searched_by(e);
+      if (which_ != 0)
+        before_ = device::search_terms(s, which_);
+    }
+  }
+  void add(const model::entity_id& id, const typename Kind::state& s, rows& to) const {
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      if (which_ == 0)
+        return;
+      auto more = search_rows(id, s.organisation(), before_, device::search_terms(s, which_));
+      std::move(more.begin(), more.end(), std::back_inserter(to));
+    }
+  }
+
+ private:
+  device::search_mask which_ = 0;
+  std::vector<device::search_term> before_;
+};
+
 /// Decides one question and fills in its entry. Later questions are decided on top of it at once.
 template <class Kind>
 void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked, entry& e) {
@@ -215,6 +241,7 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
       return;
     }
     const auto deadline = next_deadline(self.what);
+    auto searched = search_change<Kind>{self.what, decided->events};
     const auto events =
         std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));
     ++self.revision;
@@ -229,6 +256,7 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
                                .time = in.now,
                                .events = encode_events(*events)};
     e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
+    searched.add(self.id, self.what, e.rows);
     if (const auto next = next_deadline(self.what); next && next != deadline)
       e.effects.push_back(model::remind{*next, Kind::kind});
     if constexpr (std::is_same_v<Kind, device_kind>) {

@@ -106,14 +106,10 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
                   put(family::index, keys::index(shard, "name", name_value(r.as.name), id), {}));
               out.push_back(
                   put(family::index, keys::index(shard, "product", r.as.name.product_key, id), {}));
-            },
-            [&](const device::gateway_bound& b) {
-              out.push_back(put(family::index,
-                                keys::index(shard, "gateway", to_string(b.gateway.id), id), {}));
-            },
-            [&](const device::gateway_unbound& u) {
               out.push_back(
-                  drop(family::index, keys::index(shard, "gateway", to_string(u.gateway), id)));
+                  put(family::index,
+                      keys::index(shard, search_index(""), search_value(r.as.organisation, ""), id),
+                      {}));
             },
             [&](const device::certificate_added& a) {
               out.push_back(put(family::index,
@@ -128,10 +124,10 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
                   drop(family::index, keys::index(shard, "name", name_value(s.name()), id)));
               out.push_back(
                   drop(family::index, keys::index(shard, "product", s.name().product_key, id)));
+              out.push_back(drop(
+                  family::index,
+                  keys::index(shard, search_index(""), search_value(s.organisation(), ""), id)));
               out.push_back(drop(family::latest, keys::latest(id)));
-              if (!s.gateway().empty())
-                out.push_back(drop(family::index,
-                                   keys::index(shard, "gateway", to_string(s.gateway().id), id)));
             },
             [&](const device::connected& c) {
               out.push_back(put(
@@ -304,6 +300,35 @@ void keep_message(rows& out, const model::entity_id& id, const client::state& s,
 }
 
 }  // namespace
+
+std::string search_index(std::string_view field) {
+  return std::string{"device."}.append(field);
+}
+
+std::string search_value(std::string_view organisation, std::string_view value) {
+  auto all = std::string{organisation};
+  all += '\x1f';
+  return all.append(value);
+}
+
+rows search_rows(const model::entity_id& id, std::string_view organisation,
+                 const std::vector<device::search_term>& before,
+                 const std::vector<device::search_term>& after) {
+  const auto key = [&](const device::search_term& t) {
+    return keys::index(id.shard, search_index(t.field), search_value(organisation, t.value), id);
+  };
+  auto gone = std::vector<device::search_term>{}, fresh = gone;
+  std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
+                      std::back_inserter(gone));
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
+                      std::back_inserter(fresh));
+  auto out = rows{};
+  for (const auto& t : gone)
+    out.push_back(drop(family::index, key(t)));
+  for (const auto& t : fresh)
+    out.push_back(put(family::index, key(t), {}));
+  return out;
+}
 
 std::string topic_value(std::string_view organisation, std::string_view text) {
   auto value = std::string{organisation};

@@ -11,6 +11,7 @@
 #include "actors/catalogue.hpp"
 #include "actors/messages.hpp"
 #include "model/credentials.hpp"
+#include "model/device/search.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
@@ -150,6 +151,16 @@ struct topic_kind {
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
+
+/// The index that has what devices are searched by, of one field ("tags.site").
+std::string search_index(std::string_view field);
+/// The value that it has of an organisation's device. Of the field "" every device has the value
+/// "".
+std::string search_value(std::string_view organisation, std::string_view value);
+/// What the index must be told after a change: `before` and `after` are search_terms.
+rows search_rows(const model::entity_id& id, std::string_view organisation,
+                 const std::vector<device::search_term>& before,
+                 const std::vector<device::search_term>& after);
 
 /// Values of the index of topics: "filter" (organisation, 0x1f, filter -> client or group) and
 /// "retained" (organisation, 0x1f, topic -> its entity).

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "actors/device_search.hpp"
 #include "storage/keys.hpp"
 
 namespace orrery::actors {
@@ -20,6 +21,10 @@ failure bad_cursor() {
   return {errc::invalid_argument, "bad_cursor", "that cursor is none of ours: begin without one"};
 }
 
+failure not_here() {
+  return {errc::wrong_node, "shard_moved", "its shard is not on this node"};
+}
+
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
   auto text = std::string{};
@@ -31,7 +36,7 @@ std::string to_hex(std::string_view bytes) {
 }
 
 std::optional<std::string> from_hex(std::string_view text) {
-  if (text.size() % 2 != 0 || text.size() > 1024)
+  if (text.size() % 2 != 0 || text.size() > 8192)
     return std::nullopt;
   auto value = [](char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -52,109 +57,198 @@ bool has_certificate(const model::device::state& s, const std::string& fingerpri
                      [&](const auto& c) { return c.fingerprint == fingerprint; });
 }
 
-bool is_wanted(const device_list_question& q, const model::device::state& s) {
-  return (q.organisation.empty() || s.organisation() == q.organisation) &&
-         (q.product_key.empty() || s.name().product_key == q.product_key) &&
-         (q.certificate.empty() || has_certificate(s, q.certificate)) &&
-         (q.status.empty() || model::device::status_of(s) == q.status) &&
-         (q.text.empty() || s.name().device_key.find(q.text) != std::string::npos ||
-          s.display_name.find(q.text) != std::string::npos);
-}
-
-/// The index that has those who are asked for, and the value there; nothing: all are looked at.
-struct index_way {
-  std::string_view name;
-  std::string value;
+/// The place of a list in the order of ids: a shard, and the device there that comes next.
+struct id_place {
+  model::shard_id shard = 0;
+  std::optional<model::entity_id> id = {};
 };
-std::optional<index_way> way_of(const device_list_question& q) {
-  if (!q.certificate.empty())
-    return index_way{"certificate", q.certificate};
-  if (!q.product_key.empty())
-    return index_way{"product", q.product_key};
-  return std::nullopt;
+
+std::string write_cursor(const id_place& at) {
+  return to_hex(at.id ? keys::state(model::entity_kind::device, *at.id)
+                      : keys::shard_prefix(at.shard));
 }
 
-/// Where a list goes on with that device.
-std::string place_of(const device_list_question& q, model::shard_id shard,
-                     const model::entity_id& id) {
-  const auto way = way_of(q);
-  return way ? keys::index(shard, way->name, way->value, id)
-             : keys::state(model::entity_kind::device, id);
+std::optional<id_place> read_cursor(const std::string& cursor, std::uint16_t shard_count) {
+  if (cursor.empty())
+    return id_place{};
+  const auto bytes = from_hex(cursor);
+  const auto shard = bytes ? keys::shard_of(*bytes) : std::nullopt;
+  if (!shard || *shard >= shard_count)
+    return std::nullopt;
+  if (bytes->size() == keys::shard_prefix(*shard).size())
+    return id_place{*shard};
+  const auto id = keys::entity_of(*bytes);
+  if (!id || keys::state(model::entity_kind::device, *id) != *bytes)
+    return std::nullopt;
+  return id_place{*shard, id};
 }
 
+/// The shards that a question is for.
+shard_span span_of(const std::optional<shard_span>& asked, std::uint16_t shard_count) {
+  return asked.value_or(shard_span{0, shard_count});
+}
+
+/// Fails if a write that the asker knows of has not come to the shard yet.
+model::status is_level(const std::optional<journal_place>& wanted, const shard_span& among,
+                       const storage::entity_store& store) {
+  if (!wanted || wanted->shard < among.first || wanted->shard >= among.first + among.count)
+    return {};
+  const auto meta = store.meta(wanted->shard);
+  if (!meta)
+    return meta.error();
+  if (meta->next_offset <= wanted->offset)
+    return failure{errc::unavailable, "index_lag",
+                   "the revision that was asked for is not there yet; ask again"};
+  return {};
+}
+
+/// Devices that one page looks at: more of them are the next page's, and this one may be short.
+constexpr std::size_t most_looks = 20'000;
+
+/// Who has the certificate, or had it.
+model::status list_holders(const device_list_question& q, model::shard_id shard,
+                           const storage::entity_store& store, device_page& page) {
+  auto failed = model::status{};
+  const auto ok = store.scan(
+      family::index, keys::index_prefix(shard, "certificate", q.certificate), {}, false,
+      [&](std::string_view key, auto) {
+        const auto id = keys::entity_of(key);
+        const auto row = id ? store.get(family::state, keys::state(model::entity_kind::device, *id))
+                            : model::result<std::optional<std::string>>{std::nullopt};
+        if (!row || !*row)
+          return true;  // deleted meanwhile
+        auto state = std::make_shared<model::device::state>();
+        const auto revision = model::device::decode_state(**row, *state);
+        if (!revision) {
+          failed = revision.error();
+          return false;
+        }
+        if (has_certificate(*state, q.certificate) &&
+            (q.organisation.empty() || state->organisation() == q.organisation))
+          page.devices.push_back({*id, *revision, std::move(state)});
+        return page.devices.size() < q.limit;
+      });
+  return ok ? failed : ok;
+}
+
+/// The part of a list that is in the order of ids.
 model::result<device_page> list_devices(const device_list_question& q,
                                         const storage::entity_store& store,
                                         std::uint16_t shard_count, const read_ways* elsewhere) {
+  const auto search = device_search::make(q);
+  if (!search)
+    return search.error();
+  const auto among = span_of(q.shards, shard_count);
+  auto at = read_cursor(q.cursor, shard_count);
+  if (!at)
+    return bad_cursor();
+  if (q.cursor.empty())
+    at->shard = among.first;
+  if (auto level = is_level(q.not_before, among, store); !level)
+    return level.error();
   auto page = device_page{};
-  auto from = std::string{};
-  auto shard = 0u;
-  if (!q.cursor.empty()) {
-    const auto bytes = from_hex(q.cursor);
-    if (!bytes || bytes->size() < 2)
-      return bad_cursor();
-    shard = static_cast<unsigned char>((*bytes)[0]) << 8 | static_cast<unsigned char>((*bytes)[1]);
-    if (bytes->size() > 2)
-      from = *bytes;  // else: at the shard's first
-    if (shard >= shard_count)
-      return bad_cursor();
-  }
-  auto failed = model::status{};
-  const auto end = q.shards == 0 ? shard_count : std::min<unsigned>(shard_count, shard + q.shards);
-  for (; shard < end; ++shard, from.clear()) {
-    const auto number = static_cast<model::shard_id>(shard);
-    if (elsewhere && !elsewhere->is_here(number)) {
-      page.next = to_hex(from.empty() ? keys::shard_prefix(number) : from);
-      break;
+  auto looks = device_search::budget{most_looks};
+  for (const auto end = among.first + among.count; at->shard < end;
+       *at = {static_cast<model::shard_id>(at->shard + 1)}) {
+    if (elsewhere && !elsewhere->is_here(at->shard)) {
+      page.next = write_cursor(*at);
+      return page;
     }
-    const auto way = way_of(q);
-    const auto prefix = way ? keys::index_prefix(number, way->name, way->value)
-                            : keys::state_prefix(number, model::entity_kind::device);
-    if (!from.empty()) {
-      const auto id = keys::entity_of(from);
-      if (!id || place_of(q, number, *id) != from)
-        return bad_cursor();
+    if (!q.certificate.empty()) {
+      if (auto ok = list_holders(q, at->shard, store, page); !ok)
+        return ok.error();
+      if (page.devices.size() >= q.limit)
+        return page;  // nobody goes on with it
+      continue;
     }
-    auto ok = store.scan(way ? family::index : family::state, prefix, from, false,
-                         [&](std::string_view key, std::string_view bytes) {
-                           const auto id = keys::entity_of(key);
-                           if (!id)
-                             return true;
-                           auto held = std::string{};
-                           if (way) {
-                             auto row = store.get(family::state,
-                                                  keys::state(model::entity_kind::device, *id));
-                             if (!row || !*row)
-                               return true;  // deleted meanwhile
-                             held = std::move(**row);
-                             bytes = held;
-                           }
-                           auto state = std::make_shared<model::device::state>();
-                           auto revision = model::device::decode_state(bytes, *state);
-                           if (!revision) {
-                             failed = revision.error();
-                             return false;
-                           }
-                           if (!is_wanted(q, *state))
-                             return true;
-                           if (page.devices.size() == q.limit) {
-                             page.next = to_hex(key);
-                             return false;
-                           }
-                           page.devices.push_back({*id, *revision, std::move(state)});
-                           return true;
-                         });
-    if (!ok)
-      return ok.error();
-    if (!failed)
-      return failed.error();
-    if (!page.next.empty())
-      break;
+    const auto next = search->list(at->shard, at->id, q.limit, looks, store, page.devices);
+    if (!next)
+      return next.error();
+    if (*next) {
+      page.next = write_cursor({at->shard, **next});
+      page.paused = page.devices.size() < q.limit;
+      return page;
+    }
   }
   return page;
 }
 
-std::string cursor_of(const device_list_question& q, const model::entity_id& id) {
-  return to_hex(place_of(q, id.shard, id));
+/// Where a sorted list goes on; nothing in it: at its begin. Nothing for a cursor that is none.
+std::optional<std::optional<sorted_place>> read_sorted_cursor(const std::string& cursor,
+                                                              std::size_t fields) {
+  if (cursor.empty())
+    return std::optional<sorted_place>{};
+  const auto bytes = from_hex(cursor);
+  auto place = bytes ? read_place(*bytes) : std::nullopt;
+  if (!place || place->by.size() != fields)
+    return std::nullopt;
+  return std::optional{std::move(place)};
+}
+
+/// Puts the first `limit` of sorted lists together; `next` is behind the last of them.
+device_page merge_sorted(const device_search& search, std::vector<listed_device> all,
+                         std::size_t limit) {
+  const auto before = [&](const listed_device& a, const listed_device& b) {
+    return search.before({a.by, a.id}, {b.by, b.id});
+  };
+  auto page = device_page{};
+  const auto more = all.size() > limit;
+  const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), limit));
+  std::partial_sort(all.begin(), end, all.end(), before);
+  all.erase(end, all.end());
+  if (more && !all.empty())
+    page.next = to_hex(write_place({all.back().by, all.back().id}));
+  page.devices = std::move(all);
+  return page;
+}
+
+/// The part of a sorted list that the shards of the question have: with one more than the limit, a
+/// page tells that it is not the last.
+model::result<device_page> sort_devices(const device_list_question& q,
+                                        const storage::entity_store& store,
+                                        std::uint16_t shard_count, const read_ways* elsewhere) {
+  const auto search = device_search::make(q);
+  if (!search)
+    return search.error();
+  const auto after = read_sorted_cursor(q.cursor, search->sorted_by());
+  if (!after)
+    return bad_cursor();
+  const auto among = span_of(q.shards, shard_count);
+  if (auto level = is_level(q.not_before, among, store); !level)
+    return level.error();
+  auto all = std::vector<listed_device>{};
+  for (auto shard = unsigned{among.first}; shard < unsigned{among.first} + among.count; ++shard) {
+    if (elsewhere && !elsewhere->is_here(static_cast<model::shard_id>(shard)))
+      return not_here();
+    auto part = search->sorted(static_cast<model::shard_id>(shard), *after, q.limit + 1, store);
+    if (!part)
+      return part.error();
+    std::move(part->begin(), part->end(), std::back_inserter(all));
+    if (all.size() > 8 * (q.limit + 1)) {
+      auto first = merge_sorted(*search, std::move(all), q.limit + 1);
+      all = std::move(first.devices);
+    }
+  }
+  return merge_sorted(*search, std::move(all), q.limit);
+}
+
+model::result<device_counts> count_devices(const device_count_question& q,
+                                           const storage::entity_store& store,
+                                           std::uint16_t shard_count, const read_ways* elsewhere) {
+  const auto search = device_search::make(q);
+  if (!search)
+    return search.error();
+  const auto among = span_of(q.shards, shard_count);
+  if (auto level = is_level(q.not_before, among, store); !level)
+    return level.error();
+  auto counts = device_counts{};
+  for (auto shard = unsigned{among.first}; shard < unsigned{among.first} + among.count; ++shard) {
+    if (elsewhere && !elsewhere->is_here(static_cast<model::shard_id>(shard)))
+      return not_here();
+    if (auto ok = search->count(static_cast<model::shard_id>(shard), store, counts); !ok)
+      return ok.error();
+  }
+  return counts;
 }
 
 model::result<event_page> list_events(const event_list_question& q,
@@ -253,6 +347,11 @@ struct query::pool {
   template <class Page, class Question>
   bool passed_on(model::shard_id shard, const Question& what,
                  const std::function<void(model::result<Page>)>& done);
+  template <class Page, class Question>
+  struct round;
+  template <class Page, class Question>
+  void ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
+               std::function<void(model::result<std::vector<Page>>)> done);
   struct gathering;
   void scatter(const std::shared_ptr<gathering>& g);
   void gather(const std::shared_ptr<gathering>& g);
@@ -331,18 +430,6 @@ read_ways::then as_one(const std::function<void(model::result<Page>)>& done) {
   };
 }
 
-failure not_here() {
-  return {errc::wrong_node, "shard_moved", "its shard is not on this node"};
-}
-
-/// Where a list goes on; nothing for a cursor that is none.
-std::optional<model::shard_id> shard_of_cursor(const std::string& cursor) {
-  if (cursor.empty())
-    return model::shard_id{0};
-  const auto bytes = from_hex(cursor);
-  return bytes ? keys::shard_of(*bytes) : std::nullopt;
-}
-
 }  // namespace
 
 /// True: the read was sent to another node.
@@ -373,13 +460,13 @@ void query::pool::scatter(const std::shared_ptr<gathering>& g) {
   const auto first = g->shard, count = std::min<unsigned>(g->width, shard_count - g->shard);
   auto part = g->what;
   part.limit = g->what.limit - g->so_far.devices.size();
-  part.shards = 1;
   g->parts.assign(count, std::nullopt);
   g->open = count;
   for (auto i = 0u; i < count; ++i) {
     const auto shard = static_cast<model::shard_id>(first + i);
+    part.shards = shard_span{shard, 1};
     if (i > 0)
-      part.cursor = to_hex(keys::shard_prefix(shard));
+      part.cursor = write_cursor({shard});
     const auto take = [this, g, i](model::result<device_page> got) {
       {
         const auto hold = std::lock_guard{g->mutex};
@@ -402,14 +489,15 @@ void query::pool::gather(const std::shared_ptr<gathering>& g) {
       return g->done(part->error());
     for (auto& d : (*part)->devices) {
       if (page.devices.size() == g->what.limit) {
-        page.next = cursor_of(g->what, d.id);
+        page.next = write_cursor({d.id.shard, d.id});
         return g->done(std::move(page));
       }
       page.devices.push_back(std::move(d));
     }
     if (const auto& next = (*part)->next; !next.empty()) {
-      if (page.devices.size() == g->what.limit) {
+      if (page.devices.size() == g->what.limit || (*part)->paused) {
         page.next = next;
+        page.paused = (*part)->paused;
         return g->done(std::move(page));
       }
       g->what.cursor = next;  // the shard has moved meanwhile: there it goes on
@@ -419,7 +507,7 @@ void query::pool::gather(const std::shared_ptr<gathering>& g) {
   }
   if (g->shard >= shard_count)
     return g->done(std::move(page));
-  g->what.cursor = to_hex(keys::shard_prefix(static_cast<model::shard_id>(g->shard)));
+  g->what.cursor = write_cursor({static_cast<model::shard_id>(g->shard)});
   if (page.devices.size() == g->what.limit) {
     page.next = g->what.cursor;
     return g->done(std::move(page));
@@ -428,16 +516,63 @@ void query::pool::gather(const std::shared_ptr<gathering>& g) {
   scatter(g);
 }
 
+/// A question to all shards, each where it is.
+template <class Page, class Question>
+struct query::pool::round {
+  Question what;
+  std::function<void(model::result<std::vector<Page>>)> done;
+  std::mutex mutex{};
+  std::vector<Page> pages{};
+  std::optional<failure> failed{};
+  std::size_t open = 0;
+};
+
+template <class Page, class Question>
+void query::pool::ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
+                          std::function<void(model::result<std::vector<Page>>)> done) {
+  auto r = std::make_shared<round<Page, Question>>();
+  r->what = std::move(what);
+  r->done = std::move(done);
+  r->open = shard_count;
+  const auto take = std::function<void(model::result<Page>)>{[r](model::result<Page> got) {
+    {
+      const auto hold = std::lock_guard{r->mutex};
+      if (got)
+        r->pages.push_back(std::move(*got));
+      else if (!r->failed)
+        r->failed = std::move(got.error());
+      if (--r->open > 0)
+        return;
+    }
+    if (r->failed)
+      return r->done(std::move(*r->failed));
+    r->done(std::move(r->pages));
+  }};
+  for (auto shard = 0u; shard < shard_count; ++shard) {
+    auto part = r->what;
+    part.shards = shard_span{static_cast<model::shard_id>(shard), 1};
+    if (passed_on<Page>(part.shards->first, part, take))
+      continue;
+    const auto or_there =
+        std::function<void(model::result<Page>)>{[this, part, take](model::result<Page> got) {
+          if (!got && got.error().code == errc::wrong_node)  // it has moved meanwhile
+            return elsewhere->read(part.shards->first, part, as_one<Page>(take));
+          take(std::move(got));
+        }};
+    answer<Page>(or_there, [here, part] { return here(part); });
+  }
+}
+
 void query::serve(any_read what, then<any_page> done) {
   const auto shard = std::visit(
       [](const auto& q) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(q)>, device_list_question>)
-          return shard_of_cursor(q.cursor);
-        else
+        if constexpr (requires { q.device; })
           return std::optional{q.device.shard};
+        else
+          return q.shards ? std::optional{q.shards->first} : std::nullopt;
       },
       what);
-  if (!shard)
+  if (!shard || *shard >= pool_->shard_count)
     return done(bad_cursor());
   if (pool_->elsewhere && !pool_->elsewhere->is_here(*shard))
     return done(not_here());
@@ -449,10 +584,16 @@ void query::serve(any_read what, then<any_page> done) {
     return command(*c, as_any<std::optional<model::device::command_record>>(done));
   if (auto* l = std::get_if<command_list_question>(&what))
     return commands(std::move(*l), as_any<command_page>(done));
+  if (auto* n = std::get_if<device_count_question>(&what))
+    return pool_->answer<device_counts>(
+        as_any<device_counts>(done), [p = pool_.get(), q = std::move(*n)] {
+          return count_devices(q, *p->store, p->shard_count, p->elsewhere.get());
+        });
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
-        return list_devices(q, *p->store, p->shard_count, p->elsewhere.get());
+        return q.sort.empty() ? list_devices(q, *p->store, p->shard_count, p->elsewhere.get())
+                              : sort_devices(q, *p->store, p->shard_count, p->elsewhere.get());
       });
 }
 
@@ -478,16 +619,65 @@ void query::history(history_question what, then<history_page> done) {
 void query::devices(device_list_question what, then<device_page> done) {
   if (!pool_->elsewhere)
     return pool_->answer<device_page>(done, [p = pool_.get(), what = std::move(what)] {
-      return list_devices(what, *p->store, p->shard_count, nullptr);
+      return what.sort.empty() ? list_devices(what, *p->store, p->shard_count, nullptr)
+                               : sort_devices(what, *p->store, p->shard_count, nullptr);
     });
-  const auto shard = shard_of_cursor(what.cursor);
-  if (!shard || *shard >= pool_->shard_count)
+  if (!what.sort.empty())
+    return pool_->ask_all<device_page, device_list_question>(
+        what,
+        [p = pool_.get()](const device_list_question& q) {
+          return sort_devices(q, *p->store, p->shard_count, p->elsewhere.get());
+        },
+        [what, done](model::result<std::vector<device_page>> parts) {
+          if (!parts)
+            return done(parts.error());
+          const auto search = device_search::make(what);
+          if (!search)
+            return done(search.error());
+          auto all = std::vector<listed_device>{};
+          auto more = false;
+          for (auto& part : *parts) {
+            more = more || !part.next.empty();
+            std::move(part.devices.begin(), part.devices.end(), std::back_inserter(all));
+          }
+          const auto count = all.size();
+          auto page = merge_sorted(*search, std::move(all), what.limit);
+          if (more && count <= what.limit && !page.devices.empty())
+            page.next = to_hex(write_place({page.devices.back().by, page.devices.back().id}));
+          done(std::move(page));
+        });
+  const auto at = read_cursor(what.cursor, pool_->shard_count);
+  if (!at)
     return done(bad_cursor());
   auto g = std::make_shared<pool::gathering>();
   g->what = std::move(what);
   g->done = std::move(done);
-  g->shard = *shard;
+  g->shard = at->shard;
   pool_->scatter(g);
+}
+
+void query::count(device_count_question what, then<device_counts> done) {
+  if (!pool_->elsewhere)
+    return pool_->answer<device_counts>(done, [p = pool_.get(), what = std::move(what)] {
+      return count_devices(what, *p->store, p->shard_count, nullptr);
+    });
+  pool_->ask_all<device_counts, device_count_question>(
+      std::move(what),
+      [p = pool_.get()](const device_count_question& q) {
+        return count_devices(q, *p->store, p->shard_count, p->elsewhere.get());
+      },
+      [done](model::result<std::vector<device_counts>> parts) {
+        if (!parts)
+          return done(parts.error());
+        auto all = device_counts{};
+        for (const auto& part : *parts)
+          for (const auto& [group, n] : part.of)
+            all.of[group] += n;
+        if (all.of.size() > max_count_groups)
+          return done(failure{errc::too_large, "too_many_groups",
+                              "more than " + std::to_string(max_count_groups) + " groups"});
+        done(std::move(all));
+      });
 }
 
 void query::events(event_list_question what, then<event_page> done) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,24 +17,55 @@
 
 namespace orrery::actors {
 
+/// What a device has of the fields that a list is sorted by: nothing, or bytes that sort as it
+/// does.
+using sort_values = std::vector<std::optional<std::string>>;
+
 struct listed_device {
   model::entity_id id;
   std::uint64_t revision = 0;
   std::shared_ptr<const model::device::state> what;
+  sort_values by = {};
 };
 struct device_page {
   std::vector<listed_device> devices;
   std::string next;  // cursor; empty: the last page
+  /// So many devices were looked at that the page ends early; it goes on with `next`.
+  bool paused = false;
+};
+/// A place in a shard's journal: of a write that a read must have seen.
+struct journal_place {
+  model::shard_id shard = 0;
+  std::uint64_t offset = 0;
+};
+/// Some of the shards: those that one read is for.
+struct shard_span {
+  model::shard_id first = 0;
+  std::uint16_t count = 0;
 };
 struct device_list_question {
-  std::string organisation;  // empty: all, which nobody outside may ask for
-  std::string product_key;   // empty: all products
-  std::string cursor;
+  std::string organisation;      // empty: all, for `certificate` alone
+  std::string filter = {};       // model/filter over model::device::search_fields; empty: all
+  std::string sort = {};         // "-createdAt,name"; empty: by id
+  std::string certificate = {};  // instead of both: hex SHA-256 of one that is bound to it
+  std::string cursor = {};
   std::size_t limit = 50;
-  std::string status = {};       // model::device::status_of; empty: all
-  std::string text = {};         // part of the device key or the name shown; empty: all
-  std::uint16_t shards = 0;      // looks through so many from the cursor's on; 0: all that are left
-  std::string certificate = {};  // hex SHA-256 of one that is bound to it; empty: all
+  std::optional<journal_place> not_before = {};
+  std::optional<shard_span> shards = {};  // nothing: all
+};
+
+struct device_count_question {
+  std::string organisation;
+  std::string filter = {};
+  std::string groups = {};  // fields with commas between them; empty: one number for all
+  std::optional<journal_place> not_before = {};
+  std::optional<shard_span> shards = {};
+};
+/// So many groups a count may have, and so many fields it may group by.
+inline constexpr std::size_t max_count_groups = 10'000;
+inline constexpr std::size_t max_count_fields = 3;
+struct device_counts {
+  std::map<std::string, std::uint64_t> of;  // by the JSON array of the group's values
 };
 
 struct listed_event {
@@ -70,10 +102,11 @@ struct command_page {
 };
 
 using any_read = std::variant<history_question, device_list_question, event_list_question,
-                              command_question, command_list_question>;
+                              command_question, command_list_question, device_count_question>;
 /// What is read, in the order of any_read.
-using any_page = std::variant<history_page, device_page, event_page,
-                              std::optional<model::device::command_record>, command_page>;
+using any_page =
+    std::variant<history_page, device_page, event_page,
+                 std::optional<model::device::command_record>, command_page, device_counts>;
 
 /// Where reads go whose shard another node has. Thread-safe.
 class read_ways {
@@ -100,9 +133,12 @@ class query {
 
   /// Raw samples: those still in the awake entity first, then the store; one row per (point, time).
   void history(history_question what, then<history_page> done);
-  /// In order of shards; in a cluster several are asked at a time, wherever they are. Fails if one
-  /// of them cannot be read: a list leaves out nobody in silence.
+  /// In a cluster several shards are asked at a time, wherever they are. Fails if one of them
+  /// cannot be read: a list leaves out nobody in silence. Fails also: `invalid_argument`
+  /// "bad_filter", "bad_sort"; `unavailable` "index_lag" if `not_before` is not there yet.
   void devices(device_list_question what, then<device_page> done);
+  /// Fails also: `invalid_argument` "bad_group", `too_large` "too_many_groups".
+  void count(device_count_question what, then<device_counts> done);
   void events(event_list_question what, then<event_page> done);
   /// Nothing if the log has no such command.
   void command(command_question what, then<std::optional<model::device::command_record>> done);

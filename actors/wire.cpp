@@ -141,14 +141,30 @@ template <field_of<history_page> X>
 auto fields_of(X& x) {
   return std::tie(x.rows, x.next);
 }
+template <field_of<journal_place> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.offset);
+}
+template <field_of<shard_span> X>
+auto fields_of(X& x) {
+  return std::tie(x.first, x.count);
+}
 template <field_of<device_list_question> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.product_key, x.cursor, x.limit, x.status, x.text, x.shards,
-                  x.certificate);
+  return std::tie(x.organisation, x.filter, x.sort, x.certificate, x.cursor, x.limit, x.not_before,
+                  x.shards);
+}
+template <field_of<device_count_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.filter, x.groups, x.not_before, x.shards);
+}
+template <field_of<device_counts> X>
+auto fields_of(X& x) {
+  return std::tie(x.of);
 }
 template <field_of<device_page> X>
 auto fields_of(X& x) {
-  return std::tie(x.devices, x.next);
+  return std::tie(x.devices, x.next, x.paused);
 }
 template <field_of<event_list_question> X>
 auto fields_of(X& x) {
@@ -365,6 +381,7 @@ model::status read_list(byte_reader& in, std::vector<T>& list, const T& fresh) {
 static void write(byte_writer& out, const listed_device& d) {
   out.id(d.id);
   write_state(out, d.what ? *d.what : model::device::state{}, d.revision);
+  write(out, d.by);
 }
 
 static void read(byte_reader& in, listed_device& d) {
@@ -372,6 +389,7 @@ static void read(byte_reader& in, listed_device& d) {
   auto state = std::make_shared<model::device::state>();
   d.revision = read_state(in, *state);
   d.what = std::move(state);
+  read(in, d.by);
 }
 
 std::string encode_asks(const ask_batch& batch) {

@@ -58,6 +58,7 @@ std::optional<series_key> parse_series(std::string_view key);
 
 /// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
+/// "device.<field>" (organisation, 0x1f, value -> devices that have it: what they are searched by),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
 /// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due".
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "actors/kinds.hpp"
 #include "model/json.hpp"
 #include "storage/keys.hpp"
 #include "storage/time_series.hpp"
@@ -262,11 +263,11 @@ TEST_F(Query, DamagedHistoryIsTold) {
 TEST_F(Query, ListsDevicesInPages) {
   for (int i = 0; i < 9; ++i)
     node.add_device("d" + std::to_string(i));
-  for (const auto* by_product : {"", tests::product_key})
+  const auto of_product = "productKey = '" + std::string{tests::product_key} + "'";
+  for (const auto& [filter, sort] : std::vector<std::pair<std::string, std::string>>{
+           {"", ""}, {of_product, ""}, {"", "-deviceKey"}, {of_product, "status,-createdAt"}})
     for (const std::size_t limit : {1, 3, 10, 11}) {
-      auto what = device_list_question{};
-      what.organisation = tests::organisation;
-      what.product_key = by_product;
+      auto what = device_list_question{tests::organisation, filter, sort};
       what.limit = limit;
       auto seen = std::set<std::string>{};
       auto count = 0;
@@ -303,12 +304,7 @@ TEST_F(Query, FindsTheDevicesOfACertificate) {
   EXPECT_TRUE(devices(what).devices.empty());
   what.organisation.clear();
   what.limit = 1;
-  const auto first = devices(what);
-  ASSERT_EQ(first.devices.size(), 1u);
-  what.cursor = first.next;
-  ASSERT_EQ(devices(what).devices.size(), 1u);
-  EXPECT_NE(devices(what).devices[0].id, first.devices[0].id);
-  what.cursor.clear();
+  EXPECT_EQ(devices(what).devices.size(), 1u);
   what.limit = 10;
   ASSERT_TRUE(node.ask(one, order(device::remove_device{})));
   EXPECT_EQ(devices(what).devices.size(), 1u);
@@ -319,35 +315,28 @@ TEST_F(Query, FindsTheDevicesOfACertificate) {
 
 TEST_F(Query, ListsOnlyWhatFits) {
   const auto other = node.add_device("other");
-  auto what = device_list_question{};
-  what.organisation = tests::organisation;
   auto renamed = device::update_device{};
   renamed.display_name = "as it is shown";
   ASSERT_TRUE(node.ask(other, order(renamed)));
   node.login("dk");
-  for (const auto* text : {"the", "shown"}) {  // of the key, of the name
-    what.text = text;
-    ASSERT_EQ(devices(what).devices.size(), 1u) << text;
-    EXPECT_EQ(devices(what).devices[0].id, other);
-  }
-  what.status = "inactive";
-  EXPECT_EQ(devices(what).devices.size(), 1u);
-  what.status = "online";
-  EXPECT_TRUE(devices(what).devices.empty());
-  what.text = "";
-  ASSERT_EQ(devices(what).devices.size(), 1u);
-  EXPECT_EQ(devices(what).devices[0].id, id);
-  what.status = "";
-  what.product_key = "p";  // the beginning of another key is no key
-  EXPECT_TRUE(devices(what).devices.empty());
-  what.product_key = "";
-  what.organisation = "elsewhere";
-  EXPECT_TRUE(devices(what).devices.empty());
-  what.organisation = tests::organisation;
+  const auto found = [this](const std::string& filter, const char* in = tests::organisation) {
+    auto ids = std::vector<model::entity_id>{};
+    for (const auto& d : devices({in, filter}).devices)
+      ids.push_back(d.id);
+    return ids;
+  };
+  EXPECT_THAT(found("deviceKey like '%the%'"), ElementsAre(other));
+  EXPECT_THAT(found("name like 'SHOWN'"), ElementsAre(other));
+  EXPECT_THAT(found("status = 'inactive'"), ElementsAre(other));
+  EXPECT_THAT(found("status = 'online' and name like 'shown'"), ElementsAre());
+  EXPECT_THAT(found("status = 'online'"), ElementsAre(id));
+  EXPECT_THAT(found("productKey = 'p'"), ElementsAre());  // the beginning of another key is no key
+  EXPECT_THAT(found("assetId = '" + to_string(other) + "'"), ElementsAre(other));
+  EXPECT_THAT(found("assetId in ('x', '')"), ElementsAre());
+  EXPECT_THAT(found("", "elsewhere"), ElementsAre());
   ASSERT_TRUE(node.ask(other, order(device::remove_device{})));
-  EXPECT_EQ(devices(what).devices.size(), 1u);
-  what.product_key = tests::product_key;
-  EXPECT_EQ(devices(what).devices.size(), 1u);
+  EXPECT_THAT(found(""), ElementsAre(id));
+  EXPECT_THAT(found("status = 'inactive' or deviceKey exists"), ElementsAre(id));
 }
 
 /// One that has the shards of one half; the other half is at `other`.
@@ -381,8 +370,15 @@ TEST_F(Query, AListOverTwoNodesIsThatOfOne) {
     there.ulid[15] = static_cast<std::uint8_t>(i + 1);
     node.store->plant(storage::family::state, keys::state(model::entity_kind::device, there),
                       **row);
-    node.store->plant(storage::family::index,
-                      keys::index(there.shard, "product", tests::product_key, there), "");
+    auto state = device::state{};
+    ASSERT_TRUE(device::decode_state(**row, state));
+    const auto terms = device::search_terms(state, ~device::search_mask{0});
+    auto rows = search_rows(there, tests::organisation, {}, terms);
+    rows.push_back(
+        {storage::family::index,
+         keys::index(there.shard, search_index(""), search_value(tests::organisation, ""), there)});
+    for (const auto& r : rows)
+      node.store->plant(r.family, r.key, "");
   }
   query* second = nullptr;
   const auto ways = std::make_shared<half_ways>(0, &second);
@@ -405,26 +401,30 @@ TEST_F(Query, AListOverTwoNodesIsThatOfOne) {
     }
     return ids;
   };
-  for (const auto* by_product : {"", tests::product_key})
-    for (const auto* text : {"", "nobody is called so"})
+  for (const auto* filter : {"", "status = 'inactive'", "name like 'nobody is called so'"})
+    for (const auto* sort : {"", "deviceKey", "-createdAt", "lastOnlineAt,-deviceKey"})
       for (const std::size_t limit : {1, 2, 7, 50, 500}) {
-        auto what = device_list_question{};
-        what.organisation = tests::organisation;
-        what.product_key = by_product;
-        what.text = text;
+        auto what = device_list_question{tests::organisation, filter, sort};
         what.limit = limit;
         const auto expected = all_of(whole, what);
-        EXPECT_EQ(expected.empty(), *text != '\0');
+        EXPECT_EQ(expected.size(), std::string_view{filter}.starts_with("name") ? 0u : 91u);
         EXPECT_EQ(all_of(here, what), expected) << "limit " << limit;
       }
+  for (auto* by : {&whole, &here}) {
+    auto how_many = device_count_question{tests::organisation, "", "status,lastOnlineAt"};
+    const auto got = wait<device_counts>([&](auto done) { by->count(how_many, std::move(done)); });
+    ASSERT_TRUE(got) << got.error().detail;
+    EXPECT_EQ(got->of, (std::map<std::string, std::uint64_t>{{R"(["inactive",null])", 91}}));
+  }
   EXPECT_GT(ways->asked.load(), 0);
 
   ways->refuses = 33;
-  auto what = device_list_question{};
-  what.organisation = tests::organisation;
-  what.limit = 500;
-  const auto got = wait<device_page>([&](auto done) { here.devices(what, std::move(done)); });
-  EXPECT_EQ(got.error().reason, "shard_not_served") << "nobody is left out in silence";
+  for (const auto* sort : {"", "deviceKey"}) {
+    auto what = device_list_question{tests::organisation, "", sort};
+    what.limit = 500;
+    const auto got = wait<device_page>([&](auto done) { here.devices(what, std::move(done)); });
+    EXPECT_EQ(got.error().reason, "shard_not_served") << "nobody is left out in silence";
+  }
 }
 
 TEST_F(Query, ADamagedDeviceIsTold) {
@@ -466,7 +466,7 @@ TEST_F(Query, RefusesCursorsThatAreNotItsOwn) {
         << bad;
   }
   own.cursor = cursor;
-  own.product_key = tests::product_key;  // a cursor of another list
+  own.sort = "deviceKey";  // a cursor of another list
   const auto got = wait<device_page>([&](auto done) { ask.devices(own, std::move(done)); });
   EXPECT_EQ(got ? errc::internal : got.error().code, errc::invalid_argument);
 }

@@ -199,33 +199,6 @@ void check_keys(const exchange_ptr& e) {
 // ---- reading
 // -------------------------------------------------------------------------------------
 
-void list(const exchange_ptr& e) {
-  const auto limit = e->limit();
-  const auto cursor = e->cursor();
-  for (const auto* why : {limit ? nullptr : &limit.error(), cursor ? nullptr : &cursor.error()})
-    if (why)
-      return e->fail(*why);
-  auto q = actors::device_list_question{.organisation = e->who.organisation,
-                                        .product_key = e->query("productKey"),
-                                        .cursor = *cursor,
-                                        .limit = *limit,
-                                        .status = e->query("status"),
-                                        .text = e->query("q")};
-  const auto& status = q.status;
-  if (!status.empty() && status != "online" && status != "offline" && status != "inactive" &&
-      status != "disabled")
-    return e->fail({errc::invalid_argument, "malformed",
-                    "status: expected online, offline, inactive or disabled"});
-  e->parts().query->devices(std::move(q), [e](model::result<actors::device_page> page) {
-    if (!page)
-      return e->fail(page.error());
-    auto items = model::array{};
-    for (const auto& d : page->devices)
-      items.push_back(show_device(*e, d.id, *d.what));
-    e->reply_page(std::move(items), page->next);
-  });
-}
-
 void get(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {
     e->reply(200, show_device(*e, d.id, *d.state), {{"ETag", exchange::etag(d.revision)}});
@@ -446,8 +419,6 @@ void delete_tag(const exchange_ptr& e) {
 
 std::vector<route> device_routes() {
   return {
-      {"GET", "~/devices", "device:read", list, "listDevices", "Devices, always in the same order",
-       "", "DeviceList", 200, "limit cursor productKey status q"},
       {"POST", "~/devices", "device:write", create, "createDevice",
        "Register a device; its secret is shown once", "NewDevice", "CreatedDevice", 201, ""},
       {"POST", "~/devices:batch", "device:write", create_batch, "createDevices",

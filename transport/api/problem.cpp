@@ -26,7 +26,7 @@ int status_of(const model::failure& f) {
       // 400: it cannot be read; 422: it was read and cannot be done.
       return f.reason == "malformed" || f.reason == "unknown_field" || f.reason == "bad_cursor" ||
                      f.reason == "bad_filter" || f.reason == "bad_sort" ||
-                     f.reason == "bad_fields" || f.reason.empty()
+                     f.reason == "bad_fields" || f.reason == "bad_group" || f.reason.empty()
                  ? 400
                  : 422;
     case errc::too_large:

@@ -36,6 +36,7 @@ std::vector<route> decoder_routes();
 std::vector<route> firmware_routes();
 std::vector<route> ota_job_routes();
 std::vector<route> device_routes();
+std::vector<route> device_search_routes();
 std::vector<route> topology_routes();
 std::vector<route> certificate_routes();
 std::vector<route> file_routes();

@@ -1,0 +1,601 @@
+#include "actors/device_search.hpp"
+
+#include <algorithm>
+
+#include "actors/kinds.hpp"
+#include "model/encoding.hpp"
+#include "model/json.hpp"
+#include "model/time_text.hpp"
+#include "storage/keys.hpp"
+
+namespace orrery::actors {
+namespace {
+
+namespace filter = model::filter;
+namespace keys = storage::keys;
+using device::search_field;
+using model::entity_id;
+using model::errc;
+using model::failure;
+using model::shard_id;
+using storage::family;
+
+/// A shard's rows of an index that are looked at to learn which way is the cheapest: twice as many
+/// each time until one way has fewer.
+constexpr std::size_t first_probe = 64, last_probe = 16'384;
+/// Beyond so many of a shard an order is read from its index instead of sorting what is found.
+constexpr std::size_t most_sorted = 512;
+
+constexpr search_field field_of(const filter::field_place& where) {
+  return static_cast<search_field>(where.number);
+}
+
+/// The field as its index is called.
+std::string index_of(const filter::field_place& where) {
+  const auto& name = device::search_fields()[where.number].name;
+  if (where.key.empty())
+    return search_index(name);
+  return search_index(name.substr(0, name.size() - 1) + where.key);  // "tags.*"
+}
+
+/// All of an organisation in one index.
+std::string prefix_of(shard_id shard, const std::string& index, const std::string& organisation) {
+  return keys::index_prefix(shard, index) + search_value(organisation, "");
+}
+
+/// The bytes of the value in a row of an index; nothing for what is none.
+std::optional<std::string_view> value_of(std::string_view key, const std::string& organisation) {
+  const auto all = keys::index_value_of(key);
+  const auto ahead = organisation.size() + 1;
+  if (!all || all->size() < ahead)
+    return std::nullopt;
+  return all->substr(ahead);
+}
+
+/// Where the rows of a value begin that stand behind a device, which may be of another shard.
+std::string first_key(shard_id shard, const std::string& index, const std::string& value,
+                      const entity_id& behind, bool descending) {
+  if (behind.shard == shard)
+    return keys::index(shard, index, value, behind);
+  auto end = entity_id{.shard = shard, .ulid = {}};
+  end.ulid.fill(descending ? 0xff : 0);
+  return keys::index(shard, index, value, end);
+}
+
+std::string shard_key(const entity_id& id) {
+  return keys::state(model::entity_kind::device, id);
+}
+
+/// What is read of a device beside its snapshot, if a filter wants it.
+device::searched_device::telemetry_reader telemetry_of(const entity_id& id,
+                                                       const storage::entity_store& store) {
+  return [&id, &store](device::telemetry& into, model::timestamp& last_data) {
+    if (const auto row = store.get(family::latest, keys::latest(id)); row && *row)
+      if (!device::decode_latest(**row, into, last_data))
+        into = {};  // damaged: as if it had none; reading the device itself says so
+  };
+}
+
+model::value shown(const filter::datum& d) {
+  if (const auto* b = std::get_if<bool>(&d))
+    return *b;
+  if (const auto* i = std::get_if<std::int64_t>(&d))
+    return *i;
+  if (const auto* n = std::get_if<double>(&d)) {
+    // 5.0 is 5: equal values are one group.
+    const auto same = filter::from_index_value(filter::index_value(d));
+    const auto* whole = same ? std::get_if<std::int64_t>(&*same) : nullptr;
+    return whole ? model::value{*whole} : model::value{*n};
+  }
+  if (const auto* t = std::get_if<model::timestamp>(&d))
+    return model::to_text(*t);
+  if (const auto* t = std::get_if<std::string_view>(&d))
+    return *t;
+  return {};
+}
+
+model::status add(device_counts& into, const model::array& group, std::uint64_t n) {
+  auto& count = into.of[model::to_json(group)];
+  count += n;
+  if (into.of.size() > max_count_groups)
+    return failure{errc::too_large, "too_many_groups",
+                   "more than " + std::to_string(max_count_groups) +
+                       " groups: narrow the filter or group by less"};
+  return {};
+}
+
+/// The whole filter is one comparison.
+const filter::checked_condition* only_condition(
+    const std::optional<filter::checked_filter>& wanted) {
+  return wanted && wanted->what == filter::checked_filter::kind::one ? &wanted->test : nullptr;
+}
+
+}  // namespace
+
+// ---- the question -------------------------------------------------------------------------------
+
+model::status device_search::read(const std::string& organisation, const std::string& text) {
+  organisation_ = organisation;
+  if (text.empty())
+    return {};
+  auto limits = filter::expression_limits{};
+  // What came in was limited; conditions on products were written as keys since.
+  limits.max_bytes *= 8;
+  limits.max_values *= 100;
+  const auto parsed = filter::parse(text, limits);
+  if (!parsed)
+    return parsed.error();
+  auto checked = filter::check(*parsed, device::search_fields());
+  if (!checked)
+    return checked.error();
+  filter_ = std::move(*checked);
+  needs_ = filter::requirements(*filter_, device::search_fields());
+  std::erase_if(needs_, [](const filter::requirement& r) {
+    return std::any_of(r.any_of.begin(), r.any_of.end(), [](const filter::span& s) {
+      return !device::is_indexed(s.where) ||
+             (field_of(s.where) == search_field::asset_id && s.what != filter::span::kind::values);
+    });
+  });
+  return {};
+}
+
+model::result<device_search> device_search::make(const device_list_question& q) {
+  auto made = device_search{};
+  if (auto ok = made.read(q.organisation, q.filter); !ok)
+    return ok.error();
+  if (!q.sort.empty()) {
+    auto order = filter::parse_sort(q.sort, device::search_fields());
+    if (!order)
+      return order.error();
+    made.order_ = std::move(*order);
+  }
+  return made;
+}
+
+model::result<device_search> device_search::make(const device_count_question& q) {
+  auto made = device_search{};
+  if (auto ok = made.read(q.organisation, q.filter); !ok)
+    return ok.error();
+  if (q.groups.empty())
+    return made;
+  const auto paths = filter::parse_paths(q.groups, max_count_fields, false, "bad_group");
+  if (!paths)
+    return paths.error();
+  for (const auto& p : *paths) {
+    auto where = device::search_fields().find(p.names);
+    if (!where || field_of(*where) == search_field::points)
+      return failure{errc::invalid_argument, "bad_group",
+                     filter::print(p.names) +
+                         " is no field that devices are grouped by; there are: " +
+                         device::search_fields().names()};
+    made.groups_.push_back(std::move(*where));
+  }
+  return made;
+}
+
+bool device_search::before(const sorted_place& a, const sorted_place& b) const {
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    const auto &x = a.by[i], &y = b.by[i];
+    if (x == y)
+      continue;
+    if (!x || !y)
+      return x.has_value();  // what a device does not have comes last
+    return (*x < *y) != order_[i].descending;
+  }
+  return !order_.empty() && order_.front().descending ? b.id < a.id : a.id < b.id;
+}
+
+sort_values device_search::values_of(const filter::record& seen) const {
+  auto all = sort_values{};
+  for (const auto& k : order_) {
+    auto bytes = filter::index_value(seen.value(k.where.number, k.where.key));
+    all.push_back(bytes.empty() ? std::nullopt : std::optional{std::move(bytes)});
+  }
+  return all;
+}
+
+// ---- one device ---------------------------------------------------------------------------------
+
+/// Nothing: it is not one of those who are asked for, or is gone.
+model::result<std::optional<listed_device>> device_search::look(
+    const entity_id& id, const storage::entity_store& store) const {
+  const auto row = store.get(family::state, shard_key(id));
+  if (!row)
+    return row.error();
+  if (!*row)
+    return std::optional<listed_device>{};
+  auto state = std::make_shared<device::state>();
+  const auto revision = device::decode_state(**row, *state);
+  if (!revision)
+    return revision.error();
+  if (state->organisation() != organisation_)
+    return std::optional<listed_device>{};
+  const auto seen = device::searched_device{id, *state, telemetry_of(id, store)};
+  if (filter_ && !filter::accepts(*filter_, seen))
+    return std::optional<listed_device>{};
+  auto by = values_of(seen);
+  return std::optional{listed_device{id, *revision, std::move(state), std::move(by)}};
+}
+
+// ---- ways into the index ------------------------------------------------------------------------
+
+/// The requirement that fewest devices of the shard fulfil, if there is any.
+device_search::way device_search::cheapest(shard_id shard, const storage::entity_store& store,
+                                           std::size_t& estimate) const {
+  auto best = way{nullptr};
+  estimate = last_probe;
+  for (auto most = first_probe; !best && most <= last_probe; most *= 4)
+    for (const auto& r : needs_) {
+      auto found = std::size_t{0};
+      for (const auto& s : r.any_of) {
+        if (field_of(s.where) == search_field::asset_id) {
+          found += s.values.size();
+          continue;
+        }
+        const auto index = index_of(s.where);
+        const auto prefix = prefix_of(shard, index, organisation_);
+        for (const auto& run : filter::runs_of(s)) {
+          // What cannot be read fails where it is read for its own sake.
+          (void)store.scan(family::index, prefix, prefix + run.from, false,
+                           [&](std::string_view key, auto) {
+                             const auto v = value_of(key, organisation_);
+                             found += v && run.has(*v) ? 1 : 0;
+                             return found < most && !(v && run.is_past(*v));
+                           });
+          if (found >= most)
+            break;
+        }
+      }
+      if (found < most && (!best || found < estimate)) {
+        best = &r;
+        estimate = found;
+      }
+    }
+  if (!best && !needs_.empty())
+    best = &needs_.front();  // all are wide
+  return best;
+}
+
+/// All that fulfil a requirement, in order, none twice.
+model::result<device_search::ids> device_search::ids_of(const filter::requirement& r,
+                                                        shard_id shard,
+                                                        const storage::entity_store& store) const {
+  auto found = ids{};
+  for (const auto& s : r.any_of) {
+    if (field_of(s.where) == search_field::asset_id) {
+      for (const auto& v : s.values)
+        if (const auto id = model::parse_entity_id(std::get<std::string>(v));
+            id && id->shard == shard)
+          found.push_back(*id);
+      continue;
+    }
+    const auto prefix = prefix_of(shard, index_of(s.where), organisation_);
+    for (const auto& run : filter::runs_of(s)) {
+      const auto read = store.scan(family::index, prefix, prefix + run.from, false,
+                                   [&](std::string_view key, auto) {
+                                     const auto v = value_of(key, organisation_);
+                                     const auto id = keys::entity_of(key);
+                                     if (v && id && run.has(*v))
+                                       found.push_back(*id);
+                                     return !(v && run.is_past(*v));
+                                   });
+      if (!read)
+        return read.error();
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+/// Devices in the order of their ids that may be asked for, until `each` gives false.
+model::status device_search::visit(way w, shard_id shard, const std::optional<entity_id>& from,
+                                   const storage::entity_store& store, const visitor& each) const {
+  auto how = model::status{};
+  const auto go_on = [&](const entity_id& id) {
+    auto more = each(id);
+    if (!more)
+      how = more.error();
+    return more && *more;
+  };
+  // All of one value stand in the order of ids already.
+  auto index = search_index("");
+  auto value = search_value(organisation_, "");
+  if (w) {
+    const auto& s = w->any_of.front();
+    const auto runs = w->any_of.size() == 1 && field_of(s.where) != search_field::asset_id
+                          ? filter::runs_of(s)
+                          : std::vector<filter::index_run>{};
+    if (runs.size() != 1 || !runs.front().is_one()) {
+      const auto all = ids_of(*w, shard, store);
+      if (!all)
+        return all.error();
+      auto at = from ? std::lower_bound(all->begin(), all->end(), *from) : all->begin();
+      while (at != all->end() && go_on(*at))
+        ++at;
+      return how;
+    }
+    index = index_of(s.where);
+    value += runs.front().from;
+  }
+  const auto read = store.scan(family::index, keys::index_prefix(shard, index, value),
+                               from ? keys::index(shard, index, value, *from) : "", false,
+                               [&](std::string_view key, auto) {
+                                 const auto id = keys::entity_of(key);
+                                 return !id || go_on(*id);
+                               });
+  return read ? how : read;
+}
+
+// ---- lists --------------------------------------------------------------------------------------
+
+model::result<std::optional<entity_id>> device_search::list(
+    shard_id shard, const std::optional<entity_id>& from, std::size_t limit, budget& looks,
+    const storage::entity_store& store, std::vector<listed_device>& into) const {
+  auto next = std::optional<entity_id>{};
+  auto estimate = std::size_t{0};
+  const auto done = visit(cheapest(shard, store, estimate), shard, from, store,
+                          [&](const entity_id& id) -> model::result<bool> {
+                            if (into.size() >= limit || looks.left == 0) {
+                              next = id;
+                              return false;
+                            }
+                            --looks.left;
+                            auto found = look(id, store);
+                            if (!found)
+                              return found.error();
+                            if (*found)
+                              into.push_back(std::move(**found));
+                            return true;
+                          });
+  if (!done)
+    return done.error();
+  return next;
+}
+
+namespace {
+
+/// The first `limit` places that were added.
+class first_few {
+ public:
+  using less = std::function<bool(const listed_device&, const listed_device&)>;
+  first_few(std::size_t limit, less before) : limit_{limit}, before_{std::move(before)} {}
+  void add(listed_device d) {
+    if (heap_.size() == limit_ && (limit_ == 0 || !before_(d, heap_.front())))
+      return;
+    heap_.push_back(std::move(d));
+    std::push_heap(heap_.begin(), heap_.end(), before_);
+    if (heap_.size() <= limit_)
+      return;
+    std::pop_heap(heap_.begin(), heap_.end(), before_);
+    heap_.pop_back();
+  }
+  std::vector<listed_device> take() {
+    std::sort_heap(heap_.begin(), heap_.end(), before_);
+    return std::move(heap_);
+  }
+
+ private:
+  std::size_t limit_;
+  less before_;
+  std::vector<listed_device> heap_;  // the last of them in front
+};
+
+sorted_place place_of(const listed_device& d) {
+  return {d.by, d.id};
+}
+
+}  // namespace
+
+model::result<std::vector<listed_device>> device_search::sorted(
+    shard_id shard, const std::optional<sorted_place>& after, std::size_t limit,
+    const storage::entity_store& store) const {
+  auto estimate = std::size_t{0};
+  const auto w = cheapest(shard, store, estimate);
+  if (order_.size() == 1 && device::is_indexed(order_.front().where) &&
+      (!w || estimate > most_sorted)) {
+    auto found = std::vector<listed_device>{};
+    auto ok = in_index_order(shard, after, limit, store, found);
+    if (ok && found.size() < limit)
+      ok = without_value(shard, after, limit, store, found);
+    if (!ok)
+      return ok.error();
+    return found;
+  }
+  auto few = first_few{limit, [this](const listed_device& a, const listed_device& b) {
+                         return before(place_of(a), place_of(b));
+                       }};
+  const auto done =
+      visit(w, shard, std::nullopt, store, [&](const entity_id& id) -> model::result<bool> {
+        auto found = look(id, store);
+        if (!found)
+          return found.error();
+        if (*found && (!after || before(*after, place_of(**found))))
+          few.add(std::move(**found));
+        return true;
+      });
+  if (!done)
+    return done.error();
+  return few.take();
+}
+
+/// Those that have a value in the one field of the order.
+model::status device_search::in_index_order(shard_id shard,
+                                            const std::optional<sorted_place>& after,
+                                            std::size_t limit, const storage::entity_store& store,
+                                            std::vector<listed_device>& into) const {
+  if (after && !after->by.front())
+    return {};  // past them
+  const auto& by = order_.front();
+  const auto index = index_of(by.where);
+  const auto from = after ? first_key(shard, index, search_value(organisation_, *after->by.front()),
+                                      after->id, by.descending)
+                          : std::string{};
+  auto how = model::status{};
+  const auto read = store.scan(family::index, prefix_of(shard, index, organisation_), from,
+                               by.descending, [&](std::string_view key, auto) {
+                                 const auto id = keys::entity_of(key);
+                                 const auto value = value_of(key, organisation_);
+                                 if (!id || !value)
+                                   return true;
+                                 if (after && !before(*after, {{std::string{*value}}, *id}))
+                                   return true;
+                                 auto found = look(*id, store);
+                                 if (!found) {
+                                   how = found.error();
+                                   return false;
+                                 }
+                                 // A device that changed since the scan began is found where its
+                                 // row stood.
+                                 if (*found && (*found)->by.front() == *value)
+                                   into.push_back(std::move(**found));
+                                 return into.size() < limit;
+                               });
+  return read ? how : read;
+}
+
+/// Those that have none: behind all others.
+model::status device_search::without_value(shard_id shard, const std::optional<sorted_place>& after,
+                                           std::size_t limit, const storage::entity_store& store,
+                                           std::vector<listed_device>& into) const {
+  const auto& by = order_.front();
+  if (device::is_always_there(field_of(by.where)))
+    return {};
+  const auto past = after && !after->by.front();
+  const auto index = search_index(""), value = search_value(organisation_, "");
+  const auto from = past ? first_key(shard, index, value, after->id, by.descending) : std::string{};
+  auto how = model::status{};
+  const auto read = store.scan(family::index, keys::index_prefix(shard, index, value), from,
+                               by.descending, [&](std::string_view key, auto) {
+                                 const auto id = keys::entity_of(key);
+                                 if (!id || (past && !before(*after, {{std::nullopt}, *id})))
+                                   return true;
+                                 auto found = look(*id, store);
+                                 if (!found) {
+                                   how = found.error();
+                                   return false;
+                                 }
+                                 if (*found && !(*found)->by.front())
+                                   into.push_back(std::move(**found));
+                                 return into.size() < limit;
+                               });
+  return read ? how : read;
+}
+
+// ---- counts -------------------------------------------------------------------------------------
+
+/// What the index alone can count. False: the devices have to be looked at.
+bool device_search::count_by_index(shard_id shard, const storage::entity_store& store,
+                                   device_counts& into, model::status& how) const {
+  if (groups_.size() > 1 || (!groups_.empty() && filter_))
+    return false;
+  const auto rows = [&](const std::string& prefix, const std::string& from, const auto& each) {
+    how = store.scan(family::index, prefix, from, false,
+                     [&](std::string_view key, auto) { return each(key); });
+    return how.has_value();
+  };
+  const auto all_of = [&](std::uint64_t& n) {
+    return rows(keys::index_prefix(shard, search_index(""), search_value(organisation_, "")), "",
+                [&](auto) { return ++n, true; });
+  };
+  auto total = std::uint64_t{0};
+  if (groups_.empty()) {
+    if (filter_) {
+      const auto* c = only_condition(filter_);
+      if (!c || needs_.size() != 1 || needs_.front().any_of.size() != 1 ||
+          field_of(c->where) == search_field::asset_id)
+        return false;
+      const auto runs = filter::runs_of(needs_.front().any_of.front());
+      if (!std::all_of(runs.begin(), runs.end(), [](const auto& run) { return run.exact; }))
+        return false;
+      const auto prefix = prefix_of(shard, index_of(c->where), organisation_);
+      for (const auto& run : runs)
+        if (!rows(prefix, prefix + run.from, [&](std::string_view key) {
+              const auto v = value_of(key, organisation_);
+              total += v && run.has(*v) ? 1 : 0;
+              return !(v && run.is_past(*v));
+            }))
+          return true;
+    } else if (!all_of(total)) {
+      return true;
+    }
+    if (total > 0)
+      how = add(into, {}, total);
+    return true;
+  }
+  const auto& where = groups_.front();
+  if (!device::is_indexed(where) || field_of(where) == search_field::asset_id)
+    return false;
+  auto of_value = std::map<std::string, std::uint64_t, std::less<>>{};
+  auto with_value = std::uint64_t{0};
+  auto telling = true;
+  auto last = of_value.end();
+  if (!rows(prefix_of(shard, index_of(where), organisation_), "", [&](std::string_view key) {
+        const auto v = value_of(key, organisation_);
+        if (!v)
+          return true;
+        if (last == of_value.end() || last->first != *v) {
+          telling = filter::from_index_value(*v).has_value();
+          last = of_value.try_emplace(std::string{*v}, 0).first;
+        }
+        ++last->second;
+        ++with_value;
+        return telling && of_value.size() <= max_count_groups;
+      }))
+    return true;
+  if (!telling)
+    return false;
+  for (const auto& [bytes, n] : of_value) {
+    const auto v = filter::from_index_value(bytes);
+    if (how = add(into, {shown(filter::datum_of(*v))}, n); !how)
+      return true;
+  }
+  if (all_of(total) && total > with_value)
+    how = add(into, {nullptr}, total - with_value);
+  return true;
+}
+
+model::status device_search::count(shard_id shard, const storage::entity_store& store,
+                                   device_counts& into) const {
+  auto how = model::status{};
+  if (count_by_index(shard, store, into, how))
+    return how;
+  auto estimate = std::size_t{0};
+  return visit(
+      cheapest(shard, store, estimate), shard, std::nullopt, store,
+      [&](const entity_id& id) -> model::result<bool> {
+        auto found = look(id, store);
+        if (!found)
+          return found.error();
+        if (!*found)
+          return true;
+        const auto seen = device::searched_device{id, *(*found)->what, telemetry_of(id, store)};
+        auto group = model::array{};
+        for (const auto& g : groups_)
+          group.push_back(shown(seen.value(g.number, g.key)));
+        if (auto ok = add(into, group, 1); !ok)
+          return ok.error();
+        return true;
+      });
+}
+
+// ---- places -------------------------------------------------------------------------------------
+
+std::string write_place(const sorted_place& p) {
+  auto out = model::byte_writer{};
+  model::write(out, p.by);
+  out.id(p.id);
+  return out.take();
+}
+
+std::optional<sorted_place> read_place(std::string_view text) {
+  auto in = model::byte_reader{text};
+  auto p = sorted_place{};
+  model::read(in, p.by);
+  p.id = in.id();
+  if (!in.ok() || !in.at_end())
+    return std::nullopt;
+  return p;
+}
+
+}  // namespace orrery::actors

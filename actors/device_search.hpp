@@ -1,0 +1,99 @@
+// Search over the devices of the shards that are here: one question, read once, put to one shard
+// after the other. It reads the index that was written with the devices' records, and looks at
+// every device that it gives: what it finds is what was committed. Blocking; a thread of the
+// query's pool.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/query.hpp"
+#include "model/device/search.hpp"
+#include "model/filter/index_value.hpp"
+#include "model/filter/sorting.hpp"
+#include "storage/entity_store.hpp"
+
+namespace orrery::actors {
+
+/// Where a device stands in a sorted list: what it has of the fields that it is sorted by, as an
+/// index has it, then its id.
+struct sorted_place {
+  sort_values by;
+  model::entity_id id;
+};
+
+/// A filter, an order and what is needed to read them.
+class device_search {
+ public:
+  /// Fails: `invalid_argument` "bad_filter", "bad_sort", "bad_group".
+  static model::result<device_search> make(const device_list_question& q);
+  static model::result<device_search> make(const device_count_question& q);
+
+  std::size_t sorted_by() const { return order_.size(); }  // fields
+  /// In a sorted list `a` comes before `b`.
+  bool before(const sorted_place& a, const sorted_place& b) const;
+
+  /// Devices of one shard from an id on, in the order of ids, added to `page` until it has `limit`;
+  /// then, or when `budget` devices were looked at, `page.next` is the id to go on with.
+  struct budget {
+    std::size_t left;
+  };
+  model::result<std::optional<model::entity_id>> list(model::shard_id shard,
+                                                      const std::optional<model::entity_id>& from,
+                                                      std::size_t limit, budget& looks,
+                                                      const storage::entity_store& store,
+                                                      std::vector<listed_device>& into) const;
+
+  /// The first `limit` of one shard behind a place, in the order that was asked for.
+  model::result<std::vector<listed_device>> sorted(model::shard_id shard,
+                                                   const std::optional<sorted_place>& after,
+                                                   std::size_t limit,
+                                                   const storage::entity_store& store) const;
+
+  /// How many there are of each group; those that have no value in a field count under null.
+  model::status count(model::shard_id shard, const storage::entity_store& store,
+                      device_counts& into) const;
+
+ private:
+  device_search() = default;
+  using ids = std::vector<model::entity_id>;
+  /// One way into the index: what it has to be read for, nothing: every device.
+  using way = const model::filter::requirement*;
+  struct candidates;
+
+  way cheapest(model::shard_id shard, const storage::entity_store& store,
+               std::size_t& estimate) const;
+  model::result<ids> ids_of(const model::filter::requirement& r, model::shard_id shard,
+                            const storage::entity_store& store) const;
+  model::result<std::optional<listed_device>> look(const model::entity_id& id,
+                                                   const storage::entity_store& store) const;
+  using visitor = std::function<model::result<bool>(const model::entity_id& id)>;
+  model::status visit(way w, model::shard_id shard, const std::optional<model::entity_id>& from,
+                      const storage::entity_store& store, const visitor& each) const;
+  model::status in_index_order(model::shard_id shard, const std::optional<sorted_place>& after,
+                               std::size_t limit, const storage::entity_store& store,
+                               std::vector<listed_device>& into) const;
+  model::status without_value(model::shard_id shard, const std::optional<sorted_place>& after,
+                              std::size_t limit, const storage::entity_store& store,
+                              std::vector<listed_device>& into) const;
+  sort_values values_of(const model::filter::record& seen) const;
+  bool count_by_index(model::shard_id shard, const storage::entity_store& store,
+                      device_counts& into, model::status& how) const;
+  model::status read(const std::string& organisation, const std::string& filter);
+
+  std::string organisation_;
+  std::optional<model::filter::checked_filter> filter_;
+  std::vector<model::filter::requirement> needs_;
+  std::vector<model::filter::sort_key> order_;
+  std::vector<model::filter::field_place> groups_;
+};
+
+/// A place as it stands in a cursor, and back; nothing for a text that is none.
+std::string write_place(const sorted_place& p);
+std::optional<sorted_place> read_place(std::string_view text);
+
+}  // namespace orrery::actors
