@@ -33,6 +33,7 @@ class Operations(NodeTest):
         self.people()
         self.models_and_products()
         self.devices()
+        self.searches()
         self.certificates()
         self.files()
         self.data()
@@ -55,13 +56,20 @@ class Operations(NodeTest):
         asked = {"filter": "createdAt > 0", "sort": "-createdAt", "fields": "createdAt"}
         paths = [path for path, operations in self.api.document["paths"].items()
                  if {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
-        self.assertEqual({p.split("/")[-1] for p in paths}, {"firmwares", "models", "products", "users"})
+        self.assertEqual({p.split("/")[-1] for p in paths}, {"devices", "firmwares", "models", "products", "users"})
         for path in paths:
             with self.subTest(path):
                 items = self.api.get(path.replace("/orgs/{org}", "~"), params=asked)["items"]
                 self.assertTrue(items)
                 for item in items:
                     self.assertEqual(list(item), ["createdAt"])
+
+    def searches(self):
+        """Their questions stand in the body."""
+        found = self.api.post("~/devices/search", {"filter": "status in ('inactive', 'online', 'offline')", "sort": "-createdAt", "limit": 2, "count": True})
+        self.assertGreaterEqual(found["total"], len(found["items"]))
+        counted = self.api.post("~/devices:count", {"filter": "createdAt > 0", "groupBy": ["status", "productKey"]})
+        self.assertEqual(sum(g["count"] for g in counted["groups"]), counted["total"])
 
     def both(self, device):
         """The two addresses of a device."""

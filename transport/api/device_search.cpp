@@ -224,14 +224,15 @@ void statistics(const exchange_ptr& e) {
     if (!counts)
       return e->fail(counts.error());
     auto total = std::int64_t{0};
-    auto o = model::object{};
+    auto of_each = model::object{};
     for (const auto* status : {"online", "offline", "inactive", "disabled"}) {
-      const auto found = counts->of.find(model::to_json(model::array{status}));
+      const auto found = counts->of.find("[\"" + std::string{status} + "\"]");
       const auto n = found == counts->of.end() ? 0 : static_cast<std::int64_t>(found->second);
-      o.emplace_back(status, n);
+      of_each.emplace_back(status, n);
       total += n;
     }
-    o.insert(o.begin(), {"total", total});
+    auto o = model::object{{"total", total}};
+    std::move(of_each.begin(), of_each.end(), std::back_inserter(o));
     e->reply(200, std::move(o));
   });
 }
@@ -244,7 +245,7 @@ std::vector<route> device_search_routes() {
        "Devices: all, or those that a filter accepts", "", "DeviceList", 200,
        "limit cursor filter sort fields count productKey status q"},
       {"POST", "~/devices/search", "device:read", search, "searchDevices",
-       "The same, with the question in the body", "DeviceSearch", "DeviceList", 200, ""},
+       "The same, with the question in the body", "DeviceSearch", "FoundDevices", 200, ""},
       {"POST", "~/devices:count", "device:read", count, "countDevices",
        "How many devices a filter accepts, by the values of fields", "DeviceCountQuestion",
        "DeviceCountAnswer", 200, ""},

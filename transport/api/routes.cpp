@@ -35,11 +35,11 @@ std::string cut_verb(std::string& last) {
 std::vector<route> gather() {
   auto all = std::vector<route>{};
   for (auto part :
-       {people_routes(),   model_routes(),       product_routes(),    decoder_routes(),
-        firmware_routes(), ota_job_routes(),     device_routes(),     device_search_routes(),
-        topology_routes(), certificate_routes(), file_routes(),       authority_routes(),
-        ban_routes(),      point_routes(),       event_routes(),      command_routes(),
-        rrpc_routes(),     twin_routes(),        statistics_routes(), cluster_routes()})
+       {people_routes(),   model_routes(),       product_routes(),       decoder_routes(),
+        firmware_routes(), ota_job_routes(),     device_search_routes(), device_routes(),
+        topology_routes(), certificate_routes(), file_routes(),          authority_routes(),
+        ban_routes(),      point_routes(),       event_routes(),         command_routes(),
+        rrpc_routes(),     twin_routes(),        statistics_routes(),    cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
