@@ -12,6 +12,7 @@
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/ids.hpp"
+#include "model/organisation/access.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
 #include "model/topic_rule.hpp"
@@ -279,11 +280,6 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
 void apply(state& s, const event& e);
 std::vector<effect> effects(const state& s, const event& e);
 std::optional<timestamp> next_deadline(const state& s);
-
-/// The permissions of a built-in role ("admin", "operator", "viewer"); none for others.
-const std::vector<std::string>& permissions_of(std::string_view role);
-/// True if one of `permissions` ("area:action", "area:*" or "*") covers `wanted`.
-bool permits(const std::vector<std::string>& permissions, std::string_view wanted);
 
 std::string encode_events(const std::vector<event>& events);
 result<std::vector<event>> decode_events(std::string_view bytes);

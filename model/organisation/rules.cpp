@@ -459,28 +459,4 @@ std::optional<timestamp> next_deadline(const state&) {
   return std::nullopt;
 }
 
-const std::vector<std::string>& permissions_of(std::string_view role) {
-  static const auto none = std::vector<std::string>{};
-  static const auto admin = std::vector<std::string>{"*"};
-  static const auto operate = std::vector<std::string>{
-      "model:read", "product:read", "device:*", "topology:*", "group:*", "data:read", "data:write",
-      "event:*",    "tree:*",       "asset:*",  "stats:read", "sub:*",   "ota:*",     "file:*"};
-  static const auto view = std::vector<std::string>{
-      "model:read", "product:read", "device:read", "topology:read", "data:read", "tree:read",
-      "asset:read", "stats:read",   "sub:read",    "ota:read",      "file:read"};
-  if (role == "admin")
-    return admin;
-  if (role == "operator")
-    return operate;
-  return role == "viewer" ? view : none;
-}
-
-bool permits(const std::vector<std::string>& permissions, std::string_view wanted) {
-  const auto area = wanted.substr(0, wanted.find(':') + 1);
-  return std::any_of(permissions.begin(), permissions.end(), [&](const std::string& p) {
-    return p == "*" || p == wanted ||
-           (p.size() == area.size() + 1 && p.starts_with(area) && p.back() == '*');
-  });
-}
-
 }  // namespace orrery::model::organisation
