@@ -211,6 +211,12 @@ void list(const exchange_ptr& e) {
                                         .limit = *limit,
                                         .status = e->query("status"),
                                         .text = e->query("q")};
+  if (const auto reached = e->who.products_for(e->at->permission)) {
+    if (!q.product_key.empty() && !reached->contains(q.product_key))
+      return e->reply_page({}, "");
+    if (q.product_key.empty() && reached->size() == 1)
+      q.product_key = *reached->begin();
+  }
   const auto& status = q.status;
   if (!status.empty() && status != "online" && status != "offline" && status != "inactive" &&
       status != "disabled")
@@ -221,7 +227,8 @@ void list(const exchange_ptr& e) {
       return e->fail(page.error());
     auto items = model::array{};
     for (const auto& d : page->devices)
-      items.push_back(show_device(*e, d.id, *d.what));
+      if (e->sees(*d.what))
+        items.push_back(show_device(*e, d.id, *d.what));
     e->reply_page(std::move(items), page->next);
   });
 }
@@ -259,7 +266,7 @@ void many_status(const exchange_ptr& e) {
       e, std::move(whom),
       [e, rows](std::size_t i, const actors::answer& got) {
         const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-        if (d && d->what->organisation() == e->who.organisation)
+        if (d && e->sees(*d->what))
           (*rows)[i] = show_status(*e, d->id, *d->what);
       },
       [e, rows] {

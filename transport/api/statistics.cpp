@@ -20,6 +20,8 @@ void count(const exchange_ptr& e, std::string cursor, std::shared_ptr<totals> t)
     if (!page)
       return e->fail(page.error());
     for (const auto& d : page->devices) {
+      if (!e->sees(*d.what))
+        continue;
       const auto status = device::status_of(*d.what);
       ++t->total;
       ++(status == "online"     ? t->online
