@@ -213,6 +213,10 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
   }
   if (const auto* organisation =
           std::get_if<std::shared_ptr<const model::organisation::state>>(&change.what)) {
+    if (!(*organisation)->exists) {
+      next.organisations.erase((*organisation)->id);
+      return;
+    }
     next.organisations[(*organisation)->id] = std::make_shared<const catalogue_organisation>(
         catalogue_organisation{change.id, *organisation});
     return;

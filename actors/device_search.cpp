@@ -122,6 +122,8 @@ model::status device_search::read(const std::string& organisation, const std::st
   // What came in was limited; conditions on products were written as keys since.
   limits.max_bytes *= 8;
   limits.max_values *= 100;
+  limits.max_depth *= 2;
+  limits.max_conditions *= 2;
   const auto parsed = filter::parse(text, limits);
   if (!parsed)
     return parsed.error();

@@ -206,6 +206,11 @@ class search_change {
   device::search_mask which_ = 0;
   std::vector<device::search_term> before_;
 };
+/// A revision that is expected is that of a part of the entity: its rules look at it.
+template <class Kind>
+constexpr bool has_revisions_of_parts = false;
+template <>
+constexpr bool has_revisions_of_parts<organisation_kind> = true;
 
 /// Decides one question and fills in its entry. Later questions are decided on top of it at once.
 template <class Kind>
@@ -223,11 +228,12 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
                              "a command of another kind reached " + model::to_string(self.id)};
     return;
   }
-  if (command->expected_revision && *command->expected_revision != self.revision) {
-    e.reply = model::failure{model::errc::conflict, "etag_mismatch",
-                             "it is at revision " + std::to_string(self.revision) + " now"};
-    return;
-  }
+  if constexpr (!has_revisions_of_parts<Kind>)
+    if (command->expected_revision && *command->expected_revision != self.revision) {
+      e.reply = model::failure{model::errc::conflict, "etag_mismatch",
+                               "it is at revision " + std::to_string(self.revision) + " now"};
+      return;
+    }
   const auto in = inputs_of(self.id, ctx);
   auto decided = self.kind.decide(self.what, *command, in);
   if (!decided) {

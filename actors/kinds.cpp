@@ -211,6 +211,13 @@ model::result<organisation::decision> organisation_kind::decide(const state& s, 
                                                                 const decision_inputs& in) {
   auto around = organisation::surroundings{.self = in.self, .now = in.now};
   around.max_login_failures = in.max_login_failures;
+  if (std::holds_alternative<organisation::remove_organisation>(c.what)) {
+    const auto snapshot = in.known.current();
+    for (const auto& [key, entry] : snapshot->products)
+      around.products += entry->state->organisation == s.id ? 1 : 0;
+    for (const auto& [key, entry] : snapshot->blueprints)
+      around.models += entry->state->organisation == s.id ? 1 : 0;
+  }
   return organisation::decide(s, c, around);
 }
 

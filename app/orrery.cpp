@@ -63,6 +63,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string{"orrery "} + ORRERY_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
+  cli::add_people(app, s);
+  cli::add_organisations(app, s);
   cli::add_management(app, s);
   cli::add_ota(app, s);
   cli::add_twins(app, s);

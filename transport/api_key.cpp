@@ -31,6 +31,8 @@ model::result<const model::organisation::api_key*> find_api_key(
   const auto* found = org ? org->state->find_key(key.id) : nullptr;
   if (!found || !model::equal_in_constant_time(found->secret_sha256, model::sha256_hex(key.secret)))
     return failure{errc::unauthenticated, "unauthenticated", "there is no such API key"};
+  if (org->state->is_suspended)
+    return failure{errc::forbidden, "org_suspended", "the organisation is suspended"};
   if (found->expires && *found->expires <= now)
     return failure{errc::unauthenticated, "token_expired", "the API key has expired"};
   if (!found->ip_allow.empty() && !in_ranges(found->ip_allow, std::string{peer}))

@@ -20,7 +20,8 @@ struct api_key_text {
 std::optional<api_key_text> read_api_key(std::string_view text);
 
 /// The key of that text, good at `now` from that address; it lives as long as `known`. Fails:
-/// `unauthenticated` (reason "token_expired" if it was good once), `forbidden` from elsewhere.
+/// `unauthenticated` (reason "token_expired" if it was good once), `forbidden` from elsewhere or
+/// while the organisation is suspended ("org_suspended").
 model::result<const model::organisation::api_key*> find_api_key(
     const actors::catalogue_snapshot& known, const api_key_text& key, model::timestamp now,
     std::string_view peer);

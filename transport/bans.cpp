@@ -18,7 +18,13 @@ bool is_of(const actors::catalogue_snapshot& all, const std::string& product,
 
 std::vector<login_ban> bans_of(const actors::catalogue_snapshot& all, model::timestamp now) {
   auto out = std::vector<login_ban>{};
-  for (const auto& [id, org] : all.organisations)
+  for (const auto& [id, org] : all.organisations) {
+    if (org->state->is_suspended) {
+      auto whole = login_ban{};
+      whole.organisation = id;
+      whole.until = model::timestamp::max();
+      out.push_back(std::move(whole));
+    }
     for (const auto& b : org->state->bans) {
       if (!b.holds(now))
         continue;
@@ -48,6 +54,7 @@ std::vector<login_ban> bans_of(const actors::catalogue_snapshot& all, model::tim
         continue;
       out.push_back(std::move(one));
     }
+  }
   // In one order, whatever that of the organisations; those that hold for everybody come first, for
   // there may be more than are held.
   const auto rank = [](const login_ban& b) {

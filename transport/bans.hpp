@@ -13,8 +13,8 @@ namespace orrery::transport {
 /// another one bans may not log in there.
 inline constexpr std::string_view owner_organisation = "default";
 
-/// Those that hold at `now`. Devices and products of other organisations than the one that bans
-/// them are left out.
+/// Those that hold at `now`; one of an organisation alone for each that is suspended. Devices and
+/// products of other organisations than the one that bans them are left out.
 std::vector<login_ban> bans_of(const actors::catalogue_snapshot& all, model::timestamp now);
 
 }  // namespace orrery::transport

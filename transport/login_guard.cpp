@@ -172,6 +172,8 @@ struct login_guard::impl {
         return failure{errc::forbidden, "address_banned", "the address is banned"};
     if (!who)
       return {};
+    if (holds(suspended, org))
+      return failure{errc::forbidden, "org_suspended", "the organisation is suspended"};
     if (!who->certificate.empty() && holds_in(banned_certificates, std::string{who->certificate}))
       return failure{errc::forbidden, "certificate_banned", "the certificate is banned"};
     if (holds(banned_products, who->device.product_key))
@@ -216,6 +218,7 @@ struct login_guard::impl {
   };
   std::unordered_map<std::string, timestamp> banned_devices, banned_products;
   std::unordered_map<std::string, timestamp> banned_addresses, banned_certificates;  // by key_in
+  std::unordered_map<std::string, timestamp> suspended;  // organisations
   std::vector<banned_range> banned_ranges;
   std::atomic<std::uint64_t> version{0};
 };
@@ -300,6 +303,7 @@ std::size_t login_guard::set_bans(const std::vector<login_ban>& bans) {
   i.banned_addresses.clear();
   i.banned_certificates.clear();
   i.banned_ranges.clear();
+  i.suspended.clear();
   auto taken = std::size_t{0};
   for (const auto& ban : bans) {
     if (taken >= max_bans)
@@ -317,6 +321,8 @@ std::size_t login_guard::set_bans(const std::vector<login_ban>& bans) {
       i.banned_devices[key_of({ban.product_key, ban.device_key})] = ban.until;
     } else if (!ban.product_key.empty()) {
       i.banned_products[ban.product_key] = ban.until;
+    } else if (!ban.organisation.empty()) {
+      i.suspended[ban.organisation] = ban.until;
     } else {
       continue;
     }

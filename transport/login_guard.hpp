@@ -23,7 +23,7 @@ struct login_attempt {
   std::string_view certificate = {};   // fingerprint of the one that was shown
 };
 
-/// One of the four is given.
+/// One of the four is given; an organisation alone is one that is suspended.
 struct login_ban {
   std::string device_key;   // with its product's key
   std::string product_key;  // alone: of all its devices
@@ -65,7 +65,7 @@ class login_guard {
   void unknown_device(const login_attempt& who, model::timestamp now);
 
   /// Whether the list of bans has him, whose session is open perhaps. Fails: `forbidden` with
-  /// "address_banned", "certificate_banned", "product_banned" or "device_banned".
+  /// "org_suspended", "address_banned", "certificate_banned", "product_banned" or "device_banned".
   model::status check_bans(const login_attempt& who, model::timestamp now) const;
   /// Puts bans in place of those of before. Those that are no range of addresses, or beyond the
   /// first 10,000, are left out: gives how many were taken.

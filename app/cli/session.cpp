@@ -312,11 +312,16 @@ void session::show(const json& value, const std::vector<column>& columns) const 
   }
 }
 
-void session::login(const std::string& user, const std::string& password) {
+void session::login(const std::string& user, const std::string& password,
+                    const std::string& organisation, const std::string& code) {
   load_profile();
-  const auto reply =
-      client().request("POST", "/api/v1/auth/login", {{"Content-Type", "application/json"}},
-                       json{{"user", user}, {"password", password}}.dump());
+  auto body = json{{"user", user}, {"password", password}};
+  if (!organisation.empty())
+    body["organisation"] = organisation;
+  if (!code.empty())
+    body["otp"] = code;
+  const auto reply = client().request("POST", "/api/v1/auth/login",
+                                      {{"Content-Type", "application/json"}}, body.dump());
   if (reply.status != 200)
     throw refused{explain(reply.status, reply.body)};
   keep_tokens(json::parse(reply.body));

@@ -51,8 +51,9 @@ class session {
   void show(const json& value, const std::vector<column>& columns) const;
   void say(const std::string& text) const;  // only with --output table
 
-  /// Logs in and keeps the tokens in the profile.
-  void login(const std::string& user, const std::string& password);
+  /// Logs in and keeps the tokens in the profile. `code`: of a second factor, "" without one.
+  void login(const std::string& user, const std::string& password, const std::string& organisation,
+             const std::string& code);
   /// Ends the log-in of the profile and forgets its tokens.
   void logout();
 
@@ -85,10 +86,16 @@ CLI::App* group(CLI::App& to, const std::string& name, const std::string& about,
 std::string device_path(const std::string& device);
 /// Percent-encodes one path segment or query value.
 std::string encoded(const std::string& text);
+/// Epoch ms as a number, all else as text: the server reads both.
+json time_value(const std::string& text);
+/// From ORRERY_PASSWORD, or asked for without showing it.
+std::string ask_password();
 /// JSON given on the command line or, after @, in a file. Throws refused.
 json read_json(const std::string& text);
 
 // Each adds its commands.
+void add_people(CLI::App& to, session& s);
+void add_organisations(CLI::App& to, session& s);
 void add_management(CLI::App& to, session& s);
 void add_scripts(CLI::App& products, session& s);  // of the group "product"
 void add_ota(CLI::App& to, session& s);

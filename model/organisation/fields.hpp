@@ -8,19 +8,40 @@
 
 namespace orrery::model::organisation {
 
+template <field_of<scope> X>
+auto fields_of(X& x) {
+  return std::tie(x.products, x.groups, x.tree_nodes);
+}
+template <field_of<role> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.description, x.permissions, x.within, x.created_at, x.updated_at,
+                  x.actor, x.revision);
+}
+template <field_of<second_factor> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.confirmed, x.last_step, x.spare_codes);
+}
 template <field_of<user> X>
 auto fields_of(X& x) {
   return std::tie(x.login, x.name, x.roles, x.password_hash, x.failures, x.locked_until,
-                  x.created_at);
+                  x.created_at, x.mail, x.locked, x.second, x.revision);
+}
+template <field_of<application> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.roles, x.created_at, x.actor, x.revision);
+}
+template <field_of<quota> X>
+auto fields_of(X& x) {
+  return std::tie(x.item, x.soft, x.hard);
 }
 template <field_of<api_key> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.secret_sha256, x.permissions, x.expires, x.ip_allow, x.created_at,
-                  x.actor, x.topics);
+                  x.actor, x.topics, x.roles, x.replaced_by);
 }
 template <field_of<login_session> X>
 auto fields_of(X& x) {
-  return std::tie(x.login, x.id, x.until);
+  return std::tie(x.login, x.id, x.until, x.generation, x.refreshed_at);
 }
 constexpr auto range_of(certificate_authority::origin) {
   return std::pair{certificate_authority::origin::built_in,
@@ -47,7 +68,7 @@ auto fields_of(X& x) {
 }
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
-  return std::tie(x.id, x.name);
+  return std::tie(x.id, x.name, x.locale, x.time_zone, x.first);
 }
 template <field_of<created> X>
 auto fields_of(X& x) {
@@ -55,7 +76,7 @@ auto fields_of(X& x) {
 }
 template <field_of<updated> X>
 auto fields_of(X& x) {
-  return std::tie(x.name, x.at);
+  return std::tie(x.name, x.locale, x.time_zone, x.at);
 }
 template <field_of<user_set> X>
 auto fields_of(X& x) {
@@ -113,17 +134,98 @@ template <field_of<ban_removed> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
 }
+template <field_of<removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
+template <field_of<suspended> X>
+auto fields_of(X& x) {
+  return std::tie(x.now, x.reason, x.at);
+}
+template <field_of<quotas_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.all);
+}
+template <field_of<role_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<role_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.name);
+}
+template <field_of<application_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<application_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
-                  x.sessions, x.authorities, x.topic_shards, x.bans);
+                  x.sessions, x.authorities, x.topic_shards, x.bans, x.roles, x.applications,
+                  x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone);
 }
 
 // Between nodes.
 
 template <field_of<update_organisation> X>
 auto fields_of(X& x) {
+  return std::tie(x.name, x.locale, x.time_zone);
+}
+template <field_of<suspend_organisation> X>
+auto fields_of(X& x) {
+  return std::tie(x.suspended, x.reason);
+}
+template <field_of<set_quotas> X>
+auto fields_of(X& x) {
+  return std::tie(x.all);
+}
+template <field_of<update_user> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.name, x.mail, x.roles);
+}
+template <field_of<lock_user> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.locked);
+}
+template <field_of<set_second_factor> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.secret, x.spare_codes);
+}
+template <field_of<confirm_second_factor> X>
+auto fields_of(X& x) {
+  return std::tie(x.login, x.step);
+}
+template <field_of<remove_second_factor> X>
+auto fields_of(X& x) {
+  return std::tie(x.login);
+}
+template <field_of<put_role> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.is_new);
+}
+template <field_of<remove_role> X>
+auto fields_of(X& x) {
   return std::tie(x.name);
+}
+template <field_of<create_application> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<update_application> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.roles);
+}
+template <field_of<remove_application> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<rotate_key> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.new_id, x.secret_sha256, x.overlap);
 }
 template <field_of<create_user> X>
 auto fields_of(X& x) {
@@ -143,7 +245,7 @@ auto fields_of(X& x) {
 }
 template <field_of<open_session> X>
 auto fields_of(X& x) {
-  return std::tie(x.what);
+  return std::tie(x.what, x.step, x.spare_code);
 }
 template <field_of<keep_session> X>
 auto fields_of(X& x) {

@@ -1,5 +1,5 @@
-// An organisation: its people, the keys of its applications, and the authorities that sign the
-// certificates of its devices.
+// An organisation: its people, their roles, its applications and their keys, how much of everything
+// it may have, and the authorities that sign the certificates of its devices.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,22 @@
 #include "model/credentials.hpp"
 #include "model/effect.hpp"
 #include "model/ids.hpp"
+#include "model/organisation/access.hpp"
 #include "model/result.hpp"
 #include "model/time.hpp"
 #include "model/topic_rule.hpp"
 
 namespace orrery::model::organisation {
+
+/// A second factor: codes of the time (RFC 6238) from a secret that the person's device has too.
+struct second_factor {
+  sealed_secret secret;                  // empty: there is none
+  bool confirmed = false;                // a code has proved that the device has the secret
+  std::uint64_t last_step = 0;           // of the newest code that was taken: each counts once
+  std::vector<std::string> spare_codes;  // hex SHA-256; each counts once, too
+  bool is_needed() const { return confirmed; }
+};
+inline constexpr std::size_t max_spare_codes = 10;
 
 struct user {
   std::string login, name;
@@ -25,10 +36,24 @@ struct user {
   std::uint32_t failures = 0;  // bad passwords since the last good one
   timestamp locked_until{};
   timestamp created_at{};
+  std::string mail;
+  bool locked = false;  // by somebody, until somebody lets him in again
+  second_factor second;
+  std::uint64_t revision = 0;  // of the organisation when this was last changed
+  bool may_log_in(timestamp now) const { return !locked && locked_until <= now; }
+};
+
+/// A service account: what its keys may do unless they say it themselves.
+struct application {
+  std::string id, name;
+  std::vector<std::string> roles;
+  timestamp created_at{};
+  std::string actor;
+  std::uint64_t revision = 0;  // as a user's
 };
 
 struct api_key {
-  std::string id, name;
+  std::string id, name;       // `name`: its application's id
   std::string secret_sha256;  // hex
   std::vector<std::string> permissions;
   std::optional<timestamp> expires;
@@ -36,13 +61,35 @@ struct api_key {
   timestamp created_at{};
   std::string actor;
   std::vector<topic_rule> topics;  // general topics that it may use by MQTT
+  std::vector<std::string>
+      roles;                // without these and `permissions` it has those of its application
+  std::string replaced_by;  // the key that came in its place
+  bool speaks_for_itself() const { return !permissions.empty() || !roles.empty(); }
 };
 
 /// One log-in of a person: his tokens count until it ends.
 struct login_session {
   std::string login, id;
   timestamp until;
+  std::uint64_t generation = 0;  // of the refresh token that counts
+  timestamp refreshed_at{};
 };
+/// So long the refresh token of before is taken once more: the answer may have been lost.
+inline constexpr auto refresh_grace = std::chrono::seconds{60};
+
+/// How much of something the organisation may have. Beyond `soft` somebody is told; `hard` is the
+/// end of it.
+struct quota {
+  std::string item;  // one of quota_items()
+  std::optional<std::uint64_t> soft = {}, hard = {};
+};
+/// What can be counted, and how many there may be whatever a quota says.
+struct quota_item {
+  std::string_view name;
+  std::optional<std::uint64_t> most = {};
+  bool can_be_hard = true;
+};
+const std::vector<quota_item>& quota_items();
 
 /// A certificate that its own authority took back. The row goes once the certificate would have
 /// run out.
@@ -95,14 +142,78 @@ inline constexpr std::size_t max_bans = 1000;  // of an organisation
 /// Its name among those of the organisation: 16 hex digits, the same for the same subject.
 std::string ban_id(const ban& b);
 
+/// `first`, if it is there: the person who does the rest.
 struct create_organisation {
   std::string id, name;
+  std::string locale = {}, time_zone = {};
+  std::optional<user> first = {};
 };
 struct update_organisation {
-  std::string name;
+  std::optional<std::string> name = {}, locale = {}, time_zone = {};
+};
+/// Only one without products and models.
+struct remove_organisation {};
+/// While it is suspended nobody and nothing of it logs in.
+struct suspend_organisation {
+  bool suspended = true;
+  std::string reason;  // for people
+};
+/// In place of those of before.
+struct set_quotas {
+  std::vector<quota> all;
 };
 struct create_user {
   user who;
+};
+struct update_user {
+  std::string login;
+  std::optional<std::string> name, mail;
+  std::optional<std::vector<std::string>> roles;
+};
+/// Ends his sessions; or lets him in again, also if bad passwords keep him out.
+struct lock_user {
+  std::string login;
+  bool locked = true;
+};
+/// A secret for codes, which count once one has confirmed it.
+struct set_second_factor {
+  std::string login;
+  sealed_secret secret;
+  std::vector<std::string> spare_codes;  // hex SHA-256
+};
+/// The code of that step was right.
+struct confirm_second_factor {
+  std::string login;
+  std::uint64_t step = 0;
+};
+struct remove_second_factor {
+  std::string login;
+};
+/// With that name: a new one, or in place of the one that is there.
+struct put_role {
+  role what;
+  bool is_new = false;
+};
+struct remove_role {
+  std::string name;
+};
+struct create_application {
+  application what;
+};
+struct update_application {
+  std::string id;
+  std::optional<std::string> name;
+  std::optional<std::vector<std::string>> roles;
+};
+/// And its keys.
+struct remove_application {
+  std::string id;
+};
+/// A key with all that the old one has but its secret; that one counts for `overlap` more.
+struct rotate_key {
+  std::string id;
+  std::string new_id, secret_sha256;
+  milliseconds overlap{};
 };
 struct set_password {
   std::string login, password_hash;
@@ -114,17 +225,22 @@ struct remove_user {
 struct note_bad_login {
   std::string login;
 };
-/// A password was right. Of too many sessions of one person the oldest ends.
+/// A password was right, and the code of a step too, or a spare code (its SHA-256), if he has a
+/// second factor. Of too many sessions of one person the oldest ends.
 struct open_session {
   login_session what;
+  std::uint64_t step = 0;
+  std::string spare_code = {};
 };
-/// Tokens were refreshed: the session lasts longer.
+/// A refresh token of that generation came: the session lasts longer, and another one counts. It
+/// ends if that token was replaced long ago, for then two have it.
 struct keep_session {
   login_session what;
 };
 struct end_session {
   std::string login, id;
 };
+/// Makes its application if there is none.
 struct create_key {
   api_key key;
 };
@@ -170,7 +286,12 @@ using order =
     std::variant<create_organisation, update_organisation, create_user, set_password, remove_user,
                  note_bad_login, open_session, keep_session, end_session, create_key, revoke_key,
                  read_organisation, add_authority, remove_authority, list_revocation,
-                 set_revocations, open_topics, prove_authority, set_ban, remove_ban>;
+                 set_revocations, open_topics, prove_authority, set_ban, remove_ban,
+                 remove_organisation, suspend_organisation, set_quotas, update_user, lock_user,
+                 set_second_factor, confirm_second_factor, remove_second_factor, put_role,
+                 remove_role, create_application, update_application, remove_application,
+                 rotate_key>;
+/// `expected_revision` is that of the person, role or application it is about.
 struct command {
   order what;
   std::string actor;
@@ -182,7 +303,7 @@ struct created {
   timestamp at;
 };
 struct updated {
-  std::string name;
+  std::string name, locale, time_zone;
   timestamp at;
 };
 struct user_set {
@@ -231,10 +352,34 @@ struct ban_set {
 struct ban_removed {
   std::string id;
 };
-using event =
-    std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
-                 session_ended, authority_set, authority_removed, revocation_listed,
-                 revocations_set, topics_opened, authority_proved, ban_set, ban_removed>;
+struct removed {
+  timestamp at;
+};
+struct suspended {
+  bool now = true;
+  std::string reason;
+  timestamp at;
+};
+struct quotas_set {
+  std::vector<quota> all;
+};
+struct role_set {
+  role what;
+};
+struct role_removed {
+  std::string name;
+};
+struct application_set {
+  application what;
+};
+struct application_removed {
+  std::string id;
+};
+using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
+                           session_set, session_ended, authority_set, authority_removed,
+                           revocation_listed, revocations_set, topics_opened, authority_proved,
+                           ban_set, ban_removed, removed, suspended, quotas_set, role_set,
+                           role_removed, application_set, application_removed>;
 
 struct state {
   bool exists = false;
@@ -248,9 +393,19 @@ struct state {
   std::vector<certificate_authority> authorities;
   std::vector<std::uint16_t> topic_shards;  // rising; see open_topics
   std::vector<ban> bans;                    // oldest first; some may be over
+  std::vector<role> roles;                  // beside the built-in ones
+  std::vector<application> applications;
+  std::vector<quota> quotas;
+  bool is_suspended = false;
+  std::string suspend_reason;
+  std::string locale, time_zone;
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
+  const application* find_application(std::string_view app_id) const;
+  /// A built-in one too.
+  const role* find_role(std::string_view role_name) const;
+  const quota* find_quota(std::string_view item) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
   const ban* find_ban(std::string_view wanted) const;  // by ban_id
   /// The built-in one with keys of that sort; null: it is not made yet.
@@ -269,6 +424,7 @@ struct surroundings {
   entity_id self;
   timestamp now;
   std::size_t max_login_failures = 5;
+  std::size_t products = 0, models = 0;  // that are the organisation's
 };
 struct decision {
   std::vector<event> events;
@@ -280,10 +436,19 @@ void apply(state& s, const event& e);
 std::vector<effect> effects(const state& s, const event& e);
 std::optional<timestamp> next_deadline(const state& s);
 
-/// The permissions of a built-in role ("admin", "operator", "viewer"); none for others.
-const std::vector<std::string>& permissions_of(std::string_view role);
-/// True if one of `permissions` ("area:action", "area:*" or "*") covers `wanted`.
-bool permits(const std::vector<std::string>& permissions, std::string_view wanted);
+/// What somebody has by his roles; those that are not there give nothing.
+rights rights_of(const state& s, const user& who);
+rights rights_of(const state& s, const application& what);
+/// Its own, or those of its application.
+rights rights_of(const state& s, const api_key& key);
+/// What these roles would give.
+rights rights_of(const state& s, const std::vector<std::string>& roles);
+
+/// Whether one more may come to `used` that are there. Fails: `too_many_requests` with
+/// "quota_exceeded".
+status check_quota(const state& s, std::string_view item, std::uint64_t used);
+/// How many there are of what the organisation counts itself; nothing for other items.
+std::optional<std::uint64_t> used_of(const state& s, std::string_view item);
 
 std::string encode_events(const std::vector<event>& events);
 result<std::vector<event>> decode_events(std::string_view bytes);

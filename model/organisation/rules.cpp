@@ -1,156 +1,108 @@
 #include <algorithm>
 
-#include "model/organisation/organisation.hpp"
+#include "model/organisation/deciding.hpp"
+#include "model/organisation/people.hpp"
 
 namespace orrery::model::organisation {
 namespace {
 
-constexpr std::size_t max_users = 1000, max_keys = 1000, max_sessions = 100;  // of one person
+constexpr std::size_t max_name_bytes = 256, max_tag_bytes = 64;
 constexpr std::size_t max_authorities = 20, max_revoked = 10'000, max_list_bytes = 1024 * 1024;
 constexpr std::uint8_t takes_off = 8;  // removeFromCRL
-constexpr auto first_lock = std::chrono::minutes{15};
-constexpr auto longest_lock = std::chrono::hours{24};
 
-result<decision> refused(errc code, std::string_view reason, std::string detail) {
-  return failure{code, reason, std::move(detail)};
+/// Tags of languages and names of time zones; whether they are known is up to who uses them.
+bool is_tag(const std::string& text) {
+  return text.size() <= max_tag_bytes && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_' || c == '/' || c == '+';
+         });
 }
 
-decision then(const state& s, std::vector<event> events, const surroundings& around) {
-  auto after = std::make_shared<state>(s);
-  for (const auto& e : events)
-    organisation::apply(*after, e);
-  return {std::move(events), organisation_snapshot{around.self, std::move(after)}};
-}
-decision then(const state& s, event e, const surroundings& around) {
-  auto events = std::vector<event>{};
-  events.push_back(std::move(e));
-  return then(s, std::move(events), around);
+status check_settings(const std::string& name, const std::string& locale,
+                      const std::string& time_zone) {
+  if (name.size() > max_name_bytes || !is_tag(locale) || !is_tag(time_zone))
+    return failure{errc::invalid_argument, "org_invalid",
+                   "a name has at most 256 bytes; a locale (de-AT) and a time zone "
+                   "(Europe/Vienna) are of letters, digits and - _ / +, at most 64"};
+  return {};
 }
 
 result<decision> decide_on(const state& s, const command&, const create_organisation& c,
                            const surroundings& around) {
   if (s.exists)
     return refused(errc::already_exists, "org_exists", "organisation " + c.id + " exists");
+  if (s.deleted)
+    return refused(errc::already_exists, "org_exists",
+                   "there was an organisation " + c.id + ": its id is not given again");
   if (!is_valid_key(c.id))
     return refused(errc::invalid_argument, "org_invalid",
                    "an organisation's id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
-  return then(s, created{c, around.now}, around);
+  if (auto ok = check_settings(c.name, c.locale, c.time_zone); !ok)
+    return ok.error();
+  auto events = std::vector<event>{};
+  auto made = created{c, around.now};
+  made.as.first.reset();
+  events.emplace_back(std::move(made));
+  if (c.first) {
+    if (auto ok = check_new_user({}, *c.first); !ok)
+      return ok.error();
+    auto who = *c.first;
+    who.created_at = around.now;
+    events.emplace_back(user_set{std::move(who)});
+  }
+  return then(s, std::move(events), around);
 }
 
 result<decision> decide_on(const state& s, const command&, const update_organisation& u,
                            const surroundings& around) {
-  return then(s, updated{u.name, around.now}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const create_user& c,
-                           const surroundings& around) {
-  if (s.find_user(c.who.login))
-    return refused(errc::already_exists, "login_exists", "login " + c.who.login + " exists");
-  if (!is_valid_key(c.who.login))
-    return refused(errc::invalid_argument, "login_invalid",
-                   "a login is 1 to 64 characters of A-Z a-z 0-9 . _ -");
-  if (s.users.size() >= max_users)
-    return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 users");
-  auto who = c.who;
-  who.created_at = around.now;
-  return then(s, user_set{std::move(who)}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const set_password& p,
-                           const surroundings& around) {
-  const auto* found = s.find_user(p.login);
-  if (!found)
-    return refused(errc::not_found, "user_unknown", "no user " + p.login);
-  auto who = *found;
-  who.password_hash = p.password_hash;
-  who.failures = 0;
-  who.locked_until = {};
-  return then(s, {user_set{std::move(who)}, session_ended{p.login, {}}}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const remove_user& r,
-                           const surroundings& around) {
-  if (!s.find_user(r.login))
-    return refused(errc::not_found, "user_unknown", "no user " + r.login);
-  return then(s, user_removed{r.login}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const note_bad_login& n,
-                           const surroundings& around) {
-  const auto* found = s.find_user(n.login);
-  if (!found)
-    return refused(errc::not_found, "user_unknown", "no user " + n.login);
-  auto who = *found;
-  ++who.failures;
-  if (who.failures >= around.max_login_failures) {
-    auto lock = milliseconds{first_lock};
-    for (auto i = around.max_login_failures; i < who.failures && lock < longest_lock; ++i)
-      lock *= 2;
-    who.locked_until = around.now + std::min<milliseconds>(lock, longest_lock);
-  }
-  return then(s, user_set{std::move(who)}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const open_session& o,
-                           const surroundings& around) {
-  const auto* found = s.find_user(o.what.login);
-  if (!found)
-    return refused(errc::not_found, "user_unknown", "no user " + o.what.login);
-  if (found->locked_until > around.now)
-    return refused(errc::forbidden, "locked", "too many bad passwords for " + o.what.login);
-  auto events = std::vector<event>{};
-  if (found->failures > 0) {
-    auto who = *found;
-    who.failures = 0;
-    who.locked_until = {};
-    events.emplace_back(user_set{std::move(who)});
-  }
-  auto open = std::size_t{0};
-  const login_session* oldest = nullptr;
-  for (const auto& session : s.sessions)
-    if (session.login == o.what.login && session.until > around.now) {
-      ++open;
-      oldest = oldest ? oldest : &session;
-    }
-  if (open >= max_sessions)
-    events.emplace_back(session_ended{oldest->login, oldest->id});
-  for (const auto& session : s.sessions)  // what is over is swept by whoever comes next
-    if (session.until <= around.now)
-      events.emplace_back(session_ended{session.login, session.id});
-  events.emplace_back(session_set{o.what});
-  return then(s, std::move(events), around);
-}
-
-result<decision> decide_on(const state& s, const command&, const keep_session& k,
-                           const surroundings& around) {
-  const auto* found = s.find_session(k.what.login, k.what.id);
-  if (!found || found->until <= around.now)
-    return refused(errc::not_found, "session_unknown", "that session is over");
-  return then(s, session_set{k.what}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const end_session& e,
-                           const surroundings& around) {
-  if (!s.find_session(e.login, e.id))
-    return decision{};  // over already
-  return then(s, session_ended{e.login, e.id}, around);
-}
-
-result<decision> decide_on(const state& s, const command& c, const create_key& k,
-                           const surroundings& around) {
-  if (s.find_key(k.key.id))
-    return refused(errc::already_exists, "key_exists", "key " + k.key.id + " exists");
-  if (s.keys.size() >= max_keys)
-    return refused(errc::conflict, "quota_exceeded", "an organisation has at most 1000 keys");
-  if (k.key.permissions.empty() && k.key.topics.empty())
-    return refused(errc::invalid_argument, "permissions_missing",
-                   "a key needs at least one permission, or a rule for topics");
-  auto key = k.key;
-  key.created_at = around.now;
-  key.actor = c.actor;
-  if (auto ok = check_topic_rules(key.topics); !ok)
+  auto next = updated{u.name.value_or(s.name), u.locale.value_or(s.locale),
+                      u.time_zone.value_or(s.time_zone), around.now};
+  if (auto ok = check_settings(next.name, next.locale, next.time_zone); !ok)
     return ok.error();
-  return then(s, key_set{std::move(key)}, around);
+  return then(s, std::move(next), around);
+}
+
+result<decision> decide_on(const state& s, const command&, const remove_organisation&,
+                           const surroundings& around) {
+  if (around.products > 0 || around.models > 0)
+    return refused(errc::conflict, "org_not_empty",
+                   "the organisation has " + std::to_string(around.products) + " products and " +
+                       std::to_string(around.models) + " models");
+  return then(s, removed{around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const suspend_organisation& o,
+                           const surroundings& around) {
+  if (o.reason.size() > max_name_bytes)
+    return refused(errc::invalid_argument, "org_invalid", "a reason has at most 256 bytes");
+  if (o.suspended == s.is_suspended)
+    return then(s, std::vector<event>{}, around);
+  return then(s, suspended{o.suspended, o.reason, around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const command&, const set_quotas& q,
+                           const surroundings& around) {
+  const auto wrong = [](std::string detail) {
+    return refused(errc::invalid_argument, "quota_invalid", std::move(detail));
+  };
+  const auto& items = quota_items();
+  for (std::size_t i = 0; i < q.all.size(); ++i) {
+    const auto& one = q.all[i];
+    const auto known = std::find_if(items.begin(), items.end(),
+                                    [&](const auto& item) { return item.name == one.item; });
+    if (known == items.end())
+      return wrong("there is no quota of " + one.item);
+    if (std::any_of(q.all.begin(), q.all.begin() + static_cast<std::ptrdiff_t>(i),
+                    [&](const auto& other) { return other.item == one.item; }))
+      return wrong(one.item + " is there twice");
+    if (one.hard && !known->can_be_hard)
+      return wrong(one.item + " have no hard limit");
+    if (one.hard && known->most && *one.hard > *known->most)
+      return wrong("there are at most " + std::to_string(*known->most) + " " + one.item);
+    if (one.hard && one.soft && *one.soft > *one.hard)
+      return wrong("the soft limit of " + one.item + " is above the hard one");
+  }
+  return then(s, quotas_set{q.all}, around);
 }
 
 result<decision> decide_on(const state& s, const command&, const open_topics& o,
@@ -158,13 +110,6 @@ result<decision> decide_on(const state& s, const command&, const open_topics& o,
   if (std::binary_search(s.topic_shards.begin(), s.topic_shards.end(), o.shard))
     return then(s, std::vector<event>{}, around);
   return then(s, topics_opened{o.shard}, around);
-}
-
-result<decision> decide_on(const state& s, const command&, const revoke_key& r,
-                           const surroundings& around) {
-  if (!s.find_key(r.id))
-    return refused(errc::not_found, "key_unknown", "no key " + r.id);
-  return then(s, key_removed{r.id}, around);
 }
 
 failure authority_unknown(const std::string& id) {
@@ -318,41 +263,31 @@ void apply_on(state& s, const created& e) {
   s.exists = true;
   s.id = e.as.id;
   s.name = e.as.name;
+  s.locale = e.as.locale;
+  s.time_zone = e.as.time_zone;
   s.created_at = e.at;
 }
 void apply_on(state& s, const updated& e) {
   s.name = e.name;
+  s.locale = e.locale;
+  s.time_zone = e.time_zone;
 }
-void apply_on(state& s, const user_set& e) {
-  for (auto& u : s.users)
-    if (u.login == e.what.login) {
-      u = e.what;
-      return;
-    }
-  s.users.push_back(e.what);
+/// Its id is never taken again: messages and nodes of trees that have it may still lie somewhere.
+void apply_on(state& s, const removed&) {
+  auto empty = state{};
+  empty.deleted = true;
+  empty.id = s.id;
+  empty.revision = s.revision;
+  s = std::move(empty);
 }
-void apply_on(state& s, const session_set& e) {
-  for (auto& session : s.sessions)
-    if (session.login == e.what.login && session.id == e.what.id) {
-      session = e.what;
-      return;
-    }
-  s.sessions.push_back(e.what);
+void apply_on(state& s, const suspended& e) {
+  s.is_suspended = e.now;
+  s.suspend_reason = e.now ? e.reason : std::string{};
+  if (e.now)
+    s.sessions.clear();
 }
-void apply_on(state& s, const session_ended& e) {
-  std::erase_if(s.sessions, [&](const login_session& session) {
-    return session.login == e.login && (e.id.empty() || session.id == e.id);
-  });
-}
-void apply_on(state& s, const user_removed& e) {
-  std::erase_if(s.users, [&](const user& u) { return u.login == e.login; });
-  apply_on(s, session_ended{e.login, {}});
-}
-void apply_on(state& s, const key_set& e) {
-  s.keys.push_back(e.what);
-}
-void apply_on(state& s, const key_removed& e) {
-  std::erase_if(s.keys, [&](const api_key& k) { return k.id == e.id; });
+void apply_on(state& s, const quotas_set& e) {
+  s.quotas = e.all;
 }
 void apply_on(state& s, const topics_opened& e) {
   s.topic_shards.insert(std::lower_bound(s.topic_shards.begin(), s.topic_shards.end(), e.shard),
@@ -409,6 +344,26 @@ const api_key* state::find_key(std::string_view key_id) const {
   return found == keys.end() ? nullptr : &*found;
 }
 
+const application* state::find_application(std::string_view app_id) const {
+  const auto found = std::find_if(applications.begin(), applications.end(),
+                                  [&](const application& a) { return a.id == app_id; });
+  return found == applications.end() ? nullptr : &*found;
+}
+
+const role* state::find_role(std::string_view role_name) const {
+  if (const auto* built_in = built_in_role(role_name))
+    return built_in;
+  const auto found =
+      std::find_if(roles.begin(), roles.end(), [&](const role& r) { return r.name == role_name; });
+  return found == roles.end() ? nullptr : &*found;
+}
+
+const quota* state::find_quota(std::string_view item) const {
+  const auto found =
+      std::find_if(quotas.begin(), quotas.end(), [&](const quota& q) { return q.item == item; });
+  return found == quotas.end() ? nullptr : &*found;
+}
+
 const certificate_authority* state::find_authority(std::string_view authority_id) const {
   const auto found = std::find_if(authorities.begin(), authorities.end(),
                                   [&](const auto& a) { return a.id == authority_id; });
@@ -457,30 +412,6 @@ std::vector<effect> effects(const state&, const event&) {
 
 std::optional<timestamp> next_deadline(const state&) {
   return std::nullopt;
-}
-
-const std::vector<std::string>& permissions_of(std::string_view role) {
-  static const auto none = std::vector<std::string>{};
-  static const auto admin = std::vector<std::string>{"*"};
-  static const auto operate = std::vector<std::string>{
-      "model:read", "product:read", "device:*", "topology:*", "group:*", "data:read", "data:write",
-      "event:*",    "tree:*",       "asset:*",  "stats:read", "sub:*",   "ota:*",     "file:*"};
-  static const auto view = std::vector<std::string>{
-      "model:read", "product:read", "device:read", "topology:read", "data:read", "tree:read",
-      "asset:read", "stats:read",   "sub:read",    "ota:read",      "file:read"};
-  if (role == "admin")
-    return admin;
-  if (role == "operator")
-    return operate;
-  return role == "viewer" ? view : none;
-}
-
-bool permits(const std::vector<std::string>& permissions, std::string_view wanted) {
-  const auto area = wanted.substr(0, wanted.find(':') + 1);
-  return std::any_of(permissions.begin(), permissions.end(), [&](const std::string& p) {
-    return p == "*" || p == wanted ||
-           (p.size() == area.size() + 1 && p.starts_with(area) && p.back() == '*');
-  });
 }
 
 }  // namespace orrery::model::organisation

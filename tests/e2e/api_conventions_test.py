@@ -25,7 +25,7 @@ class Problems(Conventions):
         self.assertEqual(first["instance"], "/api/v1/orgs/-/products/none")
 
     def test_for_what_is_not_there(self):
-        for path in ("/nothing", "~/nothing", "~/devices:explode", "/orgs", "~/devices/x/y/z"):
+        for path in ("/nothing", "~/nothing", "~/devices:explode", "/orgs/-/nothing", "~/devices/x/y/z"):
             problem(self, self.raw("GET", path), 404, "not_found")
         reply = requests.get(self.api.base.replace("/api/v1", "/elsewhere"), timeout=30)
         problem(self, reply, 404, "not_found")
@@ -114,7 +114,7 @@ class Queries(Conventions):
             self.assertEqual(reply.status_code, 400, query)
             if "%00" not in query:
                 problem(self, reply, 400, "bad_cursor")
-        for path in ("~/models", "~/products", "~/users", "~/apps/x/keys", self.path + "/events", self.path + "/commands"):
+        for path in ("~/models", "~/products", "~/users", "~/apps/demo/keys", self.path + "/events", self.path + "/commands"):
             refused(self, self.api, "GET", f"{path}?cursor={cursor}", 400, "bad_cursor")
 
     def test_times_as_asked(self):

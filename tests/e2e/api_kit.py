@@ -1,7 +1,11 @@
 """What the tests of the API share beside orrery.py: lists page by page, problems by code, devices that
-answer commands."""
+answer commands, codes of second factors."""
+import base64
+import hashlib
+import hmac
 import json
 import queue
+import struct
 
 from orrery import DEADLINE
 
@@ -47,6 +51,14 @@ def problem(test, reply, status, code):
 
 def refused(test, api, method, path, status, code, **options):
     return problem(test, api.request(method, path, expect=status, **options), status, code)
+
+
+def totp(secret, step):
+    """The code of a step of 30 seconds (RFC 6238)."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    mac = hmac.new(key, struct.pack(">Q", step), hashlib.sha1).digest()
+    at = mac[-1] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06}"
 
 
 def serve(device, answer=lambda name, params: (200, {})):

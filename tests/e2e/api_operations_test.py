@@ -4,13 +4,14 @@ import pathlib
 import re
 import shutil
 import tempfile
+import time
 import unittest
 import urllib.parse
 
 import jsonschema
 import requests
 
-from api_kit import all_of, model_document, refused, serve
+from api_kit import all_of, model_document, refused, serve, totp
 from orrery import DEADLINE, Api, NodeTest, wait_for
 from tls_test import Authority, openssl
 
@@ -56,10 +57,10 @@ class Operations(NodeTest):
         asked = {"filter": "createdAt > 0", "sort": "-createdAt", "fields": "createdAt"}
         paths = [path for path, operations in self.api.document["paths"].items()
                  if {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
-        self.assertEqual({p.split("/")[-1] for p in paths}, {"devices", "firmwares", "models", "products", "users"})
+        self.assertEqual({p.split("/")[-1] for p in paths}, {"apps", "devices", "firmwares", "keys", "models", "orgs", "products", "roles", "users"})
         for path in paths:
             with self.subTest(path):
-                items = self.api.get(path.replace("/orgs/{org}", "~"), params=asked)["items"]
+                items = self.api.get(path.replace("/orgs/{org}", "~").replace("{app}", "demo"), params=asked)["items"]
                 self.assertTrue(items)
                 for item in items:
                     self.assertEqual(list(item), ["createdAt"])
@@ -151,8 +152,48 @@ class Operations(NodeTest):
         admin.request("DELETE", "~/users/tour")
         key = admin.post("~/apps/tour/keys", {"permissions": ["data:read"]})
         self.assertEqual([k["id"] for k in admin.get("~/apps/tour/keys")["items"]], [key["id"]])
+        key = admin.post(f"~/apps/tour/keys/{key['id']}:rotate")
         admin.request("DELETE", f"~/apps/tour/keys/{key['id']}")
+        self.roles_and_applications(admin)
+        self.organisations(admin)
         admin.post("/auth/logout")
+
+    def roles_and_applications(self, admin):
+        made = admin.post("~/roles", {"name": "tour", "permissions": ["data:read"]})
+        self.assertIn("tour", [r["name"] for r in admin.get("~/roles")["items"]])
+        self.assertEqual(admin.get("~/roles/tour"), made)
+        admin.request("PUT", "~/roles/tour", json={"permissions": ["data:*"], "scope": {"products": ["p"]}})
+        admin.post("~/apps", {"id": "guide", "roles": ["tour"]})
+        self.assertIn("guide", [a["id"] for a in admin.get("~/apps")["items"]])
+        admin.request("PATCH", "~/apps/guide", json={"name": "Guide"})
+        self.assertEqual(admin.get("~/apps/guide")["name"], "Guide")
+        admin.request("PUT", "~/grants/apps/guide", json={"roles": ["tour"]})
+        self.assertEqual(admin.get("~/grants/apps/guide")["roles"], ["tour"])
+        question = {"app": "guide", "permission": "data:read", "resource": {"product": "p"}}
+        self.assertTrue(admin.post("~/grants:check", question)["allowed"])
+        admin.request("DELETE", "~/grants/apps/guide")
+        admin.request("DELETE", "~/apps/guide")
+        admin.request("DELETE", "~/roles/tour")
+        admin.post("~/roles", {"name": "stays", "permissions": []})
+        admin.post("~/users", {"login": "tina", "password": "long enough", "roles": ["stays"]})
+        admin.request("PATCH", "~/users/tina", json={"name": "Tina"})
+        admin.post("~/users/tina:lock")
+        admin.post("~/users/tina:unlock")
+        tina = self.node.api(self.api.post("/auth/login", {"user": "tina", "password": "long enough"})["access"])
+        for ends in (lambda code: tina.post("/auth/totp:disable", {"otp": code}), lambda code: admin.post("~/users/tina:resetSecondFactor")):
+            made = tina.post("/auth/totp")
+            tina.post("/auth/totp:confirm", {"otp": totp(made["secret"], int(time.time()) // 30)})
+            ends(made["spareCodes"][0])
+
+    def organisations(self, admin):
+        admin.post("/orgs", {"id": "tour", "admin": {"login": "tom", "password": "long enough"}})
+        self.assertEqual([o["id"] for o in admin.get("/orgs")["items"]], ["default", "tour"])
+        admin.request("PATCH", "/orgs/tour", json={"name": "Tour"})
+        admin.request("PUT", "/orgs/tour/quotas", json={"items": [{"item": "users", "hard": 10}]})
+        self.assertEqual({q["item"]: q["hard"] for q in admin.get("/orgs/tour/quotas")["items"] if "hard" in q}["users"], 10)
+        admin.post("/orgs/tour:suspend", {"reason": "tour"})
+        admin.post("/orgs/tour:resume")
+        admin.request("DELETE", "/orgs/tour")
 
     def cluster(self):
         """Of a node that is alone: a cluster of one."""

@@ -13,7 +13,7 @@ import unittest
 
 import yaml
 
-from api_kit import model_document, next_of, serve
+from api_kit import model_document, next_of, serve, totp
 from orrery import BIN, DEADLINE, NodeTest, free_socket, wait_for
 
 
@@ -205,8 +205,83 @@ class Management(CliTest):
         self.assertIn("cleo", self.cli("user", "list"))
         self.cli("user", "reset-password", "cleo", environment={"ORRERY_PASSWORD": "quite another"})
         self.refused("bad_credentials", "login", "--user", "cleo", environment=password)
+        changed = self.json("user", "update", "cleo", "--name", "Cleo", "--mail", "cleo@example.org", "--role", "viewer")
+        self.assertEqual((changed["name"], changed["mail"], changed["roles"]), ("Cleo", "cleo@example.org", ["viewer"]))
+        self.assertTrue(self.json("user", "lock", "cleo")["locked"])
+        self.refused("locked", "login", "--user", "cleo", environment={"ORRERY_PASSWORD": "quite another"})
+        self.assertFalse(self.json("user", "unlock", "cleo")["locked"])
+        self.assertEqual(yaml.safe_load(self.cli("--output", "yaml", "user", "get", "cleo"))["login"], "cleo")
+        self.refused("totp_unknown", "user", "reset-totp", "cleo")
         self.cli("user", "delete", "cleo")
         self.refused("user_unknown", "user", "delete", "cleo")
+
+    def test_second_factors(self):
+        password = {"ORRERY_PASSWORD": "long enough", "ORRERY_API_KEY": ""}
+        self.cli("user", "add", "tina", environment={"ORRERY_PASSWORD": "long enough"})
+        del self.environment["ORRERY_API_KEY"]
+        self.cli("login", "--user", "tina", environment=password)
+        made = self.json("totp", "enrol")
+        self.refused("bad_credentials", "totp", "confirm", "000000")
+        code = totp(made["secret"], int(time.time()) // 30)
+        self.assertEqual(self.cli("totp", "confirm", code), "done\n")
+        self.refused("otp_required", "login", "--user", "tina", environment=password)
+        self.cli("login", "--user", "tina", "--otp", made["spareCodes"][0], environment=password)
+        self.cli("totp", "disable", made["spareCodes"][1])
+        self.cli("login", "--user", "tina", environment=password)
+
+    def test_roles(self):
+        made = self.json("role", "create", "cli-site", "--permission", "device:read", "--product", "demo-inverter", "--description", "One site")
+        self.assertEqual((made["permissions"], made["scope"]["products"], made["description"]), (["device:read"], ["demo-inverter"], "One site"))
+        self.assertIn("cli-site", self.cli("role", "list"))
+        self.assertEqual(self.json("role", "update", "cli-site", "--permission", "device:*", "--group", "g1")["scope"],
+                         {"products": [], "groups": ["g1"], "treeNodes": []})
+        self.assertEqual(self.json("role", "get", "viewer")["builtin"], True)
+        self.cli("user", "add", "rolf", environment={"ORRERY_PASSWORD": "long enough"})
+        self.assertEqual(self.json("role", "grant", "users/rolf", "cli-site", "viewer")["roles"], ["cli-site", "viewer"])
+        self.assertEqual([g["role"] for g in self.json("role", "of", "users/rolf")["grants"]], ["cli-site", "viewer"])
+        self.assertEqual(self.json("role", "check", "users/rolf", "device:write", "--group", "g1"), {"allowed": True, "why": "the role cli-site gives device:write"})
+        self.assertFalse(self.json("role", "check", "users/rolf", "device:write", "--product", "demo-inverter")["allowed"])
+        self.refused("role_in_use", "role", "delete", "cli-site")
+        self.assertEqual(self.json("role", "grant", "users/rolf")["roles"], [])
+        self.assertEqual(self.cli("role", "delete", "cli-site"), "deleted\n")
+        self.refused("a subject is users/LOGIN or apps/APP", "role", "of", "rolf")
+        self.refused("keys/KEY", "role", "check", "groups/x", "device:read")
+        self.refused("role_builtin", "role", "delete", "admin")
+
+    def test_applications(self):
+        self.assertEqual(self.json("app", "create", "cli-app", "--name", "Mine", "--role", "viewer")["roles"], ["viewer"])
+        key = self.json("key", "create", "cli-app")
+        self.assertEqual(self.json("--api-key", key["apiKey"], "device", "list", "--limit", "1")[0]["productKey"], "demo-inverter")
+        new = self.json("key", "rotate", "cli-app", key["id"], "--overlap", "3600")
+        self.assertIn(new["id"], self.cli("key", "list", "cli-app"))
+        for one in (key, new):
+            self.assertEqual(self.json("--api-key", one["apiKey"], "org", "get")["id"], "default")
+        self.assertEqual(self.json("app", "update", "cli-app", "--role", "operator")["roles"], ["operator"])
+        self.assertIn("cli-app", self.cli("app", "list"))
+        self.assertEqual(self.json("app", "get", "cli-app")["keys"], 2)
+        self.cli("app", "delete", "cli-app")
+        self.refused("unauthenticated", "--api-key", new["apiKey"], "org", "get")
+        self.refused("app_unknown", "key", "list", "cli-app")
+
+    def test_organisations(self):
+        password = {"ORRERY_PASSWORD": "long enough"}
+        made = self.json("org", "create", "cli-org", "--name", "Ours", "--admin", "ada", "--time-zone", "Europe/Vienna", environment=password)
+        self.assertEqual((made["name"], made["timeZone"]), ("Ours", "Europe/Vienna"))
+        self.assertIn("cli-org", self.cli("org", "list"))
+        self.assertEqual(self.json("org", "update", "cli-org", "--locale", "de-AT")["locale"], "de-AT")
+        limits = self.json("org", "set-quotas", "cli-org", "users=1:2", "products=:3", "devices=10:")
+        self.assertEqual([q["hard"] for q in limits if q["item"] in ("products", "users")], [3, 2])
+        self.assertIn("products", self.cli("org", "quotas", "cli-org"))
+        self.assertIn("devices", self.cli("org", "quotas"))
+        self.refused("a quota is ITEM=SOFT:HARD", "org", "set-quotas", "cli-org", "users")
+        self.refused("a limit is a whole number", "org", "set-quotas", "cli-org", "users=:many")
+        self.cli("--profile", "ada", "login", "--user", "ada", "--organisation", "cli-org", environment=password)
+        self.assertEqual(self.json("--profile", "ada", "org", "get")["id"], "cli-org")
+        self.assertTrue(self.json("org", "suspend", "cli-org", "--reason", "unpaid")["suspended"])
+        self.refused("org_suspended", "--profile", "ada", "org", "get")
+        self.assertFalse(self.json("org", "resume", "cli-org")["suspended"])
+        self.assertEqual(self.cli("org", "delete", "cli-org"), "deleted\n")
+        self.refused("org_unknown", "org", "get", "cli-org")
 
 
 class Login(CliTest):

@@ -49,6 +49,20 @@ TEST_F(Bans, AreThoseThatHold) {
                                                        {"dk", "pk", "", now + 1h}}));
 }
 
+TEST_F(Bans, ASuspendedOrganisationIsOutAltogether) {
+  organisation("a", {});
+  organisation("b", {});
+  auto s = *all.organisations["b"]->state;
+  s.is_suspended = true;
+  all.organisations["b"] =
+      std::make_shared<const actors::catalogue_organisation>(actors::catalogue_organisation{
+          {}, std::make_shared<const model::organisation::state>(std::move(s))});
+  auto expected = login_ban{};
+  expected.organisation = "b";
+  expected.until = model::timestamp::max();
+  EXPECT_EQ(bans_of(all, now), std::vector<login_ban>{expected});
+}
+
 TEST_F(Bans, NobodyBansWhatIsOfOthers) {
   product("pk", "a");
   organisation("b", {of(kind::device, "pk/dk"), of(kind::product, "pk"), of(kind::product, "gone"),

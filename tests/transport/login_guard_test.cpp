@@ -211,6 +211,23 @@ TEST_F(LoginGuard, BansOfAnOrganisationAreItsOwn) {
   EXPECT_EQ(reason(home, "a", print), "");
 }
 
+TEST_F(LoginGuard, WhoeverIsOfASuspendedOrganisationIsOut) {
+  auto whole = login_ban{};
+  whole.organisation = "a";
+  whole.until = model::timestamp::max();
+  EXPECT_EQ(g().set_bans({whole}), 1u);
+  const auto reason = [&](std::string_view org) {
+    const auto ok = g().check_bans({home, meter, true, org, {}}, now);
+    return ok ? std::string_view{} : ok.error().reason;
+  };
+  EXPECT_EQ(reason("a"), "org_suspended");
+  EXPECT_EQ(reason("b"), "");
+  EXPECT_EQ(reason(""), "");
+  EXPECT_EQ(refusal_of_address(home), "");
+  EXPECT_EQ(g().set_bans({}), 0u);
+  EXPECT_EQ(reason("a"), "");
+}
+
 TEST_F(LoginGuard, TellsWhomItKeepsOut) {
   limits.device_failures = 3;
   limits.address_failures = 5;

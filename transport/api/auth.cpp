@@ -27,9 +27,10 @@ model::result<identity> by_key(const actors::catalogue_snapshot& known, const ap
   if (!checked)
     return checked.error().reason == "unauthenticated" ? not_known : checked.error();
   const auto* found = *checked;
+  const auto& org = *known.organisation(key.organisation)->state;
   return identity{.organisation = key.organisation,
                   .actor = "key:" + found->id,
-                  .permissions = found->permissions,
+                  .rights = model::organisation::rights_of(org, *found),
                   .expires = found->expires,
                   .login = {},
                   .session = {}};
@@ -41,21 +42,19 @@ model::result<identity> by_token(const actors::catalogue_snapshot& known,
     return failure{errc::unauthenticated, "token_expired",
                    "the access token has expired: refresh it"};
   const auto* org = known.organisation(claims.organisation);
+  if (org && org->state->is_suspended)
+    return failure{errc::forbidden, "org_suspended", "the organisation is suspended"};
   const auto* user = org ? org->state->find_user(claims.login) : nullptr;
-  const auto* session = user ? org->state->find_session(claims.login, claims.session) : nullptr;
+  const auto* session =
+      user && !user->locked ? org->state->find_session(claims.login, claims.session) : nullptr;
   if (!session || session->until <= now)
     return failure{errc::unauthenticated, "unauthenticated", "that log-in has ended: log in again"};
-  auto who = identity{.organisation = claims.organisation,
-                      .actor = "user:" + claims.login,
-                      .permissions = {},
-                      .expires = claims.expires,
-                      .login = claims.login,
-                      .session = claims.session};
-  for (const auto& role : user->roles) {
-    const auto& of_role = model::organisation::permissions_of(role);
-    who.permissions.insert(who.permissions.end(), of_role.begin(), of_role.end());
-  }
-  return who;
+  return identity{.organisation = claims.organisation,
+                  .actor = "user:" + claims.login,
+                  .rights = model::organisation::rights_of(*org->state, *user),
+                  .expires = claims.expires,
+                  .login = claims.login,
+                  .session = claims.session};
 }
 
 }  // namespace

@@ -119,6 +119,15 @@ std::string equals(std::string_view field, std::string_view text) {
   return std::string{field}.append(" = ").append(quoted(text));
 }
 
+std::string one_of(std::string_view field, const std::set<std::string>& texts) {
+  if (texts.empty())
+    return equals(field, "");
+  auto list = std::string{};
+  for (const auto& t : texts)
+    list += (list.empty() ? "" : ", ") + quoted(t);
+  return std::string{field}.append(" in (").append(list).append(")");
+}
+
 std::string mentions(std::string_view text) {
   auto pattern = std::string{"%"};
   for (const auto c : text) {

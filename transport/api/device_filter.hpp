@@ -3,6 +3,7 @@
 // thread.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ model::result<std::string> device_filter(std::string_view text,
 std::string both(std::string_view a, std::string_view b);
 /// `field = "text"`.
 std::string equals(std::string_view field, std::string_view text);
+/// `field in ("a", "b")`; of none, one that nothing fulfils.
+std::string one_of(std::string_view field, const std::set<std::string>& texts);
 /// The text somewhere in the device key or the name.
 std::string mentions(std::string_view text);
 

@@ -48,6 +48,12 @@ model::result<std::optional<actors::journal_place>> min_revision(const exchange&
   return std::optional{at};
 }
 
+/// Narrows a filter to the products that the caller may see.
+std::string within_reach(const exchange& e, std::string text) {
+  const auto reached = e.who.products_for(e.at->permission);
+  return reached ? both(text, one_of("productKey", *reached)) : text;
+}
+
 /// What is asked for, wherever it stands in the request.
 struct question {
   std::string filter, sort, fields, cursor;
@@ -82,7 +88,7 @@ model::result<listing> read(const exchange& e, question q) {
   if (!seen)
     return seen.error();
   l.what.organisation = e.who.organisation;
-  l.what.filter = std::move(*own);
+  l.what.filter = within_reach(e, std::move(*own));
   l.what.sort = std::move(q.sort);
   l.what.cursor = std::move(*cursor);
   l.what.limit = q.limit;
@@ -199,7 +205,8 @@ void count(const exchange_ptr& e) {
   const auto seen = min_revision(*e);
   if (!own || !seen)
     return e->fail(own ? seen.error() : own.error());
-  auto q = actors::device_count_question{e->who.organisation, std::move(*own), {}, *seen};
+  auto q = actors::device_count_question{
+      e->who.organisation, within_reach(*e, std::move(*own)), {}, *seen};
   for (const auto& name : names)
     q.groups += (q.groups.empty() ? "" : ",") + name;
   e->parts().query->count(std::move(q), [e, names](model::result<actors::device_counts> counts) {
@@ -217,9 +224,10 @@ void count(const exchange_ptr& e) {
 
 /// How many are in which state.
 void statistics(const exchange_ptr& e) {
-  auto q = actors::device_count_question{e->who.organisation, {}, "status"};
-  if (const auto product = e->query("productKey"); !product.empty())
-    q.filter = equals("productKey", product);
+  const auto product = e->query("productKey");
+  auto q = actors::device_count_question{
+      e->who.organisation,
+      within_reach(*e, product.empty() ? std::string{} : equals("productKey", product)), "status"};
   e->parts().query->count(std::move(q), [e](model::result<actors::device_counts> counts) {
     if (!counts)
       return e->fail(counts.error());

@@ -232,7 +232,7 @@ void many_status(const exchange_ptr& e) {
       e, std::move(whom),
       [e, rows](std::size_t i, const actors::answer& got) {
         const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-        if (d && d->what->organisation() == e->who.organisation)
+        if (d && e->sees(*d->what))
           (*rows)[i] = show_status(*e, d->id, *d->what);
       },
       [e, rows] {

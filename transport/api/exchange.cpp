@@ -7,7 +7,9 @@
 #include "transport/api/cursor.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/problem.hpp"
+#include "transport/api/routes.hpp"
 #include "transport/api/time_text.hpp"
+#include "transport/bans.hpp"
 
 namespace orrery::transport::api {
 
@@ -15,7 +17,29 @@ using model::errc;
 using model::failure;
 
 bool identity::may(std::string_view permission) const {
-  return model::organisation::permits(permissions, permission);
+  return model::organisation::evaluate(rights, permission, {}).allowed;
+}
+
+bool identity::may_for(std::string_view permission, const std::string& product_key) const {
+  return model::organisation::evaluate(rights, permission, {product_key, {}, {}}).allowed;
+}
+
+bool identity::may_for_some(std::string_view permission) const {
+  return model::organisation::permits_for_products(rights, permission);
+}
+
+std::optional<std::set<std::string>> identity::products_for(std::string_view permission) const {
+  if (may(permission))
+    return std::nullopt;
+  auto reached = std::set<std::string>{};
+  for (const auto& grant : rights)
+    if (model::organisation::permits(grant.permissions, permission))
+      reached.insert(grant.within.products.begin(), grant.within.products.end());
+  return reached;
+}
+
+bool identity::is_operator() const {
+  return organisation == owner_organisation && may("sys:org");
 }
 
 exchange::exchange(std::shared_ptr<const service_parts> p, std::shared_ptr<const http_request> r,
@@ -207,6 +231,8 @@ void exchange::reply_empty(int status, headers more) {
 }
 
 void exchange::fail(const failure& why) {
+  if (why.reason == "quota_exceeded" && parts_->metrics)
+    quotas_reached(*parts_->metrics, "hard").add();
   send(to_response(why, request_->target.substr(0, request_->target.find('?')), id_));
 }
 
@@ -234,22 +260,48 @@ void exchange::with_device(std::function<void(found_device)> then) {
       return fail(unknown);
     whom = model::device_name{param("product"), param("device")};
   }
-  ask(whom, model::device::command{model::device::read_device{}, {}, {}, {}},
-      [self = shared_from_this(), unknown, then = std::move(then)](const actors::outcome& got) {
-        const auto* reply = std::get_if<model::device::reply>(&got.answer);
+  // One that the caller does not see is told in the same words as one that is not there.
+  parts_->ask->ask(
+      whom, model::device::command{model::device::read_device{}, {}, {}, {}},
+      [self = shared_from_this(), unknown, then = std::move(then)](const actors::answer& got) {
+        if (!got)
+          return self->fail(got.error().code == errc::not_found ? unknown : got.error());
+        const auto* reply = std::get_if<model::device::reply>(&got->answer);
         const auto* snapshot = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
-        if (!snapshot || snapshot->what->organisation() != self->who.organisation)
+        if (!snapshot || !self->sees(*snapshot->what))
           return self->fail(unknown);
-        then({snapshot->id, got.revision, snapshot->what});
+        then({snapshot->id, got->revision, snapshot->what});
       });
 }
 
 std::shared_ptr<const actors::catalogue_product> exchange::product(const std::string& key) const {
   const auto known = parts_->known->current();
   const auto found = known->products.find(key);
-  if (found == known->products.end() || found->second->state->organisation != who.organisation)
+  if (found == known->products.end() || !sees(*found->second->state))
     return nullptr;
   return found->second;
+}
+
+bool exchange::reaches(const std::string& product_key) const {
+  return at && who.may_for(at->permission, product_key);
+}
+
+bool exchange::sees(const model::product::state& p) const {
+  return p.organisation == who.organisation && reaches(p.product_key);
+}
+
+bool exchange::sees(const model::device::state& d) const {
+  return d.organisation() == who.organisation && reaches(d.name().product_key);
+}
+
+const std::string& exchange::organisation() const {
+  const auto& named = param("org");
+  return named.empty() || named == "-" ? who.organisation : named;
+}
+
+observe::counter& quotas_reached(observe::metrics& metrics, const char* limit) {
+  return metrics.count("orrery_api_quotas_reached_total",
+                       "Times that an organisation came to a limit", {{"limit", limit}});
 }
 
 exchange::headers exchange::revision_headers(const actors::outcome& done) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,10 +55,19 @@ struct service_parts {
 struct identity {
   std::string organisation;
   std::string actor;
-  std::vector<std::string> permissions;
+  model::organisation::rights rights;
   std::optional<model::timestamp> expires;  // of the token or key
   std::string login, session;               // of a person; empty for a key
+  /// For the organisation itself, and so for all that is in it.
   bool may(std::string_view permission) const;
+  /// For that product and its devices.
+  bool may_for(std::string_view permission, const std::string& product_key) const;
+  /// For some products at least.
+  bool may_for_some(std::string_view permission) const;
+  /// For which ones; nothing: for all.
+  std::optional<std::set<std::string>> products_for(std::string_view permission) const;
+  /// Of the organisation whose installation it is: he may have a hand in the others.
+  bool is_operator() const;
 };
 
 struct route;
@@ -114,9 +124,17 @@ class exchange : public std::enable_shared_from_this<exchange> {
   /// Asks an entity; a failure is the answer. Else `then` runs, on an actor's thread.
   void ask(actors::target whom, actors::any_command what,
            std::function<void(actors::outcome)> then);
-  /// Asks about the device of the route, and fails unless it is the organisation's.
+  /// Asks about the device of the route, and fails unless the caller sees it.
   void with_device(std::function<void(found_device)> then);
-  /// The product of that key if it is the organisation's, else null.
+  /// True if what the route does is allowed to the caller for that product and its devices. What it
+  /// is not allowed for is, for him, not there.
+  bool reaches(const std::string& product_key) const;
+  /// The organisation's, and reached.
+  bool sees(const model::product::state& p) const;
+  bool sees(const model::device::state& d) const;
+  /// The organisation that the path names: the caller's own, or (for an operator) another one.
+  const std::string& organisation() const;
+  /// The product of that key if the caller sees it, else null.
   std::shared_ptr<const actors::catalogue_product> product(const std::string& key) const;
   /// X-Revision of a write.
   static headers revision_headers(const actors::outcome& done);
@@ -137,6 +155,9 @@ class exchange : public std::enable_shared_from_this<exchange> {
   responder answer_;
   std::string id_;
 };
+
+/// Counts that an organisation has come to a limit of its quotas: "soft" or "hard".
+observe::counter& quotas_reached(observe::metrics& metrics, const char* limit);
 
 using exchange_ptr = std::shared_ptr<exchange>;
 using handler = void (*)(const exchange_ptr&);

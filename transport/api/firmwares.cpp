@@ -45,7 +45,7 @@ struct place {
 place find(const exchange& e) {
   const auto known = e.parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e.who.organisation)
+    if (e.sees(*p->state))
       if (const auto* found = p->state->find_firmware(e.param("firmware")))
         return {p, found};
   return {};
@@ -68,7 +68,7 @@ void list(const exchange_ptr& e) {
   auto all = std::vector<list_row>{};  // by product and id
   const auto known = e->parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e->who.organisation && (wanted.empty() || wanted == key))
+    if (e->sees(*p->state) && (wanted.empty() || wanted == key))
       for (const auto& f : *p->state->firmwares)
         all.push_back({key + '/' + f.image.id,
                        [&e, p = p, &f] { return show(*e, p->state->product_key, f); }});

@@ -3,6 +3,7 @@
 
 #include "transport/api/fields.hpp"
 #include "transport/api/listing.hpp"
+#include "transport/api/people.hpp"
 #include "transport/api/routes.hpp"
 
 namespace orrery::transport::api {
@@ -147,6 +148,8 @@ void create(const exchange_ptr& e) {
                     "model_invalid",
                     "the document needs an id of 1 to 64 characters of A-Z a-z 0-9 . _ -",
                     {{"/id", "required_missing", "expected text"}}});
+  if (auto ok = check_catalogue_quota(*e, "models"); !ok)
+    return e->fail(ok.error());
   const auto entity = actors::catalogue_id(model::entity_kind::blueprint,
                                            e->who.organisation + "/" + id->as_string());
   e->ask(

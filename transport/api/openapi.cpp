@@ -79,7 +79,9 @@ std::string make() {
     if (r.permission.empty())
       operation["security"] = json::array();
     else if (r.permission != "any")
-      operation["description"] = "Needs the permission `" + r.permission + "`.";
+      operation["description"] =
+          "Needs the permission `" + r.permission + "`" +
+          (looks_at_products(r) ? ", for all products or for those it is about." : ".");
     if (!r.takes.empty())
       operation["requestBody"] = {{"content", content(r.takes)}};
     auto success = json{{"description", r.summary}};

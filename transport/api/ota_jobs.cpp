@@ -32,7 +32,7 @@ struct found_job {
 std::optional<found_job> find(const exchange& e) {
   const auto known = e.parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e.who.organisation)
+    if (e.sees(*p->state))
       if (const auto* job = p->state->find_job(e.param("job")))
         return found_job{p->id, key, *job};
   return std::nullopt;
@@ -318,7 +318,7 @@ void list(const exchange_ptr& e) {
   const auto known = e->parts().known->current();
   auto all = std::vector<std::pair<std::string, const product::ota_job*>>{};
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e->who.organisation && (wanted.empty() || wanted == key))
+    if (e->sees(*p->state) && (wanted.empty() || wanted == key))
       for (const auto& job : *p->state->jobs)
         if (auto at = key + '/' + job.id; at > *after)
           all.emplace_back(std::move(at), &job);

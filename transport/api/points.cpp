@@ -89,7 +89,7 @@ void many_latest(const exchange_ptr& e) {
         whom[i], device_order(*e, device::read_device{}),
         [=, id = whom[i]](const actors::answer& got) {
           const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-          if (!d || d->what->organisation() != e->who.organisation)
+          if (!d || !e->sees(*d->what))
             return settle();
           e->parts().ask->ask(
               id, device_order(*e, device::read_latest{points}), [=](const actors::answer& values) {

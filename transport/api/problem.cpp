@@ -132,7 +132,7 @@ http_response to_response(const model::failure& f, std::string_view instance,
   r.body = model::to_json(problem_object(f, instance, request_id));
   if (r.status == 401)
     r.headers.emplace_back("WWW-Authenticate", "Bearer");
-  if (r.status == 429 || r.status == 503)
+  if ((r.status == 429 && f.reason != "quota_exceeded") || r.status == 503)
     r.headers.emplace_back("Retry-After", "1");
   return r;
 }

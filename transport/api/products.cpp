@@ -3,6 +3,7 @@
 
 #include "transport/api/fields.hpp"
 #include "transport/api/listing.hpp"
+#include "transport/api/people.hpp"
 #include "transport/api/product_change.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/topic_rules.hpp"
@@ -125,8 +126,7 @@ void list(const exchange_ptr& e) {
   auto all = std::vector<list_row>{};
   const auto known = e->parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e->who.organisation &&
-        (model_id.empty() || p->state->model == model_id))
+    if (e->sees(*p->state) && (model_id.empty() || p->state->model == model_id))
       all.push_back({key, [&e, p = p] { return show(*e, *p->state); }});
   reply_list(e, fields_of_products, std::move(all));
 }
@@ -181,6 +181,8 @@ void create(const exchange_ptr& e) {
                     "model " + c.model + " has no revision " + std::to_string(c.pinned_revision)});
   if (name_taken(*e, c.name, c.product_key))
     return e->fail(name_exists(c.name));
+  if (auto ok = check_catalogue_quota(*e, "products"); !ok)
+    return e->fail(ok.error());
   const auto secret = model::random_text(32);
   c.secret = e->parts().keys->seal(secret, product::secret_owner(c.product_key));
   const auto id = actors::catalogue_id(model::entity_kind::product, c.product_key);

@@ -1,6 +1,7 @@
 #include "transport/api/routes.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace orrery::transport::api {
 namespace {
@@ -35,11 +36,12 @@ std::string cut_verb(std::string& last) {
 std::vector<route> gather() {
   auto all = std::vector<route>{};
   for (auto part :
-       {people_routes(),   model_routes(),       product_routes(),       decoder_routes(),
-        firmware_routes(), ota_job_routes(),     device_search_routes(), device_routes(),
-        topology_routes(), certificate_routes(), file_routes(),          authority_routes(),
-        ban_routes(),      point_routes(),       event_routes(),         command_routes(),
-        rrpc_routes(),     twin_routes(),        statistics_routes(),    cluster_routes()})
+       {log_in_routes(),      organisation_routes(), people_routes(),        role_routes(),
+        application_routes(), model_routes(),        product_routes(),       decoder_routes(),
+        firmware_routes(),    ota_job_routes(),      device_search_routes(), device_routes(),
+        topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
+        ban_routes(),         point_routes(),        event_routes(),         command_routes(),
+        rrpc_routes(),        twin_routes(),         statistics_routes(),    cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
@@ -79,6 +81,22 @@ const std::vector<compiled>& table() {
 const std::vector<route>& all_routes() {
   static const auto all = gather();
   return all;
+}
+
+bool looks_at_products(const route& r) {
+  static const auto by_themselves = std::set<std::string_view>{
+      "listDevices",  "createDevice",    "createDevices",  "checkDeviceKeys", "getDeviceStatuses",
+      "countDevices", "getLatestOfMany", "listProducts",   "listFirmwares",   "createFirmware",
+      "getFirmware",  "deleteFirmware",  "listOtaJobs",    "createOtaJob",    "getOtaJob",
+      "cancelOtaJob", "listOtaTasks",    "cancelOtaTasks", "retryOtaTasks",   "getCommand",
+      "cancelCommand"};
+  return r.pattern.find("{asset}") != std::string::npos ||
+         r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
+}
+
+bool is_for_operators(const route& r) {
+  return r.pattern.starts_with("/orgs/{org}") &&
+         (r.permission == "sys:org" || r.id == "getOrganisation" || r.id == "getQuotas");
 }
 
 match find_route(std::string_view method, const std::vector<std::string>& path) {

@@ -29,7 +29,11 @@ struct route {
 };
 
 /// Calls of one part of the API. A pattern that begins "@d" stands for both addresses of a device.
+std::vector<route> log_in_routes();
+std::vector<route> organisation_routes();
 std::vector<route> people_routes();
+std::vector<route> role_routes();
+std::vector<route> application_routes();
 std::vector<route> model_routes();
 std::vector<route> product_routes();
 std::vector<route> decoder_routes();
@@ -49,6 +53,13 @@ std::vector<route> rrpc_routes();
 std::vector<route> twin_routes();
 std::vector<route> statistics_routes();
 std::vector<route> cluster_routes();
+
+/// True if the call looks itself at what its products are allowed for: its path names a device or
+/// a product, or it is a list or takes names and leaves out what its caller does not reach. All
+/// other calls are about the organisation: a role with a scope does not give them.
+bool looks_at_products(const route& r);
+/// True if an operator may call it for another organisation than his own.
+bool is_for_operators(const route& r);
 
 /// All of them, "@d" and "~" written out.
 const std::vector<route>& all_routes();

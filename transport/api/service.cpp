@@ -81,12 +81,12 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       if (!who)
         return e->fail(who.error());
       e->who = std::move(*who);
-      if (const auto& org = e->param("org");
-          !org.empty() && org != "-" && org != e->who.organisation)
+      if (const auto& org = e->param("org"); !org.empty() && org != "-" &&
+                                             org != e->who.organisation &&
+                                             !(is_for_operators(*m.found) && e->who.is_operator()))
         return e->fail({errc::not_found, "not_found", "no such resource"});
-      if (m.found->permission != anyone_known && !e->who.may(m.found->permission))
-        return e->fail(
-            {errc::forbidden, "forbidden", "needs the permission " + m.found->permission});
+      if (auto ok = check_right(*m.found, e->who); !ok)
+        return e->fail(ok.error());
     }
     if (m.found->takes.empty())
       if (auto ok = check_no_body(*e); !ok)
@@ -108,6 +108,18 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
 
   model::result<identity> who_asks(const http_request& request) const {
     return authenticate(*parts_, request.header("authorization"), request.peer);
+  }
+
+  static model::status check_right(const route& r, const identity& who) {
+    if (r.permission == anyone_known || who.may(r.permission) ||
+        (looks_at_products(r) && who.may_for_some(r.permission)))
+      return {};
+    if (std::any_of(who.rights.begin(), who.rights.end(), [&](const auto& grant) {
+          return model::organisation::permits(grant.permissions, r.permission);
+        }))
+      return failure{errc::forbidden, "scope_denied",
+                     "needs the permission " + r.permission + " without a scope"};
+    return failure{errc::forbidden, "forbidden", "needs the permission " + r.permission};
   }
 
   /// `allowed`: the methods that the path has; "" if there is no such path.
@@ -285,6 +297,8 @@ service::service(net::io_threads& io, service_parts parts, net::tls_source tls,
   };
   metrics->gauge("orrery_api_connections", "Open connections, streams included",
                  [sum] { return sum(&http_server::connections); });
+  for (const auto* limit : {"soft", "hard"})
+    quotas_reached(*metrics, limit);  // there from the start
   metrics->count("orrery_api_refused_connections_total", "Connections closed because of the limit",
                  [sum] { return sum(&http_server::refused); });
   if (settings.listeners.admin.enabled)

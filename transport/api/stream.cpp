@@ -31,6 +31,7 @@ struct subscription {
   std::uint64_t number = 0;  // in the feed
   feed_kind kind = feed_kind::points;
   std::set<std::string> points;
+  std::set<std::string> products = {};  // those it is about; empty: all
   bool woken = false;
 };
 
@@ -93,11 +94,19 @@ class stream_session : public std::enable_shared_from_this<stream_session> {
     credential_.who = std::move(*who);
     checked_ = version;
     for (const auto& [sid, s] : subscriptions_)
-      if (!credential_.who.may(needed_for(s.kind))) {
+      if (!may_have(s.kind, s.products)) {
         socket_->close(forbidden, "a right was taken away");
         return false;
       }
     return true;
+  }
+
+  bool may_have(feed_kind kind, const std::set<std::string>& products) const {
+    const auto needed = needed_for(kind);
+    return credential_.who.may(needed) ||
+           (!products.empty() && std::all_of(products.begin(), products.end(), [&](const auto& p) {
+             return credential_.who.may_for(needed, p);
+           }));
   }
 
   void end() {
@@ -206,7 +215,13 @@ class stream_session : public std::enable_shared_from_this<stream_session> {
           id, {errc::too_many_requests, "too_many_subscriptions",
                "a socket has at most " + std::to_string(parts_->settings.stream.max_subscriptions) +
                    " subscriptions"});
-    if (const auto needed = needed_for(s.kind); !credential_.who.may(needed))
+    const auto needed = needed_for(s.kind);
+    if (auto reached = credential_.who.products_for(needed)) {
+      if (const auto& named = asked->filter.products; !named.empty())
+        std::erase_if(*reached, [&](const auto& p) { return !named.contains(p); });
+      s.products = asked->filter.products = std::move(*reached);
+    }
+    if (!may_have(s.kind, s.products))
       return error(id,
                    {errc::forbidden, "forbidden", "needs the permission " + std::string{needed}});
     s.number =

@@ -30,6 +30,7 @@ std::string token_signer::sign(const token_claims& c) const {
                                                {"sub", c.login},
                                                {"use", c.use},
                                                {"sid", c.session},
+                                               {"gen", static_cast<std::int64_t>(c.generation)},
                                                {"jti", model::random_text(12)},
                                                {"exp", model::to_ms(c.expires) / 1000}}};
   auto text = to_base64url(head) + "." + to_base64url(model::to_json(body));
@@ -59,8 +60,14 @@ std::optional<token_claims> token_signer::read(std::string_view token) const {
   const auto* expires = claims->find("exp");
   if (!expires || !expires->is_int())
     return std::nullopt;
-  return token_claims{text("org"), text("sub"), text("use"), text("sid"),
-                      model::from_ms(expires->as_int() * 1000)};
+  const auto* generation = claims->find("gen");
+  const auto known = generation && generation->is_int() && generation->as_int() >= 0;
+  return token_claims{text("org"),
+                      text("sub"),
+                      text("use"),
+                      text("sid"),
+                      model::from_ms(expires->as_int() * 1000),
+                      known ? static_cast<std::uint64_t>(generation->as_int()) : 0};
 }
 
 std::string hash_password(std::string_view password) {

@@ -2,6 +2,7 @@
 // keys.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ struct token_claims {
   std::string use;      // "access" or "refresh"
   std::string session;  // the log-in it belongs to: it ends with that
   model::timestamp expires;
+  std::uint64_t generation = 0;  // of a refresh token: only the newest one counts
 };
 
 class token_signer {

@@ -36,6 +36,8 @@ void list(const exchange_ptr& e) {
     auto items = model::array{};
     auto last = std::string{};
     for (; at != subs.end() && items.size() < limit; ++at) {
+      if (!e->reaches(at->first.product_key))
+        continue;
       items.emplace_back(show_sub(at->first, at->second));
       last = at->first.product_key + '/' + at->first.device_key;
     }
@@ -55,6 +57,13 @@ struct change : std::enable_shared_from_this<change> {
 
   void start() {
     for (std::size_t i = 0; i < subs.size(); ++i) {
+      if (!e->reaches(subs[i].product_key)) {
+        answers[i] =
+            model::failure{errc::not_found, "device_unknown", "no device " + subs[i].device_key};
+        if (open.fetch_sub(1) == 1)
+          change_list();
+        continue;
+      }
       auto order = adds ? device::order{device::bind_gateway{
                               {gateway.id, gateway.state->name()}, e->who.organisation, {}, false}}
                         : device::order{device::unbind_gateway{gateway.id, false, true}};
@@ -154,7 +163,7 @@ void unbind(const exchange_ptr& e) {
 void get_gateway(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {
     const auto& gateway = d.state->gateway();
-    if (gateway.empty())
+    if (gateway.empty() || !e->reaches(gateway.name.product_key))
       return e->fail(
           {errc::not_found, "sub_device_unbound", d.state->name().device_key + " has no gateway"});
     e->reply_one(show_sub(gateway.name, gateway.id));

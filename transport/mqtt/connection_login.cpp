@@ -63,7 +63,7 @@ void connection::look_at_bans(model::timestamp now) {
                {"product", self_.link.name.product_key},
                {"device", self_.link.name.device_key},
                {"reason", ok.error().reason}});
-    end("banned");
+    end(ok.error().reason == "org_suspended" ? "org_suspended" : "banned");
   }
 }
 

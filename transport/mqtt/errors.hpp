@@ -67,7 +67,8 @@ constexpr std::uint8_t connack_reason(const model::failure& why) {
     case errc::unauthenticated:
       return 0x86;  // bad user name or password
     case errc::forbidden:
-      return why.reason == "device_disabled" || why.reason.ends_with("_banned")
+      return why.reason == "device_disabled" || why.reason == "org_suspended" ||
+                     why.reason.ends_with("_banned")
                  ? 0x8a   // banned
                  : 0x87;  // not authorized
     case errc::too_large:
@@ -134,6 +135,7 @@ constexpr std::uint8_t disconnect_code(std::string_view reason) {
       {"slow_consumer", 0x97},  // quota exceeded
       {"disabled", 0x98},       // administrative action
       {"banned", 0x98},
+      {"org_suspended", 0x98},
       {"deleted", 0x98},
       {"secret_reset", 0x98},
       {"retain_not_supported", 0x9a},

@@ -82,6 +82,71 @@ TEST_F(Auth, ATokenEndsByTimeByLogoutAndWithItsPerson) {
   EXPECT_EQ(refusal(token), "unauthenticated");
 }
 
+TEST_F(Auth, ALockEndsOpenTokensAtOnce) {
+  const auto token = "Bearer " + access_token();
+  organisation.users[0].locked = true;
+  publish();
+  EXPECT_EQ(refusal(token), "unauthenticated");
+}
+
+TEST_F(Auth, ARoleCountsAtOnce) {
+  const auto token = "Bearer " + access_token();
+  organisation.users[0].roles = {"site"};
+  auto site = model::organisation::role{};
+  site.name = "site";
+  site.permissions = {"device:*"};
+  site.within.products = {"p1"};
+  organisation.roles = {site};
+  publish();
+  auto who = authenticate(*parts, token, "10.0.0.1");
+  ASSERT_TRUE(who);
+  EXPECT_FALSE(who->may("device:write"));
+  EXPECT_TRUE(who->may_for("device:write", "p1"));
+  EXPECT_FALSE(who->may_for("device:write", "p2"));
+  EXPECT_TRUE(who->may_for_some("device:write"));
+  EXPECT_FALSE(who->may_for_some("data:read"));
+  EXPECT_EQ(who->products_for("device:write"), std::set<std::string>{"p1"});
+  organisation.roles[0].within = {};
+  publish();
+  who = authenticate(*parts, token, "10.0.0.1");
+  EXPECT_TRUE(who->may("device:write"));
+  EXPECT_EQ(who->products_for("device:write"), std::nullopt);
+}
+
+TEST_F(Auth, AKeyHasTheRolesOfItsApplicationUnlessItHasItsOwn) {
+  const auto key = "Bearer " + add_key("k1", {});
+  organisation.keys[0].name = "billing";
+  auto app = model::organisation::application{};
+  app.id = "billing";
+  app.roles = {"viewer"};
+  organisation.applications = {app};
+  publish();
+  EXPECT_TRUE(authenticate(*parts, key, "10.0.0.1")->may("device:read"));
+  organisation.keys[0].permissions = {"data:write"};
+  publish();
+  EXPECT_FALSE(authenticate(*parts, key, "10.0.0.1")->may("device:read"));
+  EXPECT_TRUE(authenticate(*parts, key, "10.0.0.1")->may("data:write"));
+}
+
+TEST_F(Auth, NobodyOfASuspendedOrganisationComesIn) {
+  const auto token = "Bearer " + access_token();
+  const auto key = "Bearer " + add_key("k1", {"*"});
+  organisation.is_suspended = true;
+  publish();
+  EXPECT_EQ(refusal(token), "org_suspended");
+  EXPECT_EQ(refusal(key), "org_suspended");
+  EXPECT_EQ(refusal("Bearer ork~org~k1~wrong"), "unauthenticated") << "strangers are told nothing";
+}
+
+TEST_F(Auth, OperatorsAreOfTheOwnersOrganisation) {
+  auto who = *authenticate(*parts, "Bearer " + add_key("k1", {"*"}), "10.0.0.1");
+  EXPECT_FALSE(who.is_operator());
+  who.organisation = "default";
+  EXPECT_TRUE(who.is_operator());
+  who.rights = {{"", {"iam:*"}, {}}};
+  EXPECT_FALSE(who.is_operator());
+}
+
 TEST_F(Auth, ARefreshTokenOpensNothing) {
   EXPECT_EQ(refusal("Bearer " + parts->tokens->sign({"org", "eve", "refresh", "s1", now + 1h})),
             "unauthenticated");

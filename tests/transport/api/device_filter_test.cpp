@@ -50,6 +50,8 @@ TEST(DeviceFilter, QuotesWhatItWrites) {
   EXPECT_EQ(equals("name", "it's"), "name = 'it''s'");
   EXPECT_TRUE(model::filter::parse(mentions("50% o'clock\\")));
   EXPECT_EQ(mentions("a%\\"), "deviceKey like '%a\\%\\\\%' or name like '%a\\%\\\\%'");
+  EXPECT_EQ(one_of("name", {"a", "it's"}), "name in ('a', 'it''s')");
+  EXPECT_EQ(one_of("name", {}), "name = ''");
   EXPECT_EQ(both("", "a = 1"), "a = 1");
   EXPECT_EQ(both("a = 1", ""), "a = 1");
   EXPECT_EQ(both("a = 1 or b = 2", "c = 3"), "(a = 1 or b = 2) and (c = 3)");

@@ -72,6 +72,9 @@ TEST(Problem, SaysHowToGoOn) {
               Contains(Pair("WWW-Authenticate", "Bearer")));
   for (const auto code : {errc::too_many_requests, errc::unavailable, errc::wrong_node})
     EXPECT_THAT(to_response({code, "x"}, "", "").headers, Contains(Pair("Retry-After", "1")));
+  EXPECT_THAT(to_response({errc::too_many_requests, "quota_exceeded", "x"}, "", "").headers,
+              testing::Not(Contains(Pair("Retry-After", "1"))))
+      << "waiting helps nobody";
   EXPECT_TRUE(to_response({errc::not_found, "x"}, "", "").headers.empty());
 }
 

@@ -88,6 +88,42 @@ TEST(Routes, EachHasItsOwnIdAndPath) {
   }
 }
 
+TEST(Routes, ARoleWithAScopeReachesThoseThatLookAtProducts) {
+  const auto looks = [](std::string_view method, const std::string& path) {
+    const auto m = find(method, path);
+    EXPECT_TRUE(m.found) << path;
+    return m.found && looks_at_products(*m.found);
+  };
+  for (const auto* path : {"/orgs/-/devices", "/orgs/-/devices/A1", "/orgs/-/products/p/devices/d",
+                           "/orgs/-/products/p", "/orgs/-/otaJobs/j/tasks", "/orgs/-/commands/c"})
+    EXPECT_TRUE(looks("GET", path)) << path;
+  for (const auto* path : {"/orgs/-/users", "/orgs/-/models", "/orgs/-/bans", "/orgs/-/roles",
+                           "/orgs/-/quotas", "/cluster", "/orgs/-/authorities"})
+    EXPECT_FALSE(looks("GET", path)) << path;
+  EXPECT_FALSE(looks("POST", "/orgs/-/products")) << "a new one is in no scope";
+  auto by_name = 0;
+  for (const auto& r : all_routes())
+    by_name += looks_at_products(r) && r.pattern.find("{asset}") == std::string::npos &&
+                       r.pattern.find("{product}") == std::string::npos
+                   ? 1
+                   : 0;
+  EXPECT_EQ(by_name, 21) << "each that is named is there";
+}
+
+TEST(Routes, OperatorsReachOtherOrganisationsByFew) {
+  const auto of = [](std::string_view method, const std::string& path) {
+    const auto m = find(method, path);
+    EXPECT_TRUE(m.found) << path;
+    return m.found && is_for_operators(*m.found);
+  };
+  EXPECT_TRUE(of("GET", "/orgs/acme"));
+  EXPECT_TRUE(of("DELETE", "/orgs/acme"));
+  EXPECT_TRUE(of("POST", "/orgs/acme:suspend"));
+  EXPECT_TRUE(of("GET", "/orgs/acme/quotas"));
+  EXPECT_FALSE(of("GET", "/orgs/acme/users"));
+  EXPECT_FALSE(of("GET", "/orgs/acme/devices"));
+}
+
 TEST(OpenApi, NamesEveryRouteWithItsSchemas) {
   const auto document = json::parse(openapi_document());
   const auto& known = document.at("components").at("schemas");

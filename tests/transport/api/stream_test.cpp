@@ -209,6 +209,29 @@ TEST_F(StreamSession, ALostRightStopsDataAtOnce) {
   EXPECT_EQ(socket->closed, 4403);
 }
 
+TEST_F(StreamSession, ARoleWithAScopeHearsOfItsProductsAlone) {
+  auto site = model::organisation::role{};
+  site.name = "site";
+  site.permissions = {"data:read"};
+  site.within.products = {"pk"};
+  organisation.roles = {site};
+  organisation.users[0].roles = {"site"};
+  publish();
+  open(access_token());
+  EXPECT_THAT(tell(R"({"op":"sub","id":1,"sid":"x","kind":"points","filter":{"products":["q"]}})"),
+              ElementsAre("error forbidden"));
+  subscribe("a", "points");
+  publish_points(1, "q");
+  EXPECT_THAT(heard(), IsEmpty());
+  publish_points(1, "pk");
+  EXPECT_THAT(heard(), ElementsAre("data 1"));
+  organisation.roles[0].within.products = {"q"};
+  publish();
+  publish_points(1, "pk");
+  EXPECT_THAT(heard(), IsEmpty());
+  EXPECT_EQ(socket->closed, 4403);
+}
+
 TEST_F(StreamSession, ATokenThatEndsIsAskedForAndRenewed) {
   open(access_token(5min));
   subscribe("a", "points");

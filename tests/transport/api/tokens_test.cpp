@@ -25,6 +25,11 @@ TEST_F(Tokens, SayWhatWasSigned) {
   EXPECT_EQ(claims->expires, expires);
 }
 
+TEST_F(Tokens, OfRefreshHaveTheirGeneration) {
+  EXPECT_EQ(signer.read(token)->generation, 0u);
+  EXPECT_EQ(signer.read(signer.sign({"org", "eve", "refresh", "s1", expires, 7}))->generation, 7u);
+}
+
 TEST_F(Tokens, AreJwts) {
   EXPECT_EQ(std::count(token.begin(), token.end(), '.'), 2);
   EXPECT_EQ(from_base64url(token.substr(0, token.find('.'))), R"({"alg":"HS256","typ":"JWT"})");

@@ -40,7 +40,7 @@ TEST(MqttErrors, LoginsOfVersionFiveHaveReasonCodes) {
   EXPECT_EQ(connack_reason({errc::forbidden, "certificate_required", ""}), 0x87);
   EXPECT_EQ(connack_reason({errc::forbidden, "device_disabled", ""}), 0x8a);
   for (const auto* banned :
-       {"device_banned", "product_banned", "address_banned", "certificate_banned"})
+       {"device_banned", "product_banned", "address_banned", "certificate_banned", "org_suspended"})
     EXPECT_EQ(connack_reason({errc::forbidden, banned, ""}), 0x8a) << banned;
   EXPECT_EQ(connack_reason({errc::too_many_requests, ""}), 0x9f);
   EXPECT_EQ(connack_reason({errc::too_large, ""}), 0x97);
@@ -74,6 +74,7 @@ TEST(MqttErrors, EndsHaveTheCodeOfTheirReason) {
   EXPECT_EQ(disconnect_code("taken_over"), 0x8e);
   EXPECT_EQ(disconnect_code("qos_not_supported"), 0x9b);
   EXPECT_EQ(disconnect_code("banned"), 0x98);
+  EXPECT_EQ(disconnect_code("org_suspended"), 0x98);
   EXPECT_EQ(disconnect_code("a reason of another node"), 0x80);
   EXPECT_EQ(disconnect_code(""), 0x80);
 }
