@@ -151,6 +151,12 @@ struct topic_kind {
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };
 
+/// What surrounds a decision of a thing model, as the catalogue shows it: its family, its users,
+/// the library of its organisation.
+blueprint::surroundings surroundings_of(const blueprint::state& s, const blueprint::order& what,
+                                        const model::entity_id& self, model::timestamp now,
+                                        const catalogue_snapshot& known);
+
 /// Values of the index of topics: "filter" (organisation, 0x1f, filter -> client or group) and
 /// "retained" (organisation, 0x1f, topic -> its entity).
 std::string topic_value(std::string_view organisation, std::string_view text);

@@ -124,11 +124,6 @@ const auto key_fields = std::vector<field>{{"id", text},
                                            {"createdBy", text},
                                            {"expires?", time},
                                            {"topics?", topic_rules}};
-const auto model_fields =
-    std::vector<field>{{"id", text},          {"name", {{"type", {"string", "object"}}}},
-                       {"revision", integer}, {"hasDraft", truth},
-                       {"deprecated", truth}, {"createdAt", time},
-                       {"updatedAt", time}};
 const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"name", text},
                                                {"description", text},
@@ -225,31 +220,6 @@ json people() {
                          {"expires?", time},
                          {"ipAllow?", list(text)},
                          {"topics?", topic_rules}})}};
-}
-
-json models() {
-  return {
-      {"ModelDocument", {{"type", "object"}, {"description", "A tm/1 thing model"}}},
-      {"DraftPatch",
-       {{"type", "object"}, {"description", "A merge patch (RFC 7396) on a tm/1 thing model"}}},
-      {"ModelSummary", object(model_fields)},
-      {"ModelList", page_of("ModelSummary")},
-      {"Model", object(with(model_fields, {{"document", ref("ModelDocument")}}))},
-      {"ModelChange", object({{"deprecated", truth}})},
-      {"Publish", object({{"note?", text}, {"force?", truth}})},
-      {"DraftCheck",
-       object({{"valid", truth},
-               {"class", word({"compatible", "risky", "breaking"})},
-               {"products", integer},
-               {"findings",
-                list(object(
-                    {{"pointer", text}, {"code", text}, {"detail", text}, {"class", text}}))}})},
-      {"Validate", object({{"points?", any_object}, {"attributes?", any_object}})},
-      {"Validation", object({{"valid", truth}, {"problems", list(ref("Finding"))}})},
-      {"Revision",
-       object(
-           {{"revision", integer}, {"note", text}, {"publishedAt", time}, {"publishedBy", text}})},
-      {"Revisions", page_of("Revision")}};
 }
 
 json products() {
@@ -621,8 +591,8 @@ json cluster() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), models(), products(), devices(), twins(), data(),
-                           commands(), upgrades(), cluster()})
+  for (const auto& part : {shared(), people(), json::parse(model_schemas()), products(), devices(),
+                           twins(), data(), commands(), upgrades(), cluster()})
     all.update(part);
   return all.dump();
 }
