@@ -1,4 +1,8 @@
-// model: thing models.
+// model, library: thing models, their files, units and the library of elements.
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
@@ -13,10 +17,22 @@ struct model_words {
     c->add_option("model", *id, "its id; ORGANISATION/ID for one that another organisation shares")
         ->required();
   }
-  std::string path(const std::string& rest = {}) const {
-    return "~/models/" + encoded(*id) + rest;
-  }
+  std::string path(const std::string& rest = {}) const { return "~/models/" + encoded(*id) + rest; }
 };
+
+std::string read_file(const std::string& path) {
+  auto in = std::ifstream{path, std::ios::binary};
+  if (!in)
+    throw refused{path + " cannot be read"};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+void write_file(const std::string& path, const std::string& bytes) {
+  auto out = std::ofstream{path, std::ios::binary};
+  out << bytes;
+  if (!out.flush())
+    throw refused{path + " cannot be written"};
+}
 
 /// "?a=1&b=2" of the names that have a value.
 std::string query_of(const std::vector<std::pair<std::string, std::string>>& all) {
@@ -104,8 +120,8 @@ void add_drafts(CLI::App& g, session& s, const model_words& m) {
     if (clone->empty() && inherit->empty()) {
       body = read_json(*file);
     } else {
-      body = file->starts_with('{') || file->starts_with('@') ? read_json(*file)
-                                                              : json{{"id", *file}};
+      body =
+          file->starts_with('{') || file->starts_with('@') ? read_json(*file) : json{{"id", *file}};
       body["from"] = clone->empty() ? json{{"inherit", *inherit}} : json{{"clone", *clone}};
     }
     s.show(s.request("POST", "~/models", body), {});
@@ -159,8 +175,8 @@ void add_changes(CLI::App& g, session& s, const model_words& m) {
   auto note = make<std::string>(), reason = make<std::string>(), changes = make<std::string>(),
        with = make<std::string>();
   auto force = make<bool>(), all = make<bool>();
-  auto* publish = command(g, "publish", "Publish the draft",
-                          "model publish Inverter --note 'two more points'");
+  auto* publish =
+      command(g, "publish", "Publish the draft", "model publish Inverter --note 'two more points'");
   m.name(publish);
   publish->add_option("--note", *note);
   publish->add_flag("--force", *force, "also if it is a risk for devices in use");
@@ -201,6 +217,89 @@ void add_changes(CLI::App& g, session& s, const model_words& m) {
   });
 }
 
+void add_model_files(CLI::App& g, session& s) {
+  auto file = make<std::string>(), mode = make<std::string>(), note = make<std::string>(),
+       format = make<std::string>();
+  auto publishes = make<bool>(), parents = make<bool>();
+  auto ids = make<std::vector<std::string>>();
+  auto* reads = command(g, "import", "Read models from a file, JSON or a zip of JSON files",
+                        "model import models.zip --publish");
+  reads->add_option("file", *file, "tm/1, or as EnOS exports it")->required();
+  reads->add_option("--mode", *mode, "create, update or upsert")
+      ->check(CLI::IsMember({"create", "update", "upsert"}));
+  reads->add_flag("--publish", *publishes, "each of them, parents first");
+  reads->add_option("--note", *note, "of the revisions");
+  reads->callback([&s, file, mode, publishes, note] {
+    const auto bytes = read_file(*file);
+    const auto reply = s.exchange(
+        "POST",
+        "~/models:import" +
+            query_of({{"mode", *mode}, {"publish", *publishes ? "true" : ""}, {"note", *note}}),
+        bytes, bytes.starts_with("PK") ? "application/zip" : "application/json");
+    const auto got = json::parse(reply.body);
+    if (s.output == "table")
+      s.show(got.at("results"), {{"FILE", "/file"},
+                                 {"ID", "/id"},
+                                 {"STATUS", "/status"},
+                                 {"REVISION", "/revision"},
+                                 {"WHY NOT", "/error/detail"}});
+    else
+      s.show(got, {});
+    if (got.at("failed").get<int>() > 0)
+      throw refused{"not everything was imported"};
+  });
+  auto* write = command(g, "export", "Write models into a file, or show them",
+                        "model export HvacBase Chiller --zip models.zip");
+  write->add_option("models", *ids)->required();
+  write->add_option("--format", *format, "tm (tm/1) or enos")->check(CLI::IsMember({"tm", "enos"}));
+  write->add_flag("--parents", *parents, "those that they inherit from too");
+  write->add_option("--zip", *file, "a zip of that name; else JSON is shown");
+  write->callback([&s, ids, format, parents, file] {
+    auto body = json{{"ids", *ids}, {"parents", *parents}, {"as", file->empty() ? "json" : "zip"}};
+    if (!format->empty())
+      body["format"] = *format;
+    const auto reply = s.exchange("POST", "~/models:export", body.dump(), "application/json");
+    if (file->empty()) {
+      std::cout << json::parse(reply.body).dump(2) << '\n';
+    } else {
+      write_file(*file, reply.body);
+      s.say("written to " + *file);
+    }
+  });
+}  // namespace
+
+void add_library(CLI::App& to, session& s) {
+  auto* g = group(to, "library", "Units, and elements that are ready to be used in models",
+                  "library units --quantity energy");
+  auto quantity = make<std::string>(), file = make<std::string>();
+  auto gone = make<std::vector<std::string>>();
+  auto* units = command(*g, "units", "List units", "library units --quantity energy");
+  units->add_option("--quantity", *quantity, "of that quantity alone");
+  units->callback([&s, quantity] {
+    const auto filter = quantity->empty() ? std::string{} : "quantity = '" + *quantity + "'";
+    s.show(s.list("~/library/units" + query_of({{"limit", "500"}, {"filter", filter}}), 10'000),
+           {{"CODE", "/code"}, {"SYMBOL", "/symbol"}, {"QUANTITY", "/quantity"}});
+  });
+  command(*g, "list", "List elements", "library list")->callback([&s] {
+    s.show(s.list("~/library/elements", 10'000), {{"ID", "/id"},
+                                                  {"NAME", "/name"},
+                                                  {"CATEGORY", "/category"},
+                                                  {"KINDS", "/elementTypes"},
+                                                  {"UNIT", "/unit"}});
+  });
+  auto* reads = command(*g, "import", "Put elements into the library", "library import @pack.json");
+  reads->add_option("elements", *file, "an array, as JSON or @file")->required();
+  reads->callback([&s, file] {
+    s.show(s.request("POST", "~/library:import", {{"elements", read_json(*file)}}), {});
+  });
+  auto* remove = command(*g, "delete", "Take elements out of the library", "library delete A56.1");
+  remove->add_option("elements", *gone)->required();
+  remove->callback([&s, gone] {
+    s.request("POST", "~/library:import", {{"remove", *gone}});
+    s.say("deleted");
+  });
+}  // namespace orrery::app::cli
+
 }  // namespace
 
 void add_models(CLI::App& to, session& s) {
@@ -209,6 +308,8 @@ void add_models(CLI::App& to, session& s) {
   add_reading(*g, s, m);
   add_drafts(*g, s, m);
   add_changes(*g, s, m);
+  add_model_files(*g, s);
+  add_library(to, s);
 }
 
 }  // namespace orrery::app::cli

@@ -45,5 +45,7 @@ model::value show_finding(const model::problem& p, std::string_view weight);
 
 /// Parts of model_routes().
 std::vector<route> revision_routes();
+std::vector<route> model_file_routes();
+std::vector<route> library_routes();
 
 }  // namespace orrery::transport::api

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/blueprint/inheritance.hpp"
+#include "model/enos_dialect.hpp"
 #include "model/merge_patch.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/listing.hpp"
@@ -189,6 +190,15 @@ void get(const exchange_ptr& e) {
   auto document = wanted_document(*e, *b);
   if (!document)
     return e->fail(document.error());
+  if (const auto format = e->query("format"); format == "enos") {
+    const auto inherits = e->query("effective") != "true" &&
+                          !blueprint::parent_of(*document).empty() && !b->effective.is_null();
+    document = inherits ? model::to_enos(b->effective, *document) : model::to_enos(*document, {});
+    if (!document)
+      return e->fail(document.error());
+  } else if (!format.empty() && format != "tm") {
+    return e->fail({errc::invalid_argument, "malformed", "format: expected tm or enos"});
+  }
   // With what it inherits, it changes when its parents do: only a revision of its own is by ETag.
   auto headers = exchange::headers{};
   headers.emplace_back("ETag", exchange::etag(b->state->revision));
@@ -385,7 +395,8 @@ std::vector<route> model_routes() {
       {"POST", "~/models", "model:write", create, "createModel",
        "Make a thing model; its document is the first draft", "NewModel", "Model", 201, ""},
       {"GET", "~/models/{model}", "model:read", get, "getModel",
-       "A thing model with its newest or a given revision", "", "Model", 200, "revision effective"},
+       "A thing model with its newest or a given revision", "", "Model", 200,
+       "revision effective format"},
       {"PATCH", "~/models/{model}", "model:write", change_about, "updateModel",
        "Change what a model says of itself, or mark it as deprecated", "ModelChange",
        "ModelSummary", 200, ""},
@@ -409,7 +420,7 @@ std::vector<route> model_routes() {
       {"POST", "~/models/{model}:unshare", "model:publish", unshare, "unshareModel", "End that",
        "Share", "ModelSummary", 200, ""},
   };
-  for (auto part : {revision_routes()})
+  for (auto part : {revision_routes(), model_file_routes(), library_routes()})
     std::move(part.begin(), part.end(), std::back_inserter(all));
   return all;
 }
