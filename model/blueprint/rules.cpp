@@ -5,6 +5,7 @@
 #include "model/blueprint/inheritance.hpp"
 #include "model/blueprint/library.hpp"
 #include "model/json.hpp"
+#include "model/merge_patch.hpp"
 
 namespace orrery::model::blueprint {
 namespace {
@@ -30,23 +31,6 @@ status check_draft(const value& document, const std::string& model_id) {
                    "the document's id must be " + model_id,
                    {{"/id", "type_mismatch", "expected " + model_id}}};
   return {};
-}
-
-/// Null takes the member away.
-void set_or_remove(object& o, std::string_view name, const value& v) {
-  if (v.is_null())
-    std::erase_if(o, [&](const auto& member) { return member.first == name; });
-  else
-    set_member(o, name, v);
-}
-
-value with_about(const value& document, const object& about) {
-  if (!document.is_object() || about.empty())
-    return document;
-  auto o = document.as_object();
-  for (const auto& [name, v] : about)
-    set_or_remove(o, name, v);
-  return o;
 }
 
 /// The model that a document extends is there, and the family does not bend into itself or grow too
@@ -198,10 +182,7 @@ result<decision> decide_on(const state& s, const command&, const change_about& c
     if (name == "tags" && v.is_object()) {  // tags are changed one by one
       const auto shown = newest_document(s);
       const auto* before = shown.find("tags");
-      auto all = before && before->is_object() ? before->as_object() : object{};
-      for (const auto& [tag, text] : v.as_object())
-        set_or_remove(all, tag, text);
-      v = std::move(all);
+      v = merge_patch(before ? *before : value{}, v);
     }
   if (auto ok = check_about(changes.members); !ok)
     return ok.error();
@@ -267,90 +248,7 @@ result<decision> decide_on(const state& s, const command&, const change_library&
   return d;
 }
 
-void apply_on(state& s, const created& e) {
-  s.exists = true;
-  s.deleted = false;
-  s.organisation = e.as.organisation;
-  s.model_id = e.as.model_id;
-  s.copied_from = e.as.copied_from;
-  s.draft = e.as.document;
-  s.created_at = s.updated_at = e.at;
-}
-void apply_on(state& s, const draft_saved& e) {
-  s.draft = e.document;
-  s.updated_at = e.at;
-}
-void apply_on(state& s, const draft_discarded& e) {
-  s.draft.reset();
-  s.updated_at = e.at;
-}
-void apply_on(state& s, const published& e) {
-  s.revisions.push_back(e.revision);
-  s.draft.reset();
-  s.about = object{};
-  s.updated_at = e.revision.published_at;
-}
-void apply_on(state& s, const removed&) {
-  auto gone = state{};  // whoever makes it again begins with revision 1
-  gone.deleted = true;
-  gone.organisation = std::move(s.organisation);
-  gone.model_id = std::move(s.model_id);
-  gone.revision = s.revision;
-  s = std::move(gone);
-}
-void apply_on(state& s, const about_changed& e) {
-  if (e.changes.deprecated)
-    s.deprecated = *e.changes.deprecated;
-  auto about = s.about.as_object();
-  for (const auto& [name, v] : e.changes.members)
-    set_member(about, name, v);
-  s.about = std::move(about);
-  if (s.draft)
-    s.draft = with_about(*s.draft, e.changes.members);
-  s.updated_at = e.at;
-}
-void apply_on(state& s, const shared& e) {
-  const auto at = std::lower_bound(s.shared_with.begin(), s.shared_with.end(), e.what.with);
-  if (e.what.on)
-    s.shared_with.insert(at, e.what.with);
-  else
-    s.shared_with.erase(at);
-  s.updated_at = e.at;
-}
-void apply_on(state& s, const library_changed& e) {
-  if (!s.exists) {
-    s.exists = true;
-    s.organisation = e.changes.organisation;
-    s.model_id = library_id;
-    s.created_at = e.at;
-  }
-  auto all = std::map<std::string, value>{};
-  for (const auto& [id, element] : s.library.as_object())
-    all.emplace(id, element);
-  for (const auto& [id, element] : e.changes.elements)
-    if (element.is_null())
-      all.erase(id);
-    else
-      all.insert_or_assign(id, element);
-  s.library = object{all.begin(), all.end()};
-  s.updated_at = e.at;
-}
-
 }  // namespace
-
-const value& effective_document(const revision_record& r) {
-  return r.effective ? *r.effective : r.document;
-}
-
-value published_or_draft(const state& s) {
-  if (s.revisions.empty())
-    return s.draft.value_or(value{});
-  return with_about(s.revisions.back().document, s.about.as_object());
-}
-
-value newest_document(const state& s) {
-  return s.draft ? *s.draft : published_or_draft(s);
-}
 
 result<revision_record> next_revision(const state& s, const surroundings& around) {
   if (!s.draft)
@@ -389,11 +287,6 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
   if (!s.exists && !makes_it)
     return refused(errc::not_found, "model_unknown", "no such model");
   return std::visit([&](const auto& what) { return decide_on(s, c, what, around); }, c.what);
-}
-
-void apply(state& s, const event& e) {
-  std::visit([&](const auto& what) { apply_on(s, what); }, e);
-  ++s.revision;
 }
 
 std::vector<effect> effects(const state&, const event&) {

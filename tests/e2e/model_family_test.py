@@ -147,10 +147,14 @@ class Changes(FamilyTest):
     def test_a_risky_change_needs_force_alone(self):
         name = self.make(points("a"))
         key = self.api.post("~/products", {"name": f"Of {name}", "modelId": name})["productKey"]
-        self.api.post("~/devices", {"productKey": key})
+        for value in (4, 6, None):
+            made = self.api.post("~/devices", {"productKey": key})["assetId"]
+            if value is not None:
+                self.api.post(f"~/devices/{made}/points", {"items": [{"points": {"a": value}}]})
         self.change(name, measurePoints=[{"id": "a", "type": {"t": "double", "max": 5}}])
         check = self.api.post(f"~/models/{name}/draft:check")
-        self.assertEqual((check["class"], check["products"], check["devices"]), ("risky", 1, 1))
+        self.assertEqual((check["class"], check["products"], check["devices"]), ("risky", 1, 3))
+        self.assertEqual((check["devicesAsked"], check["devicesOutside"]), (3, 1))
         refused(self, self.api, "POST", f"~/models/{name}:publish", 409, "breaking_change", json={})
         self.assertEqual(self.publish(name, force=True)["revision"], 2)
 

@@ -1,6 +1,8 @@
 // Revisions of thing models: what a draft comes to, publishing, differences, checks of values
 // (group B of the API).
 #include <algorithm>
+#include <atomic>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -9,6 +11,7 @@
 #include "model/json.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/model_parts.hpp"
+#include "transport/api/show.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -19,20 +22,57 @@ using model::failure;
 
 // ---- what a draft comes to ----------------------------------------------------------------------
 
-/// What a check has found so far, while devices are counted.
+/// So many devices are asked for their newest values.
+constexpr std::size_t max_devices_asked = 1000;
+
+/// What a check has found so far, while devices are counted and asked.
 struct check_report {
   model::object shown;
   std::vector<std::string> products;  // still to be counted
   std::int64_t devices = 0;
+  std::shared_ptr<const model::thing_model> after;  // null: what it has no place for is not asked
+  std::vector<std::string> points;                  // that fit less than before
+  std::vector<model::entity_id> asked;
+  std::atomic<std::size_t> open = 0, outside = 0;
 };
+using report_ptr = std::shared_ptr<check_report>;
+
+bool is_outside(const model::thing_model& after, const model::device::latest_point& p) {
+  const auto* spec = after.find_point(p.id.text());
+  return !spec || !model::check_value(spec->type, p.v, model::validation::strict, p.id.text());
+}
+
+void finish_check(const exchange_ptr& e, const report_ptr& r) {
+  r->shown.emplace_back("devices", r->devices);
+  r->shown.emplace_back("devicesAsked", static_cast<std::int64_t>(r->asked.size()));
+  r->shown.emplace_back("devicesOutside", static_cast<std::int64_t>(r->outside));
+  e->reply(200, std::move(r->shown));
+}
+
+/// How many devices have a newest value that the draft would refuse.
+void ask_devices(const exchange_ptr& e, const report_ptr& r) {
+  if (r->asked.empty())
+    return finish_check(e, r);
+  r->open = r->asked.size();
+  for (const auto& id : r->asked)
+    e->parts().ask->ask(
+        id, device_order(*e, model::device::read_latest{r->points}),
+        [e, r](const actors::answer& got) {
+          if (got) {
+            const auto& all = device_reply<model::device::latest_points>(*got)->points;
+            if (std::any_of(all.begin(), all.end(),
+                            [&](const auto& p) { return is_outside(*r->after, p); }))
+              ++r->outside;
+          }
+          if (r->open.fetch_sub(1) == 1)
+            finish_check(e, r);
+        });
+}
 
 /// Counts page by page, so that one answer holds no thread for long.
-void count_devices(const exchange_ptr& e, const std::shared_ptr<check_report>& r,
-                   std::string cursor) {
-  if (r->products.empty()) {
-    r->shown.emplace_back("devices", r->devices);
-    return e->reply(200, std::move(r->shown));
-  }
+void count_devices(const exchange_ptr& e, const report_ptr& r, std::string cursor) {
+  if (r->products.empty())
+    return ask_devices(e, r);
   auto q = actors::device_list_question{.organisation = e->who.organisation,
                                         .product_key = r->products.back(),
                                         .cursor = std::move(cursor),
@@ -41,10 +81,25 @@ void count_devices(const exchange_ptr& e, const std::shared_ptr<check_report>& r
     if (!page)
       return e->fail(page.error());
     r->devices += static_cast<std::int64_t>(page->devices.size());
+    for (const auto& d : page->devices)
+      if (!r->points.empty() && r->asked.size() < max_devices_asked)
+        r->asked.push_back(d.id);
     if (page->next.empty())
       r->products.pop_back();
     count_devices(e, r, page->next);
   });
+}
+
+/// The ids of the points that a change makes fit less.
+std::vector<std::string> narrower_points(const std::vector<blueprint::finding>& all) {
+  constexpr std::string_view prefix = "measurePoints/";
+  auto ids = std::set<std::string>{};
+  for (const auto& f : all)
+    if (f.weight != blueprint::change_class::compatible && f.what.where.starts_with(prefix)) {
+      const auto id = f.what.where.substr(prefix.size());
+      ids.insert(id.substr(0, id.find('/')));
+    }
+  return {ids.begin(), ids.end()};
 }
 
 void check_draft(const exchange_ptr& e) {
@@ -60,16 +115,21 @@ void check_draft(const exchange_ptr& e) {
   const auto next = blueprint::next_revision(s, around);
   auto findings = model::array{};
   auto worst = blueprint::change_class::compatible;
+  auto r = std::make_shared<check_report>();
   if (!next) {
     for (const auto& p : next.error().problems)
       findings.push_back(show_finding(p, "invalid"));
   } else if (!b->effective.is_null()) {
-    for (const auto& f : blueprint::compare(b->effective, blueprint::effective_document(*next))) {
+    const auto changes = blueprint::compare(b->effective, blueprint::effective_document(*next));
+    for (const auto& f : changes) {
       worst = std::max(worst, f.weight);
       findings.push_back(show_finding(f.what, name_of(f.weight)));
     }
+    if (auto after = model::thing_model::compile(blueprint::effective_document(*next))) {
+      r->after = std::make_shared<const model::thing_model>(std::move(*after));
+      r->points = narrower_points(changes);
+    }
   }
-  auto r = std::make_shared<check_report>();
   auto family = std::vector<std::string>{blueprint::key_of(s.organisation, s.model_id)};
   auto inheriting = model::array{};
   for (const auto& d : around.descendants) {

@@ -110,6 +110,8 @@ std::string model_schemas() {
                {"class", change_class},
                {"products", integer},
                {"devices", integer},
+               {"devicesAsked", integer},
+               {"devicesOutside", integer},
                {"models", list(text)},
                {"findings",
                 list(object(
