@@ -71,6 +71,7 @@ constexpr std::string_view texts[] = {
     "csr_key_weak",
     "csr_name_invalid",
     "csr_signature_wrong",
+    "csv_unsupported",
     "cycle",
     "data_missing",
     "deleted",

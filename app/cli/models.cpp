@@ -1,4 +1,5 @@
 // model, library: thing models, their files, units and the library of elements.
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -219,23 +220,33 @@ void add_changes(CLI::App& g, session& s, const model_words& m) {
 
 void add_model_files(CLI::App& g, session& s) {
   auto file = make<std::string>(), mode = make<std::string>(), note = make<std::string>(),
-       format = make<std::string>();
+       format = make<std::string>(), id = make<std::string>();
   auto publishes = make<bool>(), parents = make<bool>();
   auto ids = make<std::vector<std::string>>();
-  auto* reads = command(g, "import", "Read models from a file, JSON or a zip of JSON files",
+  auto* reads = command(g, "import", "Read models from a file: JSON, a zip of such files, or CSV",
                         "model import models.zip --publish");
   reads->add_option("file", *file, "tm/1, or as EnOS exports it")->required();
   reads->add_option("--mode", *mode, "create, update or upsert")
       ->check(CLI::IsMember({"create", "update", "upsert"}));
   reads->add_flag("--publish", *publishes, "each of them, parents first");
   reads->add_option("--note", *note, "of the revisions");
-  reads->callback([&s, file, mode, publishes, note] {
+  reads->add_option("--id", *id, "whose elements a CSV file has; its name if not given");
+  reads->callback([&s, file, mode, publishes, note, id] {
     const auto bytes = read_file(*file);
-    const auto reply = s.exchange(
-        "POST",
-        "~/models:import" +
-            query_of({{"mode", *mode}, {"publish", *publishes ? "true" : ""}, {"note", *note}}),
-        bytes, bytes.starts_with("PK") ? "application/zip" : "application/json");
+    const auto is_csv = file->ends_with(".csv");
+    const auto whose = !is_csv       ? std::string{}
+                       : id->empty() ? std::filesystem::path{*file}.stem().string()
+                                     : *id;
+    const auto reply =
+        s.exchange("POST",
+                   "~/models:import" + query_of({{"mode", *mode},
+                                                 {"publish", *publishes ? "true" : ""},
+                                                 {"note", *note},
+                                                 {"id", whose}}),
+                   bytes,
+                   is_csv                    ? "text/csv"
+                   : bytes.starts_with("PK") ? "application/zip"
+                                             : "application/json");
     const auto got = json::parse(reply.body);
     if (s.output == "table")
       s.show(got.at("results"), {{"FILE", "/file"},
@@ -251,7 +262,8 @@ void add_model_files(CLI::App& g, session& s) {
   auto* write = command(g, "export", "Write models into a file, or show them",
                         "model export HvacBase Chiller --zip models.zip");
   write->add_option("models", *ids)->required();
-  write->add_option("--format", *format, "tm (tm/1) or enos")->check(CLI::IsMember({"tm", "enos"}));
+  write->add_option("--format", *format, "tm (tm/1), enos, or csv (into a zip)")
+      ->check(CLI::IsMember({"tm", "enos", "csv"}));
   write->add_flag("--parents", *parents, "those that they inherit from too");
   write->add_option("--zip", *file, "a zip of that name; else JSON is shown");
   write->callback([&s, ids, format, parents, file] {

@@ -357,7 +357,7 @@ class Document(NodeTest):
 
     def content(self, content, where):
         for kind, media in content.items():
-            self.assertRegex(kind, r"^application/", where)
+            self.assertRegex(kind, r"^(application/|text/csv$)", where)
             self.only(media, {"schema"}, where)
             self.schema(media["schema"], where)
 

@@ -151,6 +151,11 @@ class Management(CliTest):
         self.refused("cannot be read", "model", "import", str(self.home / "none.json"))
         file.write_text("{")
         self.refused("import_invalid", "model", "import", str(file))
+        rows = self.home / "CliRoot.csv"
+        rows.write_text("kind,id,type\nmeasurePoint,only,int\n")
+        self.assertIn("updated", self.cli("model", "import", str(rows)))
+        self.assertIn("created", self.cli("model", "import", str(rows), "--id", "CliRows"))
+        self.refused("CSV is written into a zip", "model", "export", "CliRows", "--format", "csv")
 
     def test_units_and_library(self):
         table = self.cli("library", "units", "--quantity", "temperature")

@@ -119,6 +119,33 @@ class Export(FilesTest):
         body = refused(self, self.api, "POST", "~/models:export", 422, "enos_unsupported", json={"ids": [root, own], "format": "enos"})
         self.assertEqual([e["pointer"] for e in body["errors"]], [f"{own}/measurePoints/l"])
 
+    def test_as_rows(self):
+        one, = names(1)
+        self.send({"format": "tm/1", "id": one, "name": "Kept", "measurePoints": [{"id": "p", "unit": "bar", "type": {"t": "double", "max": 4}}]}, "?publish=true")
+
+        def write(ids):
+            return requests.post(f"{self.api.base}/orgs/-/models:export", json={"ids": ids, "format": "csv"}, timeout=DEADLINE,
+                                 headers={"Authorization": f"Bearer {self.node.demo['apiKey']}"})
+
+        packed = write([one])
+        with zipfile.ZipFile(io.BytesIO(packed.content)) as inside:
+            rows = inside.read(f"{one}.csv").decode().splitlines()
+        self.assertIn("measurePoint,p,", rows[1])
+        self.assertEqual(self.statuses(packed.content), {one: "unchanged"})
+        csv = "kind,id,type,unit\nmeasurePoint,p,double,bar\nmeasurePoint,q,int,\n"
+        headers = {"Content-Type": "text/csv"}
+        done = self.api.request("POST", f"~/models:import?id={one}&publish=true", data=csv, headers=headers).json()
+        self.assertEqual((done["ok"], done["results"][0]["revision"]), (1, 2))
+        shown = self.api.get(f"~/models/{one}")["document"]
+        self.assertEqual((shown["name"], [p["id"] for p in shown["measurePoints"]]), ("Kept", ["p", "q"]))
+        bad = self.api.request("POST", f"~/models:import?id={one}", data="kind,id,min\nevent,e,x", headers=headers).json()["results"][0]
+        self.assertEqual((bad["status"], bad["error"]["errors"][0]["pointer"]), ("failed", "/2/min"))
+        self.assertEqual(self.api.request("POST", "~/models:import", data=csv, headers=headers).json()["failed"], 1)
+        refused(self, self.api, "POST", "~/models:export", 422, "validation_failed", json={"ids": [one], "format": "csv", "as": "json"})
+        two, = names(1)
+        self.send(dict(model_document(two), services=[{"id": "s", "input": [{"id": "n", "type": {"t": "int"}}]}]), "?publish=true")
+        self.assertEqual(write([two]).json()["code"], "csv_unsupported")
+
     def test_is_of_models_that_are_there(self):
         refused(self, self.api, "POST", "~/models:export", 404, "model_unknown", json={"ids": ["None"]})
         for wrong in ({}, {"ids": []}, {"ids": ["a"], "as": "rar"}, {"ids": ["a"] * 21}, {"ids": 7}):

@@ -6,7 +6,7 @@
 #include "model/blueprint/inheritance.hpp"
 #include "model/enos_dialect.hpp"
 #include "model/json.hpp"
-#include "model/merge_patch.hpp"
+#include "model/model_csv.hpp"
 #include "transport/api/model_archive.hpp"
 
 namespace {
@@ -39,6 +39,10 @@ void look_at(const model::value& document) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = std::string_view{reinterpret_cast<const char*>(data), size};
+  if (const auto rows = api::read_csv("f", bytes, "m").document)
+    if (model::blueprint::resolve(*rows))
+      if (const auto text = model::to_csv(*rows))
+        demand(model::from_csv(*text, "m").has_value());
   const auto all = api::read_models(bytes, limits);
   if (!all) {
     demand(all.error().reason == "import_invalid" || all.error().reason == "too_large");

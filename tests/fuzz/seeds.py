@@ -237,6 +237,7 @@ def models():
     import io
     import zipfile
     yield "one", json.dumps(TM).encode()
+    yield "rows", b'kind,id,name,name.de,type,min,enum,required,default\nattribute,a,"A, b",,string,,,true,"""x"""\nmeasurePoint,p,,P,enum,,0=off|1=on,,\nmeasurePoint,l,,,int[],,,,\n'
     yield "enos", json.dumps(ENOS).encode()
     yield "both", json.dumps([dict(TM, id="n", extends="e"), ENOS]).encode()
     for name, method in (("zip", zipfile.ZIP_DEFLATED), ("stored", zipfile.ZIP_STORED)):

@@ -9,6 +9,7 @@
 #include "model/enos_dialect.hpp"
 #include "model/ids.hpp"
 #include "model/json.hpp"
+#include "model/model_csv.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -60,7 +61,7 @@ source source_of(const void* bytes, std::size_t size) {
 }
 
 imported_model read_document(std::string file, const model::value& given) {
-  auto made = imported_model{std::move(file), {}, given};
+  auto made = imported_model{std::move(file), {}, given, false};
   if (model::is_enos_model(given))
     made.document = model::from_enos(given);
   if (!made.document)
@@ -83,10 +84,16 @@ imported_model read_document(std::string file, const model::value& given) {
 
 void add_documents(std::vector<imported_model>& out, const archive_file& file,
                    const archive_limits& limits) {
+  if (constexpr auto ending = std::string_view{".csv"}; file.name.ends_with(ending)) {
+    const auto begin = file.name.rfind('/') + 1;  // 0 if it is in no folder
+    const auto id = file.name.substr(begin, file.name.size() - begin - ending.size());
+    out.push_back(read_csv(file.name, file.text, id));
+    return;
+  }
   const auto parsed = model::parse_json(
       file.text, {.max_bytes = limits.max_bytes, .max_depth = 32, .max_nodes = 500'000});
   if (!parsed) {
-    out.push_back({file.name, {}, damaged("it is not JSON: " + parsed.error().detail)});
+    out.push_back({file.name, {}, damaged("it is not JSON: " + parsed.error().detail), false});
     return;
   }
   if (!parsed->is_array()) {
@@ -121,6 +128,15 @@ void order_by_inheritance(std::vector<imported_model>& all) {
 }
 
 }  // namespace
+
+imported_model read_csv(std::string file, std::string_view text, const std::string& id) {
+  auto document = model::from_csv(text, id);
+  if (!document)
+    return {std::move(file), model::is_valid_key(id, 1, 64) ? id : "", document.error(), true};
+  auto made = read_document(std::move(file), *document);
+  made.elements_only = true;
+  return made;
+}
 
 model::result<std::vector<archive_file>> unpack(std::string_view zip,
                                                 const archive_limits& limits) {

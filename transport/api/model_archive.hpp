@@ -26,14 +26,19 @@ struct imported_model {
   std::string file;  // its name, "#2" behind it for the second document in one file
   std::string id;    // "" if it has none that can be read
   model::result<model::value> document;
+  bool elements_only = false;  // came as CSV: what else the model has stays as it is
 };
 
 /// The documents in `bytes`: one JSON document or an array of them, or a zip of such files, each
-/// tm/1 or as EnOS exports it. Parents come before those that extend them, else in the order given.
-/// Fails: `invalid_argument`, reason "import_invalid", for what is neither JSON nor a zip or is a
-/// damaged one; `too_large` beyond a limit. Any thread.
+/// tm/1 or as EnOS exports it; a file of the zip that ends in ".csv" has the elements of the model
+/// of its name. Parents come before those that extend them, else in the order given. Fails:
+/// `invalid_argument`, reason "import_invalid", for what is neither JSON nor a zip or is a damaged
+/// one; `too_large` beyond a limit. Any thread.
 model::result<std::vector<imported_model>> read_models(std::string_view bytes,
                                                        const archive_limits& limits = {});
+
+/// The elements of one model as CSV. Fails: never by itself, its document may be a failure.
+imported_model read_csv(std::string file, std::string_view text, const std::string& id);
 
 /// The files of a zip; folders and names of any form are passed on. Takes no more memory than
 /// `limits` allow, whatever the archive says of itself. Fails as read_models.

@@ -6,6 +6,7 @@
 #include "model/enos_dialect.hpp"
 #include "model/json.hpp"
 #include "model/merge_patch.hpp"
+#include "model/model_csv.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/model_archive.hpp"
 #include "transport/api/model_parts.hpp"
@@ -82,13 +83,27 @@ void drafted(const exchange_ptr& e, const job_ptr& job, std::string_view status)
         });
 }
 
+/// What the draft becomes: the document, or what the model has with the elements of it.
+model::value draft_of(const imported_model& m, const actors::catalogue_blueprint* known) {
+  if (!m.elements_only || !known)
+    return *m.document;
+  const auto before = blueprint::newest_document(*known->state);
+  auto after = before.as_object();
+  for (const auto kind : blueprint::element_kinds)
+    if (const auto* list = m.document->find(kind);
+        list && (before.find(kind) || !list->as_array().empty()))
+      model::set_member(after, kind, *list);
+  return after;
+}
+
 void update(const exchange_ptr& e, const job_ptr& job) {
   const auto& m = job->all[job->at];
+  const auto document = draft_of(m, find_model(*e, m.id).get());
   if (const auto known = find_model(*e, m.id);
       known && !known->state->draft &&
-      model::says_the_same(blueprint::published_or_draft(*known->state), *m.document))
+      model::says_the_same(blueprint::published_or_draft(*known->state), document))
     return settle(e, job, "unchanged", known->state->revisions.back().number);
-  order(e, m.id, blueprint::save_draft{*m.document}, [e, job](const actors::answer& got) {
+  order(e, m.id, blueprint::save_draft{document}, [e, job](const actors::answer& got) {
     if (got)
       drafted(e, job, "updated");
     else
@@ -131,6 +146,12 @@ void import_models(const exchange_ptr& e) {
   job->reason = e->query("reason");
   if (job->publishes && !e->who.may("model:publish"))
     return e->fail({errc::forbidden, "publishing needs the permission model:publish"});
+  if (e->request().header("content-type").find("csv") != std::string_view::npos) {
+    if (e->request().body.size() > archive_limits{}.max_bytes)
+      return e->fail({errc::too_large, "too_large", "an import has at most 2 MiB"});
+    job->all.push_back(read_csv("body", e->request().body, e->query("id")));
+    return next(e, job);
+  }
   auto all = read_models(e->request().body);
   if (!all)
     return e->fail(all.error());
@@ -168,8 +189,10 @@ void export_models(const exchange_ptr& e) {
   auto f = fields{*body};
   constexpr auto limits = archive_limits{};
   auto ids = f.texts("ids", limits.max_files);
-  const auto format = f.word("format", {"tm", "enos"}).value_or("tm");
-  const auto as = f.word("as", {"json", "zip"}).value_or("json");
+  const auto format = f.word("format", {"tm", "enos", "csv"}).value_or("tm");
+  const auto as = f.word("as", {"json", "zip"}).value_or(format == "csv" ? "zip" : "json");
+  if (format == "csv" && as == "json")
+    f.note("as", "not_allowed", "CSV is written into a zip");
   const auto with_parents = f.truth("parents").value_or(false);
   if (!ids || ids->empty())
     f.missing("ids");
@@ -216,8 +239,15 @@ void export_models(const exchange_ptr& e) {
     return e->reply(200, std::move(documents));
   auto files = std::vector<archive_file>{};
   for (const auto& d : documents) {
-    const auto* id = d.find(format == "enos" ? "thingModelId" : "id");
-    files.push_back({id->as_string() + ".json", model::to_json(d)});
+    const auto& id = d.find(format == "enos" ? "thingModelId" : "id")->as_string();
+    if (format != "csv") {
+      files.push_back({id + ".json", model::to_json(d)});
+      continue;
+    }
+    auto rows = model::to_csv(d);
+    if (!rows)
+      return e->fail(rows.error());
+    files.push_back({id + ".csv", std::move(*rows)});
   }
   auto zip = pack(files);
   if (!zip)
@@ -234,8 +264,8 @@ void export_models(const exchange_ptr& e) {
 std::vector<route> model_file_routes() {
   return {
       {"POST", "~/models:import", "model:write", import_models, "importModels",
-       "Read thing models, JSON or a zip of JSON files, tm/1 or as EnOS exports them", "ModelFiles",
-       "ImportResult", 200, "mode publish force note reason"},
+       "Read thing models: JSON or a zip of files, tm/1 or as EnOS exports them, or CSV",
+       "ModelFiles", "ImportResult", 200, "mode publish force note reason id"},
       {"POST", "~/models:export", "model:read", export_models, "exportModels",
        "Write thing models, as JSON or as a zip", "ModelExport", "ModelDocuments", 200, ""},
   };

@@ -91,7 +91,7 @@ std::string make() {
     operation["responses"] = {{std::to_string(r.status), success}, {"default", problem}};
     const auto zip = json{{"schema", json::object()}};
     if (r.takes == "ModelFiles")
-      operation["requestBody"]["content"]["application/zip"] = zip;
+      operation["requestBody"]["content"].update({{"application/zip", zip}, {"text/csv", zip}});
     if (r.gives == "ModelDocuments")
       operation["responses"]["200"]["content"]["application/zip"] = zip;
     if (r.gives == "Command" && r.method == "POST")

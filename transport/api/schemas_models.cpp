@@ -144,7 +144,7 @@ std::string model_schemas() {
                {"ok", integer},
                {"failed", integer}})},
       {"ModelExport", object({{"ids", list(text)},
-                              {"format?", word({"tm", "enos"})},
+                              {"format?", word({"tm", "enos", "csv"})},
                               {"as?", word({"json", "zip"})},
                               {"parents?", truth}})},
       {"ModelDocuments", list(any_object)},

@@ -35,6 +35,14 @@ TEST(ModelArchive, OneDocumentOrAnArrayOrAZip) {
   EXPECT_EQ(ids_of(read_models(R"({"thingModelId": "e"})")), list{"e"});
 }
 
+TEST(ModelArchive, RowsAreTheElementsOfTheModelOfTheirName) {
+  const auto all = read_models(
+      *pack({{"f/a.csv", "kind,id\nevent,e\n"}, {"b.csv", "kind\n?"}, {"a b.csv", "kind,id\n"}}));
+  EXPECT_EQ(ids_of(all), (list{"a", "b!", "!"}));
+  EXPECT_TRUE(all->at(0).elements_only);
+  EXPECT_EQ(all->at(0).document->find("events")->as_array().size(), 1u);
+}
+
 TEST(ModelArchive, ParentsComeFirst) {
   EXPECT_EQ(ids_of(read_models("[" + document("c", "b") + "," + document("b", "a") + "," +
                                document("z") + "," + document("a") + "]")),
