@@ -44,7 +44,7 @@ imported_model read_csv(std::string file, std::string_view text, const std::stri
 /// `limits` allow, whatever the archive says of itself. Fails as read_models.
 model::result<std::vector<archive_file>> unpack(std::string_view zip, const archive_limits& limits);
 
-/// A zip of the files. Fails: `internal`.
+/// A zip of the files, of which there is at least one. Fails: `internal`.
 model::result<std::string> pack(const std::vector<archive_file>& files);
 
 }  // namespace orrery::transport::api
