@@ -1,5 +1,9 @@
 #include "actors/catalogue.hpp"
 
+#include <algorithm>
+#include <set>
+
+#include "model/blueprint/inheritance.hpp"
 #include "model/credentials.hpp"
 #include "storage/keys.hpp"
 
@@ -10,10 +14,6 @@ template <class Map>
 auto* find_in(const Map& map, const std::string& key) {
   const auto found = map.find(key);
   return found == map.end() ? nullptr : found->second.get();
-}
-
-std::string blueprint_key(const std::string& organisation, const std::string& id) {
-  return organisation + '/' + id;
 }
 
 template <class State>
@@ -73,8 +73,59 @@ const catalogue_product* catalogue_snapshot::product(const std::string& key) con
 }
 
 const catalogue_blueprint* catalogue_snapshot::blueprint(const std::string& organisation,
-                                                         const std::string& id) const {
-  return find_in(blueprints, blueprint_key(organisation, id));
+                                                         const std::string& reference) const {
+  return find_in(blueprints, model::blueprint::key_of(organisation, reference));
+}
+
+std::shared_ptr<const catalogue_blueprint> catalogue_snapshot::visible_blueprint(
+    const std::string& organisation, const std::string& reference) const {
+  const auto found = blueprints.find(model::blueprint::key_of(organisation, reference));
+  if (found == blueprints.end())
+    return nullptr;
+  const auto& s = *found->second->state;
+  const auto shared_with = [&](std::string_view whom) {
+    return std::binary_search(s.shared_with.begin(), s.shared_with.end(), whom);
+  };
+  const auto is_own = s.organisation == organisation && s.model_id != model::blueprint::library_id;
+  return is_own || shared_with(organisation) || shared_with(model::blueprint::everybody)
+             ? found->second
+             : nullptr;
+}
+
+std::vector<model::blueprint::descendant> catalogue_snapshot::descendants_of(
+    const std::string& key) const {
+  auto found = std::vector<model::blueprint::descendant>{};
+  auto seen = std::set<std::string>{key};
+  const auto add = [&](const std::string& parent, std::size_t depth) {
+    if (const auto below = children.find(parent); below != children.end())
+      for (const auto& child : below->second)
+        if (seen.insert(child).second)
+          found.push_back(
+              {child, parent, depth, blueprints.at(child)->state->revisions.back().document});
+  };
+  add(key, 1);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    add(std::string{found[i].key}, found[i].depth + 1);
+  return found;
+}
+
+std::vector<std::string> catalogue_snapshot::path_of(std::string key) const {
+  auto path = std::vector<std::string>{};
+  while (!key.empty() && path.size() <= model::blueprint::max_depth &&
+         std::find(path.begin(), path.end(), key) == path.end()) {
+    const auto found = blueprints.find(key);
+    if (found == blueprints.end())
+      break;
+    path.push_back(key);
+    key = found->second->parent;
+  }
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+model::value catalogue_snapshot::library(const std::string& organisation) const {
+  const auto* kept = blueprint(organisation, std::string{model::blueprint::library_id});
+  return kept ? kept->state->library : model::value{model::object{}};
 }
 
 const catalogue_organisation* catalogue_snapshot::organisation(const std::string& id) const {
@@ -177,11 +228,10 @@ model::device::product_view view_of(const model::product::state& p, const catalo
   view.secret_owner = model::product::secret_owner(p.product_key);
   view.sign_methods = p.sign_methods;
   if (const auto* blueprint = in.blueprint(p.organisation, p.model)) {
-    const auto wanted = p.pinned_revision != 0 ? p.pinned_revision
-                        : blueprint->state->revisions.empty()
-                            ? 0
-                            : blueprint->state->revisions.back().number;
-    if (const auto found = blueprint->compiled.find(wanted); found != blueprint->compiled.end())
+    if (p.pinned_revision == 0)
+      view.model = blueprint->newest;
+    else if (const auto found = blueprint->compiled.find(p.pinned_revision);
+             found != blueprint->compiled.end())
       view.model = found->second;
   }
   view.mode = p.mode ? *p.mode : view.model ? view.model->mode() : model::validation::strict;
@@ -221,30 +271,84 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
         catalogue_organisation{change.id, *organisation});
     return;
   }
-  const auto& blueprint = std::get<std::shared_ptr<const model::blueprint::state>>(change.what);
-  const auto key = blueprint_key(blueprint->organisation, blueprint->model_id);
-  if (!blueprint->exists) {
-    next.blueprints.erase(key);
-    return;
-  }
-  auto made = std::make_shared<catalogue_blueprint>(catalogue_blueprint{change.id, blueprint, {}});
-  const auto before = next.blueprints.find(key);
-  for (const auto& revision : blueprint->revisions) {
-    if (before != next.blueprints.end())
-      if (const auto known = before->second->compiled.find(revision.number);
-          known != before->second->compiled.end()) {
-        made->compiled.insert(*known);
+  put(next, change.id, std::get<std::shared_ptr<const model::blueprint::state>>(change.what));
+}
+
+namespace {
+
+namespace blueprint = model::blueprint;
+
+/// Every revision that compiles; those that were known are not compiled again.
+void compile_revisions(catalogue_blueprint& made, const catalogue_blueprint* before) {
+  for (const auto& revision : made.state->revisions) {
+    if (before)
+      if (const auto known = before->compiled.find(revision.number);
+          known != before->compiled.end()) {
+        made.compiled.insert(*known);
         continue;
       }
-    if (auto compiled = model::thing_model::compile(revision.document))
-      made->compiled.emplace(revision.number,
-                             std::make_shared<const model::thing_model>(std::move(*compiled)));
+    if (auto compiled = model::thing_model::compile(blueprint::effective_document(revision)))
+      made.compiled.emplace(revision.number,
+                            std::make_shared<const model::thing_model>(std::move(*compiled)));
   }
-  next.blueprints[key] = std::move(made);
-  // Products on it see the new revision at once.
+}
+
+/// The newest revision with what its parent says now.
+void follow_parent(catalogue_blueprint& made, const catalogue_snapshot& in) {
+  made.newest = nullptr;
+  made.effective = {};
+  if (made.state->revisions.empty())
+    return;
+  const auto& revision = made.state->revisions.back();
+  if (const auto found = made.compiled.find(revision.number); found != made.compiled.end())
+    made.newest = found->second;
+  made.effective = blueprint::effective_document(revision);
+  const auto parent = in.blueprints.find(made.parent);
+  if (parent == in.blueprints.end() || !parent->second->newest)
+    return;
+  auto whole =
+      blueprint::resolve(revision.document, parent->second->effective, *parent->second->newest);
+  if (!whole || whole->document == made.effective)
+    return;
+  made.newest = std::move(whole->compiled);
+  made.effective = std::move(whole->document);
+}
+
+}  // namespace
+
+void catalogue::put(catalogue_snapshot& next, const model::entity_id& id,
+                    const std::shared_ptr<const model::blueprint::state>& s) {
+  const auto key = blueprint::key_of(s->organisation, s->model_id);
+  const auto before = next.blueprints.find(key);
+  if (before != next.blueprints.end() && !before->second->parent.empty())
+    if (const auto siblings = next.children.find(before->second->parent);
+        siblings != next.children.end() && siblings->second.erase(key) > 0 &&
+        siblings->second.empty())
+      next.children.erase(siblings);
+  if (s->exists) {
+    auto made = catalogue_blueprint{id, s, {}, {}, {}, {}};
+    compile_revisions(made, before == next.blueprints.end() ? nullptr : before->second.get());
+    const auto document =
+        s->revisions.empty() ? s->draft.value_or(model::value{}) : s->revisions.back().document;
+    if (const auto parent = blueprint::parent_of(document); !parent.empty())
+      made.parent = blueprint::key_of(s->organisation, parent);
+    if (!made.parent.empty() && !s->revisions.empty())
+      next.children[made.parent].insert(key);
+    follow_parent(made, next);
+    next.blueprints[key] = std::make_shared<const catalogue_blueprint>(std::move(made));
+  } else {
+    next.blueprints.erase(key);
+  }
+  // Whatever inherits from it, and products on all of them, see it with the same snapshot.
+  auto family = std::set<std::string>{key};
+  for (const auto& d : next.descendants_of(key)) {
+    auto child = *next.blueprints.at(d.key);
+    follow_parent(child, next);
+    next.blueprints[d.key] = std::make_shared<const catalogue_blueprint>(std::move(child));
+    family.insert(d.key);
+  }
   for (auto& [product_key, entry] : next.products)
-    if (entry->state->organisation == blueprint->organisation &&
-        entry->state->model == blueprint->model_id)
+    if (family.contains(blueprint::key_of(entry->state->organisation, entry->state->model)))
       entry = std::make_shared<const catalogue_product>(
           catalogue_product{entry->id, entry->state, view_of(*entry->state, next), entry->script});
 }

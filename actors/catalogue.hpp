@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -26,8 +27,13 @@ struct catalogue_product {
 struct catalogue_blueprint {
   model::entity_id id;
   std::shared_ptr<const model::blueprint::state> state;
-  std::unordered_map<std::uint64_t, std::shared_ptr<const model::thing_model>>
-      compiled;  // by revision
+  /// By revision: with what each inherited when it was published.
+  std::unordered_map<std::uint64_t, std::shared_ptr<const model::thing_model>> compiled;
+  /// The newest revision with what its parents say now; null while nothing is published. What has
+  /// come between two changes at the same moment and does not fit stays as it was published.
+  std::shared_ptr<const model::thing_model> newest;
+  model::value effective;  // its document
+  std::string parent;      // key of the model that it extends; "": none
 };
 struct catalogue_organisation {
   model::entity_id id;
@@ -49,10 +55,22 @@ struct catalogue_snapshot {
       blueprints;  // by org + '/' + id
   std::unordered_map<std::string, std::shared_ptr<const catalogue_organisation>>
       organisations;  // by text id
+  std::unordered_map<std::string, std::set<std::string>>
+      children;  // keys of the published models that extend one, by its key
 
   const catalogue_product* product(const std::string& key) const;
+  /// `reference`: an id, or organisation + '/' + id for a model of another one, shared or not.
   const catalogue_blueprint* blueprint(const std::string& organisation,
-                                       const std::string& id) const;
+                                       const std::string& reference) const;
+  /// The same if the organisation has it or it is shared with it; null else.
+  std::shared_ptr<const catalogue_blueprint> visible_blueprint(const std::string& organisation,
+                                                               const std::string& reference) const;
+  /// The published models that inherit from one, directly or not: parents before their children.
+  std::vector<model::blueprint::descendant> descendants_of(const std::string& key) const;
+  /// Keys from the root of a model's family to itself. It ends where a parent is missing.
+  std::vector<std::string> path_of(std::string key) const;
+  /// The library of an organisation: elements by id.
+  model::value library(const std::string& organisation) const;
   const catalogue_organisation* organisation(const std::string& id) const;
 };
 
@@ -72,6 +90,8 @@ class catalogue {
 
  private:
   void put(catalogue_snapshot& next, const catalogue_change& change) const;
+  static void put(catalogue_snapshot& next, const model::entity_id& id,
+                  const std::shared_ptr<const model::blueprint::state>& s);
   mutable std::mutex mutex_;
   std::shared_ptr<const catalogue_snapshot> current_ = std::make_shared<catalogue_snapshot>();
   std::atomic<std::uint64_t> version_{1};

@@ -1,7 +1,9 @@
 #include "actors/kinds.hpp"
 
 #include <algorithm>
+#include <set>
 
+#include "model/blueprint/inheritance.hpp"
 #include "model/topic_filter.hpp"
 #include "storage/keys.hpp"
 
@@ -192,14 +194,91 @@ rows product_kind::rows_of(const model::entity_id& id, const state& s, const std
   return snapshot_row(kind, id, s, revision, product::encode_state);
 }
 
+namespace {
+
+/// The document that an order is about: what it extends is looked for.
+model::value document_in_hand(const blueprint::state& s, const blueprint::order& what) {
+  if (const auto* c = std::get_if<blueprint::create_blueprint>(&what))
+    return c->document;
+  if (const auto* d = std::get_if<blueprint::save_draft>(&what))
+    return d->document;
+  return s.draft.value_or(model::value{});
+}
+
+/// Who is around a model: its family, and who uses it.
+void look_around(blueprint::surroundings& around, const catalogue_snapshot& known,
+                 const std::string& organisation, const std::string& key,
+                 const model::value& document) {
+  for (const auto& d : known.descendants_of(key))
+    around.descendants.push_back(d);
+  auto family = std::set<std::string_view>{key};
+  for (const auto& d : around.descendants)
+    family.insert(d.key);
+  auto users = std::set<std::string>{};
+  const auto note_user = [&](const std::string& user) {
+    if (user != organisation)
+      users.insert(user);
+  };
+  for (const auto& [product_key, p] : known.products) {
+    const auto on = blueprint::key_of(p->state->organisation, p->state->model);
+    around.products += family.contains(on) ? 1 : 0;
+    if (on == key)
+      note_user(p->state->organisation);
+  }
+  for (const auto& [name, b] : known.blueprints) {
+    if (b->state->organisation == organisation && b->state->model_id != blueprint::library_id)
+      ++around.models;
+    const auto& s = *b->state;
+    const auto extends = s.draft ? blueprint::parent_of(*s.draft) : std::string{};
+    const auto draft_is = !extends.empty() && blueprint::key_of(s.organisation, extends) == key;
+    if (name == key || (b->parent != key && !draft_is))
+      continue;
+    ++around.children;
+    note_user(s.organisation);
+  }
+  around.users.assign(users.begin(), users.end());
+  // A model of another organisation that cannot follow keeps what it has inherited: it hinders
+  // nobody here.
+  std::erase_if(around.descendants, [&](const auto& d) {
+    return !d.key.starts_with(organisation + '/') || !d.parent.starts_with(organisation + '/');
+  });
+  around.library = known.library(organisation);
+  if (const auto own = known.blueprints.find(key); own != known.blueprints.end())
+    around.in_force = own->second->effective;
+  const auto reference = blueprint::parent_of(document);
+  if (reference.empty())
+    return;
+  if (const auto parent = known.visible_blueprint(organisation, reference))
+    around.parent = blueprint::parent_view{
+        blueprint::key_of(organisation, reference),
+        known.path_of(blueprint::key_of(organisation, reference)),
+        parent->state->revisions.empty() ? 0 : parent->state->revisions.back().number,
+        parent->effective, parent->newest};
+}
+
+}  // namespace
+
+blueprint::surroundings surroundings_of(const blueprint::state& s, const blueprint::order& what,
+                                        const model::entity_id& self, model::timestamp now,
+                                        const catalogue_snapshot& known) {
+  auto around = blueprint::surroundings{.self = self, .now = now};
+  const auto* made = std::get_if<blueprint::create_blueprint>(&what);
+  const auto& organisation = made ? made->organisation : s.organisation;
+  if (std::holds_alternative<blueprint::read_blueprint>(what) ||
+      std::holds_alternative<blueprint::change_library>(what))
+    return around;
+  if (const auto* shared = std::get_if<blueprint::share>(&what))
+    around.may_share_with =
+        shared->with == blueprint::everybody || known.organisation(shared->with) != nullptr;
+  look_around(around, known, organisation,
+              blueprint::key_of(organisation, made ? made->model_id : s.model_id),
+              document_in_hand(s, what));
+  return around;
+}
+
 model::result<blueprint::decision> blueprint_kind::decide(const state& s, const command& c,
                                                           const decision_inputs& in) {
-  auto around = blueprint::surroundings{.self = in.self, .now = in.now};
-  const auto snapshot = in.known.current();
-  for (const auto& [key, entry] : snapshot->products)
-    around.products +=
-        entry->state->organisation == s.organisation && entry->state->model == s.model_id ? 1 : 0;
-  return blueprint::decide(s, c, around);
+  return blueprint::decide(s, c, surroundings_of(s, c.what, in.self, in.now, *in.known.current()));
 }
 
 rows blueprint_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,

@@ -161,6 +161,11 @@ std::string search_value(std::string_view organisation, std::string_view value);
 rows search_rows(const model::entity_id& id, std::string_view organisation,
                  const std::vector<device::search_term>& before,
                  const std::vector<device::search_term>& after);
+/// What surrounds a decision of a thing model, as the catalogue shows it: its family, its users,
+/// the library of its organisation.
+blueprint::surroundings surroundings_of(const blueprint::state& s, const blueprint::order& what,
+                                        const model::entity_id& self, model::timestamp now,
+                                        const catalogue_snapshot& known);
 
 /// Values of the index of topics: "filter" (organisation, 0x1f, filter -> client or group) and
 /// "retained" (organisation, 0x1f, topic -> its entity).

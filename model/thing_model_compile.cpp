@@ -14,6 +14,14 @@ namespace {
 constexpr std::size_t max_attributes = 200, max_points = 5000, max_services = 50, max_events = 50,
                       max_entries = 200, max_fields = 50, max_findings = 200;
 
+constexpr std::size_t max_tags = 100, max_tag_bytes = 50, max_tag_text_bytes = 800,
+                      max_category_bytes = 256;
+
+bool is_tag_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+         c == '/' || c == '-';
+}
+
 /// Reads one JSON object by its known keys and notes what is wrong, where.
 class reader {
  public:
@@ -85,6 +93,24 @@ class reader {
     if (text->as_string().size() > most * 4)
       note(key, "too_long", "at most " + std::to_string(most) + " characters");
     return text->as_string();
+  }
+  /// Texts by key: 100 at most.
+  void tags() {
+    const auto* m = any("tags");
+    if (!m)
+      return;
+    if (!m->is_object())
+      return note("tags", "type_mismatch", "expected an object of texts");
+    if (m->as_object().size() > max_tags)
+      note("tags", "array_size", "at most " + std::to_string(max_tags) + " tags");
+    for (const auto& [key, text] : m->as_object())
+      if (key.empty() || key.size() > max_tag_bytes ||
+          !std::all_of(key.begin(), key.end(), is_tag_character))
+        note("tags/" + key, "type_mismatch", "a tag's key is 1 to 50 of A-Z a-z 0-9 _ / -");
+      else if (!text.is_string() || text.as_string().size() > max_tag_text_bytes ||
+               text.as_string().starts_with(' ') || text.as_string().ends_with(' '))
+        note("tags/" + key, "type_mismatch",
+             "a tag is text of at most 200 characters, no blank at its ends");
   }
   template <class Name, class T>
   T one_of(std::string_view key, T otherwise, std::initializer_list<std::pair<Name, T>> choices) {
@@ -346,10 +372,11 @@ result<thing_model> thing_model::compile(const value& document) {
       in.note("id", "type_mismatch", "a model id is 1 to 64 characters of A-Z a-z 0-9 . _ -");
     m.name_ = in.translated("name", 64, false);
     in.translated("description", 1024, false);
-    in.ignore({"category", "tags", "revision", "publishedAt"});
-    if (in.any("extends"))
-      in.note("extends", "inheritance_unsupported",
-              "this release has no inheritance: give the elements themselves");
+    if (in.text("category").size() > max_category_bytes)
+      in.note("category", "too_long", "at most 64 characters");
+    in.tags();
+    in.ignore({"revision", "publishedAt"});
+    in.text("extends");  // what it inherits is in it already (blueprint/inheritance.hpp)
     m.mode_ = in.one_of<const char*>("validate", validation::strict,
                                      {{"strict", validation::strict},
                                       {"lenient", validation::lenient},

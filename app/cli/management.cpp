@@ -1,57 +1,8 @@
-// model, product, device.
+// product, device.
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
 namespace {
-
-void add_models(CLI::App& to, session& s) {
-  auto* g = group(to, "model", "Thing models", "model list");
-  auto id = make<std::string>(), file = make<std::string>(), note = make<std::string>();
-  auto force = make<bool>();
-  const auto path = [id](const std::string& rest) { return "~/models/" + encoded(*id) + rest; };
-  command(*g, "list", "List models", "model list")->callback([&s] {
-    s.show(s.list("~/models", 100'000),
-           {{"ID", "/id"}, {"NAME", "/name"}, {"REVISION", "/revision"}, {"DRAFT", "/hasDraft"}});
-  });
-  auto* get = command(*g, "get", "Show a model", "model get Inverter --output yaml");
-  get->add_option("model", *id)->required();
-  get->callback([&s, path] { s.show(s.request("GET", path("")), {}); });
-  auto* create =
-      command(*g, "create", "Make a model from a tm/1 document", "model create @inverter.json");
-  create->add_option("document", *file, "JSON, or @file")->required();
-  create->callback([&s, file] {
-    const auto made = s.request("POST", "~/models", read_json(*file));
-    s.show(made, {});
-  });
-  auto* draft = command(*g, "draft", "Replace the draft", "model draft Inverter @inverter.json");
-  draft->add_option("model", *id)->required();
-  draft->add_option("document", *file, "JSON, or @file")->required();
-  draft->callback([&s, path, file] {
-    const auto etag = s.etag_of(path(""));
-    s.show(s.request("PUT", path("/draft"), read_json(*file), {{"If-Match", etag}}), {});
-  });
-  auto* check = command(*g, "check", "What is wrong with the draft, and what it changes",
-                        "model check Inverter");
-  check->add_option("model", *id)->required();
-  check->callback(
-      [&s, path] { s.show(s.request("POST", path("/draft:check"), json::object()), {}); });
-  auto* publish = command(*g, "publish", "Publish the draft",
-                          "model publish Inverter --note 'two more points'");
-  publish->add_option("model", *id)->required();
-  publish->add_option("--note", *note);
-  publish->add_flag("--force", *force, "also if it breaks devices in use");
-  publish->callback([&s, path, note, force] {
-    const auto made = s.request("POST", path(":publish"), {{"note", *note}, {"force", *force}});
-    s.show(made, {});
-  });
-  auto* remove =
-      command(*g, "delete", "Delete a model that no product uses", "model delete Inverter");
-  remove->add_option("model", *id)->required();
-  remove->callback([&s, path] {
-    s.request("DELETE", path(""), nullptr, {{"If-Match", s.etag_of(path(""))}});
-    s.say("deleted");
-  });
-}
 
 void add_products(CLI::App& to, session& s) {
   auto* g = group(to, "product", "Products", "product get demo-inverter");

@@ -198,24 +198,32 @@ bool session::refresh() {
   return true;
 }
 
-json session::request(const std::string& method, std::string path, const json& body,
-                      net::http_client::headers more) {
+net::http_reply session::exchange(const std::string& method, std::string path,
+                                  const std::string& bytes, const std::string& type,
+                                  net::http_client::headers more) {
   if (path.starts_with('~'))
     path = "/orgs/-" + path.substr(1);
   path = "/api/v1" + path;
-  if (!body.is_null())
-    more.emplace_back("Content-Type", "application/json");
+  if (!bytes.empty())
+    more.emplace_back("Content-Type", type);
   const auto send = [&] {
     auto headers = more;
     if (const auto text = credential(); !text.empty())
       headers.emplace_back("Authorization", "Bearer " + text);
-    return client().request(method, path, headers, body.is_null() ? "" : body.dump());
+    return client().request(method, path, headers, bytes);
   };
   auto reply = send();
   if (reply.status == 401 && refresh())
     reply = send();
   if (reply.status >= 300)
     throw refused{explain(reply.status, reply.body)};
+  return reply;
+}
+
+json session::request(const std::string& method, std::string path, const json& body,
+                      net::http_client::headers more) {
+  const auto reply = exchange(method, std::move(path), body.is_null() ? "" : body.dump(),
+                              "application/json", std::move(more));
   auto value = reply.body.empty() ? json{} : json::parse(reply.body);
   if (value.is_object())
     for (const auto& [name, text] : reply.headers)

@@ -36,6 +36,9 @@ class session {
   /// Throws refused, net::not_reached.
   json request(const std::string& method, std::string path, const json& body = nullptr,
                net::http_client::headers more = {});
+  /// The same for bytes of any type; gives the reply as it came.
+  net::http_reply exchange(const std::string& method, std::string path, const std::string& bytes,
+                           const std::string& type, net::http_client::headers more = {});
   /// All items of a list, page by page, at most `most`.
   json list(const std::string& path, std::size_t most);
   /// The ETag of what is at `path`, for If-Match.
@@ -97,6 +100,7 @@ json read_json(const std::string& text);
 void add_people(CLI::App& to, session& s);
 void add_organisations(CLI::App& to, session& s);
 void add_management(CLI::App& to, session& s);
+void add_models(CLI::App& to, session& s);
 void add_scripts(CLI::App& products, session& s);  // of the group "product"
 void add_ota(CLI::App& to, session& s);
 void add_twins(CLI::App& to, session& s);

@@ -10,11 +10,12 @@ namespace orrery::model::blueprint {
 
 template <field_of<revision_record> X>
 auto fields_of(X& x) {
-  return std::tie(x.number, x.document, x.note, x.published_at, x.actor);
+  return std::tie(x.number, x.document, x.note, x.published_at, x.actor, x.reason,
+                  x.parent_revision, x.effective);
 }
 template <field_of<create_blueprint> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.model_id, x.document);
+  return std::tie(x.organisation, x.model_id, x.document, x.copied_from);
 }
 template <field_of<created> X>
 auto fields_of(X& x) {
@@ -36,14 +37,35 @@ template <field_of<removed> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
-template <field_of<deprecated_set> X>
+template <field_of<change_about> X>
 auto fields_of(X& x) {
-  return std::tie(x.deprecated, x.at);
+  return std::tie(x.deprecated, x.members);
+}
+template <field_of<about_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.at);
+}
+template <field_of<share> X>
+auto fields_of(X& x) {
+  return std::tie(x.with, x.on);
+}
+template <field_of<shared> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.at);
+}
+template <field_of<change_library> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.elements);
+}
+template <field_of<library_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.changes, x.at);
 }
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.organisation, x.model_id, x.draft, x.revisions,
-                  x.deprecated, x.created_at, x.updated_at, x.revision);
+                  x.deprecated, x.created_at, x.updated_at, x.revision, x.about, x.copied_from,
+                  x.shared_with, x.library);
 }
 
 // Between nodes.
@@ -54,11 +76,7 @@ auto fields_of(X& x) {
 }
 template <field_of<publish> X>
 auto fields_of(X& x) {
-  return std::tie(x.note, x.force);
-}
-template <field_of<set_deprecated> X>
-auto fields_of(X& x) {
-  return std::tie(x.deprecated);
+  return std::tie(x.note, x.force, x.reason);
 }
 template <field_of<command> X>
 auto fields_of(X& x) {

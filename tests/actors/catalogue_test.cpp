@@ -1,7 +1,11 @@
 #include "actors/catalogue.hpp"
 
+#include <sstream>
+
 #include <gtest/gtest.h>
 
+#include "model/blueprint/inheritance.hpp"
+#include "model/json.hpp"
 #include "storage/keys.hpp"
 #include "tests/support/builders.hpp"
 #include "tests/support/memory_store.hpp"
@@ -204,6 +208,138 @@ TEST_F(Catalogue, ARemovedModelIsGone) {
   blueprint::apply(models, blueprint::removed{});
   known.apply(change(entity_kind::blueprint, "org/m", models));
   EXPECT_FALSE(known.current()->blueprint("org", "m"));
+}
+
+/// Published models "base" <- "m" <- "leaf" of the organisation "org".
+class Family : public Catalogue {
+ protected:
+  static model::value document(const std::string& id, const std::string& parent,
+                               const std::string& points) {
+    return *model::parse_json(R"({"format": "tm/1", "id": ")" + id + "\"" +
+                              (parent.empty() ? "" : R"(, "extends": ")" + parent + "\"") +
+                              R"(, "measurePoints": [)" + points + "]}");
+  }
+  /// Publishes the next revision as the rules would, with what the parent is now.
+  void publish(const std::string& id, const std::string& parent, const std::string& points,
+               const std::string& organisation = "org") {
+    auto& s = states[organisation + "/" + id];
+    const auto own = document(id, parent, points);
+    if (!s.exists)
+      blueprint::apply(s, blueprint::created{{organisation, id, own}, {}});
+    auto r = blueprint::revision_record{s.revisions.size() + 1, own, "", {}, ""};
+    if (!parent.empty())
+      if (const auto* above = known.current()->blueprint(organisation, parent);
+          above && above->newest)
+        if (auto whole = blueprint::resolve(own, above->effective, *above->newest))
+          r.effective = whole->document;
+    blueprint::apply(s, blueprint::published{std::move(r)});
+    known.apply(change(entity_kind::blueprint, organisation + "/" + id, s));
+  }
+  void make_family() {
+    publish("base", "", point("a"));
+    publish("m", "base", point("b"));
+    publish("leaf", "m", point("c"));
+    auto on_leaf = product_state("on-leaf");
+    on_leaf.model = "leaf";
+    known.apply(change(entity_kind::product, "on-leaf", on_leaf));
+    auto pinned = product_state("pinned");
+    pinned.model = "leaf";
+    pinned.pinned_revision = 1;
+    known.apply(change(entity_kind::product, "pinned", pinned));
+  }
+  static std::string point(const std::string& id, const std::string& type = "int") {
+    return R"({"id": ")" + id + R"(", "type": {"t": ")" + type + "\"}}";
+  }
+  std::map<std::string, blueprint::state> states;
+};
+
+TEST_F(Family, AProductHasWhatItsModelInherits) {
+  make_family();
+  for (const auto* id : {"a", "b", "c"})
+    EXPECT_TRUE(view("on-leaf").model->find_point(id)) << id;
+}
+
+TEST_F(Family, AParentReachesAllBelowItInOneSnapshot) {
+  make_family();
+  const auto before = known.current();
+  publish("base", "", point("a") + "," + point("more"));
+  EXPECT_TRUE(view("on-leaf").model->find_point("more"));
+  EXPECT_TRUE(view("on-leaf").model->find_point("c"));
+  EXPECT_FALSE(view("pinned").model->find_point("more")) << "a pinned revision never changes";
+  EXPECT_TRUE(view("pinned").model->find_point("a"));
+  EXPECT_FALSE(before->product("on-leaf")->view.model->find_point("more"));
+  EXPECT_TRUE(before->blueprint("org", "leaf")->effective.is_object());
+}
+
+TEST_F(Family, WhatDoesNotFitStaysAsItWasPublished) {
+  make_family();
+  publish("base", "", point("a") + "," + point("c", "string"));  // as if both came at once
+  ASSERT_TRUE(view("on-leaf").model);
+  EXPECT_EQ(view("on-leaf").model->find_point("c")->type.type, model::data_type::int32);
+  publish("base", "", point("a") + "," + point("more"));
+  EXPECT_TRUE(view("on-leaf").model->find_point("more")) << "it follows again when it can";
+}
+
+TEST_F(Family, IsTheSameInWhateverOrderItIsRead) {
+  make_family();
+  publish("base", "", point("a") + "," + point("more"));
+  const auto whole = known.current()->blueprint("org", "leaf")->effective;
+  for (const auto* order : {"base m leaf", "leaf m base", "m leaf base"}) {
+    auto other = catalogue{};
+    auto in = std::istringstream{order};
+    for (auto id = std::string{}; in >> id;)
+      other.apply(change(entity_kind::blueprint, "org/" + id, states["org/" + id]));
+    EXPECT_EQ(other.current()->blueprint("org", "leaf")->effective, whole) << order;
+    EXPECT_EQ(other.current()->path_of("org/leaf"),
+              (std::vector<std::string>{"org/base", "org/m", "org/leaf"}))
+        << order;
+  }
+}
+
+TEST_F(Family, TellsWhoInherits) {
+  make_family();
+  publish("other", "base", point("x"));
+  const auto below = known.current()->descendants_of("org/base");
+  ASSERT_EQ(below.size(), 3u);
+  EXPECT_EQ(below[2].key, "org/leaf");
+  EXPECT_EQ(below[2].parent, "org/m");
+  EXPECT_EQ(below[2].depth, 2u);
+  publish("m", "", point("b"));
+  EXPECT_EQ(known.current()->descendants_of("org/base").size(), 1u);
+  EXPECT_FALSE(view("on-leaf").model->find_point("a"));
+}
+
+TEST_F(Family, AModelThatIsGoneLeavesItsChildrenAsTheyWere) {
+  make_family();
+  blueprint::apply(states["org/base"], blueprint::removed{});
+  known.apply(change(entity_kind::blueprint, "org/base", states["org/base"]));
+  EXPECT_TRUE(view("on-leaf").model->find_point("a"));
+  EXPECT_EQ(known.current()->path_of("org/leaf").size(), 2u);
+}
+
+TEST_F(Family, IsSeenByThoseItIsSharedWith) {
+  make_family();
+  publish("theirs", "org/base", point("t"), "acme");
+  EXPECT_FALSE(known.current()->visible_blueprint("acme", "org/base"));
+  auto& base = states["org/base"];
+  blueprint::apply(base, blueprint::shared{{"acme", true}, {}});
+  known.apply(change(entity_kind::blueprint, "org/base", base));
+  EXPECT_TRUE(known.current()->visible_blueprint("acme", "org/base"));
+  EXPECT_FALSE(known.current()->visible_blueprint("else", "org/base"));
+  publish("theirs", "org/base", point("t"), "acme");
+  EXPECT_TRUE(known.current()->blueprint("acme", "theirs")->newest->find_point("a"));
+  blueprint::apply(base, blueprint::shared{{"*", true}, {}});
+  known.apply(change(entity_kind::blueprint, "org/base", base));
+  EXPECT_TRUE(known.current()->visible_blueprint("else", "org/base"));
+}
+
+TEST_F(Family, ALibraryIsNoModel) {
+  auto s = blueprint::state{};
+  blueprint::apply(s, blueprint::library_changed{{"org", {{"e", model::object{}}}}, {}});
+  known.apply(change(entity_kind::blueprint, "org/$library", s));
+  EXPECT_TRUE(known.current()->library("org").find("e"));
+  EXPECT_TRUE(known.current()->library("acme").as_object().empty());
+  EXPECT_FALSE(known.current()->visible_blueprint("org", "$library"));
 }
 
 TEST(CatalogueId, IsMadeOfTheNameAlone) {

@@ -2,6 +2,7 @@
 // what a decision looks up.
 #include "actors/kinds.hpp"
 
+#include "model/json.hpp"
 #include "storage/keys.hpp"
 #include "tests/support/entity_bench.hpp"
 
@@ -122,6 +123,38 @@ TEST_F(CatalogueEntity, AModelInUseStays) {
   const auto refused = ask(tests::blueprint_order(model::blueprint::remove_blueprint{}));
   EXPECT_EQ(code_of(refused), errc::conflict);
   EXPECT_EQ(refused.error().reason, "model_in_use");
+}
+
+TEST_F(CatalogueEntity, AModelInheritsFromWhatTheCatalogueHas) {
+  wake_named(entity_kind::blueprint, "org/child");
+  const auto document = [](const std::string& points) {
+    return *model::parse_json(
+        R"({"format": "tm/1", "id": "child", "extends": "m", "measurePoints": [)" + points + "]}");
+  };
+  const auto create = [&](const std::string& points) {
+    return tests::blueprint_order(
+        model::blueprint::create_blueprint{tests::organisation, "child", document(points)});
+  };
+  must(ask(create(R"({"id": "p", "type": {"max": 99}})")));
+  const auto wider = ask(tests::blueprint_order(model::blueprint::publish{}));
+  ASSERT_FALSE(wider);
+  EXPECT_EQ(wider.error().reason, "inheritance_conflict");
+  must(ask(tests::blueprint_order(
+      model::blueprint::save_draft{document(R"({"id": "p", "type": {"max": 5}})")})));
+  must(ask(tests::blueprint_order(model::blueprint::publish{})));
+  const auto* made = known->current()->blueprint(tests::organisation, "child");
+  ASSERT_TRUE(made && made->newest);
+  EXPECT_TRUE(made->newest->find_point("q"));
+  EXPECT_EQ(made->newest->find_point("p")->type.max, 5);
+
+  wake_named(entity_kind::blueprint, "org/m");
+  must(ask(tests::blueprint_order(tests::blueprint())));
+  const auto* m = known->current()->blueprint(tests::organisation, "m");
+  auto around = surroundings_of(*m->state, model::blueprint::remove_blueprint{}, m->id, {},
+                                *known->current());
+  EXPECT_EQ(around.children, 1u);
+  EXPECT_EQ(around.products, 1u);
+  EXPECT_EQ(around.models, 2u);
 }
 
 TEST_F(CatalogueEntity, AnOrganisationAndItsPeopleAreInTheCatalogue) {

@@ -123,8 +123,66 @@ class Management(CliTest):
         self.cli("model", "draft", "Cli", json.dumps(model_document("Cli", description="new")))
         self.assertEqual(self.json("model", "publish", "Cli", "--force")["revision"], 2)
         self.assertEqual(self.json("model", "get", "Cli")["document"]["description"], "new")
+        self.assertEqual(self.json("model", "get", "Cli", "--revision", "1")["document"], model_document("Cli"))
+        self.assertIn("description", self.cli("model", "diff", "Cli", "1"))
+        self.assertEqual(self.json("model", "diff", "Cli", "1")["class"], "compatible")
+        self.assertIn("first", self.cli("model", "revisions", "Cli"))
+        self.assertTrue(self.json("model", "update", "Cli", '{"deprecated":true}')["deprecated"])
+        self.assertIn('"valid": true', self.cli("model", "validate", "Cli", '{"points":{"volts":230.5}}', "--output", "json"))
+        self.refused("the values do not fit the model", "model", "validate", "Cli", '{"points":{"volts":"x"}}')
+        self.assertTrue(self.json("model", "share", "Cli", "--public")["public"])
+        self.assertFalse(self.json("model", "unshare", "Cli", "--public")["public"])
+        self.refused("organisation_unknown", "model", "share", "Cli", "--with", "nobody")
         self.assertEqual(self.cli("model", "delete", "Cli"), "deleted\n")
         self.refused("no such model (model_unknown, 404)", "model", "get", "Cli")
+
+    def test_models_in_files(self):
+        file = self.home / "models.json"
+        file.write_text(json.dumps([{"format": "tm/1", "id": "CliLeaf", "extends": "CliRoot"}, model_document("CliRoot")]))
+        self.assertIn("published", self.cli("model", "import", str(file), "--publish", "--note", "by file"))
+        self.assertEqual([r["status"] for r in self.json("model", "import", str(file))["results"]], ["unchanged", "unchanged"])
+        self.assertEqual([d["id"] for d in json.loads(self.cli("model", "export", "CliLeaf", "--parents"))], ["CliRoot", "CliLeaf"])
+        self.assertEqual(json.loads(self.cli("model", "export", "CliRoot", "--format", "enos"))[0]["thingModelId"], "CliRoot")
+        packed = self.home / "models.zip"
+        self.assertIn("written to", self.cli("model", "export", "CliLeaf", "CliRoot", "--zip", str(packed)))
+        self.assertTrue(packed.read_bytes().startswith(b"PK"))
+        self.assertIn("unchanged", self.cli("model", "import", str(packed), "--mode", "upsert"))
+        self.refused("not everything was imported", "model", "import", str(packed), "--mode", "create")
+        self.refused("cannot be read", "model", "import", str(self.home / "none.json"))
+        file.write_text("{")
+        self.refused("import_invalid", "model", "import", str(file))
+        rows = self.home / "CliRoot.csv"
+        rows.write_text("kind,id,type\nmeasurePoint,only,int\n")
+        self.assertIn("updated", self.cli("model", "import", str(rows)))
+        self.assertIn("created", self.cli("model", "import", str(rows), "--id", "CliRows"))
+        self.refused("CSV is written into a zip", "model", "export", "CliRows", "--format", "csv")
+
+    def test_units_and_library(self):
+        table = self.cli("library", "units", "--quantity", "temperature")
+        self.assertIn("Cel", table)
+        self.assertNotIn("kW.h", table)
+        element = {"id": "CLI1", "elementTypes": ["measurePoint"], "type": {"t": "double"}}
+        self.assertEqual(self.json("library", "import", json.dumps([element]))["total"], 1)
+        self.assertIn("CLI1", self.cli("library", "list"))
+        self.assertEqual(self.cli("library", "delete", "CLI1"), "deleted\n")
+        self.refused("library_invalid", "library", "import", '[{"id":"x"}]')
+
+    def test_models_from_models(self):
+        self.cli("model", "create", json.dumps(model_document("CliBase")))
+        self.cli("model", "publish", "CliBase")
+        self.assertEqual(self.json("model", "create", "CliCopy", "--clone", "CliBase")["copyFrom"], "CliBase")
+        self.assertEqual(self.json("model", "create", '{"id":"CliChild","name":"Child"}', "--inherit", "CliBase")["modelIdPath"], "CliBase/CliChild")
+        self.refused("excludes", "model", "create", "X", "--clone", "CliBase", "--inherit", "CliBase", code=2)
+        self.cli("model", "put-element", "CliChild", "measurePoints", "own", '{"type":{"t":"int"}}')
+        self.cli("model", "put-element", "CliChild", "events", "gone", '{}')
+        self.assertEqual(self.cli("model", "delete-element", "CliChild", "events", "gone"), "taken out\n")
+        self.refused("kind:", "model", "put-element", "CliChild", "things", "x", "{}", code=2)
+        self.cli("model", "publish", "CliChild")
+        self.assertIn("own", [p["id"] for p in self.json("model", "get", "CliChild", "--effective")["document"]["measurePoints"]])
+        self.assertIn("CliBase/CliChild", self.cli("model", "list", "--filter", "root = 'CliBase'"))
+        self.assertNotIn("CliBase", self.cli("model", "list", "--scope", "public"))
+        self.refused("model_in_use", "model", "delete", "CliBase")
+        self.assertEqual(self.cli("model", "discard", "CliCopy"), "discarded\n")
 
     def test_products(self):
         made = self.json("product", "create", "--name", "Cli product", "--model", "Inverter", "--key", "cli-product", "--set", '{"tags":{"a":"b"}}')

@@ -219,7 +219,38 @@ def certificates():
                     yield f"{kind}-{what}-{form}", out.read_bytes()
 
 
+TM = {"format": "tm/1", "id": "m", "validate": "mark", "tags": {"k": "v"}, "attributes": [{"id": "a", "required": True, "type": {"t": "string", "maxLength": 9}}],
+      "measurePoints": [{"id": "p", "unit": "kW.h", "signal": "PI", "type": {"t": "double", "min": 0, "step": 0.5}},
+                        {"id": "e", "writable": True, "type": {"t": "enum", "values": {"0": "off", "1": {"default": "on", "i18n": {"de": "an"}}}}},
+                        {"id": "l", "type": {"t": "array", "maxItems": 3, "items": {"t": "int"}}},
+                        {"id": "s", "type": {"t": "struct", "fields": [{"id": "x", "type": {"t": "date"}}]}}],
+      "services": [{"id": "go", "input": [{"id": "n", "type": {"t": "int"}, "default": 1}]}], "events": [{"id": "hot", "output": []}]}
+ENOS = {"thingModelId": "e", "thingModelName": {"defaultValue": "E", "i18nValue": {"de": "E"}}, "allowAdditionalAttribute": True, "parentThingModelId": "m",
+        "inheritedMeasurepointIds": ["q"],
+        "thingMeasurepointMap": {"p": {"$class": "a.b.DoubleMeasurepoint", "identifier": "p", "minimum": 0, "unit": {"unitId": "W", "multiplier": "KILO"}},
+                                 "e": {"$class": "EnumMeasurepoint", "identifier": "e", "specsMap": {"0": "{\"defaultValue\":\"off\"}"}}},
+        "thingServiceMap": {"s": {"identifier": "s", "inputData": [{"$class": "Int", "identifier": "n"}]}}}
+
+
+def models():
+    """Files of thing models: JSON, arrays and zips."""
+    import io
+    import zipfile
+    yield "one", json.dumps(TM).encode()
+    yield "rows", b'kind,id,name,name.de,type,min,enum,required,default\nattribute,a,"A, b",,string,,,true,"""x"""\nmeasurePoint,p,,P,enum,,0=off|1=on,,\nmeasurePoint,l,,,int[],,,,\n'
+    yield "enos", json.dumps(ENOS).encode()
+    yield "both", json.dumps([dict(TM, id="n", extends="e"), ENOS]).encode()
+    for name, method in (("zip", zipfile.ZIP_DEFLATED), ("stored", zipfile.ZIP_STORED)):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as packed:
+            packed.writestr("m.json", json.dumps(TM))
+            packed.writestr("e.json", json.dumps(ENOS))
+        yield name, out.getvalue()
+
+
 def seeds(target):
+    if target == "model_import_fuzz":
+        return dict(models())
     if target == "proxy_header_fuzz":
         addresses = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + struct.pack(">HH", 4711, 1883)
         tls = b"\x20" + struct.pack(">H", 5) + b"\x01\0\0\0\0"

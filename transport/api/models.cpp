@@ -1,123 +1,65 @@
-// Thing models: drafts, publishing, revisions (group B of the API).
+// Thing models: lists, drafts and their elements, sharing (group B of the API). Publishing and
+// revisions are in model_revisions.cpp.
 #include <algorithm>
 
+#include "model/blueprint/inheritance.hpp"
+#include "model/enos_dialect.hpp"
+#include "model/merge_patch.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/listing.hpp"
+#include "transport/api/model_parts.hpp"
 #include "transport/api/people.hpp"
-#include "transport/api/routes.hpp"
 
 namespace orrery::transport::api {
 namespace {
 
 namespace blueprint = model::blueprint;
 namespace filter = model::filter;
+using filter::field_type;
 using model::errc;
 using model::failure;
 
-const auto unknown = failure{errc::not_found, "model_unknown", "no such model"};
-
-std::shared_ptr<const actors::catalogue_blueprint> find(const exchange& e, const std::string& id) {
-  const auto known = e.parts().known->current();
-  const auto found = known->blueprints.find(e.who.organisation + '/' + id);
-  return found == known->blueprints.end() ? nullptr : found->second;
-}
-
-std::size_t products_on(const exchange& e, const std::string& id) {
-  const auto known = e.parts().known->current();
-  auto n = std::size_t{0};
-  for (const auto& [key, p] : known->products)
-    n += p->state->organisation == e.who.organisation && p->state->model == id ? 1 : 0;
-  return n;
-}
-
-/// What work on a model begins with: its draft, else its newest revision.
-model::value newest(const blueprint::state& s) {
-  return s.draft ? *s.draft : s.revisions.empty() ? model::value{} : s.revisions.back().document;
-}
-
-/// RFC 7396: null takes a member away, an object changes the members it names, all else replaces.
-model::value merge_patch(const model::value& target, const model::value& patch) {
-  if (!patch.is_object())
-    return patch;
-  auto merged = target.is_object() ? target.as_object() : model::object{};
-  for (const auto& [name, v] : patch.as_object()) {
-    const auto& key = name;
-    const auto found = std::find_if(merged.begin(), merged.end(),
-                                    [&](const auto& member) { return member.first == key; });
-    if (v.is_null()) {
-      if (found != merged.end())
-        merged.erase(found);
-    } else if (found != merged.end()) {
-      found->second = merge_patch(found->second, v);
-    } else {
-      merged.emplace_back(key, merge_patch({}, v));
-    }
-  }
-  return merged;
-}
-
-model::value published_or_draft(const blueprint::state& s) {
-  return s.revisions.empty() ? s.draft.value_or(model::value{}) : s.revisions.back().document;
-}
-
-model::value summary(const exchange& e, const blueprint::state& s) {
-  const auto shown = published_or_draft(s);
-  const auto* name = shown.find("name");
-  auto o = model::object{
-      {"id", s.model_id},
-      {"name", name ? *name : model::value{s.model_id}},
-      {"revision", static_cast<std::int64_t>(s.revisions.empty() ? 0 : s.revisions.back().number)},
-      {"hasDraft", s.draft.has_value()},
-      {"deprecated", s.deprecated},
-      {"createdAt", e.show(s.created_at)},
-      {"updatedAt", e.show(s.updated_at)}};
-  return o;
-}
-
-model::value show(const exchange& e, const blueprint::state& s, const model::value& document) {
-  auto o = summary(e, s).as_object();
-  o.emplace_back("document", document);
-  return o;
-}
-
-std::shared_ptr<const blueprint::state> state_in(const actors::outcome& done) {
-  return std::get<blueprint::blueprint_snapshot>(std::get<blueprint::reply>(done.answer)).what;
-}
-
-exchange::headers headers_of(const actors::outcome& done, const blueprint::state& s) {
-  auto h = exchange::revision_headers(done);
-  h.emplace_back("ETag", exchange::etag(s.revision));
-  return h;
-}
-
-/// Sends an order to the model of the route; `then` gets the state after it. `expected`: the
-/// revision that it is meant for.
-void change(const exchange_ptr& e, blueprint::order what,
-            const model::result<std::optional<std::uint64_t>>& expected,
-            std::function<void(const actors::outcome&, const blueprint::state&)> then) {
-  if (!find(*e, e->param("model")))
-    return e->fail(unknown);
-  if (!expected)
-    return e->fail(expected.error());
-  const auto id = actors::catalogue_id(model::entity_kind::blueprint,
-                                       e->who.organisation + "/" + e->param("model"));
-  e->ask(id, blueprint::command{std::move(what), e->who.actor, *expected},
-         [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
-}
+// ---- lists --------------------------------------------------------------------------------------
 
 const auto fields_of_models =
     filter::schema{{{.name = "id", .sortable = true},
-                    {.name = "name", .type = filter::field_type::texts},
+                    {.name = "organisation", .sortable = true},
+                    {.name = "name", .type = field_type::texts},
                     {.name = "name.*"},
-                    {.name = "revision", .type = filter::field_type::number, .sortable = true},
-                    {.name = "hasDraft", .type = filter::field_type::truth},
-                    {.name = "deprecated", .type = filter::field_type::truth},
-                    {.name = "createdAt", .type = filter::field_type::time, .sortable = true},
-                    {.name = "updatedAt", .type = filter::field_type::time, .sortable = true}}};
+                    {.name = "category", .sortable = true},
+                    {.name = "extends"},
+                    {.name = "root"},
+                    {.name = "public", .type = field_type::truth},
+                    {.name = "tags.*"},
+                    {.name = "attributeTags.*", .type = field_type::texts},
+                    {.name = "pointTags.*", .type = field_type::texts},
+                    {.name = "serviceTags.*", .type = field_type::texts},
+                    {.name = "eventTags.*", .type = field_type::texts},
+                    {.name = "revision", .type = field_type::number, .sortable = true},
+                    {.name = "hasDraft", .type = field_type::truth},
+                    {.name = "deprecated", .type = field_type::truth},
+                    {.name = "createdAt", .type = field_type::time, .sortable = true},
+                    {.name = "updatedAt", .type = field_type::time, .sortable = true}}};
 
-/// A summary with its name by language, {"default": "Pump", "de": "Pumpe"}.
-model::value facts_of(const exchange& e, const blueprint::state& s) {
-  auto facts = summary(e, s).as_object();
+/// Tags of all elements of a kind: the values of each key.
+model::value tags_of(const model::value& document, std::string_view kind) {
+  auto all = std::map<std::string, model::array>{};
+  if (const auto* list = document.find(kind); list && list->is_array())
+    for (const auto& element : list->as_array())
+      if (const auto* tags = element.find("tags"); tags && tags->is_object())
+        for (const auto& [key, v] : tags->as_object())
+          if (v.is_string())
+            all[key].push_back(v);
+  auto o = model::object{};
+  for (auto& [key, values] : all)
+    o.emplace_back(key, std::move(values));
+  return o;
+}
+
+/// A summary with its name by language, {"default": "Pump", "de": "Pumpe"}, and what its elements
+/// are tagged with.
+model::value facts_of(const exchange& e, const actors::catalogue_blueprint& b) {
+  auto facts = show_summary(e, *b.state).as_object();
   const auto name = *model::value{facts}.find("name");
   auto names = model::object{};
   if (const auto* given = name.is_string() ? &name : name.find("default"))
@@ -125,17 +67,73 @@ model::value facts_of(const exchange& e, const blueprint::state& s) {
   if (const auto* others = name.find("i18n"); others && others->is_object())
     names.insert(names.end(), others->as_object().begin(), others->as_object().end());
   model::set_member(facts, "name", std::move(names));
+  model::set_member(facts, "root", *model::value{facts}.find("rootModelId"));
+  const auto document =
+      b.effective.is_null() ? blueprint::published_or_draft(*b.state) : b.effective;
+  constexpr std::string_view names_of_tags[] = {"attributeTags", "pointTags", "serviceTags",
+                                                "eventTags"};
+  for (std::size_t i = 0; i < std::size(names_of_tags); ++i)
+    facts.emplace_back(names_of_tags[i], tags_of(document, blueprint::element_kinds[i]));
   return facts;
 }
 
 void list(const exchange_ptr& e) {
+  const auto scope = e->query("scope");
+  if (!scope.empty() && scope != "own" && scope != "public" && scope != "all")
+    return e->fail({errc::invalid_argument, "malformed", "scope: expected own, public or all"});
   auto all = std::vector<list_row>{};
   const auto known = e->parts().known->current();
-  for (const auto& [key, b] : known->blueprints)
-    if (b->state->organisation == e->who.organisation)
-      all.push_back({b->state->model_id, [&e, b = b] { return summary(*e, *b->state); },
-                     [&e, b = b] { return facts_of(*e, *b->state); }});
+  for (const auto& [key, b] : known->blueprints) {
+    const auto is_own = b->state->organisation == e->who.organisation;
+    if (is_own ? scope == "public" : scope.empty() || scope == "own")
+      continue;
+    if (known->visible_blueprint(e->who.organisation, key))
+      all.push_back({is_own ? b->state->model_id : key,
+                     [&e, b = b] { return show_summary(*e, *b->state); },
+                     [&e, b = b] { return facts_of(*e, *b); }});
+  }
   reply_list(e, fields_of_models, std::move(all));
+}
+
+// ---- making one ---------------------------------------------------------------------------------
+
+/// The first draft of a model that is made from another one.
+model::result<model::value> drafted_from(const exchange& e, const model::value& body,
+                                         blueprint::create_blueprint& c) {
+  const auto* from = body.find("from");
+  auto f = fields{*from, "/from"};
+  const auto clone = f.text("clone", 129), inherit = f.text("inherit", 129);
+  const auto keeps_tags = f.truth("tags").value_or(true);
+  if (!clone && !inherit)
+    f.missing("clone");
+  if (clone && inherit)
+    f.note("inherit", "conflict", "a model is cloned or inherits, not both");
+  if (auto ok = f.finish(); !ok)
+    return ok.error();
+  const auto& reference = clone ? *clone : *inherit;
+  const auto source = find_model(e, reference);
+  if (!source)
+    return failure{errc::invalid_argument,
+                   "inheritance_parent_unknown",
+                   "there is no model " + reference,
+                   {{clone ? "/from/clone" : "/from/inherit", "inheritance_parent_unknown",
+                     "there is no model " + reference}}};
+  auto document = model::object{{"format", "tm/1"}, {"id", c.model_id}};
+  if (clone) {
+    // A copy of a foreign model stands alone: what it extends is not ours to name.
+    const auto is_own = source->state->organisation == e.who.organisation;
+    const auto copied = is_own ? blueprint::published_or_draft(*source->state) : source->effective;
+    for (const auto& [name, v] : copied.as_object())
+      if (name != "id" && (name != "tags" || keeps_tags) && (name != "extends" || is_own))
+        model::set_member(document, name, v);
+    c.copied_from = reference;
+  } else {
+    document.emplace_back("extends", reference);
+  }
+  for (const auto& [name, v] : body.as_object())
+    if (name != "from")
+      model::set_member(document, name, v);
+  return model::value{std::move(document)};
 }
 
 void create(const exchange_ptr& e) {
@@ -150,46 +148,81 @@ void create(const exchange_ptr& e) {
                     {{"/id", "required_missing", "expected text"}}});
   if (auto ok = check_catalogue_quota(*e, "models"); !ok)
     return e->fail(ok.error());
+  auto c = blueprint::create_blueprint{e->who.organisation, id->as_string(), *body};
+  if (body->find("from")) {
+    auto document = drafted_from(*e, *body, c);
+    if (!document)
+      return e->fail(document.error());
+    c.document = std::move(*document);
+  }
   const auto entity = actors::catalogue_id(model::entity_kind::blueprint,
-                                           e->who.organisation + "/" + id->as_string());
-  e->ask(
-      entity,
-      blueprint::command{blueprint::create_blueprint{e->who.organisation, id->as_string(), *body},
-                         e->who.actor,
-                         {}},
-      [e](const actors::outcome& done) {
-        const auto s = state_in(done);
-        e->reply(201, show(*e, *s, *s->draft), headers_of(done, *s));
-      });
+                                           blueprint::key_of(e->who.organisation, c.model_id));
+  e->ask(entity, blueprint::command{std::move(c), e->who.actor, {}},
+         [e](const actors::outcome& done) {
+           const auto s = model_state_in(done);
+           e->reply(201, show_model(*e, *s, *s->draft), model_headers(done, *s));
+         });
 }
 
-void get(const exchange_ptr& e) {
-  const auto b = find(*e, e->param("model"));
-  if (!b)
-    return e->fail(unknown);
-  const auto wanted = e->query("revision");
-  const auto& s = *b->state;
-  const auto headers = exchange::headers{{"ETag", exchange::etag(s.revision)}};
+// ---- reading one --------------------------------------------------------------------------------
+
+/// What the query asks for: a revision or the newest one, its own document or with what it
+/// inherits.
+model::result<model::value> wanted_document(const exchange& e,
+                                            const actors::catalogue_blueprint& b) {
+  const auto& s = *b.state;
+  const auto effective = e.query("effective") == "true";
+  const auto wanted = e.query("revision");
   if (!wanted.empty()) {
     for (const auto& r : s.revisions)
       if (std::to_string(r.number) == wanted)
-        return e->reply(200, show(*e, s, r.document), headers);
-    return e->fail({errc::not_found, "revision_unknown",
-                    "model " + s.model_id + " has no revision " + wanted});
+        return effective ? blueprint::effective_document(r) : r.document;
+    return failure{errc::not_found, "revision_unknown",
+                   "model " + s.model_id + " has no revision " + wanted};
   }
-  e->reply(200, show(*e, s, published_or_draft(s)), headers);
+  if (effective && s.revisions.empty())
+    return failure{errc::conflict, "model_missing",
+                   "model " + s.model_id + " has no published revision"};
+  return effective ? b.effective : blueprint::published_or_draft(s);
+}
+
+void get(const exchange_ptr& e) {
+  const auto b = find_model(*e);
+  if (!b)
+    return e->fail(unknown_model);
+  auto document = wanted_document(*e, *b);
+  if (!document)
+    return e->fail(document.error());
+  if (const auto format = e->query("format"); format == "enos") {
+    const auto inherits = e->query("effective") != "true" &&
+                          !blueprint::parent_of(*document).empty() && !b->effective.is_null();
+    document = inherits ? model::to_enos(b->effective, *document) : model::to_enos(*document, {});
+    if (!document)
+      return e->fail(document.error());
+  } else if (!format.empty() && format != "tm") {
+    return e->fail({errc::invalid_argument, "malformed", "format: expected tm or enos"});
+  }
+  // With what it inherits, it changes when its parents do: only a revision of its own is by ETag.
+  auto headers = exchange::headers{};
+  headers.emplace_back("ETag", exchange::etag(b->state->revision));
+  auto shown = show_model(*e, *b->state, *document);
+  if (e->query("effective") == "true" && e->query("revision").empty())
+    return e->reply_one(std::move(shown));
+  e->reply(200, std::move(shown), headers);
 }
 
 void get_draft(const exchange_ptr& e) {
-  const auto b = find(*e, e->param("model"));
+  const auto b = find_model(*e);
   if (!b)
-    return e->fail(unknown);
-  if (!b->state->draft)
+    return e->fail(unknown_model);
+  if (!b->state->draft || b->state->organisation != e->who.organisation)
     return e->fail(
         {errc::not_found, "draft_unknown", "model " + b->state->model_id + " has no draft"});
-  e->reply(200, show(*e, *b->state, *b->state->draft),
+  e->reply(200, show_model(*e, *b->state, *b->state->draft),
            {{"ETag", exchange::etag(b->state->revision)}});
 }
+
+// ---- changing one -------------------------------------------------------------------------------
 
 /// The revision that a draft is written on: what If-Match says, or with If-None-Match: * the one
 /// of now, provided that it has no draft.
@@ -203,19 +236,19 @@ model::result<std::optional<std::uint64_t>> draft_base(const exchange& e,
 }
 
 void save_draft(const exchange_ptr& e, const blueprint::state& before, model::value document) {
-  change(e, blueprint::save_draft{std::move(document)}, draft_base(*e, before),
-         [e](const auto& done, const auto& s) {
-           e->reply(200, show(*e, s, *s.draft), headers_of(done, s));
-         });
+  change_model(e, blueprint::save_draft{std::move(document)}, draft_base(*e, before),
+               [e](const auto& done, const auto& s) {
+                 e->reply(200, show_model(*e, s, *s.draft), model_headers(done, s));
+               });
 }
 
 void put_draft(const exchange_ptr& e) {
   auto body = e->body();
   if (!body)
     return e->fail(body.error());
-  const auto b = find(*e, e->param("model"));
+  const auto b = find_model(*e);
   if (!b)
-    return e->fail(unknown);
+    return e->fail(unknown_model);
   save_draft(e, *b->state, std::move(*body));
 }
 
@@ -226,177 +259,152 @@ void patch_draft(const exchange_ptr& e) {
     return e->fail(body.error());
   if (!body->is_object())
     return e->fail({errc::invalid_argument, "malformed", "expected an object of changes"});
-  const auto b = find(*e, e->param("model"));
+  const auto b = find_model(*e);
   if (!b)
-    return e->fail(unknown);
+    return e->fail(unknown_model);
   // The patch was made from what the caller has read: If-Match holds it to that.
-  save_draft(e, *b->state, merge_patch(newest(*b->state), *body));
+  save_draft(e, *b->state, model::merge_patch(blueprint::newest_document(*b->state), *body));
 }
 
 void delete_draft(const exchange_ptr& e) {
-  change(e, blueprint::discard_draft{}, e->if_match(true),
-         [e](const auto& done, const auto& s) { e->reply_empty(204, headers_of(done, s)); });
+  change_model(
+      e, blueprint::discard_draft{}, e->if_match(true),
+      [e](const auto& done, const auto& s) { e->reply_empty(204, model_headers(done, s)); });
 }
 
-std::string_view name_of(blueprint::change_class c) {
-  switch (c) {
-    case blueprint::change_class::compatible:
-      return "compatible";
-    case blueprint::change_class::risky:
-      return "risky";
-    case blueprint::change_class::breaking:
-      return "breaking";
-  }
-  return "breaking";
+bool is_kind(std::string_view kind) {
+  return std::find(std::begin(blueprint::element_kinds), std::end(blueprint::element_kinds),
+                   kind) != std::end(blueprint::element_kinds);
 }
 
-void check_draft(const exchange_ptr& e) {
-  const auto b = find(*e, e->param("model"));
+/// Puts one element into the draft, in its place or last; null takes it out.
+void change_element(const exchange_ptr& e, model::value element) {
+  const auto& kind = e->param("kind");
+  const auto& id = e->param("element");
+  if (!is_kind(kind))
+    return e->fail({errc::not_found, "kind_unknown",
+                    "kinds of elements are attributes, measurePoints, services, events"});
+  const auto b = find_model(*e);
   if (!b)
-    return e->fail(unknown);
-  if (!b->state->draft)
-    return e->fail(
-        {errc::not_found, "draft_unknown", "model " + b->state->model_id + " has no draft"});
-  auto findings = model::array{};
-  const auto add = [&](const model::problem& p, std::string_view weight) {
-    findings.push_back(model::object{
-        {"pointer", p.where}, {"code", p.code}, {"detail", p.detail}, {"class", weight}});
-  };
-  auto worst = blueprint::change_class::compatible;
-  const auto after = model::thing_model::compile(*b->state->draft);
-  if (!after) {
-    for (const auto& p : after.error().problems)
-      add(p, "invalid");
-  } else if (!b->state->revisions.empty()) {
-    if (const auto before = model::thing_model::compile(b->state->revisions.back().document))
-      for (const auto& f : blueprint::compare(*before, *after)) {
-        add(f.what, name_of(f.weight));
-        worst = std::max(worst, f.weight);
-      }
-  }
-  e->reply(200, model::object{
-                    {"valid", after.has_value()},
-                    {"class", name_of(worst)},
-                    {"products", static_cast<std::int64_t>(products_on(*e, b->state->model_id))},
-                    {"findings", std::move(findings)}});
-}
-
-void publish(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  auto p = blueprint::publish{f.text("note", 2000).value_or(""), f.truth("force").value_or(false)};
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  change(e, std::move(p), e->if_match(), [e](const auto& done, const auto& s) {
-    e->reply(200, show(*e, s, s.revisions.back().document), headers_of(done, s));
+    return e->fail(unknown_model);
+  const auto base = draft_base(*e, *b->state);
+  if (!base)
+    return e->fail(base.error());
+  const auto document = blueprint::newest_document(*b->state);
+  const auto* before = document.find(kind);
+  auto elements = before && before->is_array() ? before->as_array() : model::array{};
+  const auto found = std::find_if(elements.begin(), elements.end(), [&](const model::value& v) {
+    const auto* named = v.find("id");
+    return named && named->is_string() && named->as_string() == id;
   });
+  if (element.is_null() && found == elements.end())
+    return e->fail(
+        {errc::not_found, "element_unknown", "the draft has no such element of its own"});
+  if (element.is_null())
+    elements.erase(found);
+  else if (found == elements.end())
+    elements.push_back(std::move(element));
+  else
+    *found = std::move(element);
+  auto changed = document.is_object() ? document.as_object() : model::object{};
+  model::set_member(changed, kind, std::move(elements));
+  // With If-Match: * it is meant for what was read just now: nothing that came between is lost.
+  const auto expected = std::optional{base->value_or(b->state->revision)};
+  change_model(e, blueprint::save_draft{std::move(changed)}, expected,
+               [e](const auto& done, const auto& s) {
+                 e->reply(200, show_model(*e, s, *s.draft), model_headers(done, s));
+               });
 }
 
-model::value show_revision(const exchange& e, const blueprint::revision_record& r) {
-  return model::object{{"revision", static_cast<std::int64_t>(r.number)},
-                       {"note", r.note},
-                       {"publishedAt", e.show(r.published_at)},
-                       {"publishedBy", r.actor}};
+void put_element(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  if (!body->is_object())
+    return e->fail({errc::invalid_argument, "malformed", "expected an element, an object"});
+  auto element = body->as_object();
+  if (const auto* id = body->find("id"); id && !(*id == model::value{e->param("element")}))
+    return e->fail({errc::invalid_argument,
+                    "model_invalid",
+                    "the element's id must be that of the path",
+                    {{"/id", "type_mismatch", "expected " + e->param("element")}}});
+  if (!body->find("id"))
+    element.insert(element.begin(), {"id", e->param("element")});
+  change_element(e, std::move(element));
 }
 
-void revisions(const exchange_ptr& e) {
-  const auto b = find(*e, e->param("model"));
-  if (!b)
-    return e->fail(unknown);
-  const auto limit = e->limit();
-  const auto after = e->cursor();
-  for (const auto* why : {limit ? nullptr : &limit.error(), after ? nullptr : &after.error()})
-    if (why)
-      return e->fail(*why);
-  auto items = model::array{};
-  const auto first = std::strtoull(after->c_str(), nullptr, 10);  // written by the line below
-  for (const auto& r : b->state->revisions) {
-    if (r.number <= first)
-      continue;
-    if (items.size() == *limit)
-      return e->reply_page(std::move(items), std::to_string(r.number - 1));
-    items.push_back(show_revision(*e, r));
-  }
-  e->reply_page(std::move(items), "");
+void delete_element(const exchange_ptr& e) {
+  change_element(e, {});
 }
 
-void deprecate(const exchange_ptr& e) {
+/// What a model says of itself, without another revision.
+void change_about(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
   auto f = fields{*body};
-  const auto deprecated = f.truth("deprecated");
-  if (!deprecated)
+  auto c = blueprint::change_about{f.truth("deprecated"), {}};
+  for (const auto* name : {"name", "description", "category", "tags"})
+    if (const auto* v = f.any(name))
+      c.members.emplace_back(name, *v);
+  if (!c.deprecated && c.members.empty())
     f.missing("deprecated");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  change(
-      e, blueprint::set_deprecated{*deprecated}, e->if_match(true),
-      [e](const auto& done, const auto& s) { e->reply(200, summary(*e, s), headers_of(done, s)); });
+  change_model(e, std::move(c), e->if_match(true), [e](const auto& done, const auto& s) {
+    e->reply(200, show_summary(*e, s), model_headers(done, s));
+  });
 }
 
 void remove(const exchange_ptr& e) {
-  if (products_on(*e, e->param("model")) > 0)
-    return e->fail({errc::conflict, "model_in_use", "products use the model " + e->param("model")});
-  change(e, blueprint::remove_blueprint{}, e->if_match(true),
-         [e](const actors::outcome& done, const auto&) {
-           e->reply_empty(204, exchange::revision_headers(done));
-         });
+  change_model(e, blueprint::remove_blueprint{}, e->if_match(true),
+               [e](const actors::outcome& done, const auto&) {
+                 e->reply_empty(204, exchange::revision_headers(done));
+               });
 }
 
-void add_problems(model::array& out, const std::vector<model::problem>& problems) {
-  for (const auto& p : problems)
-    out.push_back(model::object{{"pointer", p.where}, {"code", p.code}, {"detail", p.detail}});
-}
-
-/// What the newest revision says of values, without a device.
-void validate(const exchange_ptr& e) {
-  const auto b = find(*e, e->param("model"));
-  if (!b)
-    return e->fail(unknown);
-  if (b->state->revisions.empty())
-    return e->fail({errc::conflict, "model_missing",
-                    "model " + b->state->model_id + " has no published revision"});
+void change_share(const exchange_ptr& e, bool on) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
   auto f = fields{*body};
-  const auto points = f.object("points");
-  const auto attributes = f.object("attributes");
+  const auto with = f.text("organisation", 64);
+  const auto all = f.truth("public").value_or(false);
+  if (!with && !all)
+    f.missing("organisation");
+  if (with && (all || !model::is_valid_key(*with)))
+    f.note("organisation", "type_mismatch", "expected the id of an organisation, or `public`");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  const auto& m = *b->compiled.at(b->state->revisions.back().number);
-  auto problems = model::array{};
-  if (points) {
-    auto posted = std::vector<model::posted_point>{};
-    for (const auto& [id, v] : *points)
-      posted.push_back({id, v});
-    if (const auto checked = m.check_points(std::move(posted), model::validation::strict); !checked)
-      add_problems(problems, checked.error().problems);
-  }
-  if (attributes)
-    if (const auto checked = m.check_attributes(*attributes, model::thing_model::side::cloud);
-        !checked)
-      add_problems(problems, checked.error().problems);
-  e->reply(200, model::object{{"valid", problems.empty()}, {"problems", std::move(problems)}});
+  change_model(e, blueprint::share{all ? std::string{blueprint::everybody} : *with, on},
+               e->if_match(), [e](const auto& done, const auto& s) {
+                 e->reply(200, show_summary(*e, s), model_headers(done, s));
+               });
+}
+
+void share(const exchange_ptr& e) {
+  change_share(e, true);
+}
+void unshare(const exchange_ptr& e) {
+  change_share(e, false);
 }
 
 }  // namespace
 
 std::vector<route> model_routes() {
-  return {
+  auto all = std::vector<route>{
       {"GET", "~/models", "model:read", list, "listModels", "Thing models", "", "ModelList", 200,
-       "limit cursor filter sort fields"},
+       "scope limit cursor filter sort fields"},
       {"POST", "~/models", "model:write", create, "createModel",
-       "Make a thing model; its document is the first draft", "ModelDocument", "Model", 201, ""},
+       "Make a thing model; its document is the first draft", "NewModel", "Model", 201, ""},
       {"GET", "~/models/{model}", "model:read", get, "getModel",
-       "A thing model with its newest or a given revision", "", "Model", 200, "revision"},
-      {"PATCH", "~/models/{model}", "model:write", deprecate, "updateModel",
-       "Mark a model as deprecated, or not", "ModelChange", "ModelSummary", 200, ""},
+       "A thing model with its newest or a given revision", "", "Model", 200,
+       "revision effective format"},
+      {"PATCH", "~/models/{model}", "model:write", change_about, "updateModel",
+       "Change what a model says of itself, or mark it as deprecated", "ModelChange",
+       "ModelSummary", 200, ""},
       {"DELETE", "~/models/{model}", "model:write", remove, "deleteModel",
-       "Delete a model that no product uses", "", "", 204, ""},
+       "Delete a model that nothing uses", "", "", 204, ""},
       {"GET", "~/models/{model}/draft", "model:read", get_draft, "getDraft", "The draft", "",
        "Model", 200, ""},
       {"PUT", "~/models/{model}/draft", "model:write", put_draft, "saveDraft", "Replace the draft",
@@ -406,15 +414,18 @@ std::vector<route> model_routes() {
        "DraftPatch", "Model", 200, ""},
       {"DELETE", "~/models/{model}/draft", "model:write", delete_draft, "discardDraft",
        "Discard the draft", "", "", 204, ""},
-      {"POST", "~/models/{model}/draft:check", "model:read", check_draft, "checkDraft",
-       "Findings on the draft, and what it means for devices in use", "", "DraftCheck", 200, ""},
-      {"POST", "~/models/{model}:publish", "model:publish", publish, "publishModel",
-       "Publish the draft as the next revision", "Publish", "Model", 200, ""},
-      {"POST", "~/models/{model}:validate", "model:read", validate, "validateValues",
-       "Check values against the newest revision", "Validate", "Validation", 200, ""},
-      {"GET", "~/models/{model}/revisions", "model:read", revisions, "listRevisions",
-       "Published revisions", "", "Revisions", 200, "limit cursor"},
+      {"PUT", "~/models/{model}/draft/{kind}/{element}", "model:write", put_element, "putElement",
+       "Put one element into the draft", "Element", "Model", 200, ""},
+      {"DELETE", "~/models/{model}/draft/{kind}/{element}", "model:write", delete_element,
+       "deleteElement", "Take one element out of the draft", "", "Model", 200, ""},
+      {"POST", "~/models/{model}:share", "model:publish", share, "shareModel",
+       "Let another organisation, or all, use the model", "Share", "ModelSummary", 200, ""},
+      {"POST", "~/models/{model}:unshare", "model:publish", unshare, "unshareModel", "End that",
+       "Share", "ModelSummary", 200, ""},
   };
+  for (auto part : {revision_routes(), model_file_routes(), library_routes()})
+    std::move(part.begin(), part.end(), std::back_inserter(all));
+  return all;
 }
 
 }  // namespace orrery::transport::api

@@ -91,6 +91,11 @@ std::string make() {
       success["content"]["application/json"]["schema"] = {
           {"anyOf", {reference(r.gives), reference("PartialList")}}};
     operation["responses"] = {{std::to_string(r.status), success}, {"default", problem}};
+    const auto zip = json{{"schema", json::object()}};
+    if (r.takes == "ModelFiles")
+      operation["requestBody"]["content"].update({{"application/zip", zip}, {"text/csv", zip}});
+    if (r.gives == "ModelDocuments")
+      operation["responses"]["200"]["content"]["application/zip"] = zip;
     if (r.gives == "Command" && r.method == "POST")
       operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};
     auto method = r.method;

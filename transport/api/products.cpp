@@ -154,7 +154,7 @@ void create(const exchange_ptr& e) {
   c.organisation = e->who.organisation;
   c.name = f.text("name", 256).value_or("");
   c.description = f.text("description", 2000).value_or("");
-  c.model = f.text("modelId", 64).value_or("");
+  c.model = f.text("modelId", 129).value_or("");  // "Pump", or "acme/Pump"
   c.pinned_revision = read_revision(f).value_or(0);
   c.node = read<product::node_type>(f, "nodeType", node_types).value_or(c.node);
   c.access = read<product::access_mode>(f, "access", access_modes).value_or(c.access);
@@ -173,9 +173,12 @@ void create(const exchange_ptr& e) {
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   const auto known = e->parts().known->current();
-  const auto* blueprint = known->blueprint(c.organisation, c.model);
+  const auto blueprint = known->visible_blueprint(c.organisation, c.model);
   if (!blueprint)
     return e->fail({errc::not_found, "model_unknown", "no model " + c.model});
+  if (blueprint->state->deprecated)
+    return e->fail({errc::conflict, "model_deprecated",
+                    "the model " + c.model + " is deprecated: no new product is made on it"});
   if (c.pinned_revision != 0 && !blueprint->compiled.contains(c.pinned_revision))
     return e->fail({errc::not_found, "revision_unknown",
                     "model " + c.model + " has no revision " + std::to_string(c.pinned_revision)});

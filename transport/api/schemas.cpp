@@ -126,11 +126,6 @@ const auto scope_lists = std::vector<field>{
 const auto role_names = list(text, 20);
 const auto count = json{{"type", "integer"}, {"minimum", 0}};
 const auto quota_item = word({"devices", "products", "models", "users", "apps", "keys", "roles"});
-const auto model_fields =
-    std::vector<field>{{"id", text},          {"name", {{"type", {"string", "object"}}}},
-                       {"revision", integer}, {"hasDraft", truth},
-                       {"deprecated", truth}, {"createdAt", time},
-                       {"updatedAt", time}};
 const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"name", text},
                                                {"description", text},
@@ -304,31 +299,6 @@ json people() {
                              {"expires?", time},
                              {"ipAllow?", list(text)},
                              {"topics?", topic_rules}})}};
-}
-
-json models() {
-  return {
-      {"ModelDocument", {{"type", "object"}, {"description", "A tm/1 thing model"}}},
-      {"DraftPatch",
-       {{"type", "object"}, {"description", "A merge patch (RFC 7396) on a tm/1 thing model"}}},
-      {"ModelSummary", object(model_fields)},
-      {"ModelList", page_of("ModelSummary")},
-      {"Model", object(with(model_fields, {{"document", ref("ModelDocument")}}))},
-      {"ModelChange", object({{"deprecated", truth}})},
-      {"Publish", object({{"note?", text}, {"force?", truth}})},
-      {"DraftCheck",
-       object({{"valid", truth},
-               {"class", word({"compatible", "risky", "breaking"})},
-               {"products", integer},
-               {"findings",
-                list(object(
-                    {{"pointer", text}, {"code", text}, {"detail", text}, {"class", text}}))}})},
-      {"Validate", object({{"points?", any_object}, {"attributes?", any_object}})},
-      {"Validation", object({{"valid", truth}, {"problems", list(ref("Finding"))}})},
-      {"Revision",
-       object(
-           {{"revision", integer}, {"note", text}, {"publishedAt", time}, {"publishedBy", text}})},
-      {"Revisions", page_of("Revision")}};
 }
 
 json products() {
@@ -712,8 +682,8 @@ json cluster() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), models(), products(), devices(), twins(), data(),
-                           commands(), upgrades(), cluster()})
+  for (const auto& part : {shared(), people(), json::parse(model_schemas()), products(), devices(),
+                           twins(), data(), commands(), upgrades(), cluster()})
     all.update(part);
   return all.dump();
 }

@@ -8,5 +8,7 @@ namespace orrery::transport::api {
 
 /// The object "components/schemas" of the OpenAPI document.
 std::string schemas();
+/// Those of thing models alone (schemas_models.cpp).
+std::string model_schemas();
 
 }  // namespace orrery::transport::api
