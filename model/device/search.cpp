@@ -44,17 +44,8 @@ datum of_value(const value& v) {
 }
 
 std::string_view name_of(protocol p) {
-  switch (p) {
-    case protocol::none:
-      break;
-    case protocol::mqtt:
-      return "mqtt";
-    case protocol::http:
-      return "http";
-    case protocol::coap:
-      return "coap";
-  }
-  return {};
+  constexpr std::string_view names[] = {"", "mqtt", "http", "coap"};
+  return names[static_cast<std::size_t>(p)];
 }
 
 /// The end of the one that ends last, of those that still count.

@@ -24,9 +24,17 @@ std::vector<product_facts> products_of(const exchange& e) {
   auto all = std::vector<product_facts>{};
   const auto known = e.parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e.who.organisation)
-      all.push_back(
-          {key, p->state->model, {}, p->state->node == model::product::node_type::gateway});
+    if (p->state->organisation == e.who.organisation) {
+      auto facts = product_facts{key, p->state->model, {}, false};
+      facts.gateway = p->state->node == model::product::node_type::gateway;
+      auto path =
+          known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
+      if (!path.empty())
+        path.pop_back();  // itself
+      for (const auto& model : path)
+        facts.ancestors.push_back(model.substr(model.find('/') + 1));
+      all.push_back(std::move(facts));
+    }
   return all;
 }
 

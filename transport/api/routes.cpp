@@ -86,7 +86,7 @@ const std::vector<route>& all_routes() {
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
       "listDevices",  "createDevice",    "createDevices",  "checkDeviceKeys", "getDeviceStatuses",
-      "countDevices", "getLatestOfMany", "listProducts",   "listFirmwares",   "createFirmware",
+      "countDevices", "searchDevices", "getDeviceStatistics", "getLatestOfMany", "listProducts",   "listFirmwares",   "createFirmware",
       "getFirmware",  "deleteFirmware",  "listOtaJobs",    "createOtaJob",    "getOtaJob",
       "cancelOtaJob", "listOtaTasks",    "cancelOtaTasks", "retryOtaTasks",   "getCommand",
       "cancelCommand"};
