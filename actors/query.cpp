@@ -433,6 +433,8 @@ void query::serve(any_read what, then<any_page> done) {
       [](const auto& q) {
         if constexpr (std::is_same_v<std::decay_t<decltype(q)>, device_list_question>)
           return shard_of_cursor(q.cursor);
+        else if constexpr (requires { q.shard; })
+          return std::optional{q.shard};
         else
           return std::optional{q.device.shard};
       },
@@ -449,6 +451,12 @@ void query::serve(any_read what, then<any_page> done) {
     return command(*c, as_any<std::optional<model::device::command_record>>(done));
   if (auto* l = std::get_if<command_list_question>(&what))
     return commands(std::move(*l), as_any<command_page>(done));
+  if (auto* t = std::get_if<tree_question>(&what))
+    return trees(std::move(*t), as_any<tree_page>(done));
+  if (auto* f = std::get_if<asset_facts_question>(&what))
+    return assets(std::move(*f), as_any<asset_page>(done));
+  if (auto* a = std::get_if<asset_list_question>(&what))
+    return assets(std::move(*a), as_any<asset_page>(done));
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
@@ -520,6 +528,45 @@ void query::commands(command_list_question what, then<command_page> done) {
     return;
   pool_->answer<command_page>(
       done, [p = pool_.get(), what = std::move(what)] { return list_commands(what, *p->store); });
+}
+
+namespace {
+
+/// Reads all of a page as of one moment.
+template <class Page, class Read>
+model::result<Page> of_one_moment(const storage::entity_store& store, Read read) {
+  const auto view = store.moment();
+  if (!view)
+    return view.error();
+  return read(**view);
+}
+
+}  // namespace
+
+void query::trees(tree_question what, then<tree_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<tree_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<tree_page>(*p->store, [&](auto& rows) { return read_tree(what, rows); });
+  });
+}
+
+void query::assets(asset_facts_question what, then<asset_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<asset_page>(*p->store,
+                                     [&](auto& rows) { return read_assets(what, rows); });
+  });
+}
+
+void query::assets(asset_list_question what, then<asset_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<asset_page>(*p->store,
+                                     [&](auto& rows) { return read_assets(what, rows); });
+  });
 }
 
 void query::run(std::function<void()> work) {
