@@ -24,7 +24,9 @@ std::vector<std::string> split(std::string_view path) {
 }
 
 std::string cut_verb(std::string& last) {
-  const auto colon = last.find(':');
+  // A node of a tree may be named by its asset: "asset:{assetId}", and then the verb.
+  constexpr auto mark = std::string_view{"asset:"};
+  const auto colon = last.find(':', last.starts_with(mark) ? mark.size() : 0);
   if (colon == std::string::npos)
     return {};
   auto verb = last.substr(colon + 1);
@@ -35,10 +37,12 @@ std::string cut_verb(std::string& last) {
 std::vector<route> gather() {
   auto all = std::vector<route>{};
   for (auto part :
-       {people_routes(), model_routes(), product_routes(), decoder_routes(), firmware_routes(),
-        ota_job_routes(), device_routes(), topology_routes(), certificate_routes(), file_routes(),
-        authority_routes(), ban_routes(), point_routes(), event_routes(), command_routes(),
-        rrpc_routes(), twin_routes(), statistics_routes(), cluster_routes()})
+       {people_routes(),      model_routes(),      product_routes(),   decoder_routes(),
+        firmware_routes(),    ota_job_routes(),    device_routes(),    topology_routes(),
+        certificate_routes(), file_routes(),       authority_routes(), ban_routes(),
+        point_routes(),       event_routes(),      command_routes(),   rrpc_routes(),
+        twin_routes(),        statistics_routes(), asset_routes(),     tree_routes(),
+        tree_search_routes(), tree_file_routes(),  cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "transport/api/tree_schemas.hpp"
+
 namespace orrery::transport::api {
 namespace {
 
@@ -624,6 +626,7 @@ std::string schemas() {
   for (const auto& part : {shared(), people(), models(), products(), devices(), twins(), data(),
                            commands(), upgrades(), cluster()})
     all.update(part);
+  all.update(json::parse(tree_schemas()));
   return all.dump();
 }
 
