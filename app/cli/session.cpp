@@ -198,24 +198,38 @@ bool session::refresh() {
   return true;
 }
 
-json session::request(const std::string& method, std::string path, const json& body,
-                      net::http_client::headers more) {
+net::http_reply session::send(const std::string& method, std::string path, const std::string& body,
+                              net::http_client::headers more) {
   if (path.starts_with('~'))
     path = "/orgs/-" + path.substr(1);
   path = "/api/v1" + path;
-  if (!body.is_null())
-    more.emplace_back("Content-Type", "application/json");
-  const auto send = [&] {
+  const auto send_once = [&] {
     auto headers = more;
     if (const auto text = credential(); !text.empty())
       headers.emplace_back("Authorization", "Bearer " + text);
-    return client().request(method, path, headers, body.is_null() ? "" : body.dump());
+    return client().request(method, path, headers, body);
   };
-  auto reply = send();
+  auto reply = send_once();
   if (reply.status == 401 && refresh())
-    reply = send();
+    reply = send_once();
   if (reply.status >= 300)
     throw refused{explain(reply.status, reply.body)};
+  return reply;
+}
+
+std::string session::text(const std::string& method, const std::string& path,
+                          const std::string& type, const std::string& body) {
+  auto headers = net::http_client::headers{};
+  if (!type.empty())
+    headers.emplace_back("Content-Type", type);
+  return send(method, path, body, std::move(headers)).body;
+}
+
+json session::request(const std::string& method, const std::string& path, const json& body,
+                      net::http_client::headers more) {
+  if (!body.is_null())
+    more.emplace_back("Content-Type", "application/json");
+  const auto reply = send(method, path, body.is_null() ? "" : body.dump(), std::move(more));
   auto value = reply.body.empty() ? json{} : json::parse(reply.body);
   if (value.is_object())
     for (const auto& [name, text] : reply.headers)

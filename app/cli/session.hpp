@@ -34,8 +34,11 @@ class session {
 
   /// Sends a request of the API ("~" is the organisation) and gives the reply's body.
   /// Throws refused, net::not_reached.
-  json request(const std::string& method, std::string path, const json& body = nullptr,
+  json request(const std::string& method, const std::string& path, const json& body = nullptr,
                net::http_client::headers more = {});
+  /// The same with bodies as they are; an empty `type`: there is none to send.
+  std::string text(const std::string& method, const std::string& path, const std::string& type = {},
+                   const std::string& body = {});
   /// All items of a list, page by page, at most `most`.
   json list(const std::string& path, std::size_t most);
   /// The ETag of what is at `path`, for If-Match.
@@ -57,6 +60,8 @@ class session {
   void logout();
 
  private:
+  net::http_reply send(const std::string& method, std::string path, const std::string& body,
+                       net::http_client::headers more);
   net::http_client& client();
   void load_profile();
   void save_profile() const;
@@ -98,6 +103,7 @@ void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);
 void add_bans(CLI::App& to, session& s);
 void add_files(CLI::App& to, session& s);
+void add_trees(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
 void add_backup(CLI::App& to, session& s);
 void add_restore(CLI::App& to, session& s);
