@@ -66,6 +66,8 @@ model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind:
     return client::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, topic_kind>)
     return topic::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, tree_kind>)
+    return tree::decode_state(bytes, into);
   else
     return asset::decode_state(bytes, into);
 }
@@ -91,6 +93,9 @@ void decode_into(std::string_view bytes, model::result<std::vector<client::event
 }
 void decode_into(std::string_view bytes, model::result<std::vector<topic::event>>& out) {
   out = topic::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<tree::event>>& out) {
+  out = tree::decode_events(bytes);
 }
 
 /// The messages that are kept for a client.
@@ -263,6 +268,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
                                .events = encode_events(*events)};
     e.rows = Kind::rows_of(self.id, self.what, *events, self.revision, deadline);
     searched.add(self.id, self.what, e.rows);
+    if constexpr (requires { self.kind.note(*events, self.revision); })
+      self.kind.note(*events, self.revision);
     if (const auto next = next_deadline(self.what); next && next != deadline)
       e.effects.push_back(model::remind{*next, Kind::kind});
     if constexpr (std::is_same_v<Kind, device_kind>) {
@@ -398,7 +405,7 @@ void take(pointer<Kind> self, rest_order) {
   const auto busy = state.gate->in_flight.load(std::memory_order_acquire) != 0 ||
                     (state.unread && !state.unread->unsaved.empty());
   const auto rests = !busy && state.gate->close_if_empty();
-  self->send(ctx.host, rest_answer{state.id, rests, state.generation});
+  self->send(ctx.host, rest_answer{state.id, rests, state.generation, Kind::kind});
   if (rests)
     self->quit();
 }
@@ -450,6 +457,9 @@ entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, mo
     case model::entity_kind::topic:
       return system.spawn(entity<topic_kind>, id, std::move(context), generation,
                           std::move(unsaved), std::move(through));
+    case model::entity_kind::tree:
+      return system.spawn(entity<tree_kind>, id, std::move(context), generation, std::move(unsaved),
+                          std::move(through));
   }
   return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved),
                       std::move(through));

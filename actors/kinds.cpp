@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/tree_rows.hpp"
 #include "model/blueprint/inheritance.hpp"
 #include "model/topic_filter.hpp"
 #include "storage/keys.hpp"
@@ -306,45 +307,110 @@ rows organisation_kind::rows_of(const model::entity_id& id, const state& s,
   return snapshot_row(kind, id, s, revision, organisation::encode_state);
 }
 
-namespace {
-
-/// The index may show a node under a parent that it has left: its own state counts.
-bool is_child(const decision_inputs& in, const std::optional<model::entity_id>& node) {
-  if (!node)
-    return false;
-  const auto row = in.store.get(family::state, keys::state(model::entity_kind::asset, *node));
-  auto state = asset::state{};
-  if (!row || !*row || !asset::decode_state(**row, state))
-    return true;  // what cannot be read is no reason to remove its parent
-  return state.parent == in.self;
-}
-
-}  // namespace
-
 model::result<asset::decision> asset_kind::decide(const state& s, const command& c,
                                                   const decision_inputs& in) {
+  const auto* made = std::get_if<asset::create_asset>(&c.what);
+  const auto known = in.known.current();
+  const auto* of = known->blueprint(made ? made->organisation : s.organisation,
+                                    made ? made->model_id : s.model_id);
   auto around = asset::surroundings{.self = in.self, .now = in.now};
-  if (std::holds_alternative<asset::remove_node>(c.what)) {
-    const auto self_text = model::to_string(in.self);
-    auto ok = in.store.scan(family::index, keys::index_prefix(in.self.shard, "parent", self_text),
-                            {}, false, [&](auto key, auto) {
-                              around.children += is_child(in, keys::entity_of(key)) ? 1 : 0;
-                              return around.children == 0;
-                            });
-    if (!ok)
-      return ok.error();
-  }
+  if (of && !of->state->revisions.empty())
+    if (const auto compiled = of->compiled.find(of->state->revisions.back().number);
+        compiled != of->compiled.end())
+      around.model = compiled->second.get();
   return asset::decide(s, c, around);
 }
 
 rows asset_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,
                          std::uint64_t revision, std::optional<model::timestamp>) {
-  auto out = snapshot_row(kind, id, s, revision, asset::encode_state);
-  // A node that moved leaves its old place: the reader of the index looks at the node's own parent.
-  if (s.parent) {
-    auto key = keys::index(id.shard, "parent", model::to_string(*s.parent), id);
-    out.push_back(s.exists ? put(family::index, std::move(key), {})
-                           : drop(family::index, std::move(key)));
+  return snapshot_row(kind, id, s, revision, asset::encode_state);
+}
+
+model::result<tree::decision> tree_kind::decide(const state& s, const command& c,
+                                                const decision_inputs& in) {
+  if (!unwritten.empty()) {
+    // The row of the tree is written with those of its nodes: all up to its revision are there.
+    const auto row = in.store.get(family::state, keys::state(kind, in.self));
+    if (!row)
+      return row.error();
+    auto written = state{};
+    if (*row)
+      if (const auto revision = tree::decode_state(**row, written))
+        unwritten.forget(*revision);
+  }
+  const auto stored = tree_rows{in.store, in.self};
+  const auto nodes = tree::changed_nodes{unwritten, stored};
+  return tree::decide(s, c, {.self = in.self, .now = in.now, .nodes = nodes});
+}
+
+void tree_kind::note(const std::vector<event>& events, std::uint64_t revision) {
+  for (const auto& e : events)
+    if (const auto* nodes = std::get_if<tree::nodes_changed>(&e))
+      unwritten.add(nodes->all, revision);
+    else if (const auto* made = std::get_if<tree::created>(&e))
+      unwritten.put(made->root, {}, revision);
+}
+
+namespace {
+
+void put_node(rows& out, const model::entity_id& id, const tree::node& n) {
+  out.push_back(put(family::state, keys::tree_node(id, n.id), tree::encode_node(n)));
+  if (n.parent)
+    out.push_back(put(family::index, keys::tree_places(id, *n.parent) + tree::place_of(n), {}));
+  if (n.asset)
+    out.push_back(put(family::index, keys::tree_holder(id, *n.asset), keys::ulid_bytes(n.id)));
+}
+
+void put_changes(rows& out, const model::entity_id& id, const std::vector<tree::node_change>& all) {
+  // What is freed goes first: another node may be put there.
+  for (const auto& c : all) {
+    if (!c.now)
+      out.push_back(drop(family::state, keys::tree_node(id, c.id)));
+    if (!c.before)
+      continue;
+    const auto& was = *c.before;
+    if (was.parent && !(c.now && c.now->parent == was.parent && c.now->order == was.order))
+      out.push_back(drop(family::index,
+                         keys::tree_places(id, *was.parent) + tree::place_of(was.order, c.id)));
+    if (was.asset && !(c.now && c.now->asset == was.asset))
+      out.push_back(drop(family::index, keys::tree_holder(id, *was.asset)));
+  }
+  for (const auto& c : all)
+    if (c.now)
+      put_node(out, id, *c.now);
+}
+
+storage::row drop_all(family f, const std::string& prefix) {
+  return {.family = f,
+          .key = prefix,
+          .value = keys::end_of(prefix),
+          .operation = storage::row_operation::remove_range};
+}
+
+}  // namespace
+
+rows tree_kind::rows_of(const model::entity_id& id, const state& s,
+                        const std::vector<event>& events, std::uint64_t revision,
+                        std::optional<model::timestamp>) {
+  auto out = snapshot_row(kind, id, s, revision, tree::encode_state);
+  for (const auto& e : events) {
+    if (const auto* made = std::get_if<tree::created>(&e)) {
+      out.push_back(put(family::index, keys::index(id.shard, "tree", s.organisation, id), {}));
+      put_node(out, id, made->root);
+    } else if (const auto* nodes = std::get_if<tree::nodes_changed>(&e)) {
+      put_changes(out, id, nodes->all);
+    } else if (std::holds_alternative<tree::removed>(e)) {
+      out.push_back(drop(family::index, keys::index(id.shard, "tree", s.organisation, id)));
+      out.push_back(drop_all(family::state, keys::tree_nodes(id)));
+      out.push_back(drop_all(family::state, keys::tree_changes(id)));
+      out.push_back(drop_all(family::index, keys::tree_places(id)));
+      out.push_back(drop_all(family::index, keys::tree_holders(id)));
+      return out;
+    }
+    out.push_back(put(family::state, keys::tree_change(id, revision),
+                      tree::encode_notes(tree::notes_of(e, revision))));
+    if (revision > kept_tree_changes)
+      out.push_back(drop(family::state, keys::tree_change(id, revision - kept_tree_changes)));
   }
   return out;
 }

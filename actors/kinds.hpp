@@ -12,6 +12,7 @@
 #include "actors/messages.hpp"
 #include "model/credentials.hpp"
 #include "model/device/search.hpp"
+#include "model/tree/nodes.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
@@ -36,6 +37,7 @@ namespace organisation = model::organisation;
 namespace asset = model::asset;
 namespace client = model::client;
 namespace topic = model::topic;
+namespace tree = model::tree;
 
 /// The product of one device, looked up again only when the catalogue has changed.
 class product_cache {
@@ -166,6 +168,25 @@ rows search_rows(const model::entity_id& id, std::string_view organisation,
 blueprint::surroundings surroundings_of(const blueprint::state& s, const blueprint::order& what,
                                         const model::entity_id& self, model::timestamp now,
                                         const catalogue_snapshot& known);
+/// A tree keeps no nodes but those that it has changed and that may not be in the rows yet.
+struct tree_kind {
+  using state = tree::state;
+  using command = tree::command;
+  using event = tree::event;
+  using reply = tree::reply;
+  static constexpr auto kind = model::entity_kind::tree;
+  static constexpr bool in_catalogue = false;
+  tree::node_changes unwritten;
+
+  model::result<tree::decision> decide(const state& s, const command& c, const decision_inputs& in);
+  /// Those were decided and are on their way.
+  void note(const std::vector<event>& events, std::uint64_t revision);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+/// So many changes of a tree can be read back.
+inline constexpr std::uint64_t kept_tree_changes = 2'000;
 
 /// Values of the index of topics: "filter" (organisation, 0x1f, filter -> client or group) and
 /// "retained" (organisation, 0x1f, topic -> its entity).

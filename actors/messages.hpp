@@ -23,6 +23,7 @@
 #include "model/organisation/organisation.hpp"
 #include "model/product/product.hpp"
 #include "model/topic/topic.hpp"
+#include "model/tree/tree.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
@@ -30,10 +31,10 @@ namespace orrery::actors {
 using any_command =
     std::variant<model::device::command, model::product::command, model::blueprint::command,
                  model::organisation::command, model::asset::command, model::client::command,
-                 model::topic::command>;
+                 model::topic::command, model::tree::command>;
 using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
                                model::organisation::reply, model::asset::reply,
-                               model::client::reply, model::topic::reply>;
+                               model::client::reply, model::topic::reply, model::tree::reply>;
 
 /// The clients and groups of one shard that have a filter for that topic. Their answers come as
 /// one: the sum, or the first failure.
@@ -246,6 +247,7 @@ struct rest_answer {
   model::entity_id id;
   bool rested;
   std::uint64_t generation = 0;  // it was woken under: another's word counts for nobody
+  model::entity_kind kind = model::entity_kind::device;
 };
 struct reminder {
   model::entity_id id;

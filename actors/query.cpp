@@ -566,7 +566,9 @@ void query::pool::ask_all(Question what, std::function<model::result<Page>(const
 void query::serve(any_read what, then<any_page> done) {
   const auto shard = std::visit(
       [](const auto& q) {
-        if constexpr (requires { q.device; })
+        if constexpr (requires { q.shard; })
+          return std::optional{q.shard};
+        else if constexpr (requires { q.device; })
           return std::optional{q.device.shard};
         else
           return q.shards ? std::optional{q.shards->first} : std::nullopt;
@@ -589,6 +591,12 @@ void query::serve(any_read what, then<any_page> done) {
         as_any<device_counts>(done), [p = pool_.get(), q = std::move(*n)] {
           return count_devices(q, *p->store, p->shard_count, p->elsewhere.get());
         });
+  if (auto* t = std::get_if<tree_question>(&what))
+    return trees(std::move(*t), as_any<tree_page>(done));
+  if (auto* f = std::get_if<asset_facts_question>(&what))
+    return assets(std::move(*f), as_any<asset_page>(done));
+  if (auto* a = std::get_if<asset_list_question>(&what))
+    return assets(std::move(*a), as_any<asset_page>(done));
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
@@ -710,6 +718,45 @@ void query::commands(command_list_question what, then<command_page> done) {
     return;
   pool_->answer<command_page>(
       done, [p = pool_.get(), what = std::move(what)] { return list_commands(what, *p->store); });
+}
+
+namespace {
+
+/// Reads all of a page as of one moment.
+template <class Page, class Read>
+model::result<Page> of_one_moment(const storage::entity_store& store, Read read) {
+  const auto view = store.moment();
+  if (!view)
+    return view.error();
+  return read(**view);
+}
+
+}  // namespace
+
+void query::trees(tree_question what, then<tree_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<tree_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<tree_page>(*p->store, [&](auto& rows) { return read_tree(what, rows); });
+  });
+}
+
+void query::assets(asset_facts_question what, then<asset_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<asset_page>(*p->store,
+                                     [&](auto& rows) { return read_assets(what, rows); });
+  });
+}
+
+void query::assets(asset_list_question what, then<asset_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<asset_page>(*p->store,
+                                     [&](auto& rows) { return read_assets(what, rows); });
+  });
 }
 
 void query::run(std::function<void()> work) {

@@ -13,6 +13,7 @@
 #include "actors/caller.hpp"
 #include "actors/history.hpp"
 #include "actors/messages.hpp"
+#include "actors/tree_reads.hpp"
 #include "storage/entity_store.hpp"
 
 namespace orrery::actors {
@@ -102,11 +103,12 @@ struct command_page {
 };
 
 using any_read = std::variant<history_question, device_list_question, event_list_question,
-                              command_question, command_list_question, device_count_question>;
+                              command_question, command_list_question, device_count_question,
+                              tree_question, asset_facts_question, asset_list_question>;
 /// What is read, in the order of any_read.
-using any_page =
-    std::variant<history_page, device_page, event_page,
-                 std::optional<model::device::command_record>, command_page, device_counts>;
+using any_page = std::variant<history_page, device_page, event_page,
+                              std::optional<model::device::command_record>, command_page,
+                              device_counts, tree_page, asset_page>;
 
 /// Where reads go whose shard another node has. Thread-safe.
 class read_ways {
@@ -143,6 +145,10 @@ class query {
   /// Nothing if the log has no such command.
   void command(command_question what, then<std::optional<model::device::command_record>> done);
   void commands(command_list_question what, then<command_page> done);
+  /// Fail also: as read_tree and read_assets do.
+  void trees(tree_question what, then<tree_page> done);
+  void assets(asset_facts_question what, then<asset_page> done);
+  void assets(asset_list_question what, then<asset_page> done);
   /// A read of another node: of what is here alone. Fails also: `wrong_node`.
   void serve(any_read what, then<any_page> done);
   /// Runs any blocking work of a handler (password hashing) on the pool.

@@ -26,6 +26,8 @@
 #include "model/organisation/wire.hpp"
 #include "model/product/wire.hpp"
 #include "model/topic/wire.hpp"
+#include "model/tree/fields.hpp"
+#include "model/tree/wire.hpp"
 
 // Lists of fields stand in the namespace of what they are of.
 namespace orrery::model {
@@ -87,7 +89,7 @@ auto fields_of(X& x) {
   return std::tie(x.at);
 }
 constexpr auto range_of(entity_kind) {
-  return std::pair{entity_kind::device, entity_kind::topic};
+  return std::pair{entity_kind::device, entity_kind::tree};
 }
 constexpr auto range_of(index_topic::entry) {
   return std::pair{index_topic::entry::filter, index_topic::entry::retained};
@@ -189,6 +191,63 @@ auto fields_of(X& x) {
 template <field_of<command_page> X>
 auto fields_of(X& x) {
   return std::tie(x.commands, x.next);
+}
+
+template <field_of<find_nodes> X>
+auto fields_of(X& x) {
+  return std::tie(x.tree, x.which, x.above);
+}
+template <field_of<walk_nodes> X>
+auto fields_of(X& x) {
+  return std::tie(x.tree, x.from, x.levels, x.with_first, x.devices_only, x.cursor, x.limit);
+}
+template <field_of<find_assets> X>
+auto fields_of(X& x) {
+  return std::tie(x.assets);
+}
+template <field_of<read_changes> X>
+auto fields_of(X& x) {
+  return std::tie(x.tree, x.since, x.limit);
+}
+template <field_of<tree_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.what);
+}
+template <field_of<listed_tree> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.what);
+}
+template <field_of<listed_node> X>
+auto fields_of(X& x) {
+  return std::tie(x.tree, x.level, x.what, x.above);
+}
+template <field_of<listed_change> X>
+auto fields_of(X& x) {
+  return std::tie(x.revision, x.what);
+}
+template <field_of<tree_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.revision, x.trees, x.nodes, x.changes, x.gap, x.next);
+}
+template <field_of<asset_facts> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.device, x.organisation, x.name, x.description, x.timezone, x.model_id,
+                  x.product_key, x.device_key, x.status, x.tags, x.created_at, x.updated_at);
+}
+template <field_of<asset_facts_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.ids);
+}
+constexpr auto range_of(asset_sort) {
+  return std::pair{asset_sort::any, asset_sort::logical};
+}
+template <field_of<asset_list_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.sort, x.cursor, x.limit);
+}
+template <field_of<asset_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.assets, x.next);
 }
 
 namespace {

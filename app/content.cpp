@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "actors/catalogue.hpp"
+#include "actors/tree_scope.hpp"
 #include "app/data_folder.hpp"
 #include "model/json.hpp"
 #include "transport/api/tokens.hpp"
@@ -71,20 +72,37 @@ model::entity_id fresh_id(const actors::caller& ask, const model::device_name& n
   return model::make_entity_id(ask.shard_of(name), now, model::random_entropy());
 }
 
-model::entity_id make_node(actors::caller& ask, model::timestamp now, const std::string& name,
-                           std::optional<model::entity_id> root,
-                           std::optional<model::entity_id> device, std::uint64_t order) {
-  auto node = model::asset::create_node{};
-  const auto id = fresh_id(ask, {"asset", model::random_text(12)}, now);
-  node.tree = root.value_or(id);
-  node.parent = root;
-  node.name = name;
-  node.device = device;
-  node.order = order;
-  node.depth = root ? 2 : 1;
-  node.organisation = organisation;
-  must(ask_and_wait(ask, id, model::asset::command{std::move(node), actor, {}}), "asset " + name);
+/// A logical asset, and a tree that begins with it.
+model::entity_id make_tree(actors::caller& ask, model::timestamp now, const std::string& name,
+                           std::uint16_t shard_count) {
+  auto site = model::asset::create_asset{};
+  site.organisation = organisation;
+  site.name = name;
+  const auto asset = fresh_id(ask, {"asset", model::random_text(12)}, now);
+  must(ask_and_wait(ask, asset, model::asset::command{std::move(site), actor, {}}),
+       "asset " + name);
+  const auto shard = actors::tree_shard(organisation, shard_count);
+  const auto id = model::make_entity_id(shard, now, model::random_entropy());
+  auto tree = model::tree::create_tree{};
+  tree.organisation = organisation;
+  tree.name = name;
+  tree.root.node = model::make_entity_id(shard, now, model::random_entropy());
+  tree.root.asset = asset;
+  must(ask_and_wait(ask, id, model::tree::command{std::move(tree), actor, {}}), "tree " + name);
   return id;
+}
+
+void add_to_tree(actors::caller& ask, model::timestamp now, const model::entity_id& tree,
+                 const std::vector<model::entity_id>& devices) {
+  auto add = model::tree::add_nodes{};
+  add.together = true;
+  for (const auto& device : devices) {
+    auto& one = add.items.emplace_back();
+    one.node = model::make_entity_id(tree.shard, now, model::random_entropy());
+    one.asset = device;
+    one.device = true;
+  }
+  must(ask_and_wait(ask, tree, model::tree::command{std::move(add), actor, {}}), "nodes of a tree");
 }
 
 actors::answer ask_once(actors::caller& ask, actors::target whom, actors::any_command what) {
@@ -160,7 +178,8 @@ void make_first_user(actors::caller& ask, const std::string& password_file) {
   std::filesystem::rename(pending, password_file);
 }
 
-std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now) {
+std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now,
+                      std::uint16_t shard_count) {
   const auto model_id =
       actors::catalogue_id(model::entity_kind::blueprint, std::string{organisation} + "/Inverter");
   const auto to_model = [&](model::blueprint::order what) {
@@ -189,7 +208,7 @@ std::string make_demo(actors::caller& ask, const model::keyring& keys, model::ti
                                       {"productKey", product_key},
                                       {"productSecret", product_secret},
                                       {"devices", nlohmann::ordered_json::array()}};
-  const auto site = make_node(ask, now, "Site A", std::nullopt, std::nullopt, 0);
+  auto devices = std::vector<model::entity_id>{};
   for (int i = 1; i <= 5; ++i) {
     auto device = model::device::register_device{};
     device.name = {product_key, "inv-0" + std::to_string(i)};
@@ -203,10 +222,12 @@ std::string make_demo(actors::caller& ask, const model::keyring& keys, model::ti
     const auto key = device.name.device_key;
     must(ask_and_wait(ask, id, model::device::command{std::move(device), {}, actor, {}}),
          "device " + key);
-    make_node(ask, now, "Inverter " + std::to_string(i), site, id, static_cast<std::uint64_t>(i));
+    devices.push_back(id);
     shown["devices"].push_back(
         {{"deviceKey", key}, {"deviceSecret", secret}, {"assetId", to_string(id)}});
   }
+
+  add_to_tree(ask, now, make_tree(ask, now, "Site A", shard_count), devices);
 
   auto key = model::organisation::api_key{};
   key.id = "k" + model::random_text(15);

@@ -18,6 +18,7 @@ actors::answer ask_and_wait(actors::caller& ask, actors::target whom, actors::an
 void make_first_user(actors::caller& ask, const std::string& password_file);
 
 /// Makes model, product, devices, tree and API key of the demo; gives the text of demo.json.
-std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now);
+std::string make_demo(actors::caller& ask, const model::keyring& keys, model::timestamp now,
+                      std::uint16_t shard_count);
 
 }  // namespace orrery::app

@@ -506,7 +506,8 @@ void node::add_demo() {
     impl_->place->wait_for_first_user();
   const auto path = impl_->data->file("demo.json");
   if (!std::filesystem::exists(path))
-    write_secret_file(path, make_demo(*impl_->ask, *impl_->keys, clock_now()));
+    write_secret_file(path,
+                      make_demo(*impl_->ask, *impl_->keys, clock_now(), impl_->shard_count()));
 }
 
 void node::reload_certificates() {

@@ -50,7 +50,18 @@ struct unsaved_tail {
   actors::tail records;
 };
 
-using slots_by_id = std::unordered_map<model::entity_id, slot>;
+/// Whose slot it is: two kinds may have been asked for by the same id.
+struct slot_key {
+  model::entity_id id;
+  model::entity_kind kind;
+  bool operator==(const slot_key&) const = default;
+};
+struct by_slot_key {
+  std::size_t operator()(const slot_key& k) const {
+    return std::hash<model::entity_id>{}(k.id) + static_cast<std::size_t>(k.kind);
+  }
+};
+using slots_by_id = std::unordered_map<slot_key, slot, by_slot_key>;
 using names_by_text = std::unordered_map<shared_name, model::entity_id, by_name, by_name>;
 using tails_by_id = std::unordered_map<model::entity_id, unsaved_tail>;
 
@@ -113,13 +124,14 @@ void ask_batch_here(pointer self, ask_batch& batch);
 
 slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind) {
   auto& state = self->state;
-  auto [place, fresh] = state.slots.try_emplace(id);
+  auto [place, fresh] = state.slots.try_emplace({id, kind});
   auto& s = place->second;
   if (!s.actor) {
     auto unsaved = actors::tail{};
-    if (const auto tail = state.tails.extract(id)) {
-      kind = tail.mapped().kind;
-      unsaved = std::move(tail.mapped().records);
+    if (const auto tail = state.tails.find(id);
+        tail != state.tails.end() && tail->second.kind == kind) {
+      unsaved = std::move(tail->second.records);
+      state.tails.erase(tail);
     }
     s.gate = std::make_shared<actors::gate>();
     s.gate->unsaved = !unsaved.empty();
@@ -131,9 +143,9 @@ slot& wake(pointer self, const model::entity_id& id, model::entity_kind kind) {
   return s;
 }
 
-void forget(pointer self, const model::entity_id& id) {
+void forget(pointer self, const model::entity_id& id, model::entity_kind kind) {
   auto& state = self->state;
-  const auto s = state.slots.find(id);
+  const auto s = state.slots.find({id, kind});
   if (s == state.slots.end())
     return;
   if (const auto named = state.names.find(s->second.called);
@@ -141,7 +153,8 @@ void forget(pointer self, const model::entity_id& id) {
     state.names.erase(named);
   state.slots.erase(s);
   state.parts.awake->fetch_sub(1, std::memory_order_relaxed);
-  state.registered.erase(id);
+  if (kind == model::entity_kind::device)
+    state.registered.erase(id);
 }
 
 /// The device that the store has under that name.
@@ -625,14 +638,14 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
           [self](ask_batch& batch) { ask_batch_here(self, batch); },
           [self](const actors::rest_answer& rest) {
             auto& slots = self->state.slots;
-            const auto found = slots.find(rest.id);
+            const auto found = slots.find({rest.id, rest.kind});
             if (found == slots.end() || rest.generation != self->state.generation)
               return;  // of an entity from before a reload
             found->second.resting = false;
             auto waiting = std::exchange(found->second.waiting, {});
             const auto round = std::exchange(found->second.round, 0);
             if (rest.rested) {  // else `unsaved` stays: the next checkpoint asks it again
-              forget(self, rest.id);
+              forget(self, rest.id, rest.kind);
               if (round != 0 && round == self->state.round.number)
                 count_down(self);  // it had nothing unsaved, and the order finds nobody
             }

@@ -83,19 +83,10 @@ struct shard_meta {
 row shard_meta_row(model::shard_id shard, const shard_meta& meta);
 model::result<shard_meta> parse_shard_meta(model::shard_id shard, std::string_view bytes);
 
-/// Thread-safe. Fails everywhere: `unavailable` (I/O error, disk full: may work again after
-/// `reopen`), `corrupted` (checksum, a record that does not decode).
-class entity_store {
+/// Reads rows. Fails as the store does.
+class row_reader {
  public:
-  virtual ~entity_store() = default;
-
-  /// Writes all frames (one key each), their rows and each shard's new next offset in ONE batch,
-  /// all or nothing. `sync`: on stable storage before it returns. Writer thread only.
-  [[nodiscard]] virtual model::status append(std::span<const frame> frames, bool sync) = 0;
-
-  /// Rows without records (metadata, reader positions, what a cluster agreed on). Any thread.
-  [[nodiscard]] virtual model::status put(std::span<const row> rows, bool sync) = 0;
-
+  virtual ~row_reader() = default;
   virtual model::result<std::optional<std::string>> get(family f, std::string_view key) const = 0;
 
   /// Visits rows whose key starts with `prefix`, from `from` on (whole key; empty: the first), in
@@ -103,6 +94,22 @@ class entity_store {
   using visitor = std::function<bool(std::string_view key, std::string_view value)>;
   [[nodiscard]] virtual model::status scan(family f, std::string_view prefix, std::string_view from,
                                            bool backwards, const visitor& visit) const = 0;
+};
+
+/// Thread-safe. Fails everywhere: `unavailable` (I/O error, disk full: may work again after
+/// `reopen`), `corrupted` (checksum, a record that does not decode).
+class entity_store : public row_reader {
+ public:
+  /// Writes all frames (one key each), their rows and each shard's new next offset in ONE batch,
+  /// all or nothing. `sync`: on stable storage before it returns. Writer thread only.
+  [[nodiscard]] virtual model::status append(std::span<const frame> frames, bool sync) = 0;
+
+  /// Rows without records (metadata, reader positions, what a cluster agreed on). Any thread.
+  [[nodiscard]] virtual model::status put(std::span<const row> rows, bool sync) = 0;
+
+  /// All rows as they are now, whatever is written meanwhile. For one thread, and for as long as a
+  /// page is read: the database is not reopened before the view is gone. Not `series`.
+  virtual model::result<std::unique_ptr<const row_reader>> moment() const = 0;
 
   /// The series rows of one prefix whose time (of a bucket its start) is in [from, to], in order of
   /// their keys or backwards. What is older than the retention does not appear.

@@ -3,7 +3,8 @@
 namespace orrery::storage::keys {
 namespace {
 
-constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e';
+constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e',
+               node_tag = 'n', change_tag = 'h';
 constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
@@ -96,6 +97,84 @@ std::string message(const model::entity_id& client, std::uint64_t number) {
 
 std::string message_end(const model::entity_id& client) {
   return message(client, ~std::uint64_t{0}) + '\0';
+}
+
+std::string tree_nodes(const model::entity_id& tree) {
+  auto key = shard_prefix(tree.shard);
+  key += node_tag;
+  put_ulid(key, tree);
+  return key;
+}
+
+std::string tree_node(const model::entity_id& tree, const model::entity_id& node) {
+  auto key = tree_nodes(tree);
+  put_ulid(key, node);
+  return key;
+}
+
+std::string tree_changes(const model::entity_id& tree) {
+  auto key = shard_prefix(tree.shard);
+  key += change_tag;
+  put_ulid(key, tree);
+  return key;
+}
+
+std::string tree_change(const model::entity_id& tree, std::uint64_t revision) {
+  auto key = tree_changes(tree);
+  put_u64(key, revision);
+  return key;
+}
+
+std::uint64_t tree_revision_of(std::string_view key) {
+  return key.size() == shard_size + 1 + ulid_size + 8 ? read_u64(key.substr(key.size() - 8)) : 0;
+}
+
+std::string tree_places(const model::entity_id& tree) {
+  auto key = index_prefix(tree.shard, "child");
+  put_ulid(key, tree);
+  return key;
+}
+
+std::string tree_places(const model::entity_id& tree, const model::entity_id& parent) {
+  auto key = tree_places(tree);
+  put_ulid(key, parent);
+  return key;
+}
+
+std::string tree_holders(const model::entity_id& tree) {
+  auto key = index_prefix(tree.shard, "holder");
+  put_ulid(key, tree);
+  return key;
+}
+
+std::string tree_holder(const model::entity_id& tree, const model::entity_id& asset) {
+  auto key = tree_holders(tree);
+  put_u16(key, asset.shard);
+  put_ulid(key, asset);
+  return key;
+}
+
+std::string ulid_bytes(const model::entity_id& id) {
+  auto bytes = std::string{};
+  put_ulid(bytes, id);
+  return bytes;
+}
+
+std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::string_view bytes) {
+  if (bytes.size() != ulid_size)
+    return std::nullopt;
+  auto id = model::entity_id{.shard = shard};
+  for (std::size_t i = 0; i < ulid_size; ++i)
+    id.ulid[i] = static_cast<std::uint8_t>(bytes[i]);
+  return id;
+}
+
+std::string end_of(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff)
+    prefix.pop_back();
+  if (!prefix.empty())
+    prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
 }
 
 std::string latest(const model::entity_id& device) {

@@ -5,10 +5,14 @@
 //   state    shard u16 | kind u8 | entity ulid 16                       snapshot of the entity
 //   state    shard u16 | 'c' | device ulid 16 | command ulid 16         one command of its log
 //   state    shard u16 | 'm' | client ulid 16 | number u64             one message kept for it
+//   state    shard u16 | 'n' | tree ulid 16 | node ulid 16             one node of an asset tree
+//   state    shard u16 | 'h' | tree ulid 16 | revision u64             what that one changed in it
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
 //   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
+//   index    shard u16 | "child" | 0 | tree ulid 16 | parent ulid 16 | order | 0 | node ulid 16
+//   index    shard u16 | "holder" | 0 | tree ulid 16 | asset: shard u16, ulid 16   value: node ulid
 //   meta     shard u16 | name             "shard", readers; of a replica: "log", "applied",
 //   "loading" meta     0xffff | name                                              of the node:
 //   "format"
@@ -41,6 +45,24 @@ std::string message_prefix(const model::entity_id& client);
 /// Behind the last of them.
 std::string message_end(const model::entity_id& client);
 
+std::string tree_node(const model::entity_id& tree, const model::entity_id& node);
+std::string tree_nodes(const model::entity_id& tree);  // prefix
+std::string tree_change(const model::entity_id& tree, std::uint64_t revision);
+std::string tree_changes(const model::entity_id& tree);  // prefix
+/// The revision at the end of a key of tree_change; 0 for any other.
+std::uint64_t tree_revision_of(std::string_view key);
+/// The places of all nodes of a tree, or of the children of one: prefixes. Behind the latter comes
+/// the place (order, 0, ulid).
+std::string tree_places(const model::entity_id& tree);
+std::string tree_places(const model::entity_id& tree, const model::entity_id& parent);
+std::string tree_holders(const model::entity_id& tree);  // prefix
+std::string tree_holder(const model::entity_id& tree, const model::entity_id& asset);
+/// The value of a row of tree_holder, and the node in it; nothing if it is none.
+std::string ulid_bytes(const model::entity_id& id);
+std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::string_view bytes);
+/// Behind all keys that begin so.
+std::string end_of(std::string prefix);
+
 std::string latest(const model::entity_id& device);
 
 std::string bucket(const model::entity_id& device, model::timestamp start);
@@ -60,7 +82,8 @@ std::optional<series_key> parse_series(std::string_view key);
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
 /// "device.<field>" (organisation, 0x1f, value -> devices that have it: what they are searched by),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
-/// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due".
+/// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due". Of
+/// asset trees: "tree" (organisation -> its trees).
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,
                   const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);

@@ -20,6 +20,7 @@ class walk {
   walk(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, key_range keys)
       : keys_{std::move(keys)}, end_{keys_.end} {
     auto read = rocksdb::ReadOptions{};
+    read.snapshot = keys_.as_of;
     if (!keys_.end.empty())
       read.iterate_upper_bound = &end_;
     at_.reset(db.NewIterator(read, family));

@@ -15,6 +15,7 @@ namespace orrery::storage {
 struct key_range {
   std::string first, end;
   bool backwards = false;
+  const rocksdb::Snapshot* as_of = nullptr;  // null: as they are now
 };
 
 /// The first key behind all that begin with `prefix`; empty: there is none.

@@ -178,13 +178,14 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    auto value = std::string{};
-    const auto s = db_->Get({}, handle_of(f), rocksdb::Slice{key.data(), key.size()}, &value);
-    if (s.IsNotFound())
-      return std::optional<std::string>{};
-    if (!s.ok())
-      return failed(s).error();
-    return std::optional{std::move(value)};
+    return get_held(f, key, nullptr);
+  }
+
+  model::result<std::unique_ptr<const row_reader>> moment() const override {
+    auto hold = std::shared_lock{mutex_};
+    if (!db_)
+      return closed();
+    return std::unique_ptr<const row_reader>{std::make_unique<held_view>(*this, std::move(hold))};
   }
 
   status scan(family f, std::string_view prefix, std::string_view from, bool backwards,
@@ -192,12 +193,7 @@ class rocks_store final : public entity_store {
     const auto hold = std::shared_lock{mutex_};
     if (!db_)
       return closed();
-    auto range = key_range{std::string{prefix}, key_behind(prefix), backwards};
-    if (!from.empty() && backwards)
-      range.end = std::string{from}.append(1, '\0');  // the key behind it
-    else if (!from.empty())
-      range.first = from;
-    return failed(scan_range(*db_, handle_of(f), std::move(range), visit));
+    return scan_held(f, prefix, from, backwards, visit, nullptr);
   }
 
   status scan_series(std::string_view prefix, timestamp from, timestamp to, bool backwards,
@@ -398,6 +394,52 @@ class rocks_store final : public entity_store {
     if (s.ok())
       return {};
     return to_failure(s, options_.folder);
+  }
+
+  /// Holds the database open, and what was in it.
+  class held_view final : public row_reader {
+   public:
+    held_view(const rocks_store& of, std::shared_lock<std::shared_mutex> hold)
+        : of_{of}, hold_{std::move(hold)}, as_of_{of.db_->GetSnapshot()} {}
+    ~held_view() override { of_.db_->ReleaseSnapshot(as_of_); }
+    held_view(const held_view&) = delete;
+    held_view& operator=(const held_view&) = delete;
+
+    model::result<std::optional<std::string>> get(family f, std::string_view key) const override {
+      return of_.get_held(f, key, as_of_);
+    }
+    status scan(family f, std::string_view prefix, std::string_view from, bool backwards,
+                const visitor& visit) const override {
+      return of_.scan_held(f, prefix, from, backwards, visit, as_of_);
+    }
+
+   private:
+    const rocks_store& of_;
+    std::shared_lock<std::shared_mutex> hold_;
+    const rocksdb::Snapshot* as_of_;
+  };
+
+  model::result<std::optional<std::string>> get_held(family f, std::string_view key,
+                                                     const rocksdb::Snapshot* as_of) const {
+    auto value = std::string{};
+    auto read = rocksdb::ReadOptions{};
+    read.snapshot = as_of;
+    const auto s = db_->Get(read, handle_of(f), rocksdb::Slice{key.data(), key.size()}, &value);
+    if (s.IsNotFound())
+      return std::optional<std::string>{};
+    if (!s.ok())
+      return failed(s).error();
+    return std::optional{std::move(value)};
+  }
+
+  status scan_held(family f, std::string_view prefix, std::string_view from, bool backwards,
+                   const visitor& visit, const rocksdb::Snapshot* as_of) const {
+    auto range = key_range{std::string{prefix}, key_behind(prefix), backwards, as_of};
+    if (!from.empty() && backwards)
+      range.end = std::string{from}.append(1, '\0');  // the key behind it
+    else if (!from.empty())
+      range.first = from;
+    return failed(scan_range(*db_, handle_of(f), std::move(range), visit));
   }
 
   rocksdb::ColumnFamilyHandle* handle_of(family f) const {

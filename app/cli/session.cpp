@@ -220,10 +220,15 @@ net::http_reply session::exchange(const std::string& method, std::string path,
   return reply;
 }
 
-json session::request(const std::string& method, std::string path, const json& body,
+std::string session::text(const std::string& method, const std::string& path,
+                          const std::string& type, const std::string& body) {
+  return exchange(method, path, body, type).body;
+}
+
+json session::request(const std::string& method, const std::string& path, const json& body,
                       net::http_client::headers more) {
-  const auto reply = exchange(method, std::move(path), body.is_null() ? "" : body.dump(),
-                              "application/json", std::move(more));
+  const auto reply = exchange(method, path, body.is_null() ? "" : body.dump(), "application/json",
+                              std::move(more));
   auto value = reply.body.empty() ? json{} : json::parse(reply.body);
   if (value.is_object())
     for (const auto& [name, text] : reply.headers)

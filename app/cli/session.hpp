@@ -34,11 +34,14 @@ class session {
 
   /// Sends a request of the API ("~" is the organisation) and gives the reply's body.
   /// Throws refused, net::not_reached.
-  json request(const std::string& method, std::string path, const json& body = nullptr,
+  json request(const std::string& method, const std::string& path, const json& body = nullptr,
                net::http_client::headers more = {});
   /// The same for bytes of any type; gives the reply as it came.
   net::http_reply exchange(const std::string& method, std::string path, const std::string& bytes,
                            const std::string& type, net::http_client::headers more = {});
+  /// The same; gives the body of the reply.
+  std::string text(const std::string& method, const std::string& path, const std::string& type = {},
+                   const std::string& body = {});
   /// All items of a list, page by page, at most `most`.
   json list(const std::string& path, std::size_t most);
   /// The ETag of what is at `path`, for If-Match.
@@ -61,6 +64,8 @@ class session {
   void logout();
 
  private:
+  net::http_reply send(const std::string& method, std::string path, const std::string& body,
+                       net::http_client::headers more);
   net::http_client& client();
   void load_profile();
   void save_profile() const;
@@ -109,6 +114,7 @@ void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);
 void add_bans(CLI::App& to, session& s);
 void add_files(CLI::App& to, session& s);
+void add_trees(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
 void add_backup(CLI::App& to, session& s);
 void add_restore(CLI::App& to, session& s);

@@ -1,7 +1,7 @@
-// A node of an asset tree: its place, and the device bound to it.
+// A logical asset: a thing that is no device (a site, a building, a line), with a model, attributes
+// and tags of its own. Where it stands is the trees' matter (model/tree).
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,93 +11,70 @@
 #include "model/effect.hpp"
 #include "model/ids.hpp"
 #include "model/result.hpp"
+#include "model/tags.hpp"
+#include "model/thing_model.hpp"
 #include "model/time.hpp"
+#include "model/value.hpp"
 
 namespace orrery::model::asset {
 
-inline constexpr std::uint8_t max_depth = 7;  // the root is level 1
+struct create_asset {
+  std::string organisation, name, description, timezone;
+  std::string model_id;  // empty: of no model, any attributes
+  object attributes;
+  tag_map tags;
+};
+struct update_asset {
+  std::optional<std::string> name, description, timezone;
+  object attributes;  // null takes away
+  tag_changes tags;
+};
+struct remove_asset {};
+struct read_asset {};
 
-struct create_node {
-  entity_id tree;  // the root's id; a root's own
-  std::optional<entity_id> parent;
-  std::string name;
-  std::optional<entity_id> device;
-  std::uint64_t order = 0;  // among its siblings
-  std::uint8_t depth = 1;
-  std::string organisation;
-  std::map<std::string, std::string> tags;
-};
-struct rename_node {
-  std::string name;
-};
-struct bind_device {
-  std::optional<entity_id> device;  // nothing: unbind
-};
-struct move_node {
-  entity_id parent;
-  std::uint8_t depth = 1;
-  std::uint64_t order = 0;
-};
-struct remove_node {};
-struct read_node {};
-
-using order =
-    std::variant<create_node, rename_node, bind_device, move_node, remove_node, read_node>;
+using order = std::variant<create_asset, update_asset, remove_asset, read_asset>;
 struct command {
   asset::order what;
   std::string actor;
   std::optional<std::uint64_t> expected_revision;
+  std::string organisation = {};  // in whose name; another's is not there. Empty: of the service
 };
 
 struct created {
-  create_node as;
+  create_asset as;
   timestamp at;
 };
-struct renamed {
-  std::string name;
-  timestamp at;
-};
-struct bound {
-  std::optional<entity_id> device;
-  timestamp at;
-};
-struct moved {
-  entity_id parent;
-  std::uint8_t depth;
-  std::uint64_t order;
+struct updated {
+  update_asset changes;
   timestamp at;
 };
 struct removed {
   timestamp at;
 };
-using event = std::variant<created, renamed, bound, moved, removed>;
+using event = std::variant<created, updated, removed>;
 
 struct state {
   bool exists = false;
   bool deleted = false;
-  entity_id tree;
-  std::optional<entity_id> parent;
-  std::string name;
-  std::optional<entity_id> device;
-  std::uint64_t order = 0;
-  std::uint8_t depth = 1;
-  std::string organisation;
-  std::map<std::string, std::string> tags;
+  std::string organisation, name, description, timezone, model_id;
+  object attributes;
+  tag_map tags;
   timestamp created_at{}, updated_at{};
   std::uint64_t revision = 0;
 };
 
 struct done {};
-struct node_snapshot {
+struct asset_snapshot {
   entity_id id;
   std::shared_ptr<const state> what;
 };
-using reply = std::variant<done, node_snapshot>;
+using reply = std::variant<done, asset_snapshot>;
 
 struct surroundings {
   entity_id self;
   timestamp now;
-  std::size_t children = 0;  // asked for only when the node is to be removed
+  /// The published model that it is of, or is to be of; null: none, or there is no such model.
+  const thing_model* model = nullptr;
 };
 struct decision {
   std::vector<event> events;

@@ -16,7 +16,7 @@ void write_command(byte_writer& out, const command& c) {
 }
 
 status read_command(byte_reader& in, command& c) {
-  return read_part(in, command_version, c, "asset node command");
+  return read_part(in, command_version, c, "logical asset command");
 }
 
 void write_reply(byte_writer& out, const reply& r) {
@@ -24,7 +24,7 @@ void write_reply(byte_writer& out, const reply& r) {
 }
 
 status read_reply(byte_reader& in, reply& r) {
-  return read_part(in, reply_version, r, "asset node reply");
+  return read_part(in, reply_version, r, "logical asset reply");
 }
 
 }  // namespace orrery::model::asset

@@ -1,4 +1,5 @@
-// What is asked of an asset node and what it answers, as bytes between nodes (model/kind_wire.hpp).
+// What is asked of an logical asset and what it answers, as bytes between nodes
+// (model/kind_wire.hpp).
 #pragma once
 
 #include "model/asset/asset.hpp"

@@ -187,66 +187,158 @@ TEST_F(CatalogueEntity, WakesWithTheRevisionItHad) {
   EXPECT_EQ(std::get<model::product::product_snapshot>(reply).what->name, "Renamed");
 }
 
-// ---- asset trees --------------------------------------------------------------------------------
+// ---- assets and asset trees ---------------------------------------------------------------------
 
-class AssetEntity : public tests::entity_bench {
+class AssetEntity : public tests::entity_bench {};
+
+TEST_F(AssetEntity, IsARowOfItsOwnAndNoCatalogueEntry) {
+  wake(entity_kind::asset);
+  auto c = model::asset::create_asset{};
+  c.organisation = tests::organisation;
+  c.name = "Site";
+  must(ask(tests::asset_order(c)));
+  EXPECT_EQ(store->rows(family::state, keys::state(entity_kind::asset, id)), 1u);
+  EXPECT_TRUE(effects->changes.empty());
+  must(ask(tests::asset_order(model::asset::remove_asset{})));
+  EXPECT_EQ(store->rows(family::state, keys::state(entity_kind::asset, id)), 0u);
+  EXPECT_EQ(code_of(ask(tests::asset_order(model::asset::read_asset{}))), errc::not_found);
+}
+
+TEST_F(AssetEntity, IsOfAModelThatIsThere) {
+  wake(entity_kind::asset);
+  auto c = model::asset::create_asset{};
+  c.organisation = tests::organisation;
+  c.name = "Site";
+  c.model_id = "unheard-of";
+  EXPECT_EQ(code_of(ask(tests::asset_order(c))), errc::not_found);
+}
+
+class TreeEntity : public tests::entity_bench {
  protected:
-  AssetEntity() { make(root, {}, 1); }
-  void as(const model::entity_id& node) {
-    id = node;
-    wake(entity_kind::asset);
+  TreeEntity() {
+    wake(entity_kind::tree);
+    auto c = model::tree::create_tree{};
+    c.organisation = tests::organisation;
+    c.name = "Sites";
+    c.root.node = node(0);
+    c.root.asset = asset(0);
+    must(ask(tests::tree_order(c)));
   }
-  void make(const model::entity_id& node, std::optional<model::entity_id> parent,
-            std::uint8_t depth) {
-    as(node);
-    auto c = model::asset::create_node{};
-    c.tree = root;
-    c.parent = parent;
-    c.depth = depth;
-    c.name = "node";
-    must(ask(tests::asset_order(c)));
+  static model::entity_id node(std::uint8_t n) {
+    return tests::device_id(1, static_cast<std::uint8_t>(100 + n));
   }
-  std::size_t under(const model::entity_id& parent) {
-    return store->rows(family::index, keys::index_prefix(1, "parent", model::to_string(parent)));
+  static model::entity_id asset(std::uint8_t n) { return tests::device_id(7, n); }
+  static model::tree::node_ref ref(std::uint8_t n) { return model::tree::by_node{node(n)}; }
+  static any_command add(std::uint8_t n, std::uint8_t parent) {
+    auto a = model::tree::add_nodes{};
+    a.together = true;
+    auto& one = a.items.emplace_back();
+    one.node = node(n);
+    one.parent = ref(parent);
+    one.asset = asset(n);
+    return tests::tree_order(a);
   }
-  model::entity_id root = tests::device_id(1, 10), left = tests::device_id(1, 11),
-                   right = tests::device_id(1, 12), leaf = tests::device_id(1, 13);
+  static any_command move(std::uint8_t n, std::uint8_t parent) {
+    auto m = model::tree::move_node{};
+    m.which = ref(n);
+    m.parent = ref(parent);
+    return tests::tree_order(m);
+  }
+  static any_command remove(std::uint8_t n, model::tree::orphans children) {
+    return tests::tree_order(model::tree::remove_node{ref(n), children, {}});
+  }
+  std::size_t under(std::uint8_t parent) {
+    return store->rows(family::index, keys::tree_places(id, node(parent)));
+  }
+  /// All rows of the tree.
+  std::size_t rows() {
+    auto all = store->rows(family::state, keys::state(entity_kind::tree, id));
+    for (const auto& prefix : {keys::tree_nodes(id), keys::tree_changes(id)})
+      all += store->rows(family::state, prefix);
+    for (const auto& prefix : {keys::tree_places(id), keys::tree_holders(id)})
+      all += store->rows(family::index, prefix);
+    return all + store->rows(family::index, keys::index_prefix(1, "tree", tests::organisation));
+  }
 };
 
-TEST_F(AssetEntity, ANodeIsListedUnderItsParentAndIsNoCatalogueEntry) {
-  make(left, root, 2);
-  EXPECT_EQ(under(root), 1u);
-  EXPECT_TRUE(effects->changes.empty());
-  must(ask(tests::asset_order(model::asset::remove_node{})));
-  EXPECT_EQ(under(root), 0u);
-  EXPECT_EQ(code_of(ask(tests::asset_order(model::asset::read_node{}))), errc::not_found);
+TEST_F(TreeEntity, NodesAreRowsUnderTheirParent) {
+  must(ask(add(1, 0)));
+  must(ask(add(2, 0)));
+  must(ask(add(3, 1)));
+  EXPECT_EQ(under(0), 2u);
+  EXPECT_EQ(under(1), 1u);
+  must(ask(move(3, 2)));
+  EXPECT_EQ(under(1), 0u);
+  EXPECT_EQ(under(2), 1u);
+  must(ask(remove(2, model::tree::orphans::promote)));
+  EXPECT_EQ(under(2), 0u);
+  EXPECT_EQ(under(0), 2u);
+  EXPECT_EQ(store->rows(family::index, keys::tree_holders(id)), 3u);
+  EXPECT_EQ(store->rows(family::state, keys::tree_nodes(id)), 3u);
 }
 
-TEST_F(AssetEntity, ANodeWithChildrenStays) {
-  make(left, root, 2);
-  as(root);
-  const auto refused = ask(tests::asset_order(model::asset::remove_node{}));
-  EXPECT_EQ(code_of(refused), errc::conflict);
-  EXPECT_EQ(refused.error().reason, "has_children");
+TEST_F(TreeEntity, IsDecidedOnTopOfWhatIsNotWrittenYet) {
+  const auto first = send(add(1, 0)), second = send(add(2, 1)), third = send(add(3, 2)),
+             moved = send(move(2, 0)), cycle = send(move(1, 1)), again = send(add(3, 0)),
+             refused = send(remove(2, model::tree::orphans::refuse)),
+             gone = send(remove(2, model::tree::orphans::promote)), late = send(move(3, 1));
+  stage.run_only(entity);  // all of it is decided, nothing is written
+  EXPECT_EQ(under(0), 0u);
+  EXPECT_FALSE(asker.to(late));
+  stage.run();
+  for (const auto number : {first, second, third, moved, gone, late})
+    must(*asker.to(number));
+  EXPECT_EQ(asker.to(cycle)->error().reason, "cycle");
+  EXPECT_EQ(asker.to(again)->error().reason, "already_on_tree");
+  EXPECT_EQ(asker.to(refused)->error().reason, "has_children");
+  EXPECT_EQ(under(0), 1u);
+  EXPECT_EQ(under(1), 1u);
+  must(ask(add(2, 3)));  // and on top of rows again
+  EXPECT_EQ(under(3), 1u);
 }
 
-TEST_F(AssetEntity, ANodeStaysWhereTheStoreDoesNotRead) {
-  make(left, root, 2);
-  as(root);
+TEST_F(TreeEntity, KnowsItsNodesAfterItWoke) {
+  must(ask(add(1, 0)));
+  must(ask(add(2, 1)));
+  wake(entity_kind::tree);
+  EXPECT_EQ(ask(add(2, 0)).error().reason, "already_on_tree");
+  EXPECT_EQ(must(ask(move(2, 0))), 4u);
+  EXPECT_EQ(under(0), 2u);
+}
+
+TEST_F(TreeEntity, ALostChangeWasNever) {
+  must(ask(add(1, 0)));
+  store->faults.appends = 1;
+  EXPECT_EQ(code_of(ask(add(2, 1))), errc::unavailable);
+  wake(entity_kind::tree);
+  must(ask(add(2, 0)));
+  EXPECT_EQ(under(0), 2u);
+  EXPECT_EQ(under(1), 0u);
+}
+
+TEST_F(TreeEntity, RefusesWhileTheStoreDoesNotRead) {
+  must(ask(add(1, 0)));
+  wake(entity_kind::tree);
   store->faults.rows = true;
-  EXPECT_EQ(code_of(ask(tests::asset_order(model::asset::remove_node{}))), errc::unavailable);
+  EXPECT_EQ(code_of(ask(add(2, 1))), errc::unavailable);
+  store->faults = {};
+  must(ask(add(2, 1)));
 }
 
-TEST_F(AssetEntity, ANodeWhoseChildrenMovedAwayMayGo) {
-  make(left, root, 2);
-  make(right, root, 2);
-  make(leaf, left, 3);
-  must(ask(tests::asset_order(model::asset::move_node{right, 3, 0})));
-  EXPECT_EQ(under(right), 1u);
-  as(left);
-  must(ask(tests::asset_order(model::asset::remove_node{})));
-  as(right);
-  EXPECT_EQ(code_of(ask(tests::asset_order(model::asset::remove_node{}))), errc::conflict);
+TEST_F(TreeEntity, ARefusedChangeLeavesNothingBehind) {
+  status->writable = false;
+  EXPECT_EQ(code_of(ask(add(1, 0))), errc::unavailable);
+  status->writable = true;
+  must(ask(add(1, 0)));
+  EXPECT_EQ(under(0), 1u);
+}
+
+TEST_F(TreeEntity, GoesWithAllItsRows) {
+  must(ask(add(1, 0)));
+  must(ask(add(2, 1)));
+  EXPECT_GT(rows(), 8u);
+  must(ask(tests::tree_order(model::tree::remove_tree{true})));
+  EXPECT_EQ(rows(), 0u);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ ask_batch example_asks() {
       3, id,
       model::organisation::command{model::organisation::end_session{"login", "id"}, "user", {}}));
   batch.asks.push_back(
-      question(4, id, model::asset::command{model::asset::move_node{id, 3, 2}, "user", {}}));
+      question(4, id, model::asset::command{model::asset::remove_asset{}, "user", 3}));
   return batch;
 }
 
@@ -343,7 +343,7 @@ TEST(Wire, AnUnknownCommandNamesItsEncoding) {
   bytes[place + 1] = 9;
   const auto got = decode_asks(bytes);
   ASSERT_FALSE(got);
-  EXPECT_EQ(got.error().detail, "asset node command in encoding 9: this node knows 1");
+  EXPECT_EQ(got.error().detail, "logical asset command in encoding 9: this node knows 1");
   bytes[place + 1] = 1;
   bytes[place] = 5;
   EXPECT_FALSE(decode_asks(bytes)) << "no such kind";

@@ -50,6 +50,20 @@ TEST_F(ShardHost, WakesAnEntityOnItsFirstQuestionAndOnlyOnce) {
   EXPECT_EQ(node.awake(), 2u);
 }
 
+TEST_F(ShardHost, TwoKindsMayBeAskedForByOneId) {
+  const auto id = node.add_device("dk");
+  const auto asset = [&](model::asset::order what) {
+    return node.ask(id, tests::asset_order(std::move(what)));
+  };
+  EXPECT_EQ(asset(model::asset::read_asset{}).error().code, errc::not_found);
+  EXPECT_EQ(node.awake(), 2u);
+  EXPECT_TRUE(node.ask(id, order(device::read_device{})));
+  sleep();
+  EXPECT_EQ(node.awake(), 0u);
+  EXPECT_EQ(asset(model::asset::read_asset{}).error().code, errc::not_found);
+  EXPECT_TRUE(node.ask(id, order(p(1)))) << "whoever is asked for first stands in nobody's way";
+}
+
 TEST_F(ShardHost, AnswersOneEntityInOrderAndOthersBetween) {
   const auto a = node.add_device("a");
   const auto first = node.send(a, order(p(1)));

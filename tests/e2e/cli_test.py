@@ -633,5 +633,45 @@ class Completion(CliTest):
         self.assertIn("-l product", fish)
 
 
+class AssetsAndTrees(CliTest):
+    def test_assets(self):
+        made = self.json("asset", "create", "Cli site", "--set", '{"tags": {"of": "cli"}}')
+        self.assertEqual(self.json("asset", "get", made["assetId"])["tags"], {"of": "cli"})
+        self.assertEqual(self.json("asset", "update", made["assetId"], '{"description": "x"}')["description"], "x")
+        listed = self.json("asset", "list", "--kind", "logical", "--search", "cli SITE")
+        self.assertEqual([a["assetId"] for a in listed], [made["assetId"]])
+        self.assertIn("deleted", self.cli("asset", "delete", made["assetId"]))
+        self.refused("no such asset", "asset", "get", made["assetId"])
+
+    def test_a_tree(self):
+        tree = self.json("tree", "create", "Cli tree", "--new", "Cli root")
+        hall = self.json("tree", "add", "Cli tree", "--new", "Hall")
+        self.cli("tree", "add", tree["id"], "--new", "Shed", "--after", "first")
+        self.json("tree", "add", "Cli tree", "demo-inverter/inv-01", "--parent", hall["id"])
+        shown = self.cli("tree", "show", "Cli tree").splitlines()
+        self.assertEqual([line.split("  [")[0] for line in shown], ["Cli root", "  Shed", "  Hall", "    Inverter 1  demo-inverter/inv-01  inactive"])
+        self.assertEqual([n["name"] for n in self.json("tree", "show", "Cli tree", "--below", hall["id"])], ["Inverter 1"])
+        self.cli("tree", "move", "Cli tree", hall["id"], "--after", "first")
+        self.assertEqual(self.json("tree", "rename", "Cli tree", hall["id"], "Hall 1")["name"], "Hall 1")
+        self.assertEqual(self.json("tree", "summary", "Cli tree", hall["id"], "--points", "power")["devices"], 1)
+        self.assertIn("Cli tree", self.cli("tree", "list"))
+        asset = self.json("tree", "show", "Cli tree")[-1]["asset"]["assetId"]
+        self.assertIn(tree["id"], [p["treeId"] for p in self.json("asset", "trees", hall["asset"]["assetId"])])
+        self.assertEqual(self.json("tree", "clone", "Cli tree", "Cli clone")["nodes"], 4)
+        for form in ("json", "ndjson", "csv"):
+            file = self.home / f"tree.{form}"
+            self.cli("tree", "export", "Cli tree", "--format", form, "--file", str(file))
+            self.assertEqual(self.json("tree", "import", f"Cli {form}", "--format", form, "--file", str(file))["nodes"], 4)
+        self.assertTrue(self.cli("tree", "export", "Cli tree", "--format", "csv").startswith("node,parent,assetId"))
+        self.refused("has children", "tree", "remove", "Cli tree", hall["id"])
+        self.cli("tree", "remove", "Cli tree", hall["id"], "--children", "remove", "--delete-logical-assets")
+        self.assertEqual(self.json("asset", "get", asset)["name"], "Shed")
+        self.refused("more than its root", "tree", "delete", "Cli tree")
+        self.cli("tree", "delete", "Cli tree", "--cascade")
+        self.refused("there is no tree", "tree", "show", "Cli tree")
+        self.refused("give an asset", "tree", "create", "x")
+        self.refused("cannot be read", "tree", "import", "x", "--file", str(self.home / "none"))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -205,7 +205,7 @@ class Api:
 
 def fits(pattern, segment):
     pattern_name, _, pattern_verb = pattern.partition(":")
-    name, _, verb = segment.partition(":")
+    name, _, verb = segment.removeprefix("asset:").partition(":")  # a node may be named by its asset
     return pattern_verb == verb and (pattern_name.startswith("{") or pattern_name == name)
 
 

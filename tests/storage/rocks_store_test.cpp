@@ -105,6 +105,33 @@ TEST_F(RocksStore, ScansAPrefixInBothDirections) {
   EXPECT_EQ(first, 1);
 }
 
+TEST_F(RocksStore, AMomentStaysAsItWas) {
+  ASSERT_TRUE(open());
+  const auto put = [&](std::string key, std::string value) {
+    const auto r = row{.family = family::state, .key = std::move(key), .value = std::move(value)};
+    ASSERT_TRUE(store->put(std::span{&r, 1}, false));
+  };
+  put("ka", "1");
+  {
+    const auto then = store->moment();
+    ASSERT_TRUE(then);
+    put("ka", "2");
+    put("kb", "3");
+    EXPECT_EQ(**(*then)->get(family::state, "ka"), "1");
+    EXPECT_FALSE(*(*then)->get(family::state, "kb"));
+    for (const auto backwards : {false, true}) {
+      auto seen = std::string{};
+      ASSERT_TRUE((*then)->scan(family::state, "k", {}, backwards, [&](auto key, auto value) {
+        seen.append(key).append(value);
+        return true;
+      }));
+      EXPECT_EQ(seen, "ka1");
+    }
+  }
+  EXPECT_EQ(**store->get(family::state, "ka"), "2");
+  EXPECT_EQ(**(*store->moment())->get(family::state, "kb"), "3");
+}
+
 TEST_F(RocksStore, ReopensAfterAFailure) {
   ASSERT_TRUE(open());
   append(journal(1, 2));

@@ -105,5 +105,8 @@ actors::any_command organisation_order(model::organisation::order what) {
 actors::any_command asset_order(model::asset::order what) {
   return model::asset::command{std::move(what), "user:a", {}};
 }
+actors::any_command tree_order(model::tree::order what) {
+  return model::tree::command{std::move(what), "user:a", {}};
+}
 
 }  // namespace orrery::tests

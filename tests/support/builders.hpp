@@ -41,6 +41,7 @@ actors::any_command product_order(model::product::order what);
 actors::any_command blueprint_order(model::blueprint::order what);
 actors::any_command organisation_order(model::organisation::order what);
 actors::any_command asset_order(model::asset::order what);
+actors::any_command tree_order(model::tree::order what);
 
 /// The reply of a device as one alternative; null for a failure or another reply.
 template <class Reply>

@@ -192,6 +192,45 @@ status memory_store::scan(storage::family f, std::string_view prefix, std::strin
   return {};
 }
 
+namespace {
+
+/// A copy of what the store had.
+class memory_view final : public storage::row_reader {
+ public:
+  explicit memory_view(std::map<storage::family, std::map<std::string, std::string, std::less<>>> t)
+      : tables_{std::move(t)} {}
+  model::result<std::optional<std::string>> get(storage::family f,
+                                                std::string_view key) const override {
+    const auto in = tables_.find(f);
+    if (in == tables_.end())
+      return std::optional<std::string>{};
+    const auto found = in->second.find(key);
+    return found == in->second.end() ? std::optional<std::string>{} : std::optional{found->second};
+  }
+  model::status scan(storage::family f, std::string_view prefix, std::string_view from,
+                     bool backwards, const visitor& visit) const override {
+    const auto in = tables_.find(f);
+    if (in == tables_.end())
+      return {};
+    for (const auto& [key, value] : memory_store::matching(in->second, prefix, from, backwards))
+      if (!visit(key, value))
+        break;
+    return {};
+  }
+
+ private:
+  std::map<storage::family, std::map<std::string, std::string, std::less<>>> tables_;
+};
+
+}  // namespace
+
+model::result<std::unique_ptr<const storage::row_reader>> memory_store::moment() const {
+  const auto hold = std::lock_guard{mutex_};
+  if (auto ok = readable(faults.rows); !ok)
+    return ok.error();
+  return std::unique_ptr<const storage::row_reader>{std::make_unique<memory_view>(tables_)};
+}
+
 status memory_store::scan_series(std::string_view prefix, model::timestamp from,
                                  model::timestamp to, bool backwards, const visitor& visit) const {
   auto found = row_list{};

@@ -48,6 +48,7 @@ class memory_store final : public storage::entity_store {
                                                 std::string_view key) const override;
   model::status scan(storage::family f, std::string_view prefix, std::string_view from,
                      bool backwards, const visitor& visit) const override;
+  model::result<std::unique_ptr<const storage::row_reader>> moment() const override;
   model::status scan_series(std::string_view prefix, model::timestamp from, model::timestamp to,
                             bool backwards, const visitor& visit) const override;
   model::status replay(model::shard_id shard, std::uint64_t from_offset,
@@ -66,18 +67,18 @@ class memory_store final : public storage::entity_store {
   void stop_backup() override {}
   std::vector<std::pair<std::string, double>> figures() const override { return {}; }
 
- private:
   using table = std::map<std::string, std::string, std::less<>>;
   using row_list = std::vector<std::pair<std::string, std::string>>;
+  static row_list matching(const table& in, std::string_view prefix, std::string_view from,
+                           bool backwards);
 
+ private:
   model::status readable(bool fault) const;
   void keep(std::span<const storage::frame> frames);
   void keep(const storage::row& r);
   void keep_frame(const storage::row& r);
   table journal_table() const;
   storage::shard_meta noted(model::shard_id shard) const;
-  static row_list matching(const table& in, std::string_view prefix, std::string_view from,
-                           bool backwards);
 
   mutable std::mutex mutex_;
   bool closed_ = false;

@@ -27,8 +27,7 @@ std::vector<product_facts> products_of(const exchange& e) {
     if (p->state->organisation == e.who.organisation) {
       auto facts = product_facts{key, p->state->model, {}, false};
       facts.gateway = p->state->node == model::product::node_type::gateway;
-      auto path =
-          known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
+      auto path = known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
       if (!path.empty())
         path.pop_back();  // itself
       for (const auto& model : path)

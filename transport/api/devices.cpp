@@ -8,6 +8,7 @@
 #include "transport/api/problem.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
+#include "transport/api/tree_view.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -313,8 +314,9 @@ void remove(const exchange_ptr& e) {
     return e->fail(expected.error());
   e->with_device([e, expected = *expected](const found_device& d) {
     e->ask(d.id, device_order(*e, device::remove_device{}, expected),
-           [e](const actors::outcome& done) {
-             e->reply_empty(204, exchange::revision_headers(done));
+           [e, id = d.id](const actors::outcome& done) {
+             release_assets(e, {id},
+                            [e, h = exchange::revision_headers(done)] { e->reply_empty(204, h); });
            });
   });
 }

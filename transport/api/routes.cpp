@@ -25,7 +25,9 @@ std::vector<std::string> split(std::string_view path) {
 }
 
 std::string cut_verb(std::string& last) {
-  const auto colon = last.find(':');
+  // A node of a tree may be named by its asset: "asset:{assetId}", and then the verb.
+  constexpr auto mark = std::string_view{"asset:"};
+  const auto colon = last.find(':', last.starts_with(mark) ? mark.size() : 0);
   if (colon == std::string::npos)
     return {};
   auto verb = last.substr(colon + 1);
@@ -41,7 +43,8 @@ std::vector<route> gather() {
         firmware_routes(),    ota_job_routes(),      device_search_routes(), device_routes(),
         topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
         ban_routes(),         point_routes(),        event_routes(),         command_routes(),
-        rrpc_routes(),        twin_routes(),         statistics_routes(),    cluster_routes()})
+        rrpc_routes(),        twin_routes(),         statistics_routes(),    asset_routes(),
+        tree_routes(),        tree_search_routes(),  tree_file_routes(),     cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
@@ -85,11 +88,12 @@ const std::vector<route>& all_routes() {
 
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
-      "listDevices",  "createDevice",    "createDevices",  "checkDeviceKeys", "getDeviceStatuses",
-      "countDevices", "searchDevices", "getDeviceStatistics", "getLatestOfMany", "listProducts",   "listFirmwares",   "createFirmware",
-      "getFirmware",  "deleteFirmware",  "listOtaJobs",    "createOtaJob",    "getOtaJob",
-      "cancelOtaJob", "listOtaTasks",    "cancelOtaTasks", "retryOtaTasks",   "getCommand",
-      "cancelCommand"};
+      "listDevices",       "createDevice",   "createDevices", "checkDeviceKeys",
+      "getDeviceStatuses", "countDevices",   "searchDevices", "getDeviceStatistics",
+      "getLatestOfMany",   "listProducts",   "listFirmwares", "createFirmware",
+      "getFirmware",       "deleteFirmware", "listOtaJobs",   "createOtaJob",
+      "getOtaJob",         "cancelOtaJob",   "listOtaTasks",  "cancelOtaTasks",
+      "retryOtaTasks",     "getCommand",     "cancelCommand"};
   return r.pattern.find("{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }

@@ -52,6 +52,10 @@ std::vector<route> command_routes();
 std::vector<route> rrpc_routes();
 std::vector<route> twin_routes();
 std::vector<route> statistics_routes();
+std::vector<route> asset_routes();
+std::vector<route> tree_routes();
+std::vector<route> tree_search_routes();
+std::vector<route> tree_file_routes();
 std::vector<route> cluster_routes();
 
 /// True if the call looks itself at what its products are allowed for: its path names a device or

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "transport/api/tree_schemas.hpp"
+
 namespace orrery::transport::api {
 namespace {
 
@@ -685,6 +687,7 @@ std::string schemas() {
   for (const auto& part : {shared(), people(), json::parse(model_schemas()), products(), devices(),
                            twins(), data(), commands(), upgrades(), cluster()})
     all.update(part);
+  all.update(json::parse(tree_schemas()));
   return all.dump();
 }
 

@@ -39,6 +39,18 @@ TEST(Routes, LiteralsGoBeforeParameters) {
   EXPECT_EQ(id_of("GET", "/orgs/-/devices/A1/points/history"), "getHistoryOfPoints");
 }
 
+TEST(Routes, ANodeMayBeNamedByItsAsset) {
+  const auto m = find("POST", "/orgs/-/trees/t/nodes/asset:A1:move");
+  ASSERT_TRUE(m.found);
+  EXPECT_EQ(m.found->id, "moveNode");
+  EXPECT_THAT(m.params, ElementsAre(Pair("org", "-"), Pair("tree", "t"), Pair("node", "asset:A1")));
+  EXPECT_EQ(id_of("GET", "/orgs/-/trees/t/nodes/asset:A1"), "getNode");
+  EXPECT_EQ(id_of("GET", "/orgs/-/trees/t/nodes/asset:A1/summary"), "getNodeSummary");
+  EXPECT_EQ(id_of("POST", "/orgs/-/trees/t/nodes/n:move"), "moveNode");
+  EXPECT_EQ(id_of("POST", "/orgs/-/trees/t/nodes:batch"), "addNodes");
+  EXPECT_EQ(id_of("POST", "/orgs/-/assets:batch"), "createAssets");
+}
+
 TEST(Routes, AVerbIsPartOfTheName) {
   EXPECT_EQ(id_of("POST", "/orgs/-/devices:batch"), "createDevices");
   EXPECT_EQ(id_of("POST", "/orgs/-/devices/A1:disable"), "disableDevice");
