@@ -177,14 +177,50 @@ model::status change_of(model::result<std::uint64_t> (*decode)(std::string_view,
   return {};
 }
 
+/// The entity of that id among those of one sort, as it is when it is gone; null if it is not
+/// there.
+template <class Map>
+auto gone_from(const Map& all, const model::entity_id& id) {
+  using state = std::remove_cvref_t<decltype(*all.begin()->second->state)>;
+  for (const auto& [name, one] : all)
+    if (one->id == id) {
+      auto after = std::make_shared<state>(*one->state);
+      after->exists = false;
+      after->deleted = true;
+      return std::shared_ptr<const state>{std::move(after)};
+    }
+  return std::shared_ptr<const state>{};
+}
+
 }  // namespace
 
+model::status catalogue::apply_removal(const storage::row& r, const model::entity_id& id) {
+  const auto known = current();
+  const auto is_a = [&](model::entity_kind kind) {
+    return r.key == storage::keys::state(kind, id);
+  };
+  const auto tell = [&](auto gone) {
+    if (gone)
+      apply(catalogue_change{id, std::move(gone)});
+  };
+  if (is_a(model::entity_kind::product))
+    tell(gone_from(known->products, id));
+  else if (is_a(model::entity_kind::blueprint))
+    tell(gone_from(known->blueprints, id));
+  else if (is_a(model::entity_kind::organisation))
+    tell(gone_from(known->organisations, id));
+  return {};
+}
+
 model::status catalogue::apply(const storage::row& r) {
-  if (r.family != storage::family::state || r.operation != storage::row_operation::put)
+  if (r.family != storage::family::state ||
+      (r.operation != storage::row_operation::put && r.operation != storage::row_operation::remove))
     return {};
   const auto id = storage::keys::entity_of(r.key);
   if (!id)
     return {};
+  if (r.operation == storage::row_operation::remove)
+    return apply_removal(r, *id);
   auto change = catalogue_change{*id, {}};
   auto ok = model::status{};
   const auto is_a = [&](model::entity_kind kind) {

@@ -84,11 +84,12 @@ class catalogue {
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
   void apply(const catalogue_change& change);
-  /// What another node changed: a row of the catalogue's shard. Rows that are no snapshots of
-  /// entities are passed over. Fails: `corrupted`.
+  /// What another node changed or took away: a row of the catalogue's shard. Rows that are no
+  /// snapshots of entities are passed over. Fails: `corrupted`.
   [[nodiscard]] model::status apply(const storage::row& r);
 
  private:
+  model::status apply_removal(const storage::row& r, const model::entity_id& id);
   void put(catalogue_snapshot& next, const catalogue_change& change) const;
   static void put(catalogue_snapshot& next, const model::entity_id& id,
                   const std::shared_ptr<const model::blueprint::state>& s);

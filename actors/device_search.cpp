@@ -23,6 +23,8 @@ using storage::family;
 /// A shard's rows of an index that are looked at to learn which way is the cheapest: twice as many
 /// each time until one way has fewer.
 constexpr std::size_t first_probe = 64, last_probe = 16'384;
+/// So many devices of a shard are looked at to sort or count them.
+constexpr std::size_t most_of_a_shard = 100'000;
 /// Beyond so many of a shard an order is read from its index instead of sorting what is found.
 constexpr std::size_t most_sorted = 512;
 
@@ -54,11 +56,12 @@ std::optional<std::string_view> value_of(std::string_view key, const std::string
 
 /// Where the rows of a value begin that stand behind a device, which may be of another shard.
 std::string first_key(shard_id shard, const std::string& index, const std::string& value,
-                      const entity_id& behind, bool descending) {
+                      const entity_id& behind) {
   if (behind.shard == shard)
     return keys::index(shard, index, value, behind);
+  // All of a value are of one side there: behind it, or before it and to be passed over.
   auto end = entity_id{.shard = shard, .ulid = {}};
-  end.ulid.fill(descending ? 0xff : 0);
+  end.ulid.fill(shard < behind.shard ? 0xff : 0);
   return keys::index(shard, index, value, end);
 }
 
@@ -68,7 +71,7 @@ std::string shard_key(const entity_id& id) {
 
 /// What is read of a device beside its snapshot, if a filter wants it.
 device::searched_device::telemetry_reader telemetry_of(const entity_id& id,
-                                                       const storage::entity_store& store) {
+                                                       const storage::row_reader& store) {
   return [&id, &store](device::telemetry& into, model::timestamp& last_data) {
     if (const auto row = store.get(family::latest, keys::latest(id)); row && *row)
       if (!device::decode_latest(**row, into, last_data))
@@ -102,6 +105,14 @@ model::status add(device_counts& into, const model::array& group, std::uint64_t 
                    "more than " + std::to_string(max_count_groups) +
                        " groups: narrow the filter or group by less"};
   return {};
+}
+
+failure too_wide() {
+  return {
+      errc::too_large, "search_too_wide",
+      "more than " + std::to_string(most_of_a_shard) +
+          " devices of one shard would have to be looked at: narrow the filter by a field of the "
+          "index, or sort by one"};
 }
 
 /// The whole filter is one comparison.
@@ -200,7 +211,7 @@ sort_values device_search::values_of(const filter::record& seen) const {
 
 /// Nothing: it is not one of those who are asked for, or is gone.
 model::result<std::optional<listed_device>> device_search::look(
-    const entity_id& id, const storage::entity_store& store) const {
+    const entity_id& id, const storage::row_reader& store) const {
   const auto row = store.get(family::state, shard_key(id));
   if (!row)
     return row.error();
@@ -222,7 +233,7 @@ model::result<std::optional<listed_device>> device_search::look(
 // ---- ways into the index ------------------------------------------------------------------------
 
 /// The requirement that fewest devices of the shard fulfil, if there is any.
-device_search::way device_search::cheapest(shard_id shard, const storage::entity_store& store,
+device_search::way device_search::cheapest(shard_id shard, const storage::row_reader& store,
                                            std::size_t& estimate) const {
   auto best = way{nullptr};
   estimate = last_probe;
@@ -261,7 +272,7 @@ device_search::way device_search::cheapest(shard_id shard, const storage::entity
 /// All that fulfil a requirement, in order, none twice.
 model::result<device_search::ids> device_search::ids_of(const filter::requirement& r,
                                                         shard_id shard,
-                                                        const storage::entity_store& store) const {
+                                                        const storage::row_reader& store) const {
   auto found = ids{};
   for (const auto& s : r.any_of) {
     if (field_of(s.where) == search_field::asset_id) {
@@ -292,7 +303,7 @@ model::result<device_search::ids> device_search::ids_of(const filter::requiremen
 
 /// Devices in the order of their ids that may be asked for, until `each` gives false.
 model::status device_search::visit(way w, shard_id shard, const std::optional<entity_id>& from,
-                                   const storage::entity_store& store, const visitor& each) const {
+                                   const storage::row_reader& store, const visitor& each) const {
   auto how = model::status{};
   const auto go_on = [&](const entity_id& id) {
     auto more = each(id);
@@ -333,7 +344,7 @@ model::status device_search::visit(way w, shard_id shard, const std::optional<en
 
 model::result<std::optional<entity_id>> device_search::list(
     shard_id shard, const std::optional<entity_id>& from, std::size_t limit, budget& looks,
-    const storage::entity_store& store, std::vector<listed_device>& into) const {
+    const storage::row_reader& store, std::vector<listed_device>& into) const {
   auto next = std::optional<entity_id>{};
   auto estimate = std::size_t{0};
   const auto done = visit(cheapest(shard, store, estimate), shard, from, store,
@@ -391,7 +402,7 @@ sorted_place place_of(const listed_device& d) {
 
 model::result<std::vector<listed_device>> device_search::sorted(
     shard_id shard, const std::optional<sorted_place>& after, std::size_t limit,
-    const storage::entity_store& store) const {
+    const storage::row_reader& store) const {
   auto estimate = std::size_t{0};
   const auto w = cheapest(shard, store, estimate);
   if (order_.size() == 1 && device::is_indexed(order_.front().where) &&
@@ -407,8 +418,11 @@ model::result<std::vector<listed_device>> device_search::sorted(
   auto few = first_few{limit, [this](const listed_device& a, const listed_device& b) {
                          return before(place_of(a), place_of(b));
                        }};
+  auto looks = std::size_t{0};
   const auto done =
       visit(w, shard, std::nullopt, store, [&](const entity_id& id) -> model::result<bool> {
+        if (++looks > most_of_a_shard)
+          return too_wide();
         auto found = look(id, store);
         if (!found)
           return found.error();
@@ -424,15 +438,15 @@ model::result<std::vector<listed_device>> device_search::sorted(
 /// Those that have a value in the one field of the order.
 model::status device_search::in_index_order(shard_id shard,
                                             const std::optional<sorted_place>& after,
-                                            std::size_t limit, const storage::entity_store& store,
+                                            std::size_t limit, const storage::row_reader& store,
                                             std::vector<listed_device>& into) const {
   if (after && !after->by.front())
     return {};  // past them
   const auto& by = order_.front();
   const auto index = index_of(by.where);
-  const auto from = after ? first_key(shard, index, search_value(organisation_, *after->by.front()),
-                                      after->id, by.descending)
-                          : std::string{};
+  const auto from =
+      after ? first_key(shard, index, search_value(organisation_, *after->by.front()), after->id)
+            : std::string{};
   auto how = model::status{};
   const auto read = store.scan(family::index, prefix_of(shard, index, organisation_), from,
                                by.descending, [&](std::string_view key, auto) {
@@ -458,14 +472,14 @@ model::status device_search::in_index_order(shard_id shard,
 
 /// Those that have none: behind all others.
 model::status device_search::without_value(shard_id shard, const std::optional<sorted_place>& after,
-                                           std::size_t limit, const storage::entity_store& store,
+                                           std::size_t limit, const storage::row_reader& store,
                                            std::vector<listed_device>& into) const {
   const auto& by = order_.front();
   if (device::is_always_there(field_of(by.where)))
     return {};
   const auto past = after && !after->by.front();
   const auto index = search_index(""), value = search_value(organisation_, "");
-  const auto from = past ? first_key(shard, index, value, after->id, by.descending) : std::string{};
+  const auto from = past ? first_key(shard, index, value, after->id) : std::string{};
   auto how = model::status{};
   const auto read = store.scan(family::index, keys::index_prefix(shard, index, value), from,
                                by.descending, [&](std::string_view key, auto) {
@@ -487,7 +501,7 @@ model::status device_search::without_value(shard_id shard, const std::optional<s
 // ---- counts -------------------------------------------------------------------------------------
 
 /// What the index alone can count. False: the devices have to be looked at.
-bool device_search::count_by_index(shard_id shard, const storage::entity_store& store,
+bool device_search::count_by_index(shard_id shard, const storage::row_reader& store,
                                    device_counts& into, model::status& how) const {
   if (groups_.size() > 1 || (!groups_.empty() && filter_))
     return false;
@@ -557,15 +571,18 @@ bool device_search::count_by_index(shard_id shard, const storage::entity_store& 
   return true;
 }
 
-model::status device_search::count(shard_id shard, const storage::entity_store& store,
+model::status device_search::count(shard_id shard, const storage::row_reader& store,
                                    device_counts& into) const {
   auto how = model::status{};
   if (count_by_index(shard, store, into, how))
     return how;
   auto estimate = std::size_t{0};
+  auto looks = std::size_t{0};
   return visit(
       cheapest(shard, store, estimate), shard, std::nullopt, store,
       [&](const entity_id& id) -> model::result<bool> {
+        if (++looks > most_of_a_shard)
+          return too_wide();
         auto found = look(id, store);
         if (!found)
           return found.error();

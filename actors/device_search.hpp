@@ -45,17 +45,17 @@ class device_search {
   model::result<std::optional<model::entity_id>> list(model::shard_id shard,
                                                       const std::optional<model::entity_id>& from,
                                                       std::size_t limit, budget& looks,
-                                                      const storage::entity_store& store,
+                                                      const storage::row_reader& store,
                                                       std::vector<listed_device>& into) const;
 
   /// The first `limit` of one shard behind a place, in the order that was asked for.
   model::result<std::vector<listed_device>> sorted(model::shard_id shard,
                                                    const std::optional<sorted_place>& after,
                                                    std::size_t limit,
-                                                   const storage::entity_store& store) const;
+                                                   const storage::row_reader& store) const;
 
   /// How many there are of each group; those that have no value in a field count under null.
-  model::status count(model::shard_id shard, const storage::entity_store& store,
+  model::status count(model::shard_id shard, const storage::row_reader& store,
                       device_counts& into) const;
 
  private:
@@ -65,24 +65,24 @@ class device_search {
   using way = const model::filter::requirement*;
   struct candidates;
 
-  way cheapest(model::shard_id shard, const storage::entity_store& store,
+  way cheapest(model::shard_id shard, const storage::row_reader& store,
                std::size_t& estimate) const;
   model::result<ids> ids_of(const model::filter::requirement& r, model::shard_id shard,
-                            const storage::entity_store& store) const;
+                            const storage::row_reader& store) const;
   model::result<std::optional<listed_device>> look(const model::entity_id& id,
-                                                   const storage::entity_store& store) const;
+                                                   const storage::row_reader& store) const;
   using visitor = std::function<model::result<bool>(const model::entity_id& id)>;
   model::status visit(way w, model::shard_id shard, const std::optional<model::entity_id>& from,
-                      const storage::entity_store& store, const visitor& each) const;
+                      const storage::row_reader& store, const visitor& each) const;
   model::status in_index_order(model::shard_id shard, const std::optional<sorted_place>& after,
-                               std::size_t limit, const storage::entity_store& store,
+                               std::size_t limit, const storage::row_reader& store,
                                std::vector<listed_device>& into) const;
   model::status without_value(model::shard_id shard, const std::optional<sorted_place>& after,
-                              std::size_t limit, const storage::entity_store& store,
+                              std::size_t limit, const storage::row_reader& store,
                               std::vector<listed_device>& into) const;
   sort_values values_of(const model::filter::record& seen) const;
-  bool count_by_index(model::shard_id shard, const storage::entity_store& store,
-                      device_counts& into, model::status& how) const;
+  bool count_by_index(model::shard_id shard, const storage::row_reader& store, device_counts& into,
+                      model::status& how) const;
   model::status read(const std::string& organisation, const std::string& filter);
 
   std::string organisation_;

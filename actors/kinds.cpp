@@ -296,7 +296,10 @@ model::result<organisation::decision> organisation_kind::decide(const state& s, 
     for (const auto& [key, entry] : snapshot->products)
       around.products += entry->state->organisation == s.id ? 1 : 0;
     for (const auto& [key, entry] : snapshot->blueprints)
-      around.models += entry->state->organisation == s.id ? 1 : 0;
+      around.models += entry->state->organisation == s.id &&
+                               entry->state->model_id != model::blueprint::library_id
+                           ? 1
+                           : 0;
   }
   return organisation::decide(s, c, around);
 }
@@ -311,8 +314,8 @@ model::result<asset::decision> asset_kind::decide(const state& s, const command&
                                                   const decision_inputs& in) {
   const auto* made = std::get_if<asset::create_asset>(&c.what);
   const auto known = in.known.current();
-  const auto* of = known->blueprint(made ? made->organisation : s.organisation,
-                                    made ? made->model_id : s.model_id);
+  const auto of = known->visible_blueprint(made ? made->organisation : s.organisation,
+                                           made ? made->model_id : s.model_id);
   auto around = asset::surroundings{.self = in.self, .now = in.now};
   if (of && !of->state->revisions.empty())
     if (const auto compiled = of->compiled.find(of->state->revisions.back().number);

@@ -161,7 +161,10 @@ model::result<device_page> list_devices(const device_list_question& q,
         return page;  // nobody goes on with it
       continue;
     }
-    const auto next = search->list(at->shard, at->id, q.limit, looks, store, page.devices);
+    const auto now = store.moment();
+    if (!now)
+      return now.error();
+    const auto next = search->list(at->shard, at->id, q.limit, looks, **now, page.devices);
     if (!next)
       return next.error();
     if (*next) {
@@ -220,7 +223,10 @@ model::result<device_page> sort_devices(const device_list_question& q,
   for (auto shard = unsigned{among.first}; shard < unsigned{among.first} + among.count; ++shard) {
     if (elsewhere && !elsewhere->is_here(static_cast<model::shard_id>(shard)))
       return not_here();
-    auto part = search->sorted(static_cast<model::shard_id>(shard), *after, q.limit + 1, store);
+    const auto now = store.moment();
+    if (!now)
+      return now.error();
+    auto part = search->sorted(static_cast<model::shard_id>(shard), *after, q.limit + 1, **now);
     if (!part)
       return part.error();
     std::move(part->begin(), part->end(), std::back_inserter(all));
@@ -245,7 +251,10 @@ model::result<device_counts> count_devices(const device_count_question& q,
   for (auto shard = unsigned{among.first}; shard < unsigned{among.first} + among.count; ++shard) {
     if (elsewhere && !elsewhere->is_here(static_cast<model::shard_id>(shard)))
       return not_here();
-    if (auto ok = search->count(static_cast<model::shard_id>(shard), store, counts); !ok)
+    const auto now = store.moment();
+    if (!now)
+      return now.error();
+    if (auto ok = search->count(static_cast<model::shard_id>(shard), **now, counts); !ok)
       return ok.error();
   }
   return counts;
@@ -351,7 +360,8 @@ struct query::pool {
   struct round;
   template <class Page, class Question>
   void ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
-               std::function<void(model::result<std::vector<Page>>)> done);
+               std::function<void(model::result<std::vector<Page>>)> done,
+               std::function<void(std::vector<Page>&)> shorten = {});
   struct gathering;
   void scatter(const std::shared_ptr<gathering>& g);
   void gather(const std::shared_ptr<gathering>& g);
@@ -521,16 +531,25 @@ template <class Page, class Question>
 struct query::pool::round {
   Question what;
   std::function<void(model::result<std::vector<Page>>)> done;
+  std::function<void(std::vector<Page>&)> shorten;  // what is there so far; may be null
   std::mutex mutex{};
   std::vector<Page> pages{};
   std::optional<failure> failed{};
   std::size_t open = 0;
+
+  void take(Page page) {
+    pages.push_back(std::move(page));
+    if (shorten)
+      shorten(pages);
+  }
 };
 
 template <class Page, class Question>
 void query::pool::ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
-                          std::function<void(model::result<std::vector<Page>>)> done) {
+                          std::function<void(model::result<std::vector<Page>>)> done,
+                          std::function<void(std::vector<Page>&)> shorten) {
   auto r = std::make_shared<round<Page, Question>>();
+  r->shorten = std::move(shorten);
   r->what = std::move(what);
   r->done = std::move(done);
   r->open = shard_count;
@@ -538,7 +557,7 @@ void query::pool::ask_all(Question what, std::function<model::result<Page>(const
     {
       const auto hold = std::lock_guard{r->mutex};
       if (got)
-        r->pages.push_back(std::move(*got));
+        r->take(std::move(*got));
       else if (!r->failed)
         r->failed = std::move(got.error());
       if (--r->open > 0)
@@ -630,30 +649,37 @@ void query::devices(device_list_question what, then<device_page> done) {
       return what.sort.empty() ? list_devices(what, *p->store, p->shard_count, nullptr)
                                : sort_devices(what, *p->store, p->shard_count, nullptr);
     });
-  if (!what.sort.empty())
+  if (!what.sort.empty()) {
+    auto read = device_search::make(what);
+    if (!read)
+      return done(read.error());
+    const auto search = std::make_shared<const device_search>(std::move(*read));
+    // Of all that came so far no more than a page is kept.
+    const auto shorten = [search, limit = what.limit](std::vector<device_page>& pages) {
+      auto all = std::vector<listed_device>{};
+      auto more = false;
+      for (auto& page : pages) {
+        more = more || !page.next.empty();
+        std::move(page.devices.begin(), page.devices.end(), std::back_inserter(all));
+      }
+      auto page = merge_sorted(*search, std::move(all), limit);
+      if (more && page.next.empty() && !page.devices.empty())
+        page.next = to_hex(write_place({page.devices.back().by, page.devices.back().id}));
+      pages.clear();
+      pages.push_back(std::move(page));
+    };
     return pool_->ask_all<device_page, device_list_question>(
         what,
         [p = pool_.get()](const device_list_question& q) {
           return sort_devices(q, *p->store, p->shard_count, p->elsewhere.get());
         },
-        [what, done](model::result<std::vector<device_page>> parts) {
+        [done](model::result<std::vector<device_page>> parts) {
           if (!parts)
             return done(parts.error());
-          const auto search = device_search::make(what);
-          if (!search)
-            return done(search.error());
-          auto all = std::vector<listed_device>{};
-          auto more = false;
-          for (auto& part : *parts) {
-            more = more || !part.next.empty();
-            std::move(part.devices.begin(), part.devices.end(), std::back_inserter(all));
-          }
-          const auto count = all.size();
-          auto page = merge_sorted(*search, std::move(all), what.limit);
-          if (more && count <= what.limit && !page.devices.empty())
-            page.next = to_hex(write_place({page.devices.back().by, page.devices.back().id}));
-          done(std::move(page));
-        });
+          done(parts->empty() ? device_page{} : std::move(parts->front()));
+        },
+        shorten);
+  }
   const auto at = read_cursor(what.cursor, pool_->shard_count);
   if (!at)
     return done(bad_cursor());

@@ -267,11 +267,13 @@ class tree_reader {
       return ok;
     if (r.since >= page_.revision)
       return {};
+    constexpr std::size_t most_notes = 10'000;  // of a page, if it has a change at all
+    auto notes_read = std::size_t{0};
     auto failed = model::status{};
     auto ok =
         from_.scan(family::state, keys::tree_changes(r.tree),
                    keys::tree_change(r.tree, r.since + 1), false, [&](auto key, auto value) {
-                     if (page_.changes.size() == r.limit) {
+                     if (page_.changes.size() == r.limit || notes_read >= most_notes) {
                        page_.next = std::to_string(page_.changes.back().revision);
                        return false;
                      }
@@ -280,6 +282,7 @@ class tree_reader {
                        failed = notes.error();
                        return false;
                      }
+                     notes_read += notes->size();
                      page_.changes.push_back({keys::tree_revision_of(key), std::move(*notes)});
                      return true;
                    });

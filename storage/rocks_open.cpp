@@ -15,7 +15,7 @@ using model::errc;
 using model::failure;
 using model::status;
 
-constexpr std::uint64_t format_version = 1;
+constexpr std::uint64_t format_version = 2;  // 2: devices are in the index
 
 /// Makes the folder. Fails on one that has data files and nothing that says how they belong
 /// together.
@@ -103,6 +103,13 @@ failure newer(const rocks_options& options, std::uint64_t format) {
               ": it was written by a newer release; install that one"};
 }
 
+failure older(const rocks_options& options, std::uint64_t format) {
+  return {errc::conflict, "storage_older_format",
+          "database in " + options.folder + " has format " + std::to_string(format) +
+              ", from before the first release; this program reads " +
+              std::to_string(format_version) + ": begin with a new folder"};
+}
+
 /// The families to open. A first start that was cut short leaves some of ours with nothing in them;
 /// a newer release may have more; anything else belongs to another program.
 model::result<std::vector<std::string>> families_of(const rocks_options& options,
@@ -144,6 +151,8 @@ status check_format(const rocks_options& options, const open_rocks& opened) {
     return found.error();
   if (*found && **found > format_version)
     return newer(options, **found);
+  if (*found && **found < format_version)
+    return older(options, **found);
   if (*found)
     return {};
   if (!is_empty(opened))

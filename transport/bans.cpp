@@ -55,11 +55,13 @@ std::vector<login_ban> bans_of(const actors::catalogue_snapshot& all, model::tim
       out.push_back(std::move(one));
     }
   }
-  // In one order, whatever that of the organisations; those that hold for everybody come first, for
-  // there may be more than are held.
+  // In one order, whatever that of the organisations; whole organisations come first, then
+  // those that hold for everybody, for there may be more than are held.
   const auto rank = [](const login_ban& b) {
-    return std::tie(b.organisation, b.addresses, b.certificate, b.product_key, b.device_key,
-                    b.until);
+    const auto is_suspension = !b.organisation.empty() && b.addresses.empty() &&
+                               b.certificate.empty() && b.product_key.empty();
+    return std::tuple{!is_suspension, std::tie(b.organisation, b.addresses, b.certificate,
+                                               b.product_key, b.device_key, b.until)};
   };
   std::sort(out.begin(), out.end(),
             [&](const auto& a, const auto& b) { return rank(a) < rank(b); });

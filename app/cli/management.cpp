@@ -60,20 +60,29 @@ void add_devices(CLI::App& to, session& s) {
   auto* g = group(to, "device", "Devices, given as PRODUCT/DEVICE or assetId",
                   "device get demo-inverter/inv-01");
   auto device = make<std::string>(), product = make<std::string>(), status = make<std::string>(),
-       text = make<std::string>(), more = make<std::string>(), reason = make<std::string>();
+       text = make<std::string>(), more = make<std::string>(), reason = make<std::string>(),
+       filter = make<std::string>(), sort = make<std::string>();
+  auto by = make<std::vector<std::string>>();
   auto most = make<std::size_t>();
   auto overlap = make<int>();
   *most = 100;
-  auto* list =
-      command(*g, "list", "List devices", "device list --product demo-inverter --status online");
+  auto* list = command(
+      *g, "list", "List devices, or search for them",
+      "device list --filter \"tags.site = 'A7' and status != 'online'\" --sort -lastOnlineAt");
   list->add_option("--product", *product);
   list->add_option("--status", *status, "online, offline, inactive or disabled");
   list->add_option("--search", *text, "part of the key or name");
+  list->add_option("--filter", *filter, "which ones: see \"Search\" in docs/api.md");
+  list->add_option("--sort", *sort,
+                   "fields with commas between them, a minus before one that falls");
   list->add_option("--limit", *most, "at most that many")->capture_default_str();
-  list->callback([&s, product, status, text, most] {
+  list->callback([&s, product, status, text, filter, sort, most] {
     auto path = "~/devices?limit=" + std::to_string(std::min<std::size_t>(*most, 500));
-    for (const auto& [name, v] :
-         {std::pair{"productKey", *product}, {"status", *status}, {"q", *text}})
+    for (const auto& [name, v] : {std::pair{"productKey", *product},
+                                  {"status", *status},
+                                  {"q", *text},
+                                  {"filter", *filter},
+                                  {"sort", *sort}})
       if (!v.empty())
         path += std::string{"&"} + name + "=" + encoded(v);
     s.show(s.list(path, *most), {{"PRODUCT", "/productKey"},
@@ -82,6 +91,28 @@ void add_devices(CLI::App& to, session& s) {
                                  {"STATUS", "/status"},
                                  {"LAST DATA", "/lastDataAt"},
                                  {"ASSET ID", "/assetId"}});
+  });
+  auto* count = command(*g, "count", "How many there are, by the values of fields",
+                        "device count --by status --by tags.site");
+  count->add_option("--filter", *filter, "of which ones; all if not given");
+  count->add_option("--by", *by, "a field; up to three");
+  count->callback([&s, filter, by] {
+    const auto got = s.request("POST", "~/devices:count", {{"filter", *filter}, {"groupBy", *by}});
+    if (by->empty())
+      return s.show(got, {});
+    auto rows = json::array();
+    auto columns = std::vector<column>{};
+    for (const auto& name : *by)
+      columns.push_back({name, "/" + name});
+    columns.push_back({"COUNT", "/count"});
+    for (const auto& found : got.at("groups")) {
+      auto row = json::object();
+      for (const auto& name : *by)
+        row[name] = found.at("group").at(name);
+      row["count"] = found.at("count");
+      rows.push_back(std::move(row));
+    }
+    s.show(rows, columns);
   });
   const auto simple = [&](const char* name, const char* about, const char* method,
                           const char* rest) {

@@ -199,6 +199,8 @@ result<decision> decide_on(const state& s, const command&, const note_bad_login&
   const auto* found = s.find_user(n.login);
   if (!found)
     return user_unknown(n.login);
+  if (!found->may_log_in(around.now))  // those that were under way when it was locked
+    return then(s, std::vector<event>{}, around);
   auto who = *found;
   ++who.failures;
   if (who.failures >= around.max_login_failures) {

@@ -112,6 +112,26 @@ TEST_F(Catalogue, ItsVersionRisesAndASnapshotStays) {
   EXPECT_TRUE(with->product(tests::product_key));
 }
 
+TEST_F(Catalogue, WhatAnotherNodeTookAwayIsGone) {
+  auto org = organisation::state{};
+  organisation::apply(org, organisation::created{{"org", "Org"}, {}});
+  known.apply(change(entity_kind::organisation, "org", org));
+  known.apply(change(entity_kind::product, tests::product_key, product_state()));
+  const auto with = known.current();
+  const auto removal = [](entity_kind kind, std::string_view name) {
+    return storage::row{.family = storage::family::state,
+                        .key = keys::state(kind, catalogue_id(kind, name)),
+                        .operation = storage::row_operation::remove};
+  };
+  EXPECT_TRUE(known.apply(removal(entity_kind::product, "nobody")));
+  EXPECT_EQ(known.current(), with);
+  EXPECT_TRUE(known.apply(removal(entity_kind::product, tests::product_key)));
+  EXPECT_FALSE(known.current()->product(tests::product_key));
+  EXPECT_TRUE(known.current()->organisation("org"));
+  EXPECT_TRUE(known.apply(removal(entity_kind::organisation, "org")));
+  EXPECT_FALSE(known.current()->organisation("org"));
+}
+
 TEST_F(Catalogue, TheViewOfAProductSaysHowItsDevicesLogIn) {
   auto s = product_state();
   s.sign_methods = 5;

@@ -248,6 +248,12 @@ class Management(CliTest):
 
     def test_lists_end_where_they_are_told(self):
         self.assertEqual(len(self.json("device", "list", "--limit", "2")), 2)
+        found = self.json("device", "list", "--filter", "deviceKey like 'inv-%'", "--sort", "-deviceKey")
+        self.assertEqual([d["deviceKey"] for d in found], [f"inv-0{n}" for n in (5, 4, 3, 2, 1)])
+        self.assertEqual(self.json("device", "count", "--filter", "deviceKey like 'inv-%'")["total"], 5)
+        self.assertEqual(self.json("device", "count", "--filter", "deviceKey like 'inv-%'", "--by", "productKey", "--by", "tags.no"),
+                         [{"productKey": "demo-inverter", "tags.no": None, "count": 5}])
+        self.assertIn("COUNT", self.cli("device", "count", "--by", "status"))
 
     def test_keys(self):
         made = self.json("key", "create", "cli", "--permission", "data:read", "--role", "viewer", "--ip", "127.0.0.0/8", "--expires", "2099-01-01T00:00:00Z")

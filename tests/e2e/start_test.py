@@ -131,8 +131,8 @@ class Start(unittest.TestCase):
 
     def test_a_database_of_a_newer_release(self):
         self.started_once()
-        self.ldb("--column_family=meta", "--hex", "put", META_FORMAT, "0x02")
-        self.refused(3, "has format 2, this program reads up to 1", "newer release")
+        self.ldb("--column_family=meta", "--hex", "put", META_FORMAT, "0x03")
+        self.refused(3, "has format 3, this program reads up to 2", "newer release")
 
     def test_a_database_of_another_program(self):
         (self.node.data / "db").mkdir(parents=True)

@@ -103,17 +103,27 @@ TEST_F(RocksOpen, AFolderThatIsNamedLikeALockIsNotLocked) {
 
 TEST_F(RocksOpen, TellsANewerFormat) {
   ASSERT_TRUE(open());
-  put({.family = family::meta, .key = keys::meta("format"), .value = "\x02"});
+  put({.family = family::meta, .key = keys::meta("format"), .value = "\x03"});
   const auto why = refused();
   EXPECT_EQ(why.code, errc::conflict);
   EXPECT_EQ(why.reason, "storage_newer_format");
-  EXPECT_THAT(why.detail, HasSubstr("has format 2, this program reads up to 1"));
+  EXPECT_THAT(why.detail, HasSubstr("has format 3, this program reads up to 2"));
   EXPECT_THAT(why.detail, HasSubstr("install that one"));
+}
+
+TEST_F(RocksOpen, TellsAFormatFromBeforeTheFirstRelease) {
+  ASSERT_TRUE(open());
+  put({.family = family::meta, .key = keys::meta("format"), .value = "\x01"});
+  const auto why = refused();
+  EXPECT_EQ(why.code, errc::conflict);
+  EXPECT_EQ(why.reason, "storage_older_format");
+  EXPECT_THAT(why.detail, HasSubstr("has format 1"));
+  EXPECT_THAT(why.detail, HasSubstr("begin with a new folder"));
 }
 
 TEST_F(RocksOpen, TellsANewerFormatThatHasMoreFamilies) {
   ASSERT_TRUE(open());
-  put({.family = family::meta, .key = keys::meta("format"), .value = "\x02"});
+  put({.family = family::meta, .key = keys::meta("format"), .value = "\x03"});
   with_database_as_it_is([](rocksdb::DB& db) {
     rocksdb::ColumnFamilyHandle* handle = nullptr;
     ASSERT_TRUE(db.CreateColumnFamily({}, "of-a-newer-release", &handle).ok());

@@ -3,11 +3,13 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -172,8 +174,17 @@ class heap final : public body_sink {
     all += bytes;
     count = all.size();
     const auto more = all.size() < enough;
-    std::thread{[next = std::move(next), more] { next(more); }}.detach();
+    const auto hold = std::lock_guard{workers->mutex};
+    if (!workers->over)
+      workers->all.emplace_back([next = std::move(next), more] { next(more); });
   }
+  /// They end before the server does.
+  struct crew {
+    std::mutex mutex;
+    std::vector<std::thread> all;
+    bool over = false;
+  };
+  std::shared_ptr<crew> workers;
   bool is_wanted = true;
   std::size_t enough = SIZE_MAX, largest = 0;
   std::string all;
@@ -185,6 +196,16 @@ class HttpPieces : public HttpServer {
   HttpPieces() {
     limits.max_body_bytes = 100;
     limits.max_sunk_bytes = 1'000'000;
+  }
+  ~HttpPieces() override {
+    auto last = std::vector<std::thread>{};
+    {
+      const auto hold = std::lock_guard{workers->mutex};
+      workers->over = true;
+      last.swap(workers->all);
+    }
+    for (auto& worker : last)
+      worker.join();
   }
   std::uint16_t start_with_heap() {
     return start(
@@ -200,6 +221,7 @@ class HttpPieces : public HttpServer {
           if (r.path.at(0) != "heap")
             return nullptr;
           taken = std::make_shared<heap>();
+          taken->workers = workers;
           taken->is_wanted = is_wanted;
           taken->enough = enough;
           return taken;
@@ -208,6 +230,7 @@ class HttpPieces : public HttpServer {
   bool is_wanted = true;
   std::size_t enough = SIZE_MAX;
   std::shared_ptr<heap> taken;
+  std::shared_ptr<heap::crew> workers = std::make_shared<heap::crew>();
 };
 
 std::string post_of(const std::string& path, std::size_t length) {

@@ -121,9 +121,17 @@ void remove(const exchange_ptr& e) {
   const auto expected = e->if_match();
   if (!expected)
     return e->fail(expected.error());
+  const auto org = own_organisation(*e);
+  const auto& keys = org->state->keys;
+  for (const auto& k : keys)
+    if (k.name == e->param("app"))
+      if (const auto why = above(*e, organisation::rights_of(*org->state, k), "a key of it"))
+        return e->fail(*why);
+  if (const auto* found = org->state->find_application(e->param("app")))
+    if (const auto why = above(*e, organisation::rights_of(*org->state, *found), found->id))
+      return e->fail(*why);
   e->ask(
-      own_organisation(*e)->id,
-      order_of(*e, organisation::remove_application{e->param("app")}, *expected),
+      org->id, order_of(*e, organisation::remove_application{e->param("app")}, *expected),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
 }
 
@@ -270,6 +278,8 @@ void revoke_key(const exchange_ptr& e) {
   const auto* key = find_key(e, *org->state);
   if (!key)
     return;
+  if (const auto why = above(*e, organisation::rights_of(*org->state, *key), "the key"))
+    return e->fail(*why);
   e->ask(
       org->id, order_of(*e, organisation::revoke_key{key->id}),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });

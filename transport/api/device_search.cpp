@@ -1,6 +1,7 @@
 // Lists, searches and counts of devices (group D of the API).
 #include <charconv>
 
+#include "model/blueprint/inheritance.hpp"
 #include "model/filter/expression.hpp"
 #include "model/filter/projection.hpp"
 #include "model/json.hpp"

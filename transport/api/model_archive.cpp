@@ -101,8 +101,11 @@ void add_documents(std::vector<imported_model>& out, const archive_file& file,
     return;
   }
   auto n = std::size_t{0};
-  for (const auto& one : parsed->as_array())
+  for (const auto& one : parsed->as_array()) {
+    if (out.size() > limits.max_files)
+      return;  // it is refused whole
     out.push_back(read_document(file.name + '#' + std::to_string(++n), one));
+  }
 }
 
 /// Parents first, else as they are.

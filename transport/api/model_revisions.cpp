@@ -9,6 +9,7 @@
 #include "actors/kinds.hpp"
 #include "model/blueprint/inheritance.hpp"
 #include "model/json.hpp"
+#include "transport/api/device_filter.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/model_parts.hpp"
 #include "transport/api/show.hpp"
@@ -69,24 +70,28 @@ void ask_devices(const exchange_ptr& e, const report_ptr& r) {
         });
 }
 
-/// Counts page by page, so that one answer holds no thread for long.
-void count_devices(const exchange_ptr& e, const report_ptr& r, std::string cursor) {
+/// Counts the devices of the products, and picks those that are asked.
+void count_devices(const exchange_ptr& e, const report_ptr& r) {
   if (r->products.empty())
     return ask_devices(e, r);
-  auto q = actors::device_list_question{.organisation = e->who.organisation,
-                                        .product_key = r->products.back(),
-                                        .cursor = std::move(cursor),
-                                        .limit = 5000};
-  e->parts().query->devices(std::move(q), [e, r](model::result<actors::device_page> page) {
-    if (!page)
-      return e->fail(page.error());
-    r->devices += static_cast<std::int64_t>(page->devices.size());
-    for (const auto& d : page->devices)
-      if (!r->points.empty() && r->asked.size() < max_devices_asked)
+  auto of_these = one_of("productKey", {r->products.begin(), r->products.end()});
+  auto how_many = actors::device_count_question{e->who.organisation, of_these};
+  e->parts().query->count(how_many, [e, r, of_these](model::result<actors::device_counts> got) {
+    if (!got)
+      return e->fail(got.error());
+    for (const auto& [group, n] : got->of)
+      r->devices += static_cast<std::int64_t>(n);
+    if (r->points.empty())
+      return ask_devices(e, r);
+    auto some = actors::device_list_question{e->who.organisation, of_these};
+    some.limit = max_devices_asked;
+    e->parts().query->devices(some, [e, r](model::result<actors::device_page> page) {
+      if (!page)
+        return e->fail(page.error());
+      for (const auto& d : page->devices)
         r->asked.push_back(d.id);
-    if (page->next.empty())
-      r->products.pop_back();
-    count_devices(e, r, page->next);
+      ask_devices(e, r);
+    });
   });
 }
 
@@ -146,7 +151,7 @@ void check_draft(const exchange_ptr& e) {
               {"products", static_cast<std::int64_t>(around.products)},
               {"models", std::move(inheriting)},
               {"findings", std::move(findings)}};
-  count_devices(e, r, {});
+  count_devices(e, r);
 }
 
 void publish(const exchange_ptr& e) {

@@ -189,8 +189,11 @@ void set_password(const exchange_ptr& e) {
 
 void reset_second_factor(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  if (const auto* found = touch(e, *org->state))
+  if (const auto* found = touch(e, *org->state)) {
+    if (e->who.login == found->login)
+      return e->fail({errc::conflict, "state_conflict", "one's own is ended with a code of it"});
     tell(e, organisation::remove_second_factor{found->login});
+  }
 }
 
 }  // namespace
@@ -311,7 +314,10 @@ std::uint64_t count_in_catalogue(const exchange& e, const std::string& id, std::
       n += one->state->organisation == id ? 1 : 0;
     return n;
   };
-  return item == "products" ? count(known->products) : count(known->blueprints);
+  if (item == "products")
+    return count(known->products);
+  const auto* library = known->blueprint(id, std::string{model::blueprint::library_id});
+  return count(known->blueprints) - (library ? 1 : 0);
 }
 
 model::status check_catalogue_quota(const exchange& e, std::string_view item) {

@@ -94,7 +94,7 @@ bool looks_at_products(const route& r) {
       "getFirmware",       "deleteFirmware", "listOtaJobs",   "createOtaJob",
       "getOtaJob",         "cancelOtaJob",   "listOtaTasks",  "cancelOtaTasks",
       "retryOtaTasks",     "getCommand",     "cancelCommand"};
-  return r.pattern.find("{asset}") != std::string::npos ||
+  return r.pattern.find("/devices/{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }
 

@@ -175,8 +175,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       return e->fail(
           {errc::invalid_argument, "malformed", "an Idempotency-Key has at most 128 characters"});
     const auto& request = e->request();
-    const auto whole =
-        e->who.organisation + '\n' + e->who.actor + '\n' + request.target + '\n' + key;
+    const auto whole = e->who.organisation + '\n' + e->who.actor + '\n' + e->who.session + '\n' +
+                       request.target + '\n' + key;
     auto known = answers_.begin(whole, model::sha256_hex(request.body), parts_->now());
     if (!known)
       return e->fail(known.error());
@@ -190,7 +190,7 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     }
     e->on_reply = [self = shared_from_this(), whole, before = e->on_reply](const http_response& r) {
       // What may go another way when it is repeated is not kept.
-      if (r.status >= 500 || r.status == 429)
+      if (r.status >= 500 || r.status == 429 || r.status == 401 || r.status == 403)
         self->answers_.drop(whole);
       else
         self->answers_.keep(whole, r);
