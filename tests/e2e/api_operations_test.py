@@ -35,6 +35,7 @@ class Operations(NodeTest):
         self.models_and_products()
         self.devices()
         self.searches()
+        self.trees()
         self.certificates()
         self.files()
         self.data()
@@ -71,6 +72,39 @@ class Operations(NodeTest):
         self.assertGreaterEqual(found["total"], len(found["items"]))
         counted = self.api.post("~/devices:count", {"filter": "createdAt > 0", "groupBy": ["status", "productKey"]})
         self.assertEqual(sum(g["count"] for g in counted["groups"]), counted["total"])
+
+    def trees(self):
+        asset = self.api.post("~/assets", {"name": "Hall"})
+        two = self.api.post("~/assets:batch", {"items": [{"name": "Line 1"}, {"name": "Line 2"}]})
+        self.assertEqual(two["failed"], 0)
+        self.api.request("PATCH", f"~/assets/{asset['assetId']}", json={"tags": {"floor": "1"}})
+        self.assertTrue(self.api.get(f"~/assets/{asset['assetId']}")["tags"])
+        self.assertTrue(self.api.get("~/assets", params={"kind": "logical"})["items"])
+        self.assertTrue(self.api.post("~/assets/search", {"name": "Hall"})["items"])
+        tree = self.api.post("~/trees", {"name": "Works", "root": {"asset": {"name": "Works"}}})
+        path = f"~/trees/{tree['id']}"
+        self.api.request("PATCH", path, json={"tags": {"of": "it"}}, headers={"If-Match": "*"})
+        self.api.get(path)
+        self.assertTrue(self.api.get("~/trees")["items"])
+        hall = self.api.post(f"{path}/nodes", {"parent": tree["rootId"], "assetId": asset["assetId"]})
+        lines = self.api.post(f"{path}/nodes:batch", {"items": [{"parent": tree["rootId"], "asset": {"name": f"Line {n}"}} for n in (1, 2)]})
+        self.assertEqual(lines["failed"], 0, lines)
+        node = f"{path}/nodes/{hall['id']}"
+        self.api.request("PATCH", node, json={"label": "The hall"})
+        self.api.get(node)
+        self.api.get(f"{node}/summary")
+        listed = self.api.get(f"{path}/nodes", params={"parent": tree["rootId"]})["items"]
+        self.api.post(f"{path}/nodes/{listed[1]['id']}:move", {"parent": hall["id"]})
+        self.assertTrue(self.api.post(f"{path}/nodes/search", {"isDescendantOf": tree["rootId"]})["items"])
+        self.assertTrue(self.api.post(f"{path}/paths", {"to": [listed[1]["id"]]})["items"])
+        self.assertTrue(self.api.get(f"~/assets/{asset['assetId']}/trees")["items"])
+        self.assertTrue(self.api.get(f"{path}/changes", params={"since": 1})["items"])
+        made = [self.api.post(f"{path}:clone", {"name": "Clone"})]
+        made.append(self.api.request("POST", "~/trees:import", json=dict(self.api.get(f"{path}:export"), name="Import")).json())
+        self.api.request("DELETE", node, params={"children": "promote"})
+        for one in [tree, *made]:
+            self.api.request("DELETE", f"~/trees/{one['id']}", params={"cascade": "true"}, headers={"If-Match": "*"})
+        self.api.request("DELETE", f"~/assets/{asset['assetId']}")
 
     def both(self, device):
         """The two addresses of a device."""

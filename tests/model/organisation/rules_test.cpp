@@ -35,6 +35,9 @@ TEST_F(Organisation, BadPasswordsLockForATimeThatDoubles) {
   EXPECT_EQ(s.find_user("eve")->locked_until, timestamp{});
   EXPECT_TRUE(tell(note_bad_login{"eve"}));
   EXPECT_EQ(s.find_user("eve")->locked_until - now, std::chrono::minutes{15});
+  EXPECT_TRUE(tell(note_bad_login{"eve"}));  // it was under way when the lock came
+  EXPECT_EQ(s.find_user("eve")->locked_until - now, std::chrono::minutes{15});
+  now += std::chrono::minutes{16};
   EXPECT_TRUE(tell(note_bad_login{"eve"}));
   EXPECT_EQ(s.find_user("eve")->locked_until - now, std::chrono::minutes{30});
   EXPECT_EQ(tell(open_session{{"eve", "s1", now + day}}).error().reason, "locked");
