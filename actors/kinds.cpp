@@ -326,7 +326,11 @@ model::result<asset::decision> asset_kind::decide(const state& s, const command&
 
 rows asset_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,
                          std::uint64_t revision, std::optional<model::timestamp>) {
-  return snapshot_row(kind, id, s, revision, asset::encode_state);
+  auto out = snapshot_row(kind, id, s, revision, asset::encode_state);
+  auto listed = keys::index(id.shard, "asset", s.organisation, id);
+  out.push_back(s.exists ? put(family::index, std::move(listed), {})
+                         : drop(family::index, std::move(listed)));
+  return out;
 }
 
 model::result<tree::decision> tree_kind::decide(const state& s, const command& c,

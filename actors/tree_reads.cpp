@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/kinds.hpp"
 #include "actors/tree_rows.hpp"
 #include "model/asset/asset.hpp"
 #include "model/bytes.hpp"
@@ -380,26 +381,30 @@ model::result<asset_page> read_assets(const asset_list_question& q,
     if (q.sort != asset_sort::any &&
         (q.sort == asset_sort::device) != (kind == entity_kind::device))
       continue;
-    const auto prefix = keys::state_prefix(q.shard, kind);
+    // Of the organisation's own alone: others may have a million.
+    const auto prefix =
+        kind == entity_kind::device
+            ? keys::index_prefix(q.shard, search_index(""), search_value(q.organisation, ""))
+            : keys::index_prefix(q.shard, "asset", q.organisation);
     if (!after.empty() && !after.starts_with(prefix))
       continue;  // it is in the other kind
-    auto ok = from.scan(family::state, prefix, after, false, [&](auto key, auto bytes) {
+    auto ok = from.scan(family::index, prefix, after, false, [&](auto key, auto) {
       const auto id = keys::entity_of(key);
       if (!id)
-        return true;
-      auto f = read_facts(kind, *id, bytes);
-      if (!f) {
-        failed = f.error();
-        return false;
-      }
-      if (f->organisation != q.organisation)
         return true;
       if (page.assets.size() == q.limit) {
         page.next = key;
         return false;
       }
-      page.assets.push_back(std::move(*f));
-      return true;
+      const auto row = from.get(family::state, keys::state(kind, *id));
+      auto f = row && *row ? read_facts(kind, *id, **row)
+                           : model::result<asset_facts>{model::failure{
+                                 model::errc::not_found, "asset_unknown", "it is gone"}};
+      if (f)
+        page.assets.push_back(std::move(*f));
+      else if (!row || *row)
+        failed = row ? f.error() : row.error();
+      return failed.has_value();
     });
     if (!ok || !failed)
       return ok ? failed.error() : ok.error();

@@ -81,6 +81,7 @@ std::optional<series_key> parse_series(std::string_view key);
 /// Names of indexes in use: "name" (product key, 0x1f, device key -> device), "product" (product
 /// key -> its devices), "due" (u64 time -> entity), "session" (u64 incarnation -> device),
 /// "device.<field>" (organisation, 0x1f, value -> devices that have it: what they are searched by),
+/// "asset" (organisation -> its logical assets),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
 /// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due". Of
 /// asset trees: "tree" (organisation -> its trees).

@@ -21,7 +21,7 @@ decision then(const state& s, event e, const surroundings& around) {
 void merge(object& attributes, const object& changes) {
   for (const auto& [name, v] : changes)
     if (v.is_null())
-      std::erase_if(attributes, [&](const auto& one) { return one.first == name; });
+      std::erase_if(attributes, [&of = name](const auto& one) { return one.first == of; });
     else
       set_member(attributes, name, v);
 }

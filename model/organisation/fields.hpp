@@ -201,7 +201,7 @@ auto fields_of(X& x) {
 }
 template <field_of<remove_second_factor> X>
 auto fields_of(X& x) {
-  return std::tie(x.login);
+  return std::tie(x.login, x.by_code, x.step, x.spare_code);
 }
 template <field_of<put_role> X>
 auto fields_of(X& x) {
@@ -245,7 +245,7 @@ auto fields_of(X& x) {
 }
 template <field_of<open_session> X>
 auto fields_of(X& x) {
-  return std::tie(x.what, x.step, x.spare_code);
+  return std::tie(x.what, x.step, x.spare_code, x.password_hash);
 }
 template <field_of<keep_session> X>
 auto fields_of(X& x) {

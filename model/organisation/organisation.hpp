@@ -186,8 +186,12 @@ struct confirm_second_factor {
   std::string login;
   std::uint64_t step = 0;
 };
+/// By himself with a code that counts (as of open_session), or by an administrator.
 struct remove_second_factor {
   std::string login;
+  bool by_code = false;
+  std::uint64_t step = 0;
+  std::string spare_code = {};
 };
 /// With that name: a new one, or in place of the one that is there.
 struct put_role {
@@ -231,6 +235,7 @@ struct open_session {
   login_session what;
   std::uint64_t step = 0;
   std::string spare_code = {};
+  std::string password_hash = {};  // that the password was good for; it may be another by now
 };
 /// A refresh token of that generation came: the session lasts longer, and another one counts. It
 /// ends if that token was replaced long ago, for then two have it.

@@ -167,6 +167,22 @@ result<decision> decide_on(const state& s, const command&, const set_second_fact
   return then(s, user_set{std::move(who)}, around);
 }
 
+namespace {
+
+/// Takes the code away, if it counts.
+status use_code(second_factor& second, std::uint64_t step, const std::string& spare_code) {
+  if (step == 0 && spare_code.empty())
+    return failure{errc::unauthenticated, "otp_required", "a code of the second factor is needed"};
+  if (!spare_code.empty() && std::erase(second.spare_codes, spare_code) > 0)
+    return {};
+  if (step <= second.last_step)
+    return failure{errc::unauthenticated, "bad_credentials", "that code was used already"};
+  second.last_step = step;
+  return {};
+}
+
+}  // namespace
+
 result<decision> decide_on(const state& s, const command&, const confirm_second_factor& f,
                            const surroundings& around) {
   const auto* found = s.find_user(f.login);
@@ -174,6 +190,8 @@ result<decision> decide_on(const state& s, const command&, const confirm_second_
     return user_unknown(f.login);
   if (found->second.secret.empty() || found->second.confirmed)
     return refused(errc::conflict, "totp_unknown", "there is no second factor to confirm");
+  if (!found->may_log_in(around.now))
+    return refused(errc::forbidden, "locked", "the login " + f.login + " is locked");
   auto who = *found;
   who.second.confirmed = true;
   who.second.last_step = f.step;
@@ -188,6 +206,12 @@ result<decision> decide_on(const state& s, const command&, const remove_second_f
   if (found->second.secret.empty())
     return refused(errc::not_found, "totp_unknown", f.login + " has no second factor");
   auto who = *found;
+  if (f.by_code) {
+    if (!found->may_log_in(around.now))
+      return refused(errc::forbidden, "locked", "the login " + f.login + " is locked");
+    if (auto ok = use_code(who.second, f.step, f.spare_code); !ok)
+      return ok.error();
+  }
   who.second = {};
   return then(s, user_set{std::move(who)}, around);
 }
@@ -212,24 +236,6 @@ result<decision> decide_on(const state& s, const command&, const note_bad_login&
   return then(s, user_set{std::move(who)}, around);
 }
 
-namespace {
-
-/// Takes the code away, if it counts.
-status use_code(second_factor& second, const open_session& o) {
-  if (!second.is_needed())
-    return {};
-  if (o.step == 0 && o.spare_code.empty())
-    return failure{errc::unauthenticated, "otp_required", "a code of the second factor is needed"};
-  if (!o.spare_code.empty() && std::erase(second.spare_codes, o.spare_code) > 0)
-    return {};
-  if (o.step <= second.last_step)
-    return failure{errc::unauthenticated, "bad_credentials", "that code was used already"};
-  second.last_step = o.step;
-  return {};
-}
-
-}  // namespace
-
 result<decision> decide_on(const state& s, const command&, const open_session& o,
                            const surroundings& around) {
   const auto* found = s.find_user(o.what.login);
@@ -241,8 +247,11 @@ result<decision> decide_on(const state& s, const command&, const open_session& o
     return refused(errc::forbidden, "locked", "the login " + o.what.login + " is locked");
   auto events = std::vector<event>{};
   auto who = *found;
-  if (auto ok = use_code(who.second, o); !ok)
-    return ok.error();
+  if (!o.password_hash.empty() && o.password_hash != found->password_hash)
+    return refused(errc::unauthenticated, "bad_credentials", "the password was changed meanwhile");
+  if (who.second.is_needed())
+    if (auto ok = use_code(who.second, o.step, o.spare_code); !ok)
+      return ok.error();
   if (found->failures > 0 || who.second.is_needed()) {
     who.failures = 0;
     who.locked_until = {};
@@ -400,6 +409,17 @@ result<decision> decide_on(const state& s, const command& c, const remove_applic
   return then(s, application_removed{r.id}, around);
 }
 
+namespace {
+
+/// Keys whose successors have taken their place go with whoever comes next.
+void sweep_keys(const state& s, timestamp now, std::vector<event>& events) {
+  for (const auto& k : s.keys)
+    if (!k.replaced_by.empty() && k.expires && *k.expires <= now)
+      events.emplace_back(key_removed{k.id});
+}
+
+}  // namespace
+
 result<decision> decide_on(const state& s, const command& c, const create_key& k,
                            const surroundings& around) {
   if (s.find_key(k.key.id))
@@ -419,6 +439,7 @@ result<decision> decide_on(const state& s, const command& c, const create_key& k
   auto events = std::vector<event>{};
   if (!app)
     events.emplace_back(application_set{{k.key.name, k.key.name, {}, around.now, c.actor, 0}});
+  sweep_keys(s, around.now, events);
   auto key = k.key;
   key.created_at = around.now;
   key.actor = c.actor;
@@ -449,6 +470,7 @@ result<decision> decide_on(const state& s, const command& c, const rotate_key& r
   next.created_at = around.now;
   next.actor = c.actor;
   auto events = std::vector<event>{};
+  sweep_keys(s, around.now, events);
   if (r.overlap == milliseconds{0}) {
     events.emplace_back(key_removed{r.id});
   } else {

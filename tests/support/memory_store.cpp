@@ -31,7 +31,9 @@ status memory_store::readable(bool fault) const {
 void memory_store::keep(const storage::row& r) {
   if (r.family == storage::family::journal)
     return keep_frame(r);
-  auto& into = tables_[r.family];
+  if (tables_.use_count() > 1)  // a moment has it
+    tables_ = std::make_shared<all_tables>(*tables_);
+  auto& into = (*tables_)[r.family];
   switch (r.operation) {
     case storage::row_operation::put:
       into[r.key] = r.value;
@@ -106,8 +108,8 @@ model::result<std::optional<std::string>> memory_store::get(storage::family f,
   const auto hold = std::lock_guard{mutex_};
   if (auto ok = readable(faults.rows); !ok)
     return ok.error();
-  const auto in = tables_.find(f);
-  if (in == tables_.end())
+  const auto in = tables_->find(f);
+  if (in == tables_->end())
     return std::optional<std::string>{};
   const auto found = in->second.find(key);
   return found == in->second.end() ? std::optional<std::string>{} : std::optional{found->second};
@@ -168,7 +170,7 @@ model::result<std::unique_ptr<storage::shard_copy>> memory_store::copy_shard(
                         .slice_time = place ? place->time : model::timestamp{}});
     }
   };
-  for (const auto& [f, from] : tables_)
+  for (const auto& [f, from] : *tables_)
     add(f, from);
   add(storage::family::journal, journal_table());
   return std::unique_ptr<storage::shard_copy>{std::make_unique<memory_copy>(std::move(rows))};
@@ -183,7 +185,7 @@ status memory_store::scan(storage::family f, std::string_view prefix, std::strin
       return ok;
     if (f == storage::family::journal)
       found = matching(journal_table(), prefix, from, backwards);
-    else if (const auto in = tables_.find(f); in != tables_.end())
+    else if (const auto in = tables_->find(f); in != tables_->end())
       found = matching(in->second, prefix, from, backwards);
   }
   for (const auto& [key, value] : found)
@@ -197,29 +199,36 @@ namespace {
 /// A copy of what the store had.
 class memory_view final : public storage::row_reader {
  public:
-  explicit memory_view(std::map<storage::family, std::map<std::string, std::string, std::less<>>> t)
-      : tables_{std::move(t)} {}
+  using tables = std::map<storage::family, std::map<std::string, std::string, std::less<>>>;
+  explicit memory_view(std::shared_ptr<const tables> t) : tables_{std::move(t)} {}
   model::result<std::optional<std::string>> get(storage::family f,
                                                 std::string_view key) const override {
-    const auto in = tables_.find(f);
-    if (in == tables_.end())
+    const auto in = tables_->find(f);
+    if (in == tables_->end())
       return std::optional<std::string>{};
     const auto found = in->second.find(key);
     return found == in->second.end() ? std::optional<std::string>{} : std::optional{found->second};
   }
   model::status scan(storage::family f, std::string_view prefix, std::string_view from,
                      bool backwards, const visitor& visit) const override {
-    const auto in = tables_.find(f);
-    if (in == tables_.end())
+    const auto in = tables_->find(f);
+    if (in == tables_->end())
       return {};
-    for (const auto& [key, value] : memory_store::matching(in->second, prefix, from, backwards))
-      if (!visit(key, value))
-        break;
+    if (backwards) {
+      for (const auto& [key, value] : memory_store::matching(in->second, prefix, from, true))
+        if (!visit(key, value))
+          break;
+      return {};
+    }
+    const auto& rows = in->second;
+    for (auto i = rows.lower_bound(std::max(prefix, from));
+         i != rows.end() && i->first.starts_with(prefix) && visit(i->first, i->second);)
+      ++i;
     return {};
   }
 
  private:
-  std::map<storage::family, std::map<std::string, std::string, std::less<>>> tables_;
+  std::shared_ptr<const tables> tables_;
 };
 
 }  // namespace
@@ -238,7 +247,7 @@ status memory_store::scan_series(std::string_view prefix, model::timestamp from,
     const auto hold = std::lock_guard{mutex_};
     if (auto ok = readable(faults.rows); !ok)
       return ok;
-    if (const auto in = tables_.find(storage::family::series); in != tables_.end())
+    if (const auto in = tables_->find(storage::family::series); in != tables_->end())
       found = matching(in->second, prefix, {}, backwards);
   }
   for (const auto& [key, value] : found) {
@@ -273,8 +282,8 @@ status memory_store::replay(model::shard_id shard, std::uint64_t from_offset,
 }
 
 storage::shard_meta memory_store::noted(model::shard_id shard) const {
-  const auto in = tables_.find(storage::family::meta);
-  if (in == tables_.end())
+  const auto in = tables_->find(storage::family::meta);
+  if (in == tables_->end())
     return {};
   const auto row = in->second.find(keys::meta(shard, "shard"));
   if (row == in->second.end())

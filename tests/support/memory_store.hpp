@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -82,7 +83,8 @@ class memory_store final : public storage::entity_store {
 
   mutable std::mutex mutex_;
   bool closed_ = false;
-  std::map<storage::family, table> tables_;
+  using all_tables = std::map<storage::family, table>;
+  std::shared_ptr<all_tables> tables_ = std::make_shared<all_tables>();  // moments share it
   model::timestamp horizon_ = model::timestamp::min();
   std::map<std::pair<model::shard_id, std::uint64_t>, std::string> frames_;
   std::vector<std::vector<storage::frame>> log_;  // failed appends that a reopen finds

@@ -9,13 +9,14 @@ using model::errc;
 using model::failure;
 
 constexpr auto formula_marks = std::string_view{"=+-@"};
+constexpr auto byte_order_mark = std::string_view{"\xef\xbb\xbf"};
 
 class csv_reader {
  public:
   csv_reader(std::string_view text, const csv_limits& limits) : rest_{text}, limits_{limits} {}
 
   model::result<std::vector<csv_row>> run() {
-    if (rest_.starts_with("\xef\xbb\xbf"))
+    if (rest_.starts_with(byte_order_mark))
       rest_.remove_prefix(3);
     while (!rest_.empty()) {
       if (take_line_end())
@@ -91,13 +92,16 @@ model::result<std::vector<csv_row>> read_csv(std::string_view text, const csv_li
 
 void write_csv(std::string& out, const csv_row& row) {
   auto first = true;
+  if (row.size() == 1 && row.front().empty())
+    out += "\"\"";  // else it would be an empty line, which is none
   for (const auto& field : row) {
     if (!first)
       out += ',';
     first = false;
     const auto is_formula =
         !field.empty() && std::string_view{"=+-@"}.find(field[0]) != std::string_view::npos;
-    if (!is_formula && field.find_first_of(",\"\r\n") == std::string::npos) {
+    if (!is_formula && !field.starts_with(byte_order_mark) &&
+        field.find_first_of(",\"\r\n") == std::string::npos) {
       out += field;
       continue;
     }

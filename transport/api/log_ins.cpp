@@ -90,10 +90,12 @@ void open_session(const exchange_ptr& e, const actors::catalogue_organisation& o
       organisation::login_session{.login = who.login,
                                   .id = model::random_text(16),
                                   .until = e->parts().now() + e->parts().settings.api.refresh_ttl};
-  e->ask(org.id, order_of(*e, organisation::open_session{session, shown.step, shown.spare}),
-         [e, name = org.state->id, session](const actors::outcome&) {
-           e->reply(200, tokens_for(e->parts(), name, session));
-         });
+  e->ask(
+      org.id,
+      order_of(*e, organisation::open_session{session, shown.step, shown.spare, who.password_hash}),
+      [e, name = org.state->id, session](const actors::outcome&) {
+        e->reply(200, tokens_for(e->parts(), name, session));
+      });
 }
 
 void login(const exchange_ptr& e) {
@@ -260,8 +262,10 @@ void confirm(const exchange_ptr& e) {
 }
 
 void disable(const exchange_ptr& e) {
-  with_code(e, [e](const model::entity_id& org, const shown_code&) {
-    e->ask(org, order_of(*e, organisation::remove_second_factor{e->who.login}),
+  with_code(e, [e](const model::entity_id& org, const shown_code& shown) {
+    e->ask(org,
+           order_of(
+               *e, organisation::remove_second_factor{e->who.login, true, shown.step, shown.spare}),
            [e](const actors::outcome& done) {
              e->reply_empty(204, exchange::revision_headers(done));
            });

@@ -213,9 +213,26 @@ TEST_F(People, ASecondFactorIsAskedForOnceItIsConfirmed) {
   ASSERT_TRUE(tell(open_session{{"eve", "s2", now + day}, 0, "spare 2"}));
   EXPECT_EQ(refusal(open_session{{"eve", "s3", now + day}, 0, "spare 2"}), "bad_credentials");
   EXPECT_THAT(s.find_user("eve")->second.spare_codes, ElementsAre("spare 1"));
-  ASSERT_TRUE(tell(remove_second_factor{"eve"}));
+  EXPECT_EQ(refusal(remove_second_factor{"eve", true, 101, {}}), "bad_credentials") << "used";
+  EXPECT_EQ(refusal(remove_second_factor{"eve", true, 0, "spare 2"}), "bad_credentials");
+  EXPECT_EQ(refusal(remove_second_factor{"eve", true, 0, {}}), "otp_required");
+  ASSERT_TRUE(tell(lock_user{"eve", true}));
+  EXPECT_EQ(refusal(remove_second_factor{"eve", true, 102, {}}), "locked");
+  ASSERT_TRUE(tell(lock_user{"eve", false}));
+  ASSERT_TRUE(tell(remove_second_factor{"eve", true, 102, {}}));
+  ASSERT_TRUE(tell(set_second_factor{"eve", {"sealed"}, {}}));
+  ASSERT_TRUE(tell(remove_second_factor{"eve"})) << "by an administrator";
   EXPECT_TRUE(tell(open_session{{"eve", "s3", now + day}}));
   EXPECT_EQ(refusal(remove_second_factor{"eve"}), "totp_unknown");
+}
+
+TEST_F(People, APasswordThatWasChangedMeanwhileOpensNothing) {
+  const auto before = s.find_user("eve")->password_hash;
+  ASSERT_FALSE(before.empty());
+  ASSERT_TRUE(tell(open_session{{"eve", "s1", now + day}, 0, {}, before}));
+  ASSERT_TRUE(tell(set_password{"eve", "another hash"}));
+  EXPECT_EQ(refusal(open_session{{"eve", "s2", now + day}, 0, {}, before}), "bad_credentials");
+  EXPECT_TRUE(tell(open_session{{"eve", "s2", now + day}, 0, {}, "another hash"}));
 }
 
 TEST_F(People, ASecondFactorIsChecked) {
@@ -283,6 +300,10 @@ TEST_F(People, ARotatedKeyCountsForTheOverlap) {
   EXPECT_EQ(refusal(rotate_key{"k1", "k3", "h", {}}), "key_rotated");
   ASSERT_TRUE(tell(rotate_key{"k2", "k3", "h", {}}));
   EXPECT_EQ(s.find_key("k2"), nullptr) << "without an overlap it is gone at once";
+  now += std::chrono::hours{1};
+  ASSERT_TRUE(s.find_key("k1"));
+  ASSERT_TRUE(tell(create_key{key("k4", "a")}));
+  EXPECT_EQ(s.find_key("k1"), nullptr) << "whoever comes next sweeps it";
 }
 
 TEST_F(People, ARotationIsChecked) {

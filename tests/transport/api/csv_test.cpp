@@ -40,7 +40,15 @@ TEST(Csv, HasLimits) {
 }
 
 TEST(Csv, WhatIsWrittenReadsTheSame) {
-  const auto rows = table{{"a", "b,c", "\"", "x\r\ny", "", "=1+1", "-2", "@x", "'"}};
+  const auto rows = table{{"a", "b,c", "\"", "x\r\ny", "", "=1+1", "-2", "@x", "'"},
+                          {""},
+                          {"\xef\xbb\xbfx", ""},
+                          {"", ""}};
+  for (const auto& row : rows) {  // a mark at the front of a file is no part of it
+    auto alone = std::string{};
+    write_csv(alone, row);
+    EXPECT_EQ(*read_csv(alone), table{row});
+  }
   auto text = std::string{};
   for (const auto& row : rows)
     write_csv(text, row);
