@@ -448,6 +448,7 @@ model::status device_search::in_index_order(shard_id shard,
       after ? first_key(shard, index, search_value(organisation_, *after->by.front()), after->id)
             : std::string{};
   auto how = model::status{};
+  auto looks = std::size_t{0};
   const auto read = store.scan(family::index, prefix_of(shard, index, organisation_), from,
                                by.descending, [&](std::string_view key, auto) {
                                  const auto id = keys::entity_of(key);
@@ -456,6 +457,10 @@ model::status device_search::in_index_order(shard_id shard,
                                    return true;
                                  if (after && !before(*after, {{std::string{*value}}, *id}))
                                    return true;
+                                 if (++looks > most_of_a_shard) {
+                                   how = too_wide();
+                                   return false;
+                                 }
                                  auto found = look(*id, store);
                                  if (!found) {
                                    how = found.error();
@@ -481,11 +486,16 @@ model::status device_search::without_value(shard_id shard, const std::optional<s
   const auto index = search_index(""), value = search_value(organisation_, "");
   const auto from = past ? first_key(shard, index, value, after->id) : std::string{};
   auto how = model::status{};
+  auto looks = std::size_t{0};
   const auto read = store.scan(family::index, keys::index_prefix(shard, index, value), from,
                                by.descending, [&](std::string_view key, auto) {
                                  const auto id = keys::entity_of(key);
                                  if (!id || (past && !before(*after, {{std::nullopt}, *id})))
                                    return true;
+                                 if (++looks > most_of_a_shard) {
+                                   how = too_wide();
+                                   return false;
+                                 }
                                  auto found = look(*id, store);
                                  if (!found) {
                                    how = found.error();

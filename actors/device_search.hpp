@@ -63,7 +63,6 @@ class device_search {
   using ids = std::vector<model::entity_id>;
   /// One way into the index: what it has to be read for, nothing: every device.
   using way = const model::filter::requirement*;
-  struct candidates;
 
   way cheapest(model::shard_id shard, const storage::row_reader& store,
                std::size_t& estimate) const;
