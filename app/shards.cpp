@@ -51,7 +51,8 @@ cluster::host_parts host_of(model::shard_id shard, const config::settings& s,
       .idle_timeout = s.entities.idle_timeout,
       .checkpoint_bytes = std::max<std::size_t>(s.storage.checkpoint_bytes / count, 64 * 1024),
       .checkpoint_interval = s.storage.checkpoint_interval,
-      .tick = std::chrono::seconds{1}};
+      .tick = std::chrono::seconds{1},
+      .max_awake = s.entities.max_awake};
   made.session_lost = [m = parts.member, own = parts.incarnation](std::uint64_t process) {
     return m ? m->is_process_gone(process) : process != own;
   };

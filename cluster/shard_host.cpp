@@ -418,14 +418,35 @@ void wake_due(pointer self) {
   }
 }
 
+/// When the `count` that were asked the longest ago were asked at the latest.
+model::timestamp asked_before(const slots_by_id& slots, std::size_t count) {
+  auto asked = std::vector<model::timestamp>{};
+  asked.reserve(slots.size());
+  for (const auto& [id, s] : slots)
+    asked.push_back(s.gate->last_asked.load(std::memory_order_relaxed));
+  const auto last = asked.begin() + static_cast<std::ptrdiff_t>(count) - 1;
+  std::nth_element(asked.begin(), last, asked.end());
+  return *last;
+}
+
+/// Those that were not asked for long, and the idlest where a node has too many: who is asked again
+/// wakes again.
 void rest_idle(pointer self) {
   auto& state = self->state;
-  const auto before = state.context->now() - state.parts.options.idle_timeout;
-  for (auto& [id, s] : state.slots)
-    if (!s.resting && s.gate->last_asked.load(std::memory_order_relaxed) <= before) {
-      s.resting = true;
+  const auto& options = state.parts.options;
+  const auto awake = std::max<std::int64_t>(state.parts.awake->load(std::memory_order_relaxed), 0);
+  auto early =
+      to_rest_early(static_cast<std::size_t>(awake), options.max_awake, state.slots.size());
+  const auto before = state.context->now() - options.idle_timeout;
+  const auto soon = early > 0 ? asked_before(state.slots, early) : before;
+  for (auto& [id, s] : state.slots) {
+    const auto asked = s.gate->last_asked.load(std::memory_order_relaxed);
+    if (asked > before && (asked > soon || early == 0))
+      continue;
+    early -= early > 0 ? 1 : 0;  // one that is about to rest counts among them
+    if (!std::exchange(s.resting, true))
       self->send(s.actor, actors::rest_order{});
-    }
+  }
 }
 
 void begin_checkpoint(pointer self) {
@@ -692,6 +713,13 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
 }
 
 }  // namespace
+
+std::size_t to_rest_early(std::size_t awake, std::size_t most, std::size_t here) {
+  if (awake <= most)
+    return 0;
+  // In that order no product grows beyond what 64 bits hold: both are numbers of actors.
+  return std::min(here, ((awake - most) * here + awake - 1) / awake);
+}
 
 actors::host_actor spawn_shard_host(caf::actor_system& system, host_parts parts) {
   return system.spawn(shard_host, std::move(parts));

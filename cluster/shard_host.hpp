@@ -18,7 +18,12 @@ struct host_options {
   model::milliseconds checkpoint_interval{std::chrono::seconds{30}};
   model::milliseconds tick{std::chrono::seconds{1}};
   std::size_t max_retained = 10'000;  // topics of one organisation in this shard
+  std::size_t max_awake = 300'000;    // of all shards of the node; beyond it the idlest rest
 };
+
+/// How many of its `here` entities a shard rests before their time where a node has `awake` of them
+/// and may have `most`: its part of those that are too many, rounded up.
+std::size_t to_rest_early(std::size_t awake, std::size_t most, std::size_t here);
 
 struct host_parts {
   model::shard_id shard = 0;

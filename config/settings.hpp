@@ -73,6 +73,7 @@ struct settings {
 
   struct entities_section {
     milliseconds idle_timeout{std::chrono::minutes{5}};
+    std::uint64_t max_awake = 300'000;  // about 2.5 KiB each
   } entities;
 
   struct mqtt_section {

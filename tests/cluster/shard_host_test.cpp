@@ -225,6 +225,41 @@ TEST_F(ShardHost, RestsWhatIsIdleAndWakesItWithAllItsState) {
   EXPECT_EQ(node.latest(id, "q"), model::value{7});
 }
 
+TEST(RestingEarly, IsSharedByTheShardsOfANode) {
+  EXPECT_EQ(to_rest_early(0, 10, 0), 0u);
+  EXPECT_EQ(to_rest_early(10, 10, 10), 0u);
+  EXPECT_EQ(to_rest_early(15, 10, 15), 5u);
+  EXPECT_EQ(to_rest_early(15, 10, 3), 1u);
+  EXPECT_EQ(to_rest_early(15, 10, 1), 1u) << "rounded up, or nobody would begin";
+  EXPECT_EQ(to_rest_early(15, 10, 0), 0u);
+  EXPECT_EQ(to_rest_early(2, 1, 5), 3u) << "the number of the node is read while it changes";
+  EXPECT_EQ(to_rest_early(3, 0, 7), 7u) << "never more than there are";
+}
+
+TEST(ShardHostOfFew, RestsTheIdlestWhereANodeHasTooMany) {
+  auto node = tests::small_node{{.shards = 1, .hosts = {.max_awake = 3}}};
+  auto ids = std::vector<model::entity_id>{};
+  for (const auto* key : {"a", "b", "c"}) {
+    ids.push_back(node.add_device(key));
+    node.pass(2s);
+  }
+  EXPECT_EQ(node.awake(), 3u);
+  ASSERT_TRUE(node.ask(ids[0], order(device::read_device{})));
+  node.add_device("d");
+  node.add_device("e");
+  EXPECT_EQ(node.awake(), 5u) << "whoever is asked is awake";
+  node.pass(2s);
+  EXPECT_EQ(node.awake(), 3u);
+  // Those that were asked last are those that stay: reading them wakes nobody.
+  ASSERT_TRUE(node.ask(ids[0], order(device::read_device{})));
+  EXPECT_EQ(node.awake(), 3u);
+  for (const auto& id : ids)
+    EXPECT_TRUE(node.state_of(id).exists);
+  EXPECT_EQ(node.awake(), 5u);
+  node.pass(2s);
+  EXPECT_EQ(node.awake(), 3u);
+}
+
 TEST_F(ShardHost, ARevisionNeverGoesBack) {
   const auto id = node.add_device("dk");
   ASSERT_TRUE(node.ask(id, order(device::report_event{"hot", {}, {}})));
