@@ -232,12 +232,13 @@ model::result<std::optional<listed_device>> device_search::look(
 
 // ---- ways into the index ------------------------------------------------------------------------
 
-/// The requirement that fewest devices of the shard fulfil, if there is any.
-device_search::way device_search::cheapest(shard_id shard, const storage::row_reader& store,
-                                           std::size_t& estimate) const {
+device_search::estimated_way device_search::cheapest(shard_id shard,
+                                                     const storage::row_reader& store,
+                                                     std::size_t most) const {
   auto best = way{nullptr};
-  estimate = last_probe;
-  for (auto most = first_probe; !best && most <= last_probe; most *= 4)
+  auto fewest = most;
+  for (auto probe = std::min(first_probe, most); !best && !needs_.empty();
+       probe = std::min(4 * probe, most)) {
     for (const auto& r : needs_) {
       auto found = std::size_t{0};
       for (const auto& s : r.any_of) {
@@ -253,20 +254,30 @@ device_search::way device_search::cheapest(shard_id shard, const storage::row_re
                            [&](std::string_view key, auto) {
                              const auto v = value_of(key, organisation_);
                              found += v && run.has(*v) ? 1 : 0;
-                             return found < most && !(v && run.is_past(*v));
+                             return found < probe && !(v && run.is_past(*v));
                            });
-          if (found >= most)
+          if (found >= probe)
             break;
         }
       }
-      if (found < most && (!best || found < estimate)) {
+      if (found < probe && (!best || found < fewest)) {
         best = &r;
-        estimate = found;
+        fewest = found;
       }
     }
-  if (!best && !needs_.empty())
-    best = &needs_.front();  // all are wide
-  return best;
+    if (probe == most)
+      break;
+  }
+  if (best)
+    return {best, true};
+  return {needs_.empty() ? nullptr : &needs_.front(), false};  // all are wide
+}
+
+/// Where only one way leads nothing has to be compared.
+device_search::way device_search::cheapest(shard_id shard, const storage::row_reader& store) const {
+  if (needs_.size() < 2)
+    return needs_.empty() ? nullptr : &needs_.front();
+  return cheapest(shard, store, last_probe).what;
 }
 
 /// All that fulfil a requirement, in order, none twice.
@@ -346,8 +357,7 @@ model::result<std::optional<entity_id>> device_search::list(
     shard_id shard, const std::optional<entity_id>& from, std::size_t limit, budget& looks,
     const storage::row_reader& store, std::vector<listed_device>& into) const {
   auto next = std::optional<entity_id>{};
-  auto estimate = std::size_t{0};
-  const auto done = visit(cheapest(shard, store, estimate), shard, from, store,
+  const auto done = visit(cheapest(shard, store), shard, from, store,
                           [&](const entity_id& id) -> model::result<bool> {
                             if (into.size() >= limit || looks.left == 0) {
                               next = id;
@@ -366,113 +376,191 @@ model::result<std::optional<entity_id>> device_search::list(
   return next;
 }
 
-namespace {
+/// The first `limit` of the devices that were added.
+class device_search::first_few {
+  auto before() const {
+    return [this](const listed_device& a, const listed_device& b) {
+      return search_.before({a.by, a.id}, {b.by, b.id});
+    };
+  }
 
-/// The first `limit` places that were added.
-class first_few {
  public:
-  using less = std::function<bool(const listed_device&, const listed_device&)>;
-  first_few(std::size_t limit, less before) : limit_{limit}, before_{std::move(before)} {}
+  first_few(const device_search& search, std::size_t limit) : search_{search}, limit_{limit} {}
   void add(listed_device d) {
-    if (heap_.size() == limit_ && (limit_ == 0 || !before_(d, heap_.front())))
+    if (heap_.size() == limit_ && (limit_ == 0 || !before()(d, heap_.front())))
       return;
     heap_.push_back(std::move(d));
-    std::push_heap(heap_.begin(), heap_.end(), before_);
+    std::push_heap(heap_.begin(), heap_.end(), before());
     if (heap_.size() <= limit_)
       return;
-    std::pop_heap(heap_.begin(), heap_.end(), before_);
+    std::pop_heap(heap_.begin(), heap_.end(), before());
     heap_.pop_back();
   }
   std::vector<listed_device> take() {
-    std::sort_heap(heap_.begin(), heap_.end(), before_);
+    std::sort_heap(heap_.begin(), heap_.end(), before());
     return std::move(heap_);
   }
 
  private:
+  const device_search& search_;
   std::size_t limit_;
-  less before_;
   std::vector<listed_device> heap_;  // the last of them in front
 };
 
-sorted_place place_of(const listed_device& d) {
-  return {d.by, d.id};
-}
+/// The rows that one shard has in the index of the order, behind a place: some are read at a time,
+/// for of many shards few of each are wanted.
+class device_search::index_reader {
+ public:
+  index_reader(const device_search& search, shard_id shard,
+               const std::optional<sorted_place>& after, const storage::row_reader& store)
+      : search_{&search}, store_{&store}, last_{after} {
+    const auto index = index_of(search.order_.front().where);
+    prefix_ = prefix_of(shard, index, search.organisation_);
+    if (after)
+      from_ = first_key(shard, index, search_value(search.organisation_, *after->by.front()),
+                        after->id);
+  }
 
-}  // namespace
+  /// Where it stands; null: there are no more.
+  const sorted_place* here() const { return at_ < rows_.size() ? &rows_[at_] : nullptr; }
+  std::size_t passed() const { return passed_; }
+
+  /// Goes to the next row; to the first one at the begin.
+  model::status next() {
+    ++passed_;
+    if (at_ + 1 < rows_.size()) {
+      ++at_;
+      return {};
+    }
+    at_ = 0;
+    rows_.clear();
+    if (at_end_)
+      return {};
+    auto read = store_->scan(family::index, prefix_, from_, search_->order_.front().descending,
+                             [&](std::string_view key, auto) {
+                               const auto id = keys::entity_of(key);
+                               const auto value = value_of(key, search_->organisation_);
+                               if (!id || !value)
+                                 return true;
+                               auto place = sorted_place{{std::string{*value}}, *id};
+                               if (last_ && !search_->before(*last_, place))
+                                 return true;
+                               rows_.push_back(std::move(place));
+                               if (rows_.size() < some_)
+                                 return true;
+                               from_ = key;
+                               return false;
+                             });
+    at_end_ = rows_.size() < some_;
+    if (!at_end_)
+      last_ = rows_.back();
+    some_ = std::min(4 * some_, std::size_t{1024});
+    return read;
+  }
+
+ private:
+  const device_search* search_;
+  const storage::row_reader* store_;
+  std::string prefix_, from_;
+  std::optional<sorted_place> last_;  // what is read next stands behind it
+  std::vector<sorted_place> rows_;
+  std::size_t at_ = 0;
+  std::size_t passed_ = 0;
+  std::size_t some_ = 8;
+  bool at_end_ = false;
+};
 
 model::result<std::vector<listed_device>> device_search::sorted(
-    shard_id shard, const std::optional<sorted_place>& after, std::size_t limit,
-    const storage::row_reader& store) const {
-  auto estimate = std::size_t{0};
-  const auto w = cheapest(shard, store, estimate);
-  if (order_.size() == 1 && device::is_indexed(order_.front().where) &&
-      (!w || estimate > most_sorted)) {
-    auto found = std::vector<listed_device>{};
-    auto ok = in_index_order(shard, after, limit, store, found);
-    if (ok && found.size() < limit)
-      ok = without_value(shard, after, limit, store, found);
-    if (!ok)
+    const std::vector<shard_id>& shards, const std::optional<sorted_place>& after,
+    std::size_t limit, const storage::row_reader& store) const {
+  const auto has_order = order_.size() == 1 && device::is_indexed(order_.front().where);
+  auto few = first_few{*this, limit};
+  auto in_order = std::vector<shard_id>{};
+  for (const auto shard : shards) {
+    if (has_order) {
+      // Devices are spread evenly: where one shard has many, the others do.
+      const auto is_wide = !in_order.empty() || !cheapest(shard, store, most_sorted).is_narrow;
+      if (is_wide) {
+        in_order.push_back(shard);
+        continue;
+      }
+    }
+    if (auto ok = first_of(cheapest(shard, store), shard, after, store, few); !ok)
       return ok.error();
-    return found;
   }
-  auto few = first_few{limit, [this](const listed_device& a, const listed_device& b) {
-                         return before(place_of(a), place_of(b));
-                       }};
-  auto looks = std::size_t{0};
-  const auto done =
-      visit(w, shard, std::nullopt, store, [&](const entity_id& id) -> model::result<bool> {
-        if (++looks > most_of_a_shard)
-          return too_wide();
-        auto found = look(id, store);
-        if (!found)
-          return found.error();
-        if (*found && (!after || before(*after, place_of(**found))))
-          few.add(std::move(**found));
-        return true;
-      });
-  if (!done)
-    return done.error();
+  if (in_order.empty())
+    return few.take();
+  auto found = std::vector<listed_device>{};
+  auto ok = in_index_order(in_order, after, limit, store, found);
+  if (order_.front().descending)
+    std::reverse(in_order.begin(), in_order.end());
+  for (auto s = in_order.begin(); ok && s != in_order.end() && found.size() < limit; ++s)
+    ok = without_value(*s, after, limit, store, found);
+  if (!ok)
+    return ok.error();
+  for (auto& d : found)
+    few.add(std::move(d));
   return few.take();
 }
 
-/// Those that have a value in the one field of the order.
-model::status device_search::in_index_order(shard_id shard,
+/// Looks at all that a way leads to in a shard.
+model::status device_search::first_of(way w, shard_id shard,
+                                      const std::optional<sorted_place>& after,
+                                      const storage::row_reader& store, first_few& into) const {
+  auto looks = std::size_t{0};
+  return visit(w, shard, std::nullopt, store, [&](const entity_id& id) -> model::result<bool> {
+    if (++looks > most_of_a_shard)
+      return too_wide();
+    auto found = look(id, store);
+    if (!found)
+      return found.error();
+    if (*found && (!after || before(*after, {(*found)->by, (*found)->id})))
+      into.add(std::move(**found));
+    return true;
+  });
+}
+
+/// Those of several shards that have a value in the one field of the order.
+model::status device_search::in_index_order(const std::vector<shard_id>& shards,
                                             const std::optional<sorted_place>& after,
                                             std::size_t limit, const storage::row_reader& store,
                                             std::vector<listed_device>& into) const {
   if (after && !after->by.front())
     return {};  // past them
-  const auto& by = order_.front();
-  const auto index = index_of(by.where);
-  const auto from =
-      after ? first_key(shard, index, search_value(organisation_, *after->by.front()), after->id)
-            : std::string{};
-  auto how = model::status{};
-  auto looks = std::size_t{0};
-  const auto read = store.scan(family::index, prefix_of(shard, index, organisation_), from,
-                               by.descending, [&](std::string_view key, auto) {
-                                 const auto id = keys::entity_of(key);
-                                 const auto value = value_of(key, organisation_);
-                                 if (!id || !value)
-                                   return true;
-                                 if (after && !before(*after, {{std::string{*value}}, *id}))
-                                   return true;
-                                 if (++looks > most_of_a_shard) {
-                                   how = too_wide();
-                                   return false;
-                                 }
-                                 auto found = look(*id, store);
-                                 if (!found) {
-                                   how = found.error();
-                                   return false;
-                                 }
-                                 // A device that changed since the scan began is found where its
-                                 // row stood.
-                                 if (*found && (*found)->by.front() == *value)
-                                   into.push_back(std::move(**found));
-                                 return into.size() < limit;
-                               });
-  return read ? how : read;
+  auto readers = std::vector<index_reader>{};
+  readers.reserve(shards.size());
+  auto heads = std::vector<index_reader*>{};  // a heap, the first of them in front
+  const auto later = [this](const index_reader* a, const index_reader* b) {
+    return before(*b->here(), *a->here());
+  };
+  const auto go_on = [&](index_reader& r) {
+    auto ok = r.next();
+    if (ok && r.here()) {
+      heads.push_back(&r);
+      std::push_heap(heads.begin(), heads.end(), later);
+    }
+    return ok;
+  };
+  for (const auto shard : shards)
+    if (auto ok = go_on(readers.emplace_back(*this, shard, after, store)); !ok)
+      return ok;
+  while (!heads.empty() && into.size() < limit) {
+    std::pop_heap(heads.begin(), heads.end(), later);
+    auto& r = *heads.back();
+    heads.pop_back();
+    if (r.passed() > most_of_a_shard)
+      return too_wide();
+    const auto& place = *r.here();
+    auto found = look(place.id, store);
+    if (!found)
+      return found.error();
+    // A row that does not fit its device is of before: the device is found where its row stands.
+    if (*found && (*found)->by == place.by)
+      into.push_back(std::move(**found));
+    if (auto ok = go_on(r); !ok)
+      return ok;
+  }
+  return {};
 }
 
 /// Those that have none: behind all others.
@@ -586,10 +674,9 @@ model::status device_search::count(shard_id shard, const storage::row_reader& st
   auto how = model::status{};
   if (count_by_index(shard, store, into, how))
     return how;
-  auto estimate = std::size_t{0};
   auto looks = std::size_t{0};
   return visit(
-      cheapest(shard, store, estimate), shard, std::nullopt, store,
+      cheapest(shard, store), shard, std::nullopt, store,
       [&](const entity_id& id) -> model::result<bool> {
         if (++looks > most_of_a_shard)
           return too_wide();

@@ -48,8 +48,9 @@ class device_search {
                                                       const storage::row_reader& store,
                                                       std::vector<listed_device>& into) const;
 
-  /// The first `limit` of one shard behind a place, in the order that was asked for.
-  model::result<std::vector<listed_device>> sorted(model::shard_id shard,
+  /// The first `limit` of some shards, which are in order, behind a place, in the order that was
+  /// asked for. Fails: `too_large` "search_too_wide".
+  model::result<std::vector<listed_device>> sorted(const std::vector<model::shard_id>& shards,
                                                    const std::optional<sorted_place>& after,
                                                    std::size_t limit,
                                                    const storage::row_reader& store) const;
@@ -64,8 +65,14 @@ class device_search {
   /// One way into the index: what it has to be read for, nothing: every device.
   using way = const model::filter::requirement*;
 
-  way cheapest(model::shard_id shard, const storage::row_reader& store,
-               std::size_t& estimate) const;
+  struct estimated_way {
+    way what;
+    bool is_narrow;  // it has fewer rows than were looked at
+  };
+  /// The way with the fewest rows, if one of them has fewer than `most`; else any.
+  estimated_way cheapest(model::shard_id shard, const storage::row_reader& store,
+                         std::size_t most) const;
+  way cheapest(model::shard_id shard, const storage::row_reader& store) const;
   model::result<ids> ids_of(const model::filter::requirement& r, model::shard_id shard,
                             const storage::row_reader& store) const;
   model::result<std::optional<listed_device>> look(const model::entity_id& id,
@@ -73,8 +80,13 @@ class device_search {
   using visitor = std::function<model::result<bool>(const model::entity_id& id)>;
   model::status visit(way w, model::shard_id shard, const std::optional<model::entity_id>& from,
                       const storage::row_reader& store, const visitor& each) const;
-  model::status in_index_order(model::shard_id shard, const std::optional<sorted_place>& after,
-                               std::size_t limit, const storage::row_reader& store,
+  class first_few;
+  model::status first_of(way w, model::shard_id shard, const std::optional<sorted_place>& after,
+                         const storage::row_reader& store, first_few& into) const;
+  class index_reader;
+  model::status in_index_order(const std::vector<model::shard_id>& shards,
+                               const std::optional<sorted_place>& after, std::size_t limit,
+                               const storage::row_reader& store,
                                std::vector<listed_device>& into) const;
   model::status without_value(model::shard_id shard, const std::optional<sorted_place>& after,
                               std::size_t limit, const storage::row_reader& store,

@@ -219,23 +219,19 @@ model::result<device_page> sort_devices(const device_list_question& q,
   const auto among = span_of(q.shards, shard_count);
   if (auto level = is_level(q.not_before, among, store); !level)
     return level.error();
-  auto all = std::vector<listed_device>{};
+  auto shards = std::vector<model::shard_id>{};
   for (auto shard = unsigned{among.first}; shard < unsigned{among.first} + among.count; ++shard) {
-    if (elsewhere && !elsewhere->is_here(static_cast<model::shard_id>(shard)))
+    shards.push_back(static_cast<model::shard_id>(shard));
+    if (elsewhere && !elsewhere->is_here(shards.back()))
       return not_here();
-    const auto now = store.moment();
-    if (!now)
-      return now.error();
-    auto part = search->sorted(static_cast<model::shard_id>(shard), *after, q.limit + 1, **now);
-    if (!part)
-      return part.error();
-    std::move(part->begin(), part->end(), std::back_inserter(all));
-    if (all.size() > 8 * (q.limit + 1)) {
-      auto first = merge_sorted(*search, std::move(all), q.limit + 1);
-      all = std::move(first.devices);
-    }
   }
-  return merge_sorted(*search, std::move(all), q.limit);
+  const auto now = store.moment();
+  if (!now)
+    return now.error();
+  auto all = search->sorted(shards, *after, q.limit + 1, **now);
+  if (!all)
+    return all.error();
+  return merge_sorted(*search, std::move(*all), q.limit);
 }
 
 model::result<device_counts> count_devices(const device_count_question& q,
