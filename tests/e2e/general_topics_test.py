@@ -232,8 +232,14 @@ class Retained(OpenBroker):
                 got.append(b.next())
             b.close()
             return got[:-1]
-        wait_for(lambda: [m.topic for m in what_comes()] == ["e/2"], "the short one is over")
-        self.assertLessEqual(what_comes()[0].properties.MessageExpiryInterval, 1000)
+        kept = []
+
+        def only_the_long_one():
+            # What is published behind a subscription may overtake what was retained: then once more.
+            kept[:] = what_comes()
+            return [m.topic for m in kept] == ["e/2"]
+        wait_for(only_the_long_one, "the short one is over")
+        self.assertLessEqual(kept[0].properties.MessageExpiryInterval, 1000)
 
 
 class Sessions(OpenBroker):
