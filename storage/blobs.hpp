@@ -52,6 +52,8 @@ class blob_writer {
   /// Fails: `unavailable`, "disk_full" or "blob_not_written"; nothing can be added then.
   model::status append(std::string_view bytes);
   std::uint64_t size() const { return size_; }
+  /// Nothing went wrong, and it is not finished.
+  bool takes_more() const { return !failed_ && facts_.sha256.empty(); }
   /// Puts all of it on the disk and says what it is. No more can be added. Fails as append.
   model::result<blob_facts> finish();
   /// Bytes of what was appended, before or after finish(): for whoever copies them. Fails as

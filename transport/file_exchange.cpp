@@ -1,6 +1,7 @@
 #include "transport/file_exchange.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <ctime>
 
@@ -108,6 +109,18 @@ model::result<file_link> link_of(const http_request& r, file_link::use what, con
   return *std::move(link);
 }
 
+/// Where the bytes of a PATCH begin, as it says.
+model::result<std::uint64_t> offset_of(const http_request& r) {
+  const auto text = r.header("upload-offset");
+  auto n = std::uint64_t{0};
+  const auto* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, n);
+  if (error != std::errc{} || at != end)
+    return failure{errc::invalid_argument, "offset_missing",
+                   "Upload-Offset: expected the number of bytes that are here, as HEAD tells it"};
+  return n;
+}
+
 bool is_for(const http_request& r, std::string_view use) {
   return r.path.size() >= 2 && r.path[0] == "files" && r.path[1] == use;
 }
@@ -126,15 +139,21 @@ struct file_exchange::figures {
   observe::counter &received, &sent, &uploads, &downloads, &refused, &swept;
 };
 
-/// What a PUT brings. The device is asked before the first byte goes to the disk.
+/// What a PUT brings, or a PATCH: the rest of a file of which some is here, or a part of that. The
+/// device is asked before the first byte goes to the disk.
 class file_exchange::upload final : public body_sink, public std::enable_shared_from_this<upload> {
  public:
-  upload(std::shared_ptr<file_exchange> of, model::result<file_link> link)
-      : of_{std::move(of)}, link_{std::move(link)} {}
-  ~upload() override { drop(); }
+  /// `from`: where the bytes begin of an upload that may go on later; nothing: they are all.
+  upload(std::shared_ptr<file_exchange> of, model::result<file_link> link,
+         std::optional<std::uint64_t> from)
+      : of_{std::move(of)}, link_{std::move(link)}, from_{from} {}
+  ~upload() override { put_aside(); }
 
   bool wanted() const override { return link_.has_value(); }
-  std::uint64_t most() const override { return link_ ? link_->size : 0; }
+  std::uint64_t most() const override {
+    const auto from = from_.value_or(0);
+    return link_ && link_->size > from ? link_->size - from : 0;
+  }
   void take(std::string bytes, std::function<void(bool)> next) override {
     of_->figures_->received.add(bytes.size());
     const auto then = [self = shared_from_this(), next](model::status ok) {
@@ -151,42 +170,74 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
     });
   }
 
-  /// After the last piece: keeps it and tells the device.
+  /// After the last piece: keeps it and tells the device; or puts it aside for the next.
   void finish(const responder& answer) {
     if (!link_)
       return refuse(answer, link_.error());
     if (failed_)
       return refuse(answer, *failed_);
-    if (!file_)  // nothing has come: an empty file
-      return open([self = shared_from_this(), answer](const model::status& ok) {
-        if (!ok)
-          return self->refuse(answer, ok.error());
-        self->keep(answer);
-      });
-    keep(answer);
+    if (file_)
+      return end(answer);
+    open([self = shared_from_this(), answer](const model::status& ok) {  // nothing has come
+      if (!ok)
+        return self->refuse(answer, ok.error());
+      self->end(answer);
+    });
   }
 
  private:
+  unfinished_files::name name() const { return {link_->device, link_->file}; }
+
   void open(const std::function<void(model::status)>& then) {
-    of_->parts_.ask->ask(
-        link_->device, command_of(device::read_file{link_->file}),
-        [self = shared_from_this(), then](const actors::answer& got) {
-          const auto* is = status_in(got);
-          if (!is)
-            return then(failure_of(got));
-          const auto status = device::status_of(is->what, self->of_->parts_.now());
-          if (status == "stored")
-            return then(failure{errc::conflict, "file_stored", "that file has its bytes already"});
-          if (status == "lost" || is->what.size != self->link_->size)
-            return then(failure{errc::conflict, "file_lost", "that link is good no more"});
-          self->wanted_ = is->what;
-          self->of_->parts_.blobs->begin([self, then](model::result<incoming> made) {
-            if (!made)
-              return then(made.error());
-            self->file_ = std::move(*made);
-            then({});
-          });
-        });
+    of_->parts_.ask->ask(link_->device, command_of(device::read_file{link_->file}),
+                         [self = shared_from_this(), then](const actors::answer& got) {
+                           const auto* is = status_in(got);
+                           if (!is)
+                             return then(failure_of(got));
+                           if (auto good = self->of_->may_come(*is, *self->link_); !good)
+                             return then(std::move(good));
+                           self->wanted_ = is->what;
+                           if (self->from_)
+                             return self->go_on(then);
+                           self->begin(then);
+                         });
+  }
+
+  void begin(const std::function<void(model::status)>& then) {
+    of_->parts_.blobs->begin([self = shared_from_this(), then](model::result<incoming> made) {
+      if (!made)
+        return then(made.error());
+      self->file_ = std::move(*made);
+      then({});
+    });
+  }
+
+  /// With what has come before, if that ends where this begins.
+  void go_on(const std::function<void(model::status)>& then) {
+    auto found = of_->unfinished_->take(name());
+    if (!found)
+      return then(found.error());
+    has_taken_ = true;
+    file_ = std::move(*found);
+    const auto here = file_ ? file_->size() : 0;
+    if (here != *from_)
+      return then(failure{
+          errc::conflict, "offset_mismatch",
+          std::to_string(here) + " bytes are here, and these begin at " + std::to_string(*from_)});
+    if (file_)
+      return then({});
+    begin(then);
+  }
+
+  void end(const responder& answer) {
+    if (from_ && file_->size() < wanted_.size) {
+      auto r = http_response{};
+      r.status = 204;
+      r.headers.emplace_back("Upload-Offset", std::to_string(file_->size()));
+      put_aside();
+      return answer(std::move(r));
+    }
+    keep(answer);
   }
 
   void keep(const responder& answer) {
@@ -232,14 +283,24 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
   }
 
   void refuse(const responder& answer, const failure& why) {
-    drop();
+    auto r = refusal(why);
+    if (why.reason == "offset_mismatch")
+      r.headers.emplace_back("Upload-Offset", std::to_string(file_ ? file_->size() : 0));
+    put_aside();
     of_->figures_->refused.add();
-    answer(refusal(why));
+    answer(std::move(r));
   }
-  /// What was not kept goes where it blocks nobody.
-  void drop() {
-    if (file_)
-      (void)of_->parts_.blobs->run([gone = std::exchange(file_, {})] {});
+  /// What was not kept waits for the rest, if that may come; else it goes where it blocks nobody.
+  void put_aside() {
+    auto left = std::exchange(file_, {});
+    if (std::exchange(has_taken_, false)) {
+      const auto goes_on = left && left->takes_more();
+      of_->let_go(of_->unfinished_->give_back(name(), goes_on ? left : nullptr, of_->parts_.now()));
+      if (goes_on)
+        return;
+    }
+    if (left)
+      of_->let_go({std::move(left)});
   }
   static device::command command_of(device::order what) {
     return {std::move(what), {}, "link", {}};
@@ -248,6 +309,8 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
   using incoming = actors::blob_access::incoming;
   std::shared_ptr<file_exchange> of_;
   model::result<file_link> link_;
+  std::optional<std::uint64_t> from_;
+  bool has_taken_ = false;  // what is unfinished is here: it is to be given back
   incoming file_;
   device::file_record wanted_;
   std::optional<failure> failed_;
@@ -261,6 +324,9 @@ file_exchange::file_exchange(file_exchange_parts parts)
   parts_.metrics->gauge("orrery_blobs_bytes", "Bytes of them", [store = parts_.blobs->store()] {
     return static_cast<double>(store->bytes());
   });
+  parts_.metrics->gauge("orrery_files_unfinished",
+                        "Uploads of which some has come and that may go on",
+                        [files = unfinished_] { return static_cast<double>(files->count()); });
 }
 
 file_exchange::~file_exchange() = default;
@@ -304,10 +370,15 @@ shown_link file_exchange::download_link(const device::file_status& file) const {
 
 body_taker file_exchange::taker() {
   return [self = shared_from_this()](const http_request& r) -> std::shared_ptr<body_sink> {
-    if (r.method != "PUT" || !is_for(r, "u"))
+    if (!is_for(r, "u") || (r.method != "PUT" && r.method != "PATCH"))
       return nullptr;
-    return std::make_shared<upload>(
-        self, link_of(r, file_link::use::upload, self->parts_.key, self->parts_.now()));
+    auto link = link_of(r, file_link::use::upload, self->parts_.key, self->parts_.now());
+    if (r.method == "PUT")
+      return std::make_shared<upload>(self, std::move(link), std::nullopt);
+    const auto from = offset_of(r);
+    if (link && !from)
+      link = from.error();
+    return std::make_shared<upload>(self, std::move(link), from ? *from : 0);
   };
 }
 
@@ -315,14 +386,16 @@ http_handler file_exchange::handler() {
   return [self = shared_from_this()](const std::shared_ptr<const http_request>& r,
                                      const responder& answer) {
     const auto gets = r->method == "GET" || r->method == "HEAD";
-    if (is_for(*r, "u") && r->method == "PUT")
+    if (is_for(*r, "u") && (r->method == "PUT" || r->method == "PATCH"))
       return self->put(r, answer);
+    if (is_for(*r, "u") && r->method == "HEAD")
+      return self->tell_offset(r, answer);
     if (is_for(*r, "d") && gets)
       return self->get(r, answer);
     auto no = refusal({errc::not_found, "", "nothing is served at that path"});
     if (is_for(*r, "u") || is_for(*r, "d")) {
       no.status = 405;
-      no.headers.emplace_back("Allow", is_for(*r, "u") ? "PUT" : "GET, HEAD");
+      no.headers.emplace_back("Allow", is_for(*r, "u") ? "HEAD, PATCH, PUT" : "GET, HEAD");
     }
     answer(std::move(no));
   };
@@ -333,6 +406,54 @@ void file_exchange::put(const std::shared_ptr<const http_request>& request,
   if (const auto sink = std::dynamic_pointer_cast<upload>(request->sink))
     return sink->finish(answer);
   answer(refusal({errc::internal, "the body of an upload went elsewhere"}));
+}
+
+/// How much has come, for whoever wants to go on.
+void file_exchange::tell_offset(const std::shared_ptr<const http_request>& request,
+                                const responder& answer) {
+  const auto refuse = [self = shared_from_this(), answer](const failure& why) {
+    self->figures_->refused.add();
+    answer(refusal(why));
+  };
+  const auto link = link_of(*request, file_link::use::upload, parts_.key, parts_.now());
+  if (!link)
+    return refuse(link.error());
+  parts_.ask->ask(
+      link->device, device::command{device::read_file{link->file}, {}, "link", {}},
+      [self = shared_from_this(), answer, refuse, link = *link](const actors::answer& got) {
+        const auto* is = status_in(got);
+        if (!is)
+          return refuse(failure_of(got));
+        const auto good = self->may_come(*is, link);
+        const auto has_come = !good && good.error().reason == "file_stored";
+        if (!good && !has_come)
+          return refuse(good.error());
+        const auto here = has_come ? model::result<std::uint64_t>{link.size}
+                                   : self->unfinished_->size({link.device, link.file});
+        if (!here)
+          return refuse(here.error());
+        auto r = http_response{};
+        r.status = 204;
+        r.headers = {{"Upload-Offset", std::to_string(*here)},
+                     {"Upload-Length", std::to_string(link.size)},
+                     {"Cache-Control", "no-store"}};
+        answer(std::move(r));
+      });
+}
+
+model::status file_exchange::may_come(const device::file_status& is, const file_link& link) const {
+  const auto status = device::status_of(is.what, parts_.now());
+  if (status == "stored")
+    return failure{errc::conflict, "file_stored", "that file has its bytes already"};
+  if (status == "lost" || is.what.size != link.size)
+    return failure{errc::conflict, "file_lost", "that link is good no more"};
+  return {};
+}
+
+/// What is closed and removed takes the disk's time.
+void file_exchange::let_go(std::vector<unfinished_files::incoming> gone) {
+  if (!gone.empty())
+    (void)parts_.blobs->run([gone = std::move(gone)] {});
 }
 
 void file_exchange::get(const std::shared_ptr<const http_request>& request,
@@ -417,6 +538,7 @@ void file_exchange::get(const std::shared_ptr<const http_request>& request,
 }
 
 void file_exchange::look_after(std::size_t most) {
+  let_go(unfinished_->sweep(parts_.now()));
   parts_.blobs->list(looked_at_, most,
                      [self = shared_from_this(),
                       most](const model::result<std::vector<storage::listed_blob>>& all) {

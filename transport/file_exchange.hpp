@@ -13,6 +13,7 @@
 #include "observe/metrics.hpp"
 #include "transport/file_link.hpp"
 #include "transport/http_message.hpp"
+#include "transport/unfinished_files.hpp"
 
 namespace orrery::transport {
 
@@ -48,25 +49,30 @@ class file_exchange : public std::enable_shared_from_this<file_exchange> {
   shown_link upload_link(const model::device::file_status& file) const;
   shown_link download_link(const model::device::file_status& file) const;
 
-  /// PUT /files/u/{token}; GET and HEAD /files/d/{token}.
+  /// PUT, PATCH and HEAD /files/u/{token}; GET and HEAD /files/d/{token}.
   http_handler handler();
   /// Takes the bodies of uploads; null for any other request.
   body_taker taker();
 
   /// Looks at the next few of the blobs that are here: those of no file go, those that other nodes
-  /// should have are given to them. One call at a time; called every minute or so.
+  /// should have are given to them. Uploads that nobody goes on with are dropped. One call at a
+  /// time; called every minute or so.
   void look_after(std::size_t most = 100);
 
  private:
   class upload;
   struct figures;
   void put(const std::shared_ptr<const http_request>& request, const responder& answer);
+  void tell_offset(const std::shared_ptr<const http_request>& request, const responder& answer);
+  model::status may_come(const model::device::file_status& is, const file_link& link) const;
+  void let_go(std::vector<unfinished_files::incoming> gone);
   void get(const std::shared_ptr<const http_request>& request, const responder& answer);
   void look_at(const storage::listed_blob& one);
   shown_link link_to(const model::device::file_status& file, file_link::use what) const;
 
   file_exchange_parts parts_;
   std::unique_ptr<figures> figures_;
+  std::shared_ptr<unfinished_files> unfinished_ = std::make_shared<unfinished_files>();
   mutable std::mutex mutex_;
   std::string base_;
   storage::blob_name looked_at_;  // last

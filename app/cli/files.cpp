@@ -1,36 +1,97 @@
 // file: ls, put, get, rm.
+#include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <sstream>
+#include <thread>
 
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
 namespace {
 
-std::string read_bytes(const std::string& name) {
-  auto file = std::ifstream{name, std::ios::binary};
-  auto text = std::ostringstream{};
-  if (!file || !(text << file.rdbuf()))
-    throw refused{name + " cannot be read, or is empty"};
-  return text.str();
+constexpr std::size_t piece_bytes = 4 * 1024 * 1024;
+constexpr int most_tries = 5;  // of a piece that does not arrive
+
+/// A link, which needs no login.
+class link {
+ public:
+  link(const session& s, const std::string& url)
+      : path_at_{path_of(url)},
+        path_{url.substr(path_at_)},
+        client_{url.substr(0, path_at_), s.ca_file} {}
+
+  net::http_reply ask(const std::string& method, const net::http_client::headers& more = {},
+                      std::string_view body = {}) {
+    return client_.request(method, path_, more, body);
+  }
+
+ private:
+  static std::size_t path_of(const std::string& url) {
+    const auto scheme = url.find("://");
+    const auto path = scheme == std::string::npos ? scheme : url.find('/', scheme + 3);
+    if (path == std::string::npos)
+      throw refused{"the server gave a link that is none: " + url};
+    return path;
+  }
+  std::size_t path_at_;
+  std::string path_;
+  net::http_client client_;
+};
+
+refused not_taken(const net::http_reply& reply) {
+  return refused{"the link was answered with " + std::to_string(reply.status) + ": " +
+                 reply.body.substr(0, 500)};
 }
 
-/// Sends to a link, which needs no login; what does not work is thrown.
-net::http_reply follow(const session& s, const std::string& method, const std::string& link,
-                       const std::string& body = {}) {
-  const auto scheme = link.find("://");
-  const auto path = scheme == std::string::npos ? scheme : link.find('/', scheme + 3);
-  if (path == std::string::npos)
-    throw refused{"the server gave a link that is none: " + link};
-  auto client = net::http_client{link.substr(0, path), s.ca_file};
-  auto reply = client.request(method, link.substr(path),
-                              {{"Content-Type", "application/octet-stream"}}, body);
-  if (reply.status / 100 != 2)
-    throw refused{"the link was answered with " + std::to_string(reply.status) + ": " +
-                  reply.body.substr(0, 500)};
-  return reply;
+/// How much of a file the other side has, as it says; nothing if it does not say.
+std::optional<std::uint64_t> offset_in(const net::http_reply& reply) {
+  for (const auto& [name, text] : reply.headers)
+    if (auto n = std::uint64_t{0};
+        name == "upload-offset" &&
+        std::from_chars(text.data(), text.data() + text.size(), n).ec == std::errc{})
+      return n;
+  return std::nullopt;
+}
+
+/// Sends a file piece by piece. Where a piece did not arrive it goes on with what has come.
+void send(std::ifstream& file, std::uint64_t size, link& to) {
+  auto at = std::uint64_t{0};
+  auto piece = std::string{};
+  for (auto tries = 1;;) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, size - at)));
+    file.clear();
+    if (!file.seekg(static_cast<std::streamoff>(at)) ||
+        (!piece.empty() && !file.read(piece.data(), static_cast<std::streamsize>(piece.size()))))
+      throw refused{"the file cannot be read, or has become shorter"};
+    try {
+      const auto reply = to.ask(
+          "PATCH",
+          {{"Content-Type", "application/octet-stream"}, {"Upload-Offset", std::to_string(at)}},
+          piece);
+      if (reply.status == 201)
+        return;
+      const auto here = offset_in(reply);
+      const auto later = reply.status == 503 || reply.body.find("upload_busy") != std::string::npos;
+      if (!here && !later)
+        throw not_taken(reply);
+      if (here && *here > at)
+        tries = 0;
+      if (here && *here <= size)
+        at = *here;
+      if (tries++ < most_tries) {
+        if (later)
+          std::this_thread::sleep_for(std::chrono::seconds{1});
+        continue;
+      }
+      throw not_taken(reply);
+    } catch (const net::not_reached&) {
+      if (tries++ >= most_tries)
+        throw;
+      std::this_thread::sleep_for(std::chrono::seconds{1});
+    }
+  }
 }
 
 }  // namespace
@@ -59,13 +120,17 @@ void add_files(CLI::App& to, session& s) {
   put->add_option("file", *file)->required();
   put->add_option("--name", *name, "what it is called; the file's name if not given");
   put->callback([&s, device, file, name] {
-    const auto bytes = read_bytes(*file);
+    auto bytes = std::ifstream{*file, std::ios::binary};
+    auto trouble = std::error_code{};
+    const auto size = std::filesystem::file_size(*file, trouble);
+    if (!bytes || trouble)
+      throw refused{*file + " cannot be read"};
     const auto called = name->empty() ? std::filesystem::path{*file}.filename().string() : *name;
     const auto base = device_path(*device) + "/files";
-    const auto made =
-        s.request("POST", base,
-                  {{"filename", called}, {"fileLength", static_cast<std::int64_t>(bytes.size())}});
-    follow(s, "PUT", made["uploadUrl"].get<std::string>(), bytes);
+    const auto made = s.request(
+        "POST", base, {{"filename", called}, {"fileLength", static_cast<std::int64_t>(size)}});
+    auto there = link{s, made["uploadUrl"].get<std::string>()};
+    send(bytes, size, there);
     s.show(s.request("GET", base + '/' + made["id"].get<std::string>()),
            {{"ID", "/id"}, {"STATUS", "/status"}, {"URI", "/fileUri"}});
   });
@@ -75,8 +140,10 @@ void add_files(CLI::App& to, session& s) {
   get->add_option("id", *id)->required();
   get->add_option("-o,--to", *file, "file to write");
   get->callback([&s, path, file] {
-    const auto link = s.request("POST", path(":link"), json::object());
-    const auto got = follow(s, "GET", link["downloadUrl"].get<std::string>());
+    const auto told = s.request("POST", path(":link"), json::object());
+    const auto got = link{s, told["downloadUrl"].get<std::string>()}.ask("GET");
+    if (got.status != 200)
+      throw not_taken(got);
     if (file->empty()) {
       std::cout << got.body << std::flush;
       return;

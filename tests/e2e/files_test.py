@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
 import time
@@ -152,6 +153,63 @@ class Files(FileKit, NodeTest):
         self.assertEqual(get(self.node, url, tls=True).content, data)
         self.assertEqual(get(self.node, url, Range="bytes=5000000-5999999").content, data[5000000:6000000])
         self.offered(self.device, b"x" * (8 * 1024 * 1024 + 1), code=1008)
+
+    def part(self, url, data, offset, method="PATCH"):
+        return requests.request(method, at(self.node, url), data=data, timeout=DEADLINE, headers={"Upload-Offset": str(offset)})
+
+    def test_an_upload_breaks_off_and_goes_on(self):
+        data = os.urandom(3_000_000)
+        url = self.offered(self.device, data, sha256=hashlib.sha256(data).hexdigest())["uploadUrl"]
+
+        def here():
+            head = self.part(url, None, 0, "HEAD")
+            self.assertEqual((head.status_code, head.headers["Upload-Length"]), (204, str(len(data))), head.headers)
+            return int(head.headers["Upload-Offset"])
+        self.assertEqual(here(), 0)
+        first = self.part(url, data[:1_000_000], 0)
+        self.assertEqual((first.status_code, first.headers["Upload-Offset"]), (204, "1000000"), first.text)
+        self.assertEqual(here(), 1_000_000)
+        # The connection breaks in the middle of the second part: what came before counts.
+        parts = urllib.parse.urlsplit(at(self.node, url))
+        with socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE) as broken:
+            broken.sendall(f"PATCH {parts.path} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 1000000\r\nContent-Length: 2000000\r\n\r\n".encode() + data[1_000_000:1_700_000])
+        wait_for(lambda: self.part(url, None, 0, "HEAD").headers.get("Upload-Offset", "0") > "1000000", "what has come is put aside")
+        come = here()
+        self.assertLessEqual(come, 1_700_000)
+        wrong = self.part(url, data[:10], 0)
+        self.refuses(wrong, 409, "offset_mismatch")
+        self.assertEqual(wrong.headers["Upload-Offset"], str(come))
+        self.refuses(self.part(url, data[:10], come + 1), 409, "offset_mismatch")
+        self.assertEqual(here(), come)
+        for bad in ("", "x", "-1", "1 2"):
+            self.refuses(self.part(url, b"x", bad), 422, "offset_missing")
+        self.assertEqual(self.node.metrics()["orrery_files_unfinished"], 1)
+        last = self.part(url, data[come:], come)
+        self.assertEqual(last.status_code, 201, last.text)
+        self.assertEqual(last.headers["ETag"], '"%s"' % hashlib.sha256(data).hexdigest())
+        self.assertEqual(here(), len(data))
+        self.assertEqual(self.node.metrics()["orrery_files_unfinished"], 0)
+        self.refuses(self.part(url, b"", len(data)), 409, "file_stored")
+        self.assertEqual(get(self.node, self.download(self.device, last.json()["data"]["fileUri"])["downloadUrl"]).content, data)
+
+    def test_a_part_too_much_or_of_other_bytes(self):
+        offer = self.offered(self.device, sha256=hashlib.sha256(TEXT).hexdigest())
+        url = offer["uploadUrl"]
+        self.assertEqual(self.part(url, TEXT[:4], 0).status_code, 204)
+        self.assertEqual(self.part(url, TEXT[4:] + b"x", 4).status_code, 413)
+        self.assertEqual(self.part(url, b"other!", 4).json()["reason"], "file_digest_wrong")
+        # It is begun anew: what came is not what was announced.
+        self.assertEqual(self.part(url, None, 0, "HEAD").headers["Upload-Offset"], "0")
+        self.assertEqual(self.part(url, TEXT, 0).status_code, 201)
+
+    def test_another_link_for_what_has_not_come(self):
+        made = self.api.post(self.path, {"filename": "late.bin", "fileLength": 10})
+        one = f"{self.path}/{made['id']}"
+        self.assertEqual(self.part(made["uploadUrl"], TEXT[:5], 0).status_code, 204)
+        again = self.api.post(f"{one}:uploadLink")
+        self.assertEqual(self.part(again["uploadUrl"], TEXT[5:], 5).status_code, 201)
+        refused(self, self.api, "POST", f"{one}:uploadLink", 409, "file_stored", json={})
+        refused(self, self.api, "POST", f"{self.path}/0123456789abcdef:uploadLink", 404, "file_unknown", json={})
 
     def test_there_is_room_for_so_many(self):
         for _ in range(6):

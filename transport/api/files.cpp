@@ -49,6 +49,17 @@ void get(const exchange_ptr& e) {
   });
 }
 
+/// The link at which the bytes of a file that has not come are awaited.
+void offer(const exchange_ptr& e, int status, const device::file_status& file,
+           exchange::headers headers) {
+  const auto link = e->parts().files->upload_link(file);
+  auto o = show(*e, file.what);
+  o.emplace_back("uploadUrl", link.url);
+  o.emplace_back("headers", model::object{});
+  o.emplace_back("expires", e->show(link.expires));
+  e->reply(status, std::move(o), std::move(headers));
+}
+
 void add(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -70,12 +81,7 @@ void add(const exchange_ptr& e) {
       const auto* file = device_reply<device::file_status>(done);
       if (!file)
         return e->fail({errc::internal, "the device has said something else"});
-      const auto link = e->parts().files->upload_link(*file);
-      auto o = show(*e, file->what);
-      o.emplace_back("uploadUrl", link.url);
-      o.emplace_back("headers", model::object{});
-      o.emplace_back("expires", e->show(link.expires));
-      e->reply(201, std::move(o), exchange::revision_headers(done));
+      offer(e, 201, *file, exchange::revision_headers(done));
     });
   });
 }
@@ -89,6 +95,21 @@ void with_link(const exchange_ptr& e, const std::function<void(const shown_link&
     if (device::status_of(*found, e->parts().now()) != "stored")
       return e->fail(not_there);
     then(e->parts().files->download_link({d.id, d.state->organisation(), *found}));
+  });
+}
+
+/// For an upload that goes on when the time of its link is over.
+void upload_link(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) {
+    const auto* found = d.state->files().find(e->param("file"));
+    if (!found)
+      return e->fail(unknown);
+    const auto status = device::status_of(*found, e->parts().now());
+    if (status == "stored")
+      return e->fail({errc::conflict, "file_stored", "that file has its bytes already"});
+    if (status == "lost")
+      return e->fail({errc::conflict, "file_lost", "the bytes of that file did not come in time"});
+    offer(e, 200, {d.id, d.state->organisation(), *found}, {});
   });
 }
 
@@ -127,6 +148,8 @@ std::vector<route> file_routes() {
       {"POST", "@d/files/{file}:link", "file:read", link, "linkFile",
        "A link to the bytes of a file that is good without a login, for a time", "", "FileLink",
        200, ""},
+      {"POST", "@d/files/{file}:uploadLink", "file:write", upload_link, "linkUpload",
+       "Another link to put the bytes of a file that has not come", "", "FileUpload", 200, ""},
       {"GET", "@d/files/{file}/content", "file:read", content, "getFileContent",
        "The bytes of a file: leads to such a link", "", "", 307, ""},
       {"DELETE", "@d/files/{file}", "file:write", remove, "deleteFile",
