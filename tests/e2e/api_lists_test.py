@@ -42,6 +42,22 @@ class Lists(NodeTest):
         self.assertNotIn("nextCursor", rest)
         refused(self, self.api, "GET", "~/products", 400, "bad_cursor", params={"filter": mine, "sort": "name", "cursor": first["nextCursor"]})
 
+    def test_the_question_in_the_body(self):
+        model = self.model("lists-body")
+        names = [self.product(model, name)["name"] for name in ("b", "a", "c")]
+        asked = {"filter": f"modelId = '{model}'", "sort": "-name", "fields": "name", "limit": 2}
+        first = self.api.post("~/products/search", asked)
+        self.assertEqual(first["items"], [{"name": "c"}, {"name": "b"}])
+        rest = self.api.post("~/products/search", dict(asked, cursor=first["nextCursor"]))
+        self.assertEqual(rest, {"items": [{"name": "a"}]})
+        self.assertEqual(len(self.api.post("~/products/search", {"modelId": model})["items"]), len(names))
+        self.assertEqual([m["id"] for m in self.api.post("~/models/search", {"filter": "id = 'lists-body'", "scope": "own"})["items"]], ["lists-body"])
+        refused(self, self.api, "POST", "~/products/search", 400, "bad_cursor", json=dict(asked, sort="name", cursor=first["nextCursor"]))
+        refused(self, self.api, "POST", "~/products/search", 400, "bad_filter", json={"filter": "name ="})
+        refused(self, self.api, "POST", "~/products/search", 400, "unknown_field", json={"filtre": ""})
+        refused(self, self.api, "POST", "~/products/search", 422, "validation_failed", json={"limit": 501})
+        refused(self, self.api, "POST", "~/products/search", 422, "validation_failed", json={"filter": 7})
+
     def test_models(self):
         self.model("lists-2", name={"default": "Valve", "i18n": {"de": "Ventil"}})
         self.model("lists-3", name="Gate")

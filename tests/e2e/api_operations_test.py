@@ -44,6 +44,7 @@ class Operations(NodeTest):
         self.topology()
         self.assertEqual(self.api.get("/system/version")["name"], "orrery")
         self.api.get("/openapi.json")
+        self.api.request("GET", "/reference")
         self.cluster()
         self.bans()
         documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER
@@ -72,6 +73,8 @@ class Operations(NodeTest):
         self.assertGreaterEqual(found["total"], len(found["items"]))
         counted = self.api.post("~/devices:count", {"filter": "createdAt > 0", "groupBy": ["status", "productKey"]})
         self.assertEqual(sum(g["count"] for g in counted["groups"]), counted["total"])
+        for what in ("models", "products", "firmwares"):
+            self.assertEqual(self.api.post(f"~/{what}/search", {"filter": "createdAt > 0", "limit": 1}), self.api.get(f"~/{what}", params={"limit": 1}), what)
 
     def trees(self):
         asset = self.api.post("~/assets", {"name": "Hall"})
@@ -141,7 +144,7 @@ class Operations(NodeTest):
         made = self.api.post("~/devices", {"productKey": self.node.demo["productKey"]})
         for path in self.both(made):
             file = self.api.post(f"{path}/files", {"filename": "a.txt", "fileLength": 3})
-            link = urllib.parse.urlsplit(file["uploadUrl"])
+            link = urllib.parse.urlsplit(self.api.post(f"{path}/files/{file['id']}:uploadLink")["uploadUrl"])
             put = requests.put(f"http://127.0.0.1:{self.node.ports['http']}{link.path}", data=b"abc", timeout=DEADLINE)
             self.assertEqual(put.status_code, 201, put.text)
             one = f"{path}/files/{file['id']}"

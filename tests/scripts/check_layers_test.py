@@ -24,6 +24,7 @@ class CheckLayers(unittest.TestCase):
             "model/device/rules.cpp": '#include <vector>\n#include "model/value.hpp"\n#include "model/device/device.hpp"\n',
             "storage/keys.cpp": '#include <rocksdb/db.h>\n#include "storage/keys.hpp"\n#include "model/ids.hpp"\n',
             "transport/mqtt/operations.cpp": '#include "transport/mqtt/codec.hpp"\n#include "actors/messages.hpp"\n',
+            "transport/api/statistics.cpp": '#include "pages/reference.hpp"\n',
             "app/node.cpp": '#include "cluster/router.hpp"\n#include "transport/mqtt/listener.hpp"\n',
         }), [])
 
@@ -47,6 +48,10 @@ class CheckLayers(unittest.TestCase):
         self.one("cluster/router.cpp", '"transport/link.hpp"', "cluster must not include transport")
         self.one("transport/api/points.cpp", '"storage/keys.hpp"', "transport must not include storage")
         self.one("observe/log.cpp", '"model/time.hpp"', "observe must not include model")
+
+    def test_pages_are_for_those_who_show_them(self):
+        self.one("app/node.cpp", '"pages/reference.hpp"', "names no layer")
+        self.one("transport/api/routes.hpp", '"pages/reference.hpp"', "names no layer")
 
     def test_adapters_and_kinds_do_not_know_each_other(self):
         self.one("transport/mqtt/login.cpp", '"transport/api/routes.hpp"', "adapters do not know each other")

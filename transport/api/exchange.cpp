@@ -98,6 +98,29 @@ std::string exchange::query(std::string_view name) const {
   return v ? *v : std::string{};
 }
 
+model::status exchange::read_question(std::initializer_list<std::string_view> more) {
+  constexpr std::size_t most_text = 64 * 1024;
+  const auto given = body();
+  if (!given)
+    return given.error();
+  auto f = fields{*given};
+  auto asked = std::make_shared<http_request>(*request_);
+  const auto take = [&](std::string_view name) {
+    if (auto text = f.text(name, most_text))
+      asked->query.emplace_back(name, std::move(*text));
+  };
+  for (const auto* name : {"filter", "sort", "fields", "cursor"})
+    take(name);
+  for (const auto name : more)
+    take(name);
+  if (const auto n = f.integer("limit", 1, 500))
+    asked->query.emplace_back("limit", std::to_string(*n));
+  if (auto ok = f.finish(); !ok)
+    return ok;
+  request_ = std::move(asked);
+  return {};
+}
+
 model::result<std::size_t> exchange::limit(std::size_t otherwise, std::size_t most) const {
   const auto* text = request_->parameter("limit");
   if (!text)

@@ -99,6 +99,10 @@ class exchange : public std::enable_shared_from_this<exchange> {
   /// ?limit=, from 1 to `most`.
   model::result<std::size_t> limit(std::size_t otherwise = 50, std::size_t most = 500) const;
   std::string query(std::string_view name) const;
+  /// Of a list that is asked for with its question in the body: `filter`, `sort`, `fields`,
+  /// `cursor`, `limit` and the texts of `more` there are from here on parameters of the query.
+  /// Fails: `invalid_argument` "malformed", "validation_failed".
+  model::status read_question(std::initializer_list<std::string_view> more = {});
   /// The place in ?cursor=, "" without one. Fails: "bad_cursor".
   model::result<std::string> cursor() const;
   /// A time in the query; `otherwise` if it is not there.

@@ -75,6 +75,13 @@ void list(const exchange_ptr& e) {
   reply_list(e, fields_of_firmwares, std::move(all));
 }
 
+/// The same, with the question in the body.
+void search(const exchange_ptr& e) {
+  if (auto ok = e->read_question({"productKey"}); !ok)
+    return e->fail(ok.error());
+  list(e);
+}
+
 void create(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -181,6 +188,8 @@ std::vector<route> firmware_routes() {
   return {
       {"GET", "~/firmwares", "ota:read", list, "listFirmwares", "Firmwares", "", "FirmwareList",
        200, "limit cursor filter sort fields productKey"},
+      {"POST", "~/firmwares/search", "ota:read", search, "searchFirmwares",
+       "The same, with the question in the body", "FirmwareSearch", "FoundFirmwares", 200, ""},
       {"POST", "~/firmwares", "ota:write", create, "createFirmware",
        "Make a firmware of a product known; its file lies at a URL", "NewFirmware", "Firmware", 201,
        ""},

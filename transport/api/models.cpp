@@ -5,6 +5,7 @@
 #include "model/blueprint/inheritance.hpp"
 #include "model/enos_dialect.hpp"
 #include "model/merge_patch.hpp"
+#include "model/wot.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/listing.hpp"
 #include "transport/api/model_parts.hpp"
@@ -95,6 +96,13 @@ void list(const exchange_ptr& e) {
   reply_list(e, fields_of_models, std::move(all));
 }
 
+/// The same, with the question in the body.
+void search(const exchange_ptr& e) {
+  if (auto ok = e->read_question({"scope"}); !ok)
+    return e->fail(ok.error());
+  list(e);
+}
+
 // ---- making one ---------------------------------------------------------------------------------
 
 /// The first draft of a model that is made from another one.
@@ -171,7 +179,8 @@ void create(const exchange_ptr& e) {
 model::result<model::value> wanted_document(const exchange& e,
                                             const actors::catalogue_blueprint& b) {
   const auto& s = *b.state;
-  const auto effective = e.query("effective") == "true";
+  // The Web of Things knows no parents as we do: what is inherited stands in it.
+  const auto effective = e.query("effective") == "true" || e.query("format") == "wot";
   const auto wanted = e.query("revision");
   if (!wanted.empty()) {
     for (const auto& r : s.revisions)
@@ -199,14 +208,17 @@ void get(const exchange_ptr& e) {
     document = inherits ? model::to_enos(b->effective, *document) : model::to_enos(*document, {});
     if (!document)
       return e->fail(document.error());
+  } else if (format == "wot") {
+    document = model::to_wot(*document);
   } else if (!format.empty() && format != "tm") {
-    return e->fail({errc::invalid_argument, "malformed", "format: expected tm or enos"});
+    return e->fail({errc::invalid_argument, "malformed", "format: expected tm, enos or wot"});
   }
   // With what it inherits, it changes when its parents do: only a revision of its own is by ETag.
   auto headers = exchange::headers{};
   headers.emplace_back("ETag", exchange::etag(b->state->revision));
   auto shown = show_model(*e, *b->state, *document);
-  if (e->query("effective") == "true" && e->query("revision").empty())
+  if ((e->query("effective") == "true" || e->query("format") == "wot") &&
+      e->query("revision").empty())
     return e->reply_one(std::move(shown));
   e->reply(200, std::move(shown), headers);
 }
@@ -395,6 +407,8 @@ std::vector<route> model_routes() {
   auto all = std::vector<route>{
       {"GET", "~/models", "model:read", list, "listModels", "Thing models", "", "ModelList", 200,
        "scope limit cursor filter sort fields"},
+      {"POST", "~/models/search", "model:read", search, "searchModels",
+       "The same, with the question in the body", "ModelSearch", "FoundModels", 200, ""},
       {"POST", "~/models", "model:write", create, "createModel",
        "Make a thing model; its document is the first draft", "NewModel", "Model", 201, ""},
       {"GET", "~/models/{model}", "model:read", get, "getModel",

@@ -67,15 +67,21 @@ const auto problem = json{{"description", "Why it did not work"},
 json stream_operation() {
   return {{"operationId", "openStream"},
           {"summary", "Live subscriptions, by WebSocket (sub-protocol orrery.v1.json)"},
+          {"tags", {"About"}},
           {"parameters", json::array()},
           {"responses", {{"101", {{"description", "The socket is open"}}}, {"default", problem}}}};
 }
 
 std::string make() {
   auto paths = json::object();
+  auto tags = json::array();
+  for (const auto& p : api_parts())
+    tags.push_back({{"name", p.name}, {"description", p.what}});
   for (const auto& r : all_routes()) {
-    auto operation =
-        json{{"operationId", r.id}, {"summary", r.summary}, {"parameters", parameters_of(r)}};
+    auto operation = json{{"operationId", r.id},
+                          {"summary", r.summary},
+                          {"tags", {r.part}},
+                          {"parameters", parameters_of(r)}};
     if (r.permission.empty())
       operation["security"] = json::array();
     else if (r.permission != "any")
@@ -111,6 +117,7 @@ std::string make() {
                 {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
               {"servers", {{{"url", "/api/v1"}}}},
               {"security", {{{"bearer", json::array()}}}},
+              {"tags", std::move(tags)},
               {"paths", std::move(paths)},
               {"components",
                {{"securitySchemes", {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}}}},

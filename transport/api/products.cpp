@@ -131,6 +131,13 @@ void list(const exchange_ptr& e) {
   reply_list(e, fields_of_products, std::move(all));
 }
 
+/// The same, with the question in the body.
+void search(const exchange_ptr& e) {
+  if (auto ok = e->read_question({"modelId"}); !ok)
+    return e->fail(ok.error());
+  list(e);
+}
+
 /// Another product of the organisation has that name: people tell products by it.
 bool name_taken(const exchange& e, const std::string& name, const std::string& product_key) {
   const auto known = e.parts().known->current();
@@ -306,6 +313,8 @@ std::vector<route> product_routes() {
   return {
       {"GET", "~/products", "product:read", list, "listProducts", "Products", "", "ProductList",
        200, "limit cursor filter sort fields modelId"},
+      {"POST", "~/products/search", "product:read", search, "searchProducts",
+       "The same, with the question in the body", "ProductSearch", "FoundProducts", 200, ""},
       {"POST", "~/products", "product:write", create, "createProduct",
        "Make a product; its secret is shown once", "NewProduct", "CreatedProduct", 201, ""},
       {"GET", "~/products/{product}", "product:read", get, "getProduct", "A product", "", "Product",

@@ -35,17 +35,64 @@ std::string cut_verb(std::string& last) {
   return verb;
 }
 
+std::vector<route> join(std::vector<std::vector<route>> groups) {
+  auto all = std::vector<route>{};
+  for (auto& g : groups)
+    std::move(g.begin(), g.end(), std::back_inserter(all));
+  return all;
+}
+
+/// The parts in the order of the document, which call is of which.
+struct part {
+  api_part what;
+  std::vector<std::vector<route>> routes;
+};
+
+std::vector<part> parts() {
+  return {
+      {{"Log-in", "Tokens for people, and who one is"}, {log_in_routes()}},
+      {{"Organisations",
+        "Those whose installation it is make them, suspend them and limit what they have"},
+       {organisation_routes()}},
+      {{"People", "Users, their passwords and second factors"}, {people_routes()}},
+      {{"Roles", "What people and applications may do, and for which products, groups and nodes"},
+       {role_routes()}},
+      {{"Applications", "Programs that use the API, and their keys"}, {application_routes()}},
+      {{"Models",
+        "What kinds of devices have: drafts, revisions, inheritance, files, units, the library"},
+       {model_routes()}},
+      {{"Products", "Devices that are of one model and log in alike"}, {product_routes()}},
+      {{"Decoders", "Scripts that read and write the bytes of products with raw data"},
+       {decoder_routes()}},
+      {{"Firmware", "Versions that devices can be given"}, {firmware_routes()}},
+      {{"Upgrades", "A firmware on its way to many devices"}, {ota_job_routes()}},
+      {{"Devices", "Registration, search, state and secrets"},
+       {device_search_routes(), device_routes()}},
+      {{"Topology", "Gateways and the devices behind them"}, {topology_routes()}},
+      {{"Certificates", "By which devices prove who they are"}, {certificate_routes()}},
+      {{"Files", "What devices and applications exchange by links"}, {file_routes()}},
+      {{"Authorities", "Who issues certificates: our own and others"}, {authority_routes()}},
+      {{"Bans", "Who may not connect"}, {ban_routes()}},
+      {{"Points", "Newest values and history"}, {point_routes()}},
+      {{"Events", "What devices have raised"}, {event_routes()}},
+      {{"Commands", "Services, writes and free bytes, at once or queued"},
+       {command_routes(), rrpc_routes()}},
+      {{"Twins", "How devices are to be configured, and how they say that they are"},
+       {twin_routes()}},
+      {{"Assets", "Things that are no devices, and all that trees are made of"}, {asset_routes()}},
+      {{"Trees", "Places of assets: nodes, moves, relations, paths, summaries, files"},
+       {tree_routes(), tree_search_routes(), tree_file_routes()}},
+      {{"Cluster", "Nodes, shards and backups, for those whose installation it is"},
+       {cluster_routes()}},
+      {{"About", "This document, and what runs here"}, {statistics_routes()}},
+  };
+}
+
 std::vector<route> gather() {
   auto all = std::vector<route>{};
-  for (auto part :
-       {log_in_routes(),      organisation_routes(), people_routes(),        role_routes(),
-        application_routes(), model_routes(),        product_routes(),       decoder_routes(),
-        firmware_routes(),    ota_job_routes(),      device_search_routes(), device_routes(),
-        topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
-        ban_routes(),         point_routes(),        event_routes(),         command_routes(),
-        rrpc_routes(),        twin_routes(),         statistics_routes(),    asset_routes(),
-        tree_routes(),        tree_search_routes(),  tree_file_routes(),     cluster_routes()})
-    for (auto& r : part) {
+  for (auto& one : parts())
+    for (auto& r : join(std::move(one.routes))) {
+      r.part = one.what.name;
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
         by_name.pattern = "/orgs/{org}/products/{product}/devices/{device}" + r.pattern.substr(2);
@@ -81,6 +128,16 @@ const std::vector<compiled>& table() {
 
 }  // namespace
 
+const std::vector<api_part>& api_parts() {
+  static const auto all = [] {
+    auto a = std::vector<api_part>{};
+    for (const auto& p : parts())
+      a.push_back(p.what);
+    return a;
+  }();
+  return all;
+}
+
 const std::vector<route>& all_routes() {
   static const auto all = gather();
   return all;
@@ -88,12 +145,13 @@ const std::vector<route>& all_routes() {
 
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
-      "listDevices",       "createDevice",   "createDevices", "checkDeviceKeys",
-      "getDeviceStatuses", "countDevices",   "searchDevices", "getDeviceStatistics",
-      "getLatestOfMany",   "listProducts",   "listFirmwares", "createFirmware",
-      "getFirmware",       "deleteFirmware", "listOtaJobs",   "createOtaJob",
-      "getOtaJob",         "cancelOtaJob",   "listOtaTasks",  "cancelOtaTasks",
-      "retryOtaTasks",     "getCommand",     "cancelCommand"};
+      "listDevices",       "createDevice",   "createDevices",  "checkDeviceKeys",
+      "getDeviceStatuses", "countDevices",   "searchDevices",  "getDeviceStatistics",
+      "getLatestOfMany",   "listProducts",   "searchProducts", "searchFirmwares",
+      "listFirmwares",     "createFirmware", "getFirmware",    "deleteFirmware",
+      "listOtaJobs",       "createOtaJob",   "getOtaJob",      "cancelOtaJob",
+      "listOtaTasks",      "cancelOtaTasks", "retryOtaTasks",  "getCommand",
+      "cancelCommand"};
   return r.pattern.find("/devices/{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }

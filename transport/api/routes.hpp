@@ -22,10 +22,11 @@ struct route {
   handler run;
   std::string id;  // operationId
   std::string summary;
-  std::string takes;  // schema of the request body; "": none
-  std::string gives;  // schema of the reply's body; "": none
-  int status;         // of success
-  std::string query;  // names of query parameters, separated by blanks
+  std::string takes;   // schema of the request body; "": none
+  std::string gives;   // schema of the reply's body; "": none
+  int status;          // of success
+  std::string query;   // names of query parameters, separated by blanks
+  std::string part{};  // of the API, filled in where all are gathered: a tag of the document
 };
 
 /// Calls of one part of the API. A pattern that begins "@d" stands for both addresses of a device.
@@ -64,6 +65,13 @@ std::vector<route> cluster_routes();
 bool looks_at_products(const route& r);
 /// True if an operator may call it for another organisation than his own.
 bool is_for_operators(const route& r);
+
+/// A part of the API, as the document calls it and what it is about.
+struct api_part {
+  const char* name;
+  const char* what;
+};
+const std::vector<api_part>& api_parts();
 
 /// All of them, "@d" and "~" written out.
 const std::vector<route>& all_routes();

@@ -82,6 +82,11 @@ std::vector<field> with(std::vector<field> fields, const std::vector<field>& mor
 // ---- what several schemas share
 // ------------------------------------------------------------------
 
+const auto list_question = std::vector<field>{{"filter?", text},
+                                              {"sort?", text},
+                                              {"fields?", text},
+                                              {"cursor?", text},
+                                              {"limit?", number(1, 500)}};
 const auto node_type = word({"device", "gateway"});
 const auto access_mode = word({"direct", "viaGateway", "both"});
 const auto data_format = word({"json", "raw"});
@@ -306,6 +311,10 @@ json people() {
 json products() {
   return {{"Product", object(product_fields)},
           {"ProductList", page_of("Product")},
+          {"ModelSearch", object(with(list_question, {{"scope?", text}}))},
+          {"FoundModels", either(ref("ModelList"), ref("PartialList"))},
+          {"ProductSearch", object(with(list_question, {{"modelId?", text}}))},
+          {"FoundProducts", either(ref("ProductList"), ref("PartialList"))},
           {"CreatedProduct", object(with(product_fields, {{"productSecret", text}}))},
           {"NewProduct", object({{"productKey?", text},
                                  {"name", text},
@@ -359,12 +368,7 @@ json devices() {
       {"DeviceList",
        object({{"items", list(ref("Device"))}, {"nextCursor?", text}, {"total?", integer}})},
       {"FoundDevices", either(ref("DeviceList"), ref("PartialList"))},
-      {"DeviceSearch", object({{"filter?", text},
-                               {"sort?", text},
-                               {"fields?", text},
-                               {"cursor?", text},
-                               {"limit?", number(1, 500)},
-                               {"count?", truth}})},
+      {"DeviceSearch", object(with(list_question, {{"count?", truth}}))},
       {"DeviceCountQuestion", object({{"filter?", text}, {"groupBy?", list(text, 3)}})},
       {"DeviceCountAnswer",
        object({{"total", integer},
@@ -591,6 +595,8 @@ json upgrades() {
                                                      {"createdAt", time},
                                                      {"createdBy", text}}))},
           {"FirmwareList", page_of("Firmware")},
+          {"FirmwareSearch", object(with(list_question, {{"productKey?", text}}))},
+          {"FoundFirmwares", either(ref("FirmwareList"), ref("PartialList"))},
           {"DeviceFirmware",
            object({{"upgrading", truth},
                    {"version?", text},
