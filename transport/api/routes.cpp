@@ -41,10 +41,11 @@ std::vector<route> gather() {
        {log_in_routes(),      organisation_routes(), people_routes(),        role_routes(),
         application_routes(), model_routes(),        product_routes(),       decoder_routes(),
         firmware_routes(),    ota_job_routes(),      device_search_routes(), device_routes(),
-        topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
-        ban_routes(),         point_routes(),        event_routes(),         command_routes(),
-        rrpc_routes(),        twin_routes(),         statistics_routes(),    asset_routes(),
-        tree_routes(),        tree_search_routes(),  tree_file_routes(),     cluster_routes()})
+        device_act_routes(),  group_routes(),        topology_routes(),      certificate_routes(),
+        file_routes(),        authority_routes(),    ban_routes(),           point_routes(),
+        event_routes(),       command_routes(),      rrpc_routes(),          twin_routes(),
+        statistics_routes(),  asset_routes(),        tree_routes(),          tree_search_routes(),
+        tree_file_routes(),   cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
