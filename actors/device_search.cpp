@@ -129,13 +129,7 @@ model::status device_search::read(const std::string& organisation, const std::st
   organisation_ = organisation;
   if (text.empty())
     return {};
-  auto limits = filter::expression_limits{};
-  // What came in was limited; conditions on products were written as keys since.
-  limits.max_bytes *= 8;
-  limits.max_values *= 100;
-  limits.max_depth *= 2;
-  limits.max_conditions *= 2;
-  const auto parsed = filter::parse(text, limits);
+  const auto parsed = filter::parse(text, device::wide_limits());
   if (!parsed)
     return parsed.error();
   auto checked = filter::check(*parsed, device::search_fields());
@@ -176,7 +170,8 @@ model::result<device_search> device_search::make(const device_count_question& q)
     return paths.error();
   for (const auto& p : *paths) {
     auto where = device::search_fields().find(p.names);
-    if (!where || field_of(*where) == search_field::points)
+    if (!where || field_of(*where) == search_field::points ||
+        device::search_fields()[where->number].type == filter::field_type::texts)
       return failure{errc::invalid_argument, "bad_group",
                      filter::print(p.names) +
                          " is no field that devices are grouped by; there are: " +

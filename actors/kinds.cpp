@@ -99,6 +99,12 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
   auto snapshot = false;
   auto number = std::uint64_t{0};
   const auto shard = id.shard;
+  const auto note_presence = [&](model::timestamp at, const event& e) {
+    out.push_back({.family = family::series,
+                   .key = keys::presence(id, at, revision << 8 | number++),
+                   .value = device::encode_events({e}),
+                   .slice_time = at});
+  };
   for (const auto& e : events) {
     // An event needs it for the revision alone: it numbers the events of one time.
     snapshot = snapshot || !device::is_telemetry(e);
@@ -137,11 +143,13 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
                   family::index,
                   keys::index(shard, "session", incarnation_value(c.session.node_incarnation), id),
                   {}));
+              note_presence(c.at, e);
             },
             [&](const device::disconnected& d) {
               out.push_back(drop(family::index,
                                  keys::index(shard, "session",
                                              incarnation_value(d.session.node_incarnation), id)));
+              note_presence(d.at, e);
             },
             [&](const device::event_raised& raised) {
               out.push_back({.family = family::series,

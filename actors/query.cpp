@@ -302,6 +302,67 @@ model::result<event_page> list_events(const event_list_question& q,
   return page;
 }
 
+/// What a row of presence says; nothing for one that is damaged.
+std::optional<presence_row> read_presence(std::string_view bytes) {
+  const auto events = model::device::decode_events(bytes);
+  if (!events || events->size() != 1)
+    return std::nullopt;
+  if (const auto* came = std::get_if<model::device::connected>(&events->front()))
+    return presence_row{came->at, true, came->protocol, came->address, {}};
+  if (const auto* went = std::get_if<model::device::disconnected>(&events->front()))
+    return presence_row{went->at, false, model::device::protocol::none, {}, went->reason};
+  return std::nullopt;
+}
+
+model::result<presence_page> list_presence(const presence_question& q,
+                                           const storage::entity_store& store) {
+  auto page = presence_page{};
+  auto after = std::string{};
+  auto to = q.to;
+  if (!q.cursor.empty()) {
+    auto bytes = from_hex(q.cursor);
+    const auto place = bytes ? keys::parse_series(*bytes) : std::nullopt;
+    if (!place || !bytes->starts_with(keys::presence_prefix(q.device)))
+      return bad_cursor();
+    after = std::move(*bytes);
+    to = std::min(to, place->time);
+  }
+  auto sum = presence_sum{};
+  auto rows = std::size_t{0};
+  auto until = q.to;  // what is behind it is counted
+  auto damaged = false;
+  // The row before the time that is asked for says how that begins.
+  const auto ok = store.scan_series(keys::presence_prefix(q.device), store.sample_horizon(), to,
+                                    true, [&](std::string_view key, std::string_view bytes) {
+                                      if (!after.empty() && key > after)
+                                        return true;
+                                      auto row = read_presence(bytes);
+                                      damaged = !row;
+                                      if (!row || ++rows > max_presence_rows)
+                                        return false;
+                                      const auto at = row->at, begin = std::max(at, q.from);
+                                      sum.known += until - begin;
+                                      sum.online +=
+                                          row->online ? until - begin : model::milliseconds{0};
+                                      until = begin;
+                                      if (at < q.from)
+                                        return false;
+                                      if (page.rows.size() < q.limit)
+                                        page.rows.push_back(std::move(*row));
+                                      else if (page.next.empty())
+                                        page.next = to_hex(key);
+                                      return page.next.empty() || after.empty();
+                                    });
+  if (!ok)
+    return ok.error();
+  if (damaged)
+    return failure{errc::corrupted, "a row of the presence of " + to_string(q.device) +
+                                        " does not decode: damaged, or of a newer version"};
+  if (after.empty() && rows <= max_presence_rows)
+    page.sum = sum;
+  return page;
+}
+
 model::result<command_page> list_commands(const command_list_question& q,
                                           const storage::entity_store& store) {
   auto page = command_page{};
@@ -597,6 +658,8 @@ void query::serve(any_read what, then<any_page> done) {
     return history(std::move(*h), as_any<history_page>(done));
   if (auto* e = std::get_if<event_list_question>(&what))
     return events(std::move(*e), as_any<event_page>(done));
+  if (auto* p = std::get_if<presence_question>(&what))
+    return presence(std::move(*p), as_any<presence_page>(done));
   if (auto* c = std::get_if<command_question>(&what))
     return command(*c, as_any<std::optional<model::device::command_record>>(done));
   if (auto* l = std::get_if<command_list_question>(&what))
@@ -715,6 +778,13 @@ void query::events(event_list_question what, then<event_page> done) {
     return;
   pool_->answer<event_page>(
       done, [p = pool_.get(), what = std::move(what)] { return list_events(what, *p->store); });
+}
+
+void query::presence(presence_question what, then<presence_page> done) {
+  if (pool_->passed_on(what.device.shard, what, done))
+    return;
+  pool_->answer<presence_page>(
+      done, [p = pool_.get(), what = std::move(what)] { return list_presence(what, *p->store); });
 }
 
 void query::command(command_question what,

@@ -88,6 +88,33 @@ struct event_list_question {
   std::size_t limit = 50;
 };
 
+/// When a device came and went, newest first.
+struct presence_question {
+  model::entity_id device;
+  model::timestamp from, to;
+  std::string cursor = {};
+  std::size_t limit = 50;
+};
+struct presence_row {
+  model::timestamp at;
+  bool online = false;
+  model::device::protocol protocol = model::device::protocol::none;  // of a device that came
+  std::string address;
+  std::string reason;  // of one that went
+};
+/// How much of a time a device was there.
+struct presence_sum {
+  model::milliseconds online{0};
+  model::milliseconds known{0};  // of that time, from the first row that is kept
+};
+struct presence_page {
+  std::vector<presence_row> rows;
+  std::string next;
+  /// Of the whole question, on its first page; nothing if it has more than max_presence_rows.
+  std::optional<presence_sum> sum = {};
+};
+inline constexpr std::size_t max_presence_rows = 20'000;
+
 struct command_question {
   model::entity_id device;
   model::entity_id command;
@@ -102,13 +129,14 @@ struct command_page {
   std::string next;
 };
 
-using any_read = std::variant<history_question, device_list_question, event_list_question,
-                              command_question, command_list_question, device_count_question,
-                              tree_question, asset_facts_question, asset_list_question>;
+using any_read =
+    std::variant<history_question, device_list_question, event_list_question, command_question,
+                 command_list_question, device_count_question, tree_question, asset_facts_question,
+                 asset_list_question, presence_question>;
 /// What is read, in the order of any_read.
 using any_page = std::variant<history_page, device_page, event_page,
                               std::optional<model::device::command_record>, command_page,
-                              device_counts, tree_page, asset_page>;
+                              device_counts, tree_page, asset_page, presence_page>;
 
 /// Where reads go whose shard another node has. Thread-safe.
 class read_ways {
@@ -142,6 +170,8 @@ class query {
   /// Fails also: `invalid_argument` "bad_group", `too_large` "too_many_groups".
   void count(device_count_question what, then<device_counts> done);
   void events(event_list_question what, then<event_page> done);
+  /// Kept as long as samples.
+  void presence(presence_question what, then<presence_page> done);
   /// Nothing if the log has no such command.
   void command(command_question what, then<std::optional<model::device::command_record>> done);
   void commands(command_list_question what, then<command_page> done);

@@ -33,4 +33,15 @@ void is_below(query& reads, const tree_place& place, const model::entity_id& ass
 void devices_below(query& reads, const tree_place& place, std::string cursor, std::size_t limit,
                    query::then<device_ids> done);
 
+/// Which of the assets are on one of these nodes or below it, whatever the tree; one answer for
+/// each, in their order.
+void are_below(query& reads, const std::string& organisation, model::shard_id trees,
+               std::vector<model::entity_id> nodes, std::vector<model::entity_id> assets,
+               query::then<std::vector<char>> done);
+/// All devices on these nodes or below them, in order, none twice. Fails also: `too_large`
+/// "scope_too_wide" if there are more than `most`.
+void all_devices_below(query& reads, const std::string& organisation, model::shard_id trees,
+                       std::vector<model::entity_id> nodes, std::size_t most,
+                       query::then<std::vector<model::entity_id>> done);
+
 }  // namespace orrery::actors

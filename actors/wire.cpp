@@ -180,6 +180,22 @@ template <field_of<event_page> X>
 auto fields_of(X& x) {
   return std::tie(x.events, x.next);
 }
+template <field_of<presence_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.device, x.from, x.to, x.cursor, x.limit);
+}
+template <field_of<presence_row> X>
+auto fields_of(X& x) {
+  return std::tie(x.at, x.online, x.protocol, x.address, x.reason);
+}
+template <field_of<presence_sum> X>
+auto fields_of(X& x) {
+  return std::tie(x.online, x.known);
+}
+template <field_of<presence_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.rows, x.next, x.sum);
+}
 template <field_of<command_question> X>
 auto fields_of(X& x) {
   return std::tie(x.device, x.command);

@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   cli::add_certificates(app, s);
   cli::add_bans(app, s);
   cli::add_files(app, s);
+  cli::add_groups(app, s);
   cli::add_trees(app, s);
   cli::add_cluster(app, s);
   cli::add_backup(app, s);

@@ -4,7 +4,7 @@ namespace orrery::storage::keys {
 namespace {
 
 constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e',
-               node_tag = 'n', change_tag = 'h';
+               node_tag = 'n', change_tag = 'h', presence_tag = 'p';
 constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
@@ -204,6 +204,19 @@ std::string event(const model::entity_id& device, model::timestamp time, std::ui
   return key;
 }
 
+std::string presence_prefix(const model::entity_id& device) {
+  auto key = owned(device);
+  key += presence_tag;
+  return key;
+}
+
+std::string presence(const model::entity_id& device, model::timestamp time, std::uint64_t number) {
+  auto key = presence_prefix(device);
+  key += ordered(time);
+  put_u64(key, number);
+  return key;
+}
+
 std::optional<series_key> parse_series(std::string_view key) {
   constexpr auto tag_at = shard_size + ulid_size;
   constexpr auto bucket_size = tag_at + 1 + time_size, event_size = bucket_size + 8;
@@ -212,7 +225,7 @@ std::optional<series_key> parse_series(std::string_view key) {
   const auto time = from_ordered(key.substr(tag_at + 1, time_size));
   if (key[tag_at] == bucket_tag && key.size() == bucket_size)
     return series_key{series_key::content::samples, time};
-  if (key[tag_at] == event_tag && key.size() == event_size)
+  if ((key[tag_at] == event_tag || key[tag_at] == presence_tag) && key.size() == event_size)
     return series_key{series_key::content::event, time};
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
+//   series   shard u16 | device ulid 16 | 'p' | time ms u64 | number u64   it came or went
 //   index    shard u16 | index name | 0 | value | 0 | entity ulid 16
 //   index    shard u16 | "child" | 0 | tree ulid 16 | parent ulid 16 | order | 0 | node ulid 16
 //   index    shard u16 | "holder" | 0 | tree ulid 16 | asset: shard u16, ulid 16   value: node ulid
@@ -69,9 +70,11 @@ std::string bucket(const model::entity_id& device, model::timestamp start);
 std::string bucket_prefix(const model::entity_id& device);
 std::string event(const model::entity_id& device, model::timestamp time, std::uint64_t number);
 std::string event_prefix(const model::entity_id& device);
+std::string presence(const model::entity_id& device, model::timestamp time, std::uint64_t number);
+std::string presence_prefix(const model::entity_id& device);
 
-/// What a key of `series` is for, and the start of its bucket or the time of its event. Nothing for
-/// any other key.
+/// What a key of `series` is for, and the start of its bucket or the time of its event (its coming
+/// and going are some, too). Nothing for any other key.
 struct series_key {
   enum class content : std::uint8_t { samples, event } what;
   model::timestamp time;

@@ -106,7 +106,8 @@ void add_people(CLI::App& to, session& s);
 void add_organisations(CLI::App& to, session& s);
 void add_management(CLI::App& to, session& s);
 void add_models(CLI::App& to, session& s);
-void add_scripts(CLI::App& products, session& s);  // of the group "product"
+void add_scripts(CLI::App& products, session& s);     // of the group "product"
+void add_device_acts(CLI::App& devices, session& s);  // of the group "device"
 void add_ota(CLI::App& to, session& s);
 void add_twins(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
@@ -114,6 +115,7 @@ void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);
 void add_bans(CLI::App& to, session& s);
 void add_files(CLI::App& to, session& s);
+void add_groups(CLI::App& to, session& s);
 void add_trees(CLI::App& to, session& s);
 void add_cluster(CLI::App& to, session& s);
 void add_backup(CLI::App& to, session& s);

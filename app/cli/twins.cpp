@@ -31,6 +31,26 @@ void add_twins(CLI::App& to, session& s) {
     const auto path = device_path(*device) + "/twin/desired";
     s.show(s.request("PUT", path, read_json(*document), {{"If-Match", s.etag_of(path)}}), {});
   });
+  auto* history = command(*g, "history", "The last versions of what is desired",
+                          "twin history demo-inverter/inv-01");
+  of_device(history);
+  history->callback([&s, device] {
+    s.show(s.request("GET", device_path(*device) + "/twin/history").at("items"),
+           {{"VERSION", "/version"}, {"AT", "/at"}, {"BY", "/by"}, {"APPLIED", "/appliedAt"}});
+  });
+  auto version = make<std::int64_t>(0);
+  auto seconds = make<int>(30);
+  auto* wait = command(*g, "wait", "Wait until the device says that it has a version",
+                       "twin wait demo-inverter/inv-01 --timeout 60");
+  of_device(wait);
+  wait->add_option("--desired-version", *version, "the newest if not given");
+  wait->add_option("--timeout", *seconds, "1 to 60 seconds")->capture_default_str();
+  wait->callback([&s, device, version, seconds] {
+    auto body = json{{"timeout", *seconds}};
+    if (*version > 0)
+      body["desiredVersion"] = *version;
+    s.show(s.request("POST", device_path(*device) + "/twin:wait", body), {});
+  });
 }
 
 }  // namespace orrery::app::cli

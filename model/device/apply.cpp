@@ -60,12 +60,21 @@ void apply_on(state& s, const admin_state_set& e) {
 void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
-  if (!s.certificates().empty() || !s.twin().empty() || !s.files().empty())
+  if (!s.certificates().empty() || !s.twin().empty() || !s.files().empty() || !s.groups().empty() ||
+      !s.shown().empty())
     s.family.change([](auto& f) {
       f.certificates = {};
       f.twin = {};
       f.files = {};
+      f.groups = {};
+      f.shown = {};
     });
+}
+
+/// What really happens ends what somebody wants shown.
+void show_as_it_is(state& s) {
+  if (!s.shown().empty())
+    s.family.change([](auto& f) { f.shown = {}; });
 }
 
 void apply_on(state& s, const secret_set& e) {
@@ -101,6 +110,7 @@ void apply_on(state& s, const connected& e) {
       kept.until = {};
     });
   s.last_online = e.at;
+  show_as_it_is(s);
   if (e.first)
     s.activated_at = e.at;
   if (!s.certificates().empty())
@@ -112,6 +122,7 @@ void apply_on(state& s, const disconnected& e) {
   s.connection.since = e.at;
   s.connection.reason = e.reason;
   s.last_offline = e.at;
+  show_as_it_is(s);
   if (s.kept->lasts.count() > 0)
     s.kept.edit().until = e.at + s.kept->lasts;
 }
@@ -358,6 +369,9 @@ void apply_on(state& s, const twin_changed& e) {
   t.desired_version = e.version;
   t.desired_by = e.by;
   t.desired_at = e.at;
+  if (t.history.size() >= max_twin_versions)
+    t.history.erase(t.history.begin());
+  t.history.push_back({e.version, e.by, e.at, {}});
 }
 
 void apply_on(state& s, const twin_reported& e) {
@@ -366,6 +380,9 @@ void apply_on(state& s, const twin_reported& e) {
   t.reported_version = e.version;
   t.applied_version = e.applied;
   t.reported_at = e.at;
+  for (auto& v : t.history)
+    if (v.version == e.applied && v.applied_at == timestamp{})
+      v.applied_at = e.at;
 }
 
 void apply_on(state& s, const twin_pushed& e) {
@@ -396,6 +413,19 @@ void apply_on(state& s, const file_removed& e) {
       std::erase_if(folder.all, [&](const file_record& one) { return one.id == e.id; });
     });
   });
+}
+
+void apply_on(state& s, const groups_changed& e) {
+  s.family.change([&](auto& f) { f.groups = e.groups; });
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const status_overridden& e) {
+  s.family.edit().shown = e.what;
+}
+
+void apply_on(state& s, const override_ended&) {
+  show_as_it_is(s);
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

@@ -99,6 +99,15 @@ result<decision> decide_on(const state& s, const read_twin& r, const surrounding
 /// Adds the event that pushes how the device is to be configured, if after `events` it is there and
 /// has not said that it is so.
 void push_twin_after(const state& s, timestamp now, std::vector<event>& events);
+// standing.cpp
+result<decision> decide_on(const state& s, const change_groups& c, const surroundings& around);
+result<decision> decide_on(const state& s, const kick_device& k, const surroundings& around);
+result<decision> decide_on(const state& s, const override_status& o, const std::string& actor,
+                           const surroundings& around);
+result<decision> decide_on(const state& s, const end_override& e, const surroundings& around);
+/// When the status that it is shown with ends; nothing: it is shown as it is.
+std::optional<timestamp> override_deadline(const state& s);
+
 // files.cpp
 result<decision> decide_on(const state& s, const add_file& a, const surroundings& around);
 result<decision> decide_on(const state& s, const store_file& f, const surroundings& around);

@@ -175,6 +175,15 @@ struct upgrade_task {
   bool operator==(const upgrade_task&) const = default;
 };
 
+/// One version of what is desired: who wrote it, and when the device said that it has it.
+struct twin_version {
+  std::uint64_t version = 0;
+  std::string by;
+  timestamp at{}, applied_at{};
+  bool operator==(const twin_version&) const = default;
+};
+inline constexpr std::size_t max_twin_versions = 50;
+
 /// How the device is to be configured (`desired`), and how it says that it is (`reported`). A
 /// version counts the changes of its document; 0: there was none.
 struct twin_state {
@@ -183,6 +192,7 @@ struct twin_state {
   std::uint64_t applied_version = 0;  // the desired one that the device has, as it says
   timestamp desired_at{}, reported_at{};
   std::string desired_by;
+  std::vector<twin_version> history;  // the last max_twin_versions, oldest first
   bool empty() const { return desired_version == 0 && reported_version == 0; }
   bool operator==(const twin_state&) const = default;
 };
@@ -190,6 +200,21 @@ inline constexpr std::size_t max_twin_bytes = 32'768;  // of each document, as c
 inline constexpr std::size_t max_twin_depth = 8;
 /// What is desired and not reported.
 object delta_of(const twin_state& t);
+
+/// The status that a device is shown with, whatever its connection says, until its next login or
+/// logout or the end of that time.
+struct status_override {
+  enum class status_code : std::uint8_t { inactive = 0, online = 1, offline = 2 };
+  status_code as = status_code::inactive;
+  timestamp until{};
+  std::string by;
+  timestamp at{};
+  bool empty() const { return until == timestamp{}; }
+  bool operator==(const status_override&) const = default;
+};
+inline constexpr milliseconds longest_override{std::chrono::hours{24 * 30}};
+
+inline constexpr std::size_t max_groups = 32;  // that one device is put into
 
 // ---- commands -----------------------------------------------------------------------------------
 
@@ -381,6 +406,17 @@ struct report_twin {
   bool replace = false;
   std::optional<std::uint64_t> applied;
 };
+/// Puts the device into groups, and takes it out of others: what is in both is taken out.
+struct change_groups {
+  std::vector<std::string> add, remove;
+};
+/// Ends its session; it may come back at once.
+struct kick_device {};
+struct override_status {
+  status_override::status_code as = status_override::status_code::inactive;
+  timestamp until;
+};
+struct end_override {};
 /// A file is to come.
 struct add_file {
   file_record what;  // id, name, size, digests where they are known
@@ -411,16 +447,15 @@ struct read_samples {
   timestamp from, to;
 };
 
-using order =
-    std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
-                 connect, disconnect, session_lost, report_points, report_event, change_attributes,
-                 change_tags, send_command, complete_command, cancel_commands, time_passed,
-                 read_device, read_latest, read_samples, change_subscriptions, note_delivered,
-                 bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
-                 reopen_activation, report_picture, add_certificate, revoke_certificate,
-                 offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
-                 ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
-                 store_file, remove_file, read_file>;
+using order = std::variant<
+    register_device, update_device, set_admin_state, remove_device, reset_secret, connect,
+    disconnect, session_lost, report_points, report_event, change_attributes, change_tags,
+    send_command, complete_command, cancel_commands, time_passed, read_device, read_latest,
+    read_samples, change_subscriptions, note_delivered, bind_gateway, unbind_gateway,
+    change_sub_devices, note_sub_device, reopen_activation, report_picture, add_certificate,
+    revoke_certificate, offer_upgrade, cancel_upgrade, retry_upgrade, report_version,
+    report_progress, ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
+    store_file, remove_file, read_file, change_groups, kick_device, override_status, end_override>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -629,16 +664,27 @@ struct file_removed {
   timestamp at;
 };
 
-using event =
-    std::variant<registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
-                 points_accepted, event_raised, attributes_changed, tags_changed, command_queued,
-                 command_sent, command_finished, late_reply_noted, subscriptions_changed,
-                 command_delivered, gateway_bound, gateway_unbound, sub_devices_changed,
-                 sub_device_noted, activation_granted, activation_settled, activation_reopened,
-                 picture_reported, certificate_added, certificate_revoked, version_reported,
-                 upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended,
-                 upgrade_retried, twin_changed, twin_reported, twin_pushed, file_added, file_stored,
-                 file_removed, certificate_expiring>;
+struct groups_changed {
+  std::vector<std::string> groups;  // all that it is in now, in order
+  timestamp at;
+};
+struct status_overridden {
+  status_override what;
+};
+/// By somebody, or because its time is over; a login or logout ends it without this.
+struct override_ended {
+  timestamp at;
+};
+
+using event = std::variant<
+    registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
+    points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
+    command_finished, late_reply_noted, subscriptions_changed, command_delivered, gateway_bound,
+    gateway_unbound, sub_devices_changed, sub_device_noted, activation_granted, activation_settled,
+    activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
+    upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
+    twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed,
+    certificate_expiring, groups_changed, status_overridden, override_ended>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -718,7 +764,7 @@ struct file_folder {
 };
 
 /// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
-/// firmware, a configuration or files have.
+/// firmware, a configuration, files or groups have, and those that are shown with another status.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -728,9 +774,12 @@ struct family {
   cow<firmware_state> firmware;
   cow<twin_state> twin;
   cow<file_folder> files;
+  cow<std::vector<std::string>> groups;  // ids, in order, none twice
+  cow<status_override> shown;
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
-           certificates->empty() && firmware->empty() && twin->empty() && files->empty();
+           certificates->empty() && firmware->empty() && twin->empty() && files->empty() &&
+           groups->empty() && shown->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -776,6 +825,8 @@ struct state {
   const firmware_state& firmware() const { return *family->firmware; }
   const twin_state& twin() const { return *family->twin; }
   const file_folder& files() const { return *family->files; }
+  const std::vector<std::string>& groups() const { return *family->groups; }
+  const status_override& shown() const { return *family->shown; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -794,8 +845,10 @@ std::string uri_of(const file_record& f);
 /// The id in such a text, with "enos-lark://" too; empty: it is none.
 std::string file_id_of(std::string_view uri);
 
-/// "inactive", "online", "offline" or "disabled".
+/// "inactive", "online", "offline" or "disabled": as somebody wants it shown, or as it is.
 std::string_view status_of(const state& s);
+/// "inactive", "online" or "offline".
+std::string_view name_of(status_override::status_code s);
 
 // ---- replies
 // -------------------------------------------------------------------------------------
@@ -891,8 +944,8 @@ void apply_points(state& s, std::shared_ptr<const points_accepted> batch);
 /// What `e` makes happen, looked at after it was applied.
 std::vector<effect> effects(const state& s, const event& e);
 
-/// When `time_passed` is due: the nearest deadline of a command, an upgrade or a kept session, or
-/// the next warning of a certificate's end.
+/// When `time_passed` is due: the nearest deadline of a command, an upgrade or a kept session, the
+/// end of a status that it is shown with, or the next warning of a certificate's end.
 std::optional<timestamp> next_deadline(const state& s);
 
 /// True for events that touch telemetry alone: they are materialised by checkpoints.

@@ -53,7 +53,7 @@ std::vector<effect> effects(const state& s, const event& e) {
             if (!s.connection.by_gateway && d.reason == "deleted")
               out.push_back(farewell(s, d, device_notice::kind::deleted));
             for (const std::string_view lost : {"disabled", "deleted", "secret_reset", "taken_over",
-                                                "unbound", "certificate_revoked"})
+                                                "unbound", "certificate_revoked", "kicked"})
               if (d.reason == lost)
                 out.push_back(close_session{d.session, lost});
           },

@@ -2,7 +2,7 @@
 // new version.
 //
 //   events   version u8 (1) | events (model/kind_encoding.hpp)
-//   state    version u8 (1) | revision varint | fields
+//   state    version u8 (2) | revision varint | fields
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
 #include "model/device/fields.hpp"
@@ -13,6 +13,7 @@ namespace orrery::model::device {
 namespace {
 
 constexpr std::uint8_t version = 1;
+constexpr std::uint8_t state_version = 2;  // 1: without groups, override and versions of the twin
 
 failure damaged(std::string_view what) {
   return {errc::corrupted,
@@ -30,11 +31,11 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 }
 
 std::string encode_state(const state& s, std::uint64_t revision) {
-  return encode_snapshot(version, s, revision);
+  return encode_snapshot(state_version, s, revision);
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
-  return decode_snapshot(version, bytes, s, "device");
+  return decode_snapshot(state_version, bytes, s, "device");
 }
 
 std::string encode_latest(const telemetry& t, std::uint64_t revision, timestamp last_data) {

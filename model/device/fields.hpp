@@ -30,6 +30,10 @@ constexpr auto range_of(command_record::state_code) {
   return std::pair{command_record::state_code::queued, command_record::state_code::timed_out};
 }
 
+constexpr auto range_of(status_override::status_code) {
+  return std::pair{status_override::status_code::inactive, status_override::status_code::offline};
+}
+
 constexpr auto range_of(upgrade_task::state_code) {
   return std::pair{upgrade_task::state_code::pending, upgrade_task::state_code::cancelled};
 }
@@ -253,10 +257,14 @@ template <field_of<firmware_state> X>
 auto fields_of(X& x) {
   return std::tie(x.version, x.reported_at, x.task);
 }
+template <field_of<twin_version> X>
+auto fields_of(X& x) {
+  return std::tie(x.version, x.by, x.at, x.applied_at);
+}
 template <field_of<twin_state> X>
 auto fields_of(X& x) {
   return std::tie(x.desired, x.reported, x.desired_version, x.reported_version, x.applied_version,
-                  x.desired_at, x.reported_at, x.desired_by);
+                  x.desired_at, x.reported_at, x.desired_by, x.history);
 }
 template <field_of<twin_changed> X>
 auto fields_of(X& x) {
@@ -270,6 +278,22 @@ template <field_of<twin_pushed> X>
 auto fields_of(X& x) {
   return std::tie(x.downlink_id, x.at);
 }
+template <field_of<status_override> X>
+auto fields_of(X& x) {
+  return std::tie(x.as, x.until, x.by, x.at);
+}
+template <field_of<groups_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.groups, x.at);
+}
+template <field_of<status_overridden> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<override_ended> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -281,7 +305,7 @@ auto fields_of(X& x) {
 template <field_of<family> X>
 auto fields_of(X& x) {
   return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
-                  x.twin, x.files);
+                  x.twin, x.files, x.groups, x.shown);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -436,6 +460,14 @@ auto fields_of(X& x) {
   return std::tie(x.patch, x.replace, x.applied);
 }
 
+template <field_of<change_groups> X>
+auto fields_of(X& x) {
+  return std::tie(x.add, x.remove);
+}
+template <field_of<override_status> X>
+auto fields_of(X& x) {
+  return std::tie(x.as, x.until);
+}
 template <field_of<file_limits> X>
 auto fields_of(X& x) {
   return std::tie(x.most_files, x.most_bytes, x.most_bytes_each);

@@ -419,6 +419,8 @@ result<decision> decide_on(const state& s, const time_passed&, const surrounding
   if (const auto until = session_deadline(s); until && *until <= around.now)
     d.events.push_back(subscriptions_changed{{}, true});
   warn_of_ends(s, around.now, d.events);
+  if (const auto until = override_deadline(s); until && *until <= around.now)
+    d.events.push_back(override_ended{around.now});
   return d;
 }
 
@@ -454,6 +456,8 @@ std::string secret_owner(const device_name& name) {
 std::string_view status_of(const state& s) {
   if (s.admin == admin_state::disabled)
     return "disabled";
+  if (!s.shown().empty())
+    return name_of(s.shown().as);
   if (!s.activated_at)
     return "inactive";
   return s.connection.online ? "online" : "offline";
@@ -470,7 +474,8 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
           return decide_login(s, what, c.gateway, around);
-        else if constexpr (std::is_same_v<std::decay_t<decltype(what)>, change_twin>)
+        else if constexpr (std::is_same_v<std::decay_t<decltype(what)>, change_twin> ||
+                           std::is_same_v<std::decay_t<decltype(what)>, override_status>)
           return decide_on(s, what, c.actor, around);
         else
           return decide_on(s, what, around);
@@ -489,7 +494,7 @@ std::optional<timestamp> next_deadline(const state& s) {
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   }
-  for (const auto& at : {session_deadline(s), certificate_deadline(s)})
+  for (const auto& at : {session_deadline(s), certificate_deadline(s), override_deadline(s)})
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   return nearest;

@@ -117,9 +117,19 @@ const filter::schema& search_fields() {
        .words = {},
        .indexed = true,
        .sortable = true},
+      {.name = "group", .type = texts, .words = {}, .indexed = true},
       {.name = "points.*", .type = any},
   }};
   return all;
+}
+
+filter::expression_limits wide_limits() {
+  auto limits = filter::expression_limits{};
+  limits.max_bytes *= 16;
+  limits.max_values *= 100;
+  limits.max_depth *= 2;
+  limits.max_conditions *= 50;
+  return limits;
 }
 
 bool is_always_there(search_field f) {
@@ -203,6 +213,8 @@ datum searched_device::value(std::size_t field, std::string_view key) const {
       return of_time(last_data_);
     case search_field::certificate_expires_at:
       return of_time(certificate_end(s));
+    case search_field::group:
+      return std::span<const std::string>{s.groups()};
     case search_field::points: {
       const auto& all = read().latest;
       const auto found = std::find_if(all.begin(), all.end(),
@@ -234,6 +246,9 @@ search_mask searched_by(const event& e) {
           [](const version_reported&) { return bit_of(firmware_version); },
           [](const certificate_added&) { return bit_of(certificate_expires_at); },
           [](const certificate_revoked&) { return bit_of(certificate_expires_at); },
+          [](const groups_changed&) { return bit_of(group); },
+          [](const status_overridden&) { return bit_of(status); },
+          [](const override_ended&) { return bit_of(status); },
           [](const auto&) { return search_mask{0}; }},
       e);
 }
@@ -261,6 +276,9 @@ std::vector<search_term> search_terms(const state& s, search_mask which) {
       for (const auto& [key, text] : *s.tags)
         if (is_short(key))
           add("tags." + key, std::string_view{text});
+    } else if (f == search_field::group) {
+      for (const auto& one : s.groups())
+        add(fields[n].name, std::string_view{one});
     } else {
       add(fields[n].name, seen.value(n, {}));
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/device/device.hpp"
+#include "model/filter/expression.hpp"
 #include "model/filter/record.hpp"
 #include "model/filter/schema.hpp"
 
@@ -40,11 +41,15 @@ enum class search_field : std::uint8_t {
   last_offline_at,
   last_data_at,
   certificate_expires_at,
+  group,
   points,
 };
 
 /// "deviceKey", "tags.*" and so on, as the API calls them. `points.*`: the newest values.
 const filter::schema& search_fields();
+/// How large a filter may be once what people wrote was read: keys stand in it for what products
+/// have, rules for groups, and whatever its asker reaches was added.
+filter::expression_limits wide_limits();
 /// Every device has it.
 bool is_always_there(search_field f);
 /// An index has all values of it.

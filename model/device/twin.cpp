@@ -102,9 +102,12 @@ result<decision> decide_on(const state& s, const report_twin& r, const surroundi
                                                     : twin.applied_version;
   if (!changed && after.applied_version == twin.applied_version)
     return decision{{}, twin_status{twin}};
-  after.reported_at = around.now;
-  auto e = twin_reported{after.reported, after.reported_version, after.applied_version, around.now};
-  return only(std::move(e), twin_status{std::move(after)});
+  auto e = event{twin_reported{std::move(after.reported), after.reported_version,
+                               after.applied_version, around.now}};
+  auto next = state{};
+  next.family = s.family;
+  device::apply(next, e);
+  return only(std::move(e), twin_status{next.twin()});
 }
 
 result<decision> decide_on(const state& s, const read_twin&, const surroundings&) {

@@ -79,11 +79,9 @@ verdict evaluate(const rights& has, std::string_view permission, const resource&
   return {false, "no role gives " + std::string{permission}};
 }
 
-bool permits_for_products(const rights& has, std::string_view permission) {
-  return std::any_of(has.begin(), has.end(), [&](const grant& g) {
-    return (g.within.is_whole() || !g.within.products.empty()) &&
-           permits(g.permissions, permission);
-  });
+bool permits_somewhere(const rights& has, std::string_view permission) {
+  return std::any_of(has.begin(), has.end(),
+                     [&](const grant& g) { return permits(g.permissions, permission); });
 }
 
 std::optional<std::string> missing_to_give(const rights& giver, const grant& given) {
@@ -103,8 +101,8 @@ const std::vector<role>& built_in_roles() {
                                   "stats:read", "sub:*", "ota:*", "file:*", "org:read"}),
                         built_in("viewer", "Looks at models, products, devices and their data",
                                  {"model:read", "product:read", "device:read", "topology:read",
-                                  "data:read", "tree:read", "asset:read", "stats:read", "sub:read",
-                                  "ota:read", "file:read", "org:read"})};
+                                  "group:read", "data:read", "tree:read", "asset:read",
+                                  "stats:read", "sub:read", "ota:read", "file:read", "org:read"})};
   return all;
 }
 

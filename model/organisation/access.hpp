@@ -60,9 +60,8 @@ bool is_permission(std::string_view text);
 bool permits(const std::vector<std::string>& permissions, std::string_view wanted);
 
 verdict evaluate(const rights& has, std::string_view permission, const resource& what);
-/// True if there are products whose devices it is allowed for: all, or those of a scope. A role
-/// that holds for groups or nodes of trees alone gives none.
-bool permits_for_products(const rights& has, std::string_view permission);
+/// True if it is allowed somewhere: in the whole organisation, or where a scope says.
+bool permits_somewhere(const rights& has, std::string_view permission);
 /// A permission in `given` that `giver` does not have himself wherever `given` would hold.
 std::optional<std::string> missing_to_give(const rights& giver, const grant& given);
 

@@ -1,8 +1,10 @@
 // What the rules of an organisation share: refusals, and a decision with the state that follows.
-// For rules.cpp and people.cpp.
+// For rules.cpp, people.cpp and groups.cpp.
 #pragma once
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "model/organisation/organisation.hpp"
 
@@ -10,6 +12,27 @@ namespace orrery::model::organisation {
 
 inline result<decision> refused(errc code, std::string_view reason, std::string detail) {
   return failure{code, reason, std::move(detail)};
+}
+
+inline status check_expected(const command& c, std::uint64_t revision) {
+  if (c.expected_revision && *c.expected_revision != revision)
+    return failure{errc::conflict, "etag_mismatch", "it has changed meanwhile"};
+  return {};
+}
+
+/// Whether one more of what the organisation counts itself may come.
+inline status check_room(const state& s, std::string_view item) {
+  return check_quota(s, item, used_of(s, item).value_or(0));
+}
+
+template <class T>
+void put_into(std::vector<T>& all, const T& what, std::string T::*id) {
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const T& other) { return other.*id == what.*id; });
+  if (at == all.end())
+    all.push_back(what);
+  else
+    *at = what;
 }
 
 inline decision then(const state& s, std::vector<event> events, const surroundings& around) {

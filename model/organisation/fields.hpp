@@ -66,6 +66,14 @@ template <field_of<ban> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.subject, x.until, x.reason, x.created_at, x.actor);
 }
+constexpr auto range_of(device_group::kind) {
+  return std::pair{device_group::kind::fixed, device_group::kind::by_rule};
+}
+template <field_of<device_group> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.description, x.what, x.rule, x.created_at, x.updated_at, x.actor,
+                  x.revision);
+}
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.locale, x.time_zone, x.first);
@@ -162,18 +170,31 @@ template <field_of<application_removed> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
 }
+template <field_of<group_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<group_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<reveal_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.now, x.at);
+}
 template <field_of<state> X>
 auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
                   x.sessions, x.authorities, x.topic_shards, x.bans, x.roles, x.applications,
-                  x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone);
+                  x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone, x.groups,
+                  x.reveals_secrets);
 }
 
 // Between nodes.
 
 template <field_of<update_organisation> X>
 auto fields_of(X& x) {
-  return std::tie(x.name, x.locale, x.time_zone);
+  return std::tie(x.name, x.locale, x.time_zone, x.reveals_secrets);
 }
 template <field_of<suspend_organisation> X>
 auto fields_of(X& x) {
@@ -210,6 +231,14 @@ auto fields_of(X& x) {
 template <field_of<remove_role> X>
 auto fields_of(X& x) {
   return std::tie(x.name);
+}
+template <field_of<put_group> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.is_new);
+}
+template <field_of<remove_group> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
 }
 template <field_of<create_application> X>
 auto fields_of(X& x) {

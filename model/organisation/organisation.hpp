@@ -142,6 +142,22 @@ inline constexpr std::size_t max_bans = 1000;  // of an organisation
 /// Its name among those of the organisation: 16 hex digits, the same for the same subject.
 std::string ban_id(const ban& b);
 
+/// Devices under one name: those that were put into it, or those that its rule accepts. Which ones
+/// were put into it stands in the devices.
+struct device_group {
+  enum class kind : std::uint8_t { fixed = 0, by_rule = 1 };
+  std::string id;  // never given again
+  std::string name, description;
+  kind what = kind::fixed;
+  std::string rule;  // a filter of devices (model/filter); of a fixed group empty
+  timestamp created_at{}, updated_at{};
+  std::string actor;           // who made it
+  std::uint64_t revision = 0;  // of the organisation when it was last changed
+};
+inline constexpr std::size_t max_group_name = 64;     // characters
+inline constexpr std::size_t max_group_rule = 2'048;  // bytes
+inline constexpr std::size_t max_rule_conditions = 20;
+
 /// `first`, if it is there: the person who does the rest.
 struct create_organisation {
   std::string id, name;
@@ -150,6 +166,7 @@ struct create_organisation {
 };
 struct update_organisation {
   std::optional<std::string> name = {}, locale = {}, time_zone = {};
+  std::optional<bool> reveals_secrets = {};
 };
 /// Only one without products and models.
 struct remove_organisation {};
@@ -218,6 +235,15 @@ struct rotate_key {
   std::string id;
   std::string new_id, secret_sha256;
   milliseconds overlap{};
+};
+/// With that id: a new one, or in place of the one that is there. It keeps its kind.
+struct put_group {
+  device_group what;
+  bool is_new = false;
+};
+/// One that nothing names any more.
+struct remove_group {
+  std::string id;
 };
 struct set_password {
   std::string login, password_hash;
@@ -295,8 +321,8 @@ using order =
                  remove_organisation, suspend_organisation, set_quotas, update_user, lock_user,
                  set_second_factor, confirm_second_factor, remove_second_factor, put_role,
                  remove_role, create_application, update_application, remove_application,
-                 rotate_key>;
-/// `expected_revision` is that of the person, role or application it is about.
+                 rotate_key, put_group, remove_group>;
+/// `expected_revision` is that of the person, role, application or group it is about.
 struct command {
   order what;
   std::string actor;
@@ -380,11 +406,23 @@ struct application_set {
 struct application_removed {
   std::string id;
 };
-using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
-                           session_set, session_ended, authority_set, authority_removed,
-                           revocation_listed, revocations_set, topics_opened, authority_proved,
-                           ban_set, ban_removed, removed, suspended, quotas_set, role_set,
-                           role_removed, application_set, application_removed>;
+struct group_set {
+  device_group what;
+};
+struct group_removed {
+  std::string id;
+};
+/// Whether secrets of its devices are shown to those who may reset them.
+struct reveal_set {
+  bool now = false;
+  timestamp at;
+};
+using event =
+    std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
+                 session_ended, authority_set, authority_removed, revocation_listed,
+                 revocations_set, topics_opened, authority_proved, ban_set, ban_removed, removed,
+                 suspended, quotas_set, role_set, role_removed, application_set,
+                 application_removed, group_set, group_removed, reveal_set>;
 
 struct state {
   bool exists = false;
@@ -404,12 +442,15 @@ struct state {
   bool is_suspended = false;
   std::string suspend_reason;
   std::string locale, time_zone;
+  std::vector<device_group> groups;  // in the order in which they were made
+  bool reveals_secrets = false;
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
   const application* find_application(std::string_view app_id) const;
   /// A built-in one too.
   const role* find_role(std::string_view role_name) const;
+  const device_group* find_group(std::string_view group_id) const;
   const quota* find_quota(std::string_view item) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
   const ban* find_ban(std::string_view wanted) const;  // by ban_id

@@ -50,33 +50,12 @@ status check_mail(const std::string& mail) {
                  "an address of mail is name@place, at most 254 bytes"};
 }
 
-status check_expected(const command& c, std::uint64_t revision) {
-  if (c.expected_revision && *c.expected_revision != revision)
-    return failure{errc::conflict, "etag_mismatch", "it has changed meanwhile"};
-  return {};
-}
-
-/// Whether one more of what the organisation counts itself may come.
-status check_room(const state& s, std::string_view item) {
-  return check_quota(s, item, used_of(s, item).value_or(0));
-}
-
 /// Fails with the first that does.
 status first_failure(std::initializer_list<status> all) {
   for (const auto& one : all)
     if (!one)
       return one;
   return {};
-}
-
-template <class T>
-void put_into(std::vector<T>& all, const T& what, std::string T::*id) {
-  const auto at =
-      std::find_if(all.begin(), all.end(), [&](const T& other) { return other.*id == what.*id; });
-  if (at == all.end())
-    all.push_back(what);
-  else
-    *at = what;
 }
 
 }  // namespace

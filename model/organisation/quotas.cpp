@@ -9,7 +9,7 @@ const std::vector<quota_item>& quota_items() {
   // Devices are spread over all shards: nobody counts them when one is registered.
   static const auto all = std::vector<quota_item>{
       {"devices", {}, false}, {"products", {}}, {"models", {}}, {"users", 1000},
-      {"apps", 1000},         {"keys", 1000},   {"roles", 100}};
+      {"apps", 1000},         {"keys", 1000},   {"roles", 100}, {"groups", 200}};
   return all;
 }
 
@@ -36,6 +36,8 @@ std::optional<std::uint64_t> used_of(const state& s, std::string_view item) {
     return s.keys.size();
   if (item == "roles")
     return s.roles.size();
+  if (item == "groups")
+    return s.groups.size();
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "model/organisation/deciding.hpp"
+#include "model/organisation/groups.hpp"
 #include "model/organisation/people.hpp"
 
 namespace orrery::model::organisation {
@@ -59,7 +60,12 @@ result<decision> decide_on(const state& s, const command&, const update_organisa
                       u.time_zone.value_or(s.time_zone), around.now};
   if (auto ok = check_settings(next.name, next.locale, next.time_zone); !ok)
     return ok.error();
-  return then(s, std::move(next), around);
+  auto events = std::vector<event>{};
+  if (u.name || u.locale || u.time_zone || !u.reveals_secrets)
+    events.emplace_back(std::move(next));
+  if (u.reveals_secrets && *u.reveals_secrets != s.reveals_secrets)
+    events.emplace_back(reveal_set{*u.reveals_secrets, around.now});
+  return then(s, std::move(events), around);
 }
 
 result<decision> decide_on(const state& s, const command&, const remove_organisation&,
@@ -286,6 +292,9 @@ void apply_on(state& s, const suspended& e) {
   if (e.now)
     s.sessions.clear();
 }
+void apply_on(state& s, const reveal_set& e) {
+  s.reveals_secrets = e.now;
+}
 void apply_on(state& s, const quotas_set& e) {
   s.quotas = e.all;
 }
@@ -356,6 +365,12 @@ const role* state::find_role(std::string_view role_name) const {
   const auto found =
       std::find_if(roles.begin(), roles.end(), [&](const role& r) { return r.name == role_name; });
   return found == roles.end() ? nullptr : &*found;
+}
+
+const device_group* state::find_group(std::string_view group_id) const {
+  const auto found = std::find_if(groups.begin(), groups.end(),
+                                  [&](const device_group& g) { return g.id == group_id; });
+  return found == groups.end() ? nullptr : &*found;
 }
 
 const quota* state::find_quota(std::string_view item) const {

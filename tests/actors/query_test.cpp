@@ -502,6 +502,50 @@ TEST_F(Query, ListsEventsNewestFirst) {
       wait<event_page>([&](auto done) { ask.events(what, std::move(done)); })->events.empty());
 }
 
+TEST_F(Query, ListsHowADeviceCameAndWent) {
+  const auto from = node.now();
+  node.login("dk");
+  node.pass(10min);
+  ASSERT_TRUE(node.ask(id, order(device::kick_device{})));
+  node.pass(30min);
+  node.login("dk");
+  node.pass(20min);
+  auto what = presence_question{id, from, node.now()};
+  what.limit = 2;
+  const auto ask_page = [&] {
+    auto got = wait<presence_page>([&](auto done) { ask.presence(what, std::move(done)); });
+    EXPECT_TRUE(got);
+    return got ? *got : presence_page{};
+  };
+  auto page = ask_page();
+  ASSERT_EQ(page.rows.size(), 2u);
+  EXPECT_TRUE(page.rows[0].online);
+  EXPECT_FALSE(page.rows[1].online);
+  EXPECT_EQ(page.rows[1].reason, "kicked");
+  ASSERT_TRUE(page.sum);
+  EXPECT_EQ(page.sum->online, 30min);
+  EXPECT_EQ(page.sum->known, 60min);
+  what.cursor = page.next;
+  ASSERT_FALSE(what.cursor.empty());
+  page = ask_page();
+  ASSERT_EQ(page.rows.size(), 1u);
+  EXPECT_EQ(page.rows[0].at, from);
+  EXPECT_TRUE(page.next.empty());
+  EXPECT_FALSE(page.sum);
+  // The row before a time says how it begins.
+  what = {id, from + 5min, from + 15min};
+  page = ask_page();
+  EXPECT_EQ(page.rows.size(), 1u);
+  EXPECT_EQ(page.sum->online, 5min);
+  EXPECT_EQ(page.sum->known, 10min);
+  what = {id, from - 1h, from - 30min};
+  page = ask_page();
+  EXPECT_TRUE(page.rows.empty());
+  EXPECT_EQ(page.sum->known, 0min) << "of what was before nothing is known";
+  what.cursor = "00";
+  EXPECT_FALSE(wait<presence_page>([&](auto done) { ask.presence(what, std::move(done)); }));
+}
+
 TEST_F(Query, ListsCommandsNewestFirstAndFindsOne) {
   node.login("dk");
   for (std::uint8_t i = 1; i <= 5; ++i) {

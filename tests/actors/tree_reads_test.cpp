@@ -230,6 +230,41 @@ TEST_F(TreeReads, TellsWhatIsBelowANode) {
   EXPECT_TRUE(devices(55).empty());
 }
 
+TEST_F(TreeReads, KnowsWhatIsBelowSeveralNodes) {
+  add(1, 0);
+  add(2, 1, true);
+  add(3, 0, true);
+  add(4, 0);
+  add(5, 4, true);
+  auto reads = query{node.store, nullptr, 2, 1};
+  const auto below = [&](std::vector<model::entity_id> nodes) {
+    auto promised = std::promise<model::result<std::vector<char>>>{};
+    are_below(reads, tests::organisation, 1, std::move(nodes),
+              {asset_id(2), asset_id(3), asset_id(5), asset_id(77)},
+              [&](model::result<std::vector<char>> got) { promised.set_value(std::move(got)); });
+    const auto got = promised.get_future().get();
+    EXPECT_TRUE(got);
+    return got ? std::string(got->begin(), got->end()) : std::string{};
+  };
+  const auto flags = [](std::initializer_list<char> all) { return std::string(all); };
+  EXPECT_EQ(below({node_id(1), node_id(5)}), flags({1, 0, 1, 0}));
+  EXPECT_EQ(below({node_id(0)}), flags({1, 1, 1, 0}));
+  EXPECT_EQ(below({node_id(99)}), flags({0, 0, 0, 0}));
+  const auto all = [&](std::vector<model::entity_id> nodes, std::size_t most) {
+    auto promised = std::promise<model::result<std::vector<model::entity_id>>>{};
+    all_devices_below(reads, tests::organisation, 1, std::move(nodes), most,
+                      [&](model::result<std::vector<model::entity_id>> got) {
+                        promised.set_value(std::move(got));
+                      });
+    return promised.get_future().get();
+  };
+  EXPECT_EQ(*all({node_id(1), node_id(4), node_id(99)}, 10),
+            (std::vector{asset_id(2), asset_id(5)}));
+  EXPECT_EQ(all({node_id(0), node_id(1)}, 3)->size(), 3u) << "none twice";
+  EXPECT_EQ(all({node_id(0)}, 2).error().reason, "scope_too_wide");
+  EXPECT_TRUE(all({}, 2)->empty());
+}
+
 /// All shards are on another node, which is asked as nodes ask each other.
 class far_ways final : public read_ways {
  public:

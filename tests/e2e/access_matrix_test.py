@@ -14,7 +14,7 @@ MAY = {
     "admin": ["*"],
     "operator": ["model:read", "product:read", "device:*", "topology:*", "group:*", "data:read", "data:write", "event:*", "tree:*", "asset:*",
                  "stats:read", "sub:*", "ota:*", "file:*", "org:read"],
-    "viewer": ["model:read", "product:read", "device:read", "topology:read", "data:read", "tree:read", "asset:read", "stats:read", "sub:read",
+    "viewer": ["model:read", "product:read", "device:read", "topology:read", "group:read", "data:read", "tree:read", "asset:read", "stats:read", "sub:read",
                "ota:read", "file:read", "org:read"],
 }
 PASSWORD = "long enough for all"
@@ -140,13 +140,17 @@ class Matrix(NodeTest):
                 self.same(real, unreal)
         self.each("part", look)
 
-    def test_a_scope_of_groups_and_nodes_gives_no_devices(self):
+    def test_a_scope_of_groups_and_nodes(self):
+        """Everything, for a group and a node that the device is not in: as with a scope of products."""
         def look(operation):
-            status, body = self.call(operation, dict(self.real, org="-"), self.tokens["grouped"])
+            real, unreal = (self.call(operation, dict(names, org="-"), self.tokens["grouped"], {}) for names in (self.real, self.unreal))
             if operation.permission is None:
-                self.assertNotIn(status, (401, 403), body)
+                self.assertNotIn(real[0], (401, 403), real)
+            elif not operation.is_scoped:
+                self.assertEqual((real[0], real[1]["code"]), (403, "scope_denied"))
             else:
-                self.assertEqual((status, body["code"]), (403, "scope_denied"))
+                self.assertNotEqual(real[0], 403, real)
+                self.same(real, unreal)
         self.each("grouped", look)
 
     def same(self, real, unreal):

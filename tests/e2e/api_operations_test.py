@@ -59,10 +59,12 @@ class Operations(NodeTest):
         asked = {"filter": "createdAt > 0", "sort": "-createdAt", "fields": "createdAt"}
         paths = [path for path, operations in self.api.document["paths"].items()
                  if "/library/" not in path and {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
-        self.assertEqual({p.split("/")[-1] for p in paths}, {"apps", "devices", "firmwares", "keys", "models", "orgs", "products", "roles", "users"})
+        self.assertEqual({p.split("/")[-1] for p in paths},
+                         {"apps", "devices", "firmwares", "groups", "keys", "members", "models", "orgs", "products", "roles", "users"})
+        group = self.api.post("~/groups", {"name": "Of the lists", "type": "dynamic", "rule": "createdAt > 0"})
         for path in paths:
             with self.subTest(path):
-                items = self.api.get(path.replace("/orgs/{org}", "~").replace("{app}", "demo"), params=asked)["items"]
+                items = self.api.get(path.replace("/orgs/{org}", "~").replace("{app}", "demo").replace("{group}", group["id"]), params=asked)["items"]
                 self.assertTrue(items)
                 for item in items:
                     self.assertEqual(list(item), ["createdAt"])
@@ -345,7 +347,26 @@ class Operations(NodeTest):
             api.request("PATCH", path + "/tags", json={"c": "d"})
             api.get(path + "/tags")
             api.request("DELETE", path + "/tags/a")
-            api.request("DELETE", path)
+            api.request("PUT", path + "/status-override", json={"status": "online", "until": int(time.time() * 1000) + 60_000})
+            api.request("DELETE", path + "/status-override")
+            self.assertEqual(api.get(path + "/statusHistory"), {"items": []})
+            api.get(path + "/credential")
+            self.assertEqual(api.get(path + "/twin/history"), {"items": []})
+            api.post(path + "/twin:wait", {"timeout": 1})
+            with_session, session = self.new_device()
+            api.post(self.both(with_session)[at] + ":kick", {"reason": "tour"})
+        group = api.post("~/groups", {"name": "Tour", "type": "static"})
+        path, ids = f"~/groups/{group['id']}", {"ids": [d["assetId"] for d in made]}
+        self.assertEqual(api.post(path + "/members:add", ids)["ok"], 2)
+        self.assertEqual(len(api.get(path + "/members")["items"]), 2)
+        self.assertEqual(api.post("~/groups:preview", {"rule": f"group = '{group['id']}'"})["count"], 2)
+        self.assertEqual(api.post(path + "/members:remove", ids)["ok"], 2)
+        api.request("PATCH", path, json={"description": "of the tour"})
+        api.get(path)
+        api.get("~/groups")
+        api.request("DELETE", path)
+        for device, at in zip(made, range(2)):
+            api.request("DELETE", self.both(device)[at])
 
     def data(self):
         made, device = self.new_device()

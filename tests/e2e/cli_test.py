@@ -458,12 +458,46 @@ class Data(CliTest):
         self.assertEqual(self.json("twin", "set", address, '{"rate":10,"mode":"eco"}')["delta"], {"rate": 10, "mode": "eco"})
         self.assertEqual(self.json("twin", "set", address, '{"mode":null}')["desiredVersion"], 2)
         self.assertEqual(self.json("twin", "replace", made["assetId"], '{"rate":20}')["desired"], {"rate": 20})
+        self.assertEqual([v["version"] for v in self.json("twin", "history", address)][:2], [3, 2])
+        self.refused("device_timeout", "twin", "wait", address, "--timeout", "1")
+        self.assertIn("appliedVersion", self.cli("twin", "wait", "demo-inverter/inv-01"))
         self.refused("twin_too_deep", "twin", "set", address, '{"a":' * 9 + "1" + "}" * 9)
 
     def test_a_silent_device_is_a_timeout(self):
         made, device = self.new_device()
         serve(device, lambda name, params: None)
         self.refused("did not answer in time", "command", "invoke", made["assetId"], "reboot", "--timeout", "1")
+
+    def test_groups(self):
+        made = self.json("group", "create", "Cli group")
+        self.assertEqual(made["type"], "static")
+        self.assertIn("200", self.cli("group", "add", "Cli group", "demo-inverter/inv-01", "demo-inverter/inv-02"))
+        self.assertEqual(len(self.json("group", "members", made["id"])), 2)
+        self.assertIn("inv-01", self.cli("group", "members", "Cli group", "--filter", "deviceKey = 'inv-01'"))
+        self.cli("group", "remove", "Cli group", "demo-inverter/inv-02")
+        self.refused("not all of them", "group", "add", "Cli group", made["id"][:0] + "0" * 29 + "1")
+        self.assertEqual(self.json("group", "update", "Cli group", '{"description":"changed"}')["description"], "changed")
+        self.cli("group", "create", "Cli rule", "--rule", f"group = '{made['id']}'", "--description", "by rule")
+        self.assertEqual(len(self.json("group", "members", "Cli rule")), 1)
+        self.assertIn("1 devices", self.cli("group", "preview", "deviceKey = 'inv-01'"))
+        self.refused("group_in_use", "group", "delete", "Cli group")
+        self.assertIn("Cli rule", self.cli("group", "list"))
+        self.assertEqual(self.json("group", "get", "Cli rule")["type"], "dynamic")
+        for name in ("Cli rule", "Cli group"):
+            self.assertEqual(self.cli("group", "delete", name), "deleted\n")
+        self.refused("there is no group", "group", "get", "Cli group")
+
+    def test_acts_on_a_device(self):
+        made, device = self.new_device()
+        address = f"{made['productKey']}/{made['deviceKey']}"
+        until = str(int(time.time() * 1000) + 60_000)
+        self.assertEqual(self.json("device", "show-as", address, "offline", "--until", until)["status"], "offline")
+        self.assertEqual(self.json("device", "show-as-it-is", address)["status"], "online")
+        self.assertEqual(self.cli("device", "kick", address, "--reason", "a test"), "kicked\n")
+        device.close()
+        self.assertIn("kicked", self.cli("device", "history", address))
+        self.assertEqual(self.json("device", "credential", address)["certificates"], 0)
+        self.refused("reveal_forbidden", "device", "credential", address, "--reveal")
 
     def test_stats(self):
         self.assertGreaterEqual(self.json("stats", "--product", "demo-inverter")["total"], 5)

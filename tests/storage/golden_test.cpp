@@ -124,6 +124,7 @@ TEST(Golden, Keys) {
       {"latest", keys::latest(device)},
       {"bucket", keys::bucket(device, t)},
       {"event", keys::event(device, from_ms(-1), 7)},
+      {"presence", keys::presence(device, from_ms(-1), 7)},
       {"index", keys::index(258, "name", "key", device)},
       {"meta-of-shard", keys::meta(258, "shard")},
       {"meta", keys::meta("format")}};

@@ -52,6 +52,11 @@ TEST(Keys, TellSamplesFromEvents) {
   ASSERT_TRUE(raised);
   EXPECT_EQ(raised->what, series_key::content::event);
   EXPECT_EQ(raised->time, from_ms(-78));
+  const auto came = parse_series(presence(device, from_ms(78), 3));
+  ASSERT_TRUE(came);
+  EXPECT_EQ(came->what, series_key::content::event);
+  EXPECT_EQ(came->time, from_ms(78));
+  EXPECT_TRUE(presence(device, from_ms(78), 3).starts_with(presence_prefix(device)));
   EXPECT_FALSE(parse_series("x"));
   EXPECT_FALSE(parse_series(bucket(device, from_ms(77)) + "x"));
   EXPECT_FALSE(parse_series(latest(device)));

@@ -44,7 +44,7 @@ void answer_waiting(const exchange_ptr& e, const model::entity_id& device,
 
 /// What a path names is looked for before what is said about it is read.
 bool has_point(const exchange& e, const found_device& d, const std::string& point) {
-  const auto product = e.product(d.state->name().product_key);
+  const auto product = e.product_of(*d.state);
   return !product || !product->view.model || product->view.model->find_point(point);
 }
 

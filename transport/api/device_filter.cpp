@@ -5,6 +5,7 @@
 #include "model/filter/expression.hpp"
 #include "model/filter/record.hpp"
 #include "model/filter/schema.hpp"
+#include "model/organisation/groups.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -56,34 +57,125 @@ filter::condition of_products(const std::vector<std::string>& keys) {
   return c;
 }
 
-model::status rewrite(filter::expression& e, const std::vector<product_facts>& products) {
-  for (auto& part : e.parts)
-    if (auto ok = rewrite(part, products); !ok)
-      return ok;
-  if (e.what != filter::expression::kind::one)
-    return {};
-  auto& names = e.test.field;
-  if (names.size() == 2 && (names[0] == "deviceTags" || names[0] == "deviceAttributes"))
-    names[0] = names[0] == "deviceTags" ? "tags" : "attributes";
-  if ((names[0] == "deviceName" || names[0] == "name") && names.size() <= 2)
-    names = {"name"};
-  const auto where = product_fields().find(names);
-  if (!where)
-    return {};
-  if (where->number == product_type)
-    for (auto& v : e.test.values)
-      if (auto* text = std::get_if<std::string>(&v))
-        *text = lower(std::move(*text));
-  const auto checked = filter::check(e, product_fields());
-  if (!checked)
-    return checked.error();
-  auto keys = std::vector<std::string>{};
-  for (const auto& p : products)
-    if (filter::accepts(*checked, product_record{p}))
-      keys.push_back(p.key);
-  e.test = of_products(keys);
-  return {};
+model::failure bad_filter(std::string detail) {
+  return {model::errc::invalid_argument, "bad_filter", std::move(detail)};
 }
+
+filter::expression one(filter::condition c) {
+  auto e = filter::expression{};
+  e.test = std::move(c);
+  return e;
+}
+
+filter::expression one_of_groups(const std::vector<std::string>& ids) {
+  auto c = filter::condition{.field = {std::string{model::organisation::group_field}},
+                             .how = filter::comparison::in,
+                             .values = {}};
+  for (const auto& id : ids)
+    c.values.emplace_back(id);
+  if (c.values.empty())
+    c.values.emplace_back(std::string{});  // no group has it
+  return one(std::move(c));
+}
+
+/// Turns names in a filter into what the index of devices has.
+class rewriting {
+ public:
+  /// `in_rule`: of a group.
+  rewriting(const std::vector<product_facts>& products, const group_facts& groups, bool in_rule)
+      : products_{products}, groups_{groups}, in_rule_{in_rule} {}
+
+  model::status operator()(filter::expression& e) {
+    for (auto& part : e.parts)
+      if (auto ok = (*this)(part); !ok)
+        return ok;
+    if (e.what != filter::expression::kind::one)
+      return {};
+    auto& names = e.test.field;
+    if (names.size() == 2 && (names[0] == "deviceTags" || names[0] == "deviceAttributes"))
+      names[0] = names[0] == "deviceTags" ? "tags" : "attributes";
+    if ((names[0] == "deviceName" || names[0] == "name") && names.size() <= 2)
+      names = {"name"};
+    if (names.size() == 1 && names[0] == model::organisation::group_field)
+      return groups(e);
+    if (const auto where = product_fields().find(names))
+      return products(e, *where);
+    return {};
+  }
+
+ private:
+  model::status products(filter::expression& e, const filter::field_place& where) const {
+    if (where.number == product_type)
+      for (auto& v : e.test.values)
+        if (auto* text = std::get_if<std::string>(&v))
+          *text = lower(std::move(*text));
+    const auto checked = filter::check(e, product_fields());
+    if (!checked)
+      return checked.error();
+    auto keys = std::vector<std::string>{};
+    for (const auto& p : products_)
+      if (filter::accepts(*checked, product_record{p}))
+        keys.push_back(p.key);
+    e.test = of_products(keys);
+    return {};
+  }
+
+  model::status groups(filter::expression& e) {
+    const auto how = e.test.how;
+    if (how == filter::comparison::exists)
+      return {};  // is it put into any
+    if (how != filter::comparison::equal && how != filter::comparison::unequal &&
+        how != filter::comparison::in)
+      return bad_filter("group: may be compared by =, !=, in and exists, with ids of groups");
+    auto fixed = std::vector<std::string>{};
+    auto parts = std::vector<filter::expression>{};
+    for (const auto& v : e.test.values) {
+      const auto* id = std::get_if<std::string>(&v);
+      if (!id)
+        return bad_filter("group: expected the id of a group, in quotes");
+      const auto found = groups_.find(*id);
+      if (found == groups_.end())
+        continue;
+      if (found->second.empty()) {
+        fixed.push_back(*id);
+        continue;
+      }
+      if (in_rule_)
+        return bad_filter("group: a rule names no group that has a rule itself, as " + *id);
+      if (++rules_ > max_rules_named)
+        return bad_filter("group: a filter names at most " + std::to_string(max_rules_named) +
+                          " groups with a rule");
+      auto rule = model::organisation::read_rule(found->second);
+      if (!rule)
+        return bad_filter("group " + *id + ": " + rule.error().detail);
+      if (auto ok = rewriting{products_, groups_, true}(*rule); !ok)
+        return ok;
+      parts.push_back(std::move(*rule));
+    }
+    if (!fixed.empty() || parts.empty())
+      parts.push_back(one_of_groups(fixed));
+    auto members = filter::expression{};
+    if (parts.size() == 1) {
+      members = std::move(parts.front());
+    } else {
+      members.what = filter::expression::kind::any;
+      members.parts = std::move(parts);
+    }
+    if (how == filter::comparison::unequal) {
+      auto others = filter::expression{};
+      others.what = filter::expression::kind::none;
+      others.parts.push_back(std::move(members));
+      members = std::move(others);
+    }
+    e = std::move(members);
+    return {};
+  }
+
+  const std::vector<product_facts>& products_;
+  const group_facts& groups_;
+  bool in_rule_;
+  int rules_ = 0;
+};
 
 std::string quoted(std::string_view text) {
   auto out = std::string{'\''};
@@ -97,16 +189,46 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
+group_facts facts_of(const std::vector<model::organisation::device_group>& groups) {
+  auto all = group_facts{};
+  for (const auto& g : groups)
+    all.emplace(g.id, g.rule);
+  return all;
+}
+
 model::result<std::string> device_filter(std::string_view text,
-                                         const std::vector<product_facts>& products) {
+                                         const std::vector<product_facts>& products,
+                                         const group_facts& groups) {
   if (text.empty())
     return std::string{};
   auto parsed = filter::parse(text);
   if (!parsed)
     return parsed.error();
-  if (auto ok = rewrite(*parsed, products); !ok)
+  if (auto ok = rewriting{products, groups, false}(*parsed); !ok)
     return ok.error();
   return filter::print(*parsed);
+}
+
+model::result<std::string> rule_filter(std::string_view rule,
+                                       const std::vector<product_facts>& products,
+                                       const group_facts& groups) {
+  auto parsed = model::organisation::read_rule(rule);
+  if (!parsed)
+    return parsed.error();
+  if (auto ok = rewriting{products, groups, true}(*parsed); !ok)
+    return ok.error();
+  return filter::print(*parsed);
+}
+
+std::string any_of(const std::vector<std::string>& filters) {
+  if (filters.empty())
+    return equals("productKey", "");
+  if (filters.size() == 1)
+    return filters.front();
+  auto text = std::string{};
+  for (const auto& f : filters)
+    text.append(text.empty() ? "(" : " or (").append(f).append(")");
+  return text;
 }
 
 std::string both(std::string_view a, std::string_view b) {

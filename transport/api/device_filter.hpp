@@ -3,11 +3,13 @@
 // thread.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "model/organisation/organisation.hpp"
 #include "model/result.hpp"
 
 namespace orrery::transport::api {
@@ -20,12 +22,26 @@ struct product_facts {
   bool gateway = false;
 };
 
-/// Fields that a filter of devices may name beside model::device::search_fields: "modelId",
-/// "rootModelId", "productType". "deviceName.<locale>" and "name.<locale>" are the name.
-/// "" stays "". Fails: `invalid_argument` "bad_filter".
-model::result<std::string> device_filter(std::string_view text,
-                                         const std::vector<product_facts>& products);
+/// Groups by id, each with its rule; "" of those that devices are put into.
+using group_facts = std::map<std::string, std::string, std::less<>>;
+group_facts facts_of(const std::vector<model::organisation::device_group>& groups);
+/// So many groups with a rule a filter may name.
+inline constexpr int max_rules_named = 20;
 
+/// Fields that a filter of devices may name beside model::device::search_fields: "modelId",
+/// "rootModelId", "productType". "deviceName.<locale>" and "name.<locale>" are the name. A group
+/// with a rule is what its rule asks for; one that is not there has nobody. "" stays "". Fails:
+/// `invalid_argument` "bad_filter".
+model::result<std::string> device_filter(std::string_view text,
+                                         const std::vector<product_facts>& products,
+                                         const group_facts& groups = {});
+/// The same of a group's rule, which names no group with a rule.
+model::result<std::string> rule_filter(std::string_view rule,
+                                       const std::vector<product_facts>& products,
+                                       const group_facts& groups);
+
+/// One of them at least; of none, nothing fulfils it.
+std::string any_of(const std::vector<std::string>& filters);
 /// Both of them; "" is everything.
 std::string both(std::string_view a, std::string_view b);
 /// `field = "text"`.

@@ -1,7 +1,6 @@
 // Lists, searches and counts of devices (group D of the API).
 #include <charconv>
 
-#include "model/blueprint/inheritance.hpp"
 #include "model/filter/expression.hpp"
 #include "model/filter/projection.hpp"
 #include "model/json.hpp"
@@ -21,23 +20,6 @@ using model::failure;
 
 constexpr std::size_t max_text = 64 * 1024;
 
-std::vector<product_facts> products_of(const exchange& e) {
-  auto all = std::vector<product_facts>{};
-  const auto known = e.parts().known->current();
-  for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e.who.organisation) {
-      auto facts = product_facts{key, p->state->model, {}, false};
-      facts.gateway = p->state->node == model::product::node_type::gateway;
-      auto path = known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
-      if (!path.empty())
-        path.pop_back();  // itself
-      for (const auto& model : path)
-        facts.ancestors.push_back(model.substr(model.find('/') + 1));
-      all.push_back(std::move(facts));
-    }
-  return all;
-}
-
 /// The write that must be seen: X-Min-Revision, an X-Revision of before.
 model::result<std::optional<actors::journal_place>> min_revision(const exchange& e) {
   const auto text = e.request().header("x-min-revision");
@@ -56,12 +38,6 @@ model::result<std::optional<actors::journal_place>> min_revision(const exchange&
   return std::optional{at};
 }
 
-/// Narrows a filter to the products that the caller may see.
-std::string within_reach(const exchange& e, std::string text) {
-  const auto reached = e.who.products_for(e.at->permission);
-  return reached ? both(text, one_of("productKey", *reached)) : text;
-}
-
 /// What is asked for, wherever it stands in the request.
 struct question {
   std::string filter, sort, fields, cursor;
@@ -77,7 +53,7 @@ struct listing {
 };
 
 model::result<listing> read(const exchange& e, question q) {
-  auto own = device_filter(q.filter, products_of(e));
+  auto own = device_filter(q.filter, products_of(e), groups_of(e));
   if (!own)
     return own.error();
   auto l = listing{};
@@ -96,7 +72,7 @@ model::result<listing> read(const exchange& e, question q) {
   if (!seen)
     return seen.error();
   l.what.organisation = e.who.organisation;
-  l.what.filter = within_reach(e, std::move(*own));
+  l.what.filter = std::move(*own);
   l.what.sort = std::move(q.sort);
   l.what.cursor = std::move(*cursor);
   l.what.limit = q.limit;
@@ -120,11 +96,7 @@ void answer(const exchange_ptr& e, const listing& l, const actors::device_page& 
   e->reply(200, std::move(o));
 }
 
-void run(const exchange_ptr& e, question q) {
-  auto read_one = read(*e, std::move(q));
-  if (!read_one)
-    return e->fail(read_one.error());
-  const auto l = std::make_shared<const listing>(std::move(*read_one));
+void read_page(const exchange_ptr& e, const std::shared_ptr<const listing>& l) {
   e->parts().query->devices(l->what, [e, l](model::result<actors::device_page> page) {
     if (!page)
       return e->fail(page.error());
@@ -143,16 +115,34 @@ void run(const exchange_ptr& e, question q) {
   });
 }
 
-void list(const exchange_ptr& e) {
-  const auto limit = e->limit();
+void run(const exchange_ptr& e, question q) {
+  auto read_one = read(*e, std::move(q));
+  if (!read_one)
+    return e->fail(read_one.error());
+  const auto l = std::make_shared<listing>(std::move(*read_one));
+  e->with_reach(l->what.filter, [e, l](std::string filter) {
+    l->what.filter = std::move(filter);
+    read_page(e, l);
+  });
+}
+
+model::result<question> read_query(const exchange& e) {
+  const auto limit = e.limit();
   if (!limit)
-    return e->fail(limit.error());
-  auto q = question{.filter = e->query("filter"),
-                    .sort = e->query("sort"),
-                    .fields = e->query("fields"),
-                    .cursor = e->query("cursor"),
-                    .limit = *limit,
-                    .count = e->query("count") == "true"};
+    return limit.error();
+  return question{.filter = e.query("filter"),
+                  .sort = e.query("sort"),
+                  .fields = e.query("fields"),
+                  .cursor = e.query("cursor"),
+                  .limit = *limit,
+                  .count = e.query("count") == "true"};
+}
+
+void list(const exchange_ptr& e) {
+  auto read_one = read_query(*e);
+  if (!read_one)
+    return e->fail(read_one.error());
+  auto& q = *read_one;
   const auto status = e->query("status");
   if (!status.empty() && status != "online" && status != "offline" && status != "inactive" &&
       status != "disabled")
@@ -209,51 +199,65 @@ void count(const exchange_ptr& e) {
       f.texts("groupBy", actors::max_count_fields).value_or(std::vector<std::string>{});
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  auto own = device_filter(text, products_of(*e));
+  auto own = device_filter(text, products_of(*e), groups_of(*e));
   const auto seen = min_revision(*e);
   if (!own || !seen)
     return e->fail(own ? seen.error() : own.error());
-  auto q = actors::device_count_question{
-      e->who.organisation, within_reach(*e, std::move(*own)), {}, *seen};
+  auto q = actors::device_count_question{e->who.organisation, {}, {}, *seen};
   for (const auto& name : names)
     q.groups += (q.groups.empty() ? "" : ",") + name;
-  e->parts().query->count(std::move(q), [e, names](model::result<actors::device_counts> counts) {
-    if (!counts)
-      return e->fail(counts.error());
-    auto total = std::int64_t{0};
-    for (const auto& [group, n] : counts->of)
-      total += static_cast<std::int64_t>(n);
-    auto o = model::object{{"total", total}};
-    if (!names.empty())
-      o.emplace_back("groups", show_counts(*counts, names));
-    e->reply(200, std::move(o));
+  e->with_reach(std::move(*own), [e, names, q](std::string filter) mutable {
+    q.filter = std::move(filter);
+    e->parts().query->count(std::move(q), [e, names](model::result<actors::device_counts> counts) {
+      if (!counts)
+        return e->fail(counts.error());
+      auto total = std::int64_t{0};
+      for (const auto& [group, n] : counts->of)
+        total += static_cast<std::int64_t>(n);
+      auto o = model::object{{"total", total}};
+      if (!names.empty())
+        o.emplace_back("groups", show_counts(*counts, names));
+      e->reply(200, std::move(o));
+    });
   });
+}
+
+void show_statuses(const exchange_ptr& e, const model::result<actors::device_counts>& counts) {
+  if (!counts)
+    return e->fail(counts.error());
+  auto total = std::int64_t{0};
+  auto of_each = model::object{};
+  for (const auto* status : {"online", "offline", "inactive", "disabled"}) {
+    const auto found = counts->of.find("[\"" + std::string{status} + "\"]");
+    const auto n = found == counts->of.end() ? 0 : static_cast<std::int64_t>(found->second);
+    of_each.emplace_back(status, n);
+    total += n;
+  }
+  auto o = model::object{{"total", total}};
+  std::move(of_each.begin(), of_each.end(), std::back_inserter(o));
+  e->reply(200, std::move(o));
 }
 
 /// How many are in which state.
 void statistics(const exchange_ptr& e) {
   const auto product = e->query("productKey");
-  auto q = actors::device_count_question{
-      e->who.organisation,
-      within_reach(*e, product.empty() ? std::string{} : equals("productKey", product)), "status"};
-  e->parts().query->count(std::move(q), [e](model::result<actors::device_counts> counts) {
-    if (!counts)
-      return e->fail(counts.error());
-    auto total = std::int64_t{0};
-    auto of_each = model::object{};
-    for (const auto* status : {"online", "offline", "inactive", "disabled"}) {
-      const auto found = counts->of.find("[\"" + std::string{status} + "\"]");
-      const auto n = found == counts->of.end() ? 0 : static_cast<std::int64_t>(found->second);
-      of_each.emplace_back(status, n);
-      total += n;
-    }
-    auto o = model::object{{"total", total}};
-    std::move(of_each.begin(), of_each.end(), std::back_inserter(o));
-    e->reply(200, std::move(o));
-  });
+  e->with_reach(
+      product.empty() ? std::string{} : equals("productKey", product), [e](std::string filter) {
+        e->parts().query->count(
+            actors::device_count_question{e->who.organisation, std::move(filter), "status"},
+            [e](const auto& counts) { show_statuses(e, counts); });
+      });
 }
 
 }  // namespace
+
+void list_devices(const exchange_ptr& e, const std::string& among) {
+  auto q = read_query(*e);
+  if (!q)
+    return e->fail(q.error());
+  q->filter = both(q->filter, among);
+  run(e, std::move(*q));
+}
 
 std::vector<route> device_search_routes() {
   return {

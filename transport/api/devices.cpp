@@ -228,21 +228,13 @@ void many_status(const exchange_ptr& e) {
   }
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  const auto rows = std::make_shared<std::vector<model::value>>(whom.size());
-  read_many(
-      e, std::move(whom),
-      [e, rows](std::size_t i, const actors::answer& got) {
-        const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-        if (d && e->sees(*d->what))
-          (*rows)[i] = show_status(*e, d->id, *d->what);
-      },
-      [e, rows] {
-        auto items = model::array{};
-        for (auto& r : *rows)
-          if (!r.is_null())
-            items.push_back(std::move(r));
-        e->reply(200, model::object{{"items", std::move(items)}});
-      });
+  e->with_devices(std::move(whom), [e](const exchange::found_devices& found) {
+    auto items = model::array{};
+    for (const auto& d : found)
+      if (d)
+        items.push_back(show_status(*e, d->id, *d->state));
+    e->reply(200, model::object{{"items", std::move(items)}});
+  });
 }
 
 // ---- changing

@@ -25,7 +25,7 @@ bool identity::may_for(std::string_view permission, const std::string& product_k
 }
 
 bool identity::may_for_some(std::string_view permission) const {
-  return model::organisation::permits_for_products(rights, permission);
+  return model::organisation::permits_somewhere(rights, permission);
 }
 
 std::optional<std::set<std::string>> identity::products_for(std::string_view permission) const {
@@ -239,10 +239,11 @@ void exchange::reply_one(model::value body) {
   reply(200, std::move(body), {{"ETag", tag}});
 }
 
-void exchange::reply_page(model::array items, std::string_view next) {
+void exchange::reply_page(model::array items, std::string_view next, model::object more) {
   auto o = model::object{{"items", std::move(items)}};
   if (!next.empty())
     o.emplace_back("nextCursor", write_cursor(next, question(), parts_->now()));
+  std::move(more.begin(), more.end(), std::back_inserter(o));
   reply(200, std::move(o));
 }
 
@@ -270,33 +271,6 @@ void exchange::ask(actors::target whom, actors::any_command what,
                    });
 }
 
-void exchange::with_device(std::function<void(found_device)> then) {
-  const auto unknown = failure{errc::not_found, "device_unknown", "no such device here"};
-  auto whom = actors::target{};
-  if (const auto& asset = param("asset"); !asset.empty()) {
-    const auto id = model::parse_entity_id(asset);
-    if (!id || id->shard >= parts_->shard_count)
-      return fail(unknown);
-    whom = *id;
-  } else {
-    if (!product(param("product")))
-      return fail(unknown);
-    whom = model::device_name{param("product"), param("device")};
-  }
-  // One that the caller does not see is told in the same words as one that is not there.
-  parts_->ask->ask(
-      whom, model::device::command{model::device::read_device{}, {}, {}, {}},
-      [self = shared_from_this(), unknown, then = std::move(then)](const actors::answer& got) {
-        if (!got)
-          return self->fail(got.error().code == errc::not_found ? unknown : got.error());
-        const auto* reply = std::get_if<model::device::reply>(&got->answer);
-        const auto* snapshot = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
-        if (!snapshot || !self->sees(*snapshot->what))
-          return self->fail(unknown);
-        then({snapshot->id, got->revision, snapshot->what});
-      });
-}
-
 std::shared_ptr<const actors::catalogue_product> exchange::product(const std::string& key) const {
   const auto known = parts_->known->current();
   const auto found = known->products.find(key);
@@ -311,10 +285,6 @@ bool exchange::reaches(const std::string& product_key) const {
 
 bool exchange::sees(const model::product::state& p) const {
   return p.organisation == who.organisation && reaches(p.product_key);
-}
-
-bool exchange::sees(const model::device::state& d) const {
-  return d.organisation() == who.organisation && reaches(d.name().product_key);
 }
 
 const std::string& exchange::organisation() const {

@@ -18,6 +18,7 @@
 #include "config/settings.hpp"
 #include "model/credentials.hpp"
 #include "observe/metrics.hpp"
+#include "transport/api/reach.hpp"
 #include "transport/api/tokens.hpp"
 #include "transport/http_message.hpp"
 
@@ -62,7 +63,7 @@ struct identity {
   bool may(std::string_view permission) const;
   /// For that product and its devices.
   bool may_for(std::string_view permission, const std::string& product_key) const;
-  /// For some products at least.
+  /// Somewhere at least: in all of the organisation, or where a scope says.
   bool may_for_some(std::string_view permission) const;
   /// For which ones; nothing: for all.
   std::optional<std::set<std::string>> products_for(std::string_view permission) const;
@@ -120,7 +121,8 @@ class exchange : public std::enable_shared_from_this<exchange> {
   /// One thing without a revision of its own: its ETag is made of the body.
   void reply_one(model::value body);
   /// A page of a list; `next`: the place where the next one begins, "" after the last.
-  void reply_page(model::array items, std::string_view next);
+  /// `more`: members beside the items.
+  void reply_page(model::array items, std::string_view next, model::object more = {});
   void reply_empty(int status, headers more = {});
   void fail(const model::failure& why);
   void send(http_response response);
@@ -130,16 +132,23 @@ class exchange : public std::enable_shared_from_this<exchange> {
            std::function<void(actors::outcome)> then);
   /// Asks about the device of the route, and fails unless the caller sees it.
   void with_device(std::function<void(found_device)> then);
+  /// Asks about many, by id or name. Those that are not there or that the caller does not see are
+  /// all "device_unknown", each in its place.
+  using found_devices = std::vector<model::result<found_device>>;
+  void with_devices(std::vector<actors::target> whom, std::function<void(found_devices)> then);
+  /// Narrows a filter of devices ("": all) to those that the caller sees; a failure is the answer.
+  void with_reach(std::string filter, std::function<void(std::string)> then);
   /// True if what the route does is allowed to the caller for that product and its devices. What it
   /// is not allowed for is, for him, not there.
   bool reaches(const std::string& product_key) const;
   /// The organisation's, and reached.
   bool sees(const model::product::state& p) const;
-  bool sees(const model::device::state& d) const;
   /// The organisation that the path names: the caller's own, or (for an operator) another one.
   const std::string& organisation() const;
   /// The product of that key if the caller sees it, else null.
   std::shared_ptr<const actors::catalogue_product> product(const std::string& key) const;
+  /// The product of a device that the caller sees, whether he sees the product itself or not.
+  std::shared_ptr<const actors::catalogue_product> product_of(const model::device::state& s) const;
   /// X-Revision of a write.
   static headers revision_headers(const actors::outcome& done);
   static std::string etag(std::uint64_t revision);
@@ -149,16 +158,25 @@ class exchange : public std::enable_shared_from_this<exchange> {
   identity who;
   std::vector<std::pair<std::string, std::string>> params;
   const route* at = nullptr;
+  device_reach reach;  // of the caller, for what the route does
   /// Looks at the answer before it leaves (idempotency, metrics).
   std::function<void(const http_response&)> on_reply;
 
  private:
   std::string question() const;
+  void keep_seen(found_devices all, std::function<void(found_devices)> then);
   std::shared_ptr<const service_parts> parts_;
   std::shared_ptr<const http_request> request_;
   responder answer_;
   std::string id_;
 };
+
+/// What filters may ask for of the products of the caller's organisation.
+std::vector<product_facts> products_of(const exchange& e);
+/// The groups of the caller's organisation.
+group_facts groups_of(const exchange& e);
+/// Sets what the caller reaches by the route.
+void set_reach(exchange& e);
 
 /// Counts that an organisation has come to a limit of its quotas: "soft" or "hard".
 observe::counter& quotas_reached(observe::metrics& metrics, const char* limit);

@@ -23,6 +23,7 @@ model::value show(const exchange& e, const organisation::state& s) {
                          {"locale", s.locale},
                          {"timeZone", s.time_zone},
                          {"suspended", s.is_suspended},
+                         {"revealSecrets", s.reveals_secrets},
                          {"createdAt", e.show(s.created_at)}};
   if (s.is_suspended)
     o.emplace_back("suspendReason", s.suspend_reason);
@@ -147,6 +148,7 @@ void update(const exchange_ptr& e) {
   u.name = f.text("name", 256);
   u.locale = f.text("locale", 64);
   u.time_zone = f.text("timeZone", 64);
+  u.reveals_secrets = f.truth("revealSecrets");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   e->ask(org->id, order_of(*e, std::move(u)), [e](const actors::outcome& done) {

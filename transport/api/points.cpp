@@ -59,49 +59,46 @@ void many_latest(const exchange_ptr& e) {
   auto f = fields{*body};
   const auto ids = f.texts("ids", 1000);
   const auto points = f.texts("points", 1000).value_or(std::vector<std::string>{});
-  auto whom = std::vector<model::entity_id>{};
+  auto whom = std::vector<actors::target>{};
   if (!ids)
     f.missing("ids");
   for (std::size_t i = 0; ids && i < ids->size(); ++i) {
     const auto id = model::parse_entity_id((*ids)[i]);
     if (id && id->shard < e->parts().shard_count)
-      whom.push_back(*id);
+      whom.emplace_back(*id);
     else
       f.note("ids/" + std::to_string(i), "type_mismatch", "expected an assetId");
   }
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  if (whom.empty())
-    return e->reply(200, model::object{{"items", model::array{}}});
-  const auto found = std::make_shared<many_latest_rows>();
-  found->rows.resize(whom.size());
-  found->open = whom.size();
-  const auto settle = [e, found] {
-    if (found->open.fetch_sub(1) != 1)
-      return;
-    auto items = model::array{};
-    for (auto& rows : found->rows)
-      std::move(rows.begin(), rows.end(), std::back_inserter(items));
-    e->reply(200, model::object{{"items", std::move(items)}});
-  };
-  for (std::size_t i = 0; i < whom.size(); ++i)
-    e->parts().ask->ask(
-        whom[i], device_order(*e, device::read_device{}),
-        [=, id = whom[i]](const actors::answer& got) {
-          const auto* d = got ? device_reply<device::device_snapshot>(*got) : nullptr;
-          if (!d || !e->sees(*d->what))
-            return settle();
-          e->parts().ask->ask(
-              id, device_order(*e, device::read_latest{points}), [=](const actors::answer& values) {
-                if (values)
-                  for (const auto& p : device_reply<device::latest_points>(*values)->points) {
-                    auto row = show_latest(*e, p).as_object();
-                    row.insert(row.begin(), {"assetId", to_string(id)});
-                    found->rows[i].emplace_back(std::move(row));
-                  }
-                settle();
-              });
-        });
+  e->with_devices(std::move(whom), [e, points](const exchange::found_devices& devices) {
+    auto seen = std::vector<model::entity_id>{};
+    for (const auto& d : devices)
+      if (d)
+        seen.push_back(d->id);
+    if (seen.empty())
+      return e->reply(200, model::object{{"items", model::array{}}});
+    const auto found = std::make_shared<many_latest_rows>();
+    found->rows.resize(seen.size());
+    found->open = seen.size();
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      e->parts().ask->ask(
+          seen[i], device_order(*e, device::read_latest{points}),
+          [e, found, i, id = seen[i]](const actors::answer& values) {
+            if (values)
+              for (const auto& p : device_reply<device::latest_points>(*values)->points) {
+                auto row = show_latest(*e, p).as_object();
+                row.insert(row.begin(), {"assetId", to_string(id)});
+                found->rows[i].emplace_back(std::move(row));
+              }
+            if (found->open.fetch_sub(1) != 1)
+              return;
+            auto items = model::array{};
+            for (auto& rows : found->rows)
+              std::move(rows.begin(), rows.end(), std::back_inserter(items));
+            e->reply(200, model::object{{"items", std::move(items)}});
+          });
+  });
 }
 
 /// Reads from, to, limit, order and cursor of a history request. The cursor is the time of the next

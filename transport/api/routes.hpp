@@ -42,6 +42,8 @@ std::vector<route> firmware_routes();
 std::vector<route> ota_job_routes();
 std::vector<route> device_routes();
 std::vector<route> device_search_routes();
+std::vector<route> device_act_routes();
+std::vector<route> group_routes();
 std::vector<route> topology_routes();
 std::vector<route> certificate_routes();
 std::vector<route> file_routes();
@@ -59,8 +61,8 @@ std::vector<route> tree_search_routes();
 std::vector<route> tree_file_routes();
 std::vector<route> cluster_routes();
 
-/// True if the call looks itself at what its products are allowed for: its path names a device or
-/// a product, or it is a list or takes names and leaves out what its caller does not reach. All
+/// True if the call looks itself at what it is allowed for: its path names a device or a product,
+/// or it is a list or takes names and leaves out what its caller does not reach. All
 /// other calls are about the organisation: a role with a scope does not give them.
 bool looks_at_products(const route& r);
 /// True if an operator may call it for another organisation than his own.

@@ -87,6 +87,7 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
         return e->fail({errc::not_found, "not_found", "no such resource"});
       if (auto ok = check_right(*m.found, e->who); !ok)
         return e->fail(ok.error());
+      set_reach(*e);
     }
     if (m.found->takes.empty())
       if (auto ok = check_no_body(*e); !ok)
@@ -111,12 +112,11 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   }
 
   static model::status check_right(const route& r, const identity& who) {
+    const auto somewhere = who.may_for_some(r.permission);
     if (r.permission == anyone_known || who.may(r.permission) ||
-        (looks_at_products(r) && who.may_for_some(r.permission)))
+        (looks_at_products(r) && somewhere))
       return {};
-    if (std::any_of(who.rights.begin(), who.rights.end(), [&](const auto& grant) {
-          return model::organisation::permits(grant.permissions, r.permission);
-        }))
+    if (somewhere)
       return failure{errc::forbidden, "scope_denied",
                      "needs the permission " + r.permission + " without a scope"};
     return failure{errc::forbidden, "forbidden", "needs the permission " + r.permission};

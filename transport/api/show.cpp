@@ -68,6 +68,29 @@ model::value connection(const exchange& e, const device::state& s) {
   return o;
 }
 
+/// Those that are there: a device may still name some that are gone.
+model::array show_groups(const exchange& e, const device::state& s) {
+  auto all = model::array{};
+  if (s.groups().empty())
+    return all;
+  const auto known = e.parts().known->current();
+  const auto* org = known->organisation(s.organisation());
+  for (const auto& id : s.groups())
+    if (org && org->state->find_group(id))
+      all.emplace_back(id);
+  return all;
+}
+
+void add_override(model::object& o, const exchange& e, const device::state& s) {
+  const auto& shown = s.shown();
+  if (shown.empty())
+    return;
+  o.emplace_back("override", model::object{{"status", device::name_of(shown.as)},
+                                           {"until", e.show(shown.until)},
+                                           {"by", shown.by},
+                                           {"at", e.show(shown.at)}});
+}
+
 void add_time(model::object& o, const exchange& e, const char* name, model::timestamp t) {
   if (t != model::timestamp{})
     o.emplace_back(name, e.show(t));
@@ -86,8 +109,11 @@ model::value show_device(const exchange& e, const model::entity_id& id, const de
       {"updatedAt", e.show(s.updated_at)}};
   if (!s.gateway().empty())
     o.emplace_back("gateway", to_string(s.gateway().id));
+  if (auto groups = show_groups(e, s); !groups.empty())
+    o.emplace_back("groups", std::move(groups));
   if (!s.admin_reason->empty())
     o.emplace_back("adminReason", *s.admin_reason);
+  add_override(o, e, s);
   if (s.activated_at)
     o.emplace_back("activatedAt", e.show(*s.activated_at));
   add_time(o, e, "lastOnlineAt", s.last_online);
@@ -102,6 +128,7 @@ model::value show_status(const exchange& e, const model::entity_id& id, const de
                          {"deviceKey", s.name().device_key},
                          {"status", device::status_of(s)},
                          {"connection", connection(e, s)}};
+  add_override(o, e, s);
   add_time(o, e, "lastDataAt", s.last_data);
   return o;
 }

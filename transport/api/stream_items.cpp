@@ -118,6 +118,17 @@ struct item_writer {
           {"days", int{e.days}},
           {"notAfter", model::to_ms(e.not_after)}});
   }
+  void operator()(const device::groups_changed& e) const {
+    auto groups = model::array{};
+    for (const auto& id : e.groups)
+      groups.emplace_back(id);
+    tell("groupsChanged", e.at, {{"groups", std::move(groups)}});
+  }
+  void operator()(const device::status_overridden& e) const {
+    tell("statusOverridden", e.what.at,
+         {{"status", device::name_of(e.what.as)}, {"until", model::to_ms(e.what.until)}});
+  }
+  void operator()(const device::override_ended& e) const { tell("overrideEnded", e.at); }
   // Matters of a job: its calls tell of them.
   void operator()(const device::upgrade_offered&) const {}
   void operator()(const device::upgrade_published&) const {}

@@ -21,6 +21,25 @@ model::object show_sub(const model::device_name& name, const model::entity_id& i
       {"assetId", to_string(id)}, {"productKey", name.product_key}, {"deviceKey", name.device_key}};
 }
 
+using named_devices = std::vector<std::pair<model::device_name, model::entity_id>>;
+
+/// Those that the caller reaches.
+void only_seen(const exchange_ptr& e, named_devices all, std::function<void(named_devices)> then) {
+  if (e->reach.everything)
+    return then(std::move(all));
+  auto whom = std::vector<actors::target>{};
+  for (const auto& [name, id] : all)
+    whom.emplace_back(id);
+  e->with_devices(std::move(whom),
+                  [all = std::move(all), then](const exchange::found_devices& found) {
+                    auto seen = named_devices{};
+                    for (std::size_t i = 0; i < all.size(); ++i)
+                      if (found[i])
+                        seen.push_back(all[i]);
+                    then(std::move(seen));
+                  });
+}
+
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
   const auto cursor = e->cursor();
@@ -33,15 +52,18 @@ void list(const exchange_ptr& e) {
     const auto cut = after.find('/');
     auto at = after.empty() ? subs.begin()
                             : subs.upper_bound({after.substr(0, cut), after.substr(cut + 1)});
-    auto items = model::array{};
-    auto last = std::string{};
-    for (; at != subs.end() && items.size() < limit; ++at) {
-      if (!e->reaches(at->first.product_key))
-        continue;
-      items.emplace_back(show_sub(at->first, at->second));
-      last = at->first.product_key + '/' + at->first.device_key;
-    }
-    e->reply_page(std::move(items), at == subs.end() ? std::string{} : last);
+    auto page = named_devices{};
+    for (; at != subs.end() && page.size() < limit; ++at)
+      page.emplace_back(*at);
+    auto next = std::string{};
+    if (at != subs.end())
+      next = page.back().first.product_key + '/' + page.back().first.device_key;
+    only_seen(e, std::move(page), [e, next](const auto& seen) {
+      auto items = model::array{};
+      for (const auto& [name, id] : seen)
+        items.emplace_back(show_sub(name, id));
+      e->reply_page(std::move(items), next);
+    });
   });
 }
 
@@ -52,18 +74,32 @@ struct change : std::enable_shared_from_this<change> {
         gateway{std::move(which)},
         subs{std::move(names)},
         answers(subs.size(), actors::answer{actors::outcome{}}),
-        open{subs.size()},
         adds{add} {}
 
   void start() {
-    for (std::size_t i = 0; i < subs.size(); ++i) {
-      if (!e->reaches(subs[i].product_key)) {
-        answers[i] =
-            model::failure{errc::not_found, "device_unknown", "no device " + subs[i].device_key};
-        if (open.fetch_sub(1) == 1)
-          change_list();
-        continue;
-      }
+    if (e->reach.everything)
+      return change_subs();
+    auto whom = std::vector<actors::target>{};
+    for (const auto& name : subs)
+      whom.emplace_back(name);
+    e->with_devices(std::move(whom),
+                    [self = shared_from_this()](const exchange::found_devices& found) {
+                      for (std::size_t i = 0; i < found.size(); ++i)
+                        if (!found[i])
+                          self->answers[i] = found[i].error();
+                      self->change_subs();
+                    });
+  }
+
+  void change_subs() {
+    auto those = std::vector<std::size_t>{};
+    for (std::size_t i = 0; i < subs.size(); ++i)
+      if (answers[i])
+        those.push_back(i);
+    if (those.empty())
+      return change_list();
+    open = those.size();
+    for (const auto i : those) {
       auto order = adds ? device::order{device::bind_gateway{
                               {gateway.id, gateway.state->name()}, e->who.organisation, {}, false}}
                         : device::order{device::unbind_gateway{gateway.id, false, true}};
@@ -118,7 +154,7 @@ struct change : std::enable_shared_from_this<change> {
   found_device gateway;
   std::vector<model::device_name> subs;
   std::vector<actors::answer> answers;
-  std::atomic<std::size_t> open;
+  std::atomic<std::size_t> open{0};
   bool adds;
 };
 
@@ -144,7 +180,7 @@ void change_topology(const exchange_ptr& e, bool adds) {
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   e->with_device([e, names = std::move(names), adds](const found_device& d) mutable {
-    const auto product = e->product(d.state->name().product_key);
+    const auto product = e->product_of(*d.state);
     if (!product || !product->view.gateway)
       return e->fail({errc::conflict, "not_gateway",
                       d.state->name().device_key + " is no gateway: its product says so"});
@@ -163,10 +199,15 @@ void unbind(const exchange_ptr& e) {
 void get_gateway(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {
     const auto& gateway = d.state->gateway();
-    if (gateway.empty() || !e->reaches(gateway.name.product_key))
-      return e->fail(
-          {errc::not_found, "sub_device_unbound", d.state->name().device_key + " has no gateway"});
-    e->reply_one(show_sub(gateway.name, gateway.id));
+    const auto none = failure{errc::not_found, "sub_device_unbound",
+                              d.state->name().device_key + " has no gateway"};
+    if (gateway.empty())
+      return e->fail(none);
+    only_seen(e, {{gateway.name, gateway.id}}, [e, none](const named_devices& seen) {
+      if (seen.empty())
+        return e->fail(none);
+      e->reply_one(show_sub(seen.front().first, seen.front().second));
+    });
   });
 }
 

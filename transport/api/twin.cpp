@@ -1,5 +1,9 @@
 // The twin of a device: how it is to be configured, and how it says that it is (group F of the
 // API).
+#include <atomic>
+#include <limits>
+
+#include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
 
@@ -67,6 +71,114 @@ void put(const exchange_ptr& e) {
   change(e, true);
 }
 
+void history(const exchange_ptr& e) {
+  e->with_device([e](const found_device& d) {
+    const auto& all = d.state->twin().history;
+    auto items = model::array{};
+    for (auto v = all.rbegin(); v != all.rend(); ++v) {
+      auto o =
+          model::object{{"version", number(v->version)}, {"at", e->show(v->at)}, {"by", v->by}};
+      if (v->applied_at != model::timestamp{})
+        o.emplace_back("appliedAt", e->show(v->applied_at));
+      items.emplace_back(std::move(o));
+    }
+    e->reply_one(model::object{{"items", std::move(items)}});
+  });
+}
+
+/// A call that waits until the device says that it has a version of what is desired. The feed wakes
+/// it, the end of its time too; nothing asks again and again. What the feed loses is read.
+class twin_wait : public std::enable_shared_from_this<twin_wait> {
+ public:
+  twin_wait(exchange_ptr e, model::entity_id id, std::uint64_t version)
+      : e_{std::move(e)}, id_{id}, version_{version} {}
+
+  void start(model::milliseconds at_most) {
+    const auto& parts = e_->parts();
+    subscription_ = parts.feed->subscribe({.kind = actors::feed_kind::lifecycle,
+                                           .organisation = e_->who.organisation,
+                                           .products = {},
+                                           .devices = {id_},
+                                           .points = {}},
+                                          [weak = weak_from_this(), query = parts.query] {
+                                            query->run([weak] {
+                                              if (const auto self = weak.lock())
+                                                self->look_at_feed();
+                                            });
+                                          });
+    // It lives as long as it may be called back from here.
+    waiter_ =
+        parts.ask->expect_command(at_most, [self = shared_from_this()](bool) { self->read(true); });
+    read(false);
+  }
+
+ private:
+  void look_at_feed() {
+    constexpr auto most = std::size_t{100};
+    auto news = false;
+    for (auto more = true; more;) {
+      const auto got = e_->parts().feed->take(subscription_, most);
+      more = got.items.size() == most;
+      news = news || got.lost > 0;
+      for (const auto& item : got.items)
+        if (const auto* said = std::get_if<device::twin_reported>(&(*item.events)[item.index]))
+          news = news || said->applied >= version_;
+    }
+    if (news)
+      read(false);
+  }
+
+  void read(bool is_over) {
+    if (done_)
+      return;
+    e_->parts().ask->ask(
+        id_, device_order(*e_, device::read_twin{}),
+        [self = shared_from_this(), is_over](const actors::answer& got) {
+          const auto* twin = got ? device_reply<device::twin_status>(*got) : nullptr;
+          if (twin && twin->what.applied_version < self->version_ && !is_over)
+            return;
+          if (self->done_.exchange(true))
+            return;
+          self->e_->parts().feed->unsubscribe(self->subscription_);
+          self->e_->parts().ask->forget(self->waiter_);
+          if (!twin)
+            return self->e_->fail(got.error());
+          if (twin->what.applied_version < self->version_)
+            return self->e_->fail({model::errc::timeout, "device_timeout",
+                                   "the device has not said that it has version " +
+                                       std::to_string(self->version_) + "; it has " +
+                                       std::to_string(twin->what.applied_version)});
+          self->e_->reply(200, show_twin(*self->e_, twin->what));
+        });
+  }
+
+  exchange_ptr e_;
+  model::entity_id id_;
+  std::uint64_t version_;
+  std::uint64_t subscription_ = 0;
+  model::waiter_ref waiter_;
+  std::atomic<bool> done_{false};
+};
+
+void wait(const exchange_ptr& e) {
+  const auto body = e->body();
+  if (!body)
+    return e->fail(body.error());
+  auto f = fields{*body};
+  const auto version = f.integer("desiredVersion", 1, std::numeric_limits<std::int64_t>::max());
+  const auto timeout = std::chrono::seconds{f.integer("timeout", 1, 60).value_or(30)};
+  if (auto ok = f.finish(); !ok)
+    return e->fail(ok.error());
+  e->with_device([e, version, timeout](const found_device& d) {
+    const auto newest = d.state->twin().desired_version;
+    const auto wanted = version ? static_cast<std::uint64_t>(*version) : newest;
+    if (wanted > newest)
+      return e->fail({model::errc::conflict, "version_unknown",
+                      "there is no version above " + std::to_string(newest)});
+    std::make_shared<twin_wait>(e, d.id, wanted)->start(timeout);
+  });
+}
+
 }  // namespace
 
 std::vector<route> twin_routes() {
@@ -82,6 +194,13 @@ std::vector<route> twin_routes() {
       {"PATCH", "@d/twin/desired", "device:control", patch, "changeDesired",
        "Merge changes into how a device is to be configured; null takes away", "Configuration",
        "Twin", 200, ""},
+      {"GET", "@d/twin/history", "device:read", history, "getTwinHistory",
+       "The last versions of how a device is to be configured, newest first", "", "TwinHistory",
+       200, ""},
+      {"POST", "@d/twin:wait", "device:read", wait, "waitForTwin",
+       "Answers once the device says that it has a version (the newest), or 504 when the time is "
+       "over",
+       "TwinWait", "Twin", 200, ""},
   };
 }
 

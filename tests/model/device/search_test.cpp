@@ -47,6 +47,19 @@ TEST(DeviceSearch, KeepsWhatFiltersAskFor) {
   EXPECT_THAT(shown(s, all_fields), IsEmpty());
 }
 
+TEST(DeviceSearch, KeepsEachGroup) {
+  auto s = example();
+  s.family.edit().groups = std::vector<std::string>{"g1", "g2"};
+  EXPECT_THAT(shown(s, bit_of(search_field::group)), ElementsAre("group g1", "group g2"));
+  const auto asked =
+      filter::check(*filter::parse("group = 'g2' and group != 'g3'"), search_fields());
+  ASSERT_TRUE(asked);
+  const auto id = entity_id{};
+  EXPECT_TRUE(filter::accepts(*asked, searched_device{id, s}));
+  s.family.edit().groups = {};
+  EXPECT_FALSE(filter::accepts(*asked, searched_device{id, s}));
+}
+
 TEST(DeviceSearch, IndexesNoFieldWithALongName) {
   const auto& fields = search_fields();
   EXPECT_TRUE(is_indexed(*fields.find({"tags", "site"})));

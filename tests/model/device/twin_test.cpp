@@ -84,6 +84,22 @@ class Twin : public testing::Test {
   std::uint64_t connections = 0;
 };
 
+TEST_F(Twin, KeepsItsLastVersions) {
+  for (int i = 1; i <= 60; ++i) {
+    now += std::chrono::seconds{1};
+    ASSERT_TRUE(tell(wish("{\"n\": " + std::to_string(i) + "}")));
+  }
+  const auto& all = s.twin().history;
+  ASSERT_EQ(all.size(), max_twin_versions);
+  EXPECT_EQ(all.front().version, 11u);
+  EXPECT_EQ(all.back().version, 60u);
+  EXPECT_EQ(all.back().by, "user:a");
+  EXPECT_EQ(all.back().at, now);
+  EXPECT_EQ(all.back().applied_at, timestamp{});
+  ASSERT_TRUE(tell(report("{\"n\": 60}", 60)));
+  EXPECT_EQ(s.twin().history.back().applied_at, now);
+}
+
 TEST_F(Twin, WhatIsDesiredHasVersions) {
   EXPECT_TRUE(s.twin().empty());
   ASSERT_TRUE(tell(wish(R"({"b":{"x":1},"a":2})")));

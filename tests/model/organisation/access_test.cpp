@@ -50,10 +50,10 @@ TEST(Access, SaysWhy) {
 }
 
 TEST(Access, AScopeOfGroupsOrNodesAloneGivesNoProducts) {
-  EXPECT_TRUE(permits_for_products({of({"*"})}, "device:read"));
-  EXPECT_TRUE(permits_for_products({of({"*"}, {{"p"}, {}, {}})}, "device:read"));
-  EXPECT_FALSE(permits_for_products({of({"*"}, {{}, {"g"}, {"n"}})}, "device:read"));
-  EXPECT_FALSE(permits_for_products({of({"data:read"})}, "device:read"));
+  EXPECT_TRUE(permits_somewhere({of({"*"})}, "device:read"));
+  EXPECT_TRUE(permits_somewhere({of({"*"}, {{"p"}, {}, {}})}, "device:read"));
+  EXPECT_TRUE(permits_somewhere({of({"*"}, {{}, {"g"}, {"n"}})}, "device:read"));
+  EXPECT_FALSE(permits_somewhere({of({"data:read"})}, "device:read"));
 }
 
 TEST(Access, NobodyGivesWhatHeDoesNotHave) {

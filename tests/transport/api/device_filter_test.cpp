@@ -37,6 +37,46 @@ TEST(DeviceFilter, PutsKeysInThePlaceOfWhatProductsHave) {
   }
 }
 
+const auto groups = group_facts{{"g1", ""},
+                                {"g2", ""},
+                                {"r1", "tags.site = 'A' or modelId = 'fan'"},
+                                {"r2", "group = 'g1' and name like 'x'"},
+                                {"bad", "group = 'r1'"}};
+
+TEST(DeviceFilter, PutsRulesInThePlaceOfGroups) {
+  for (const auto& [text, expected] : std::vector<std::pair<const char*, const char*>>{
+           {"group = 'g1'", "group in ('g1')"},
+           {"group in ('g1', 'g2', 'gone')", "group in ('g1', 'g2')"},
+           {"group = 'gone'", "group in ('')"},
+           {"group != 'gone'", "group not in ('')"},
+           {"group = 'r1'", "tags.site = 'A' or productKey in ('p2')"},
+           {"group != 'r1'", "not (tags.site = 'A' or productKey in ('p2'))"},
+           {"group = 'r2' and exists(group)",
+            "group in ('g1') and name like 'x' and exists(group)"},
+           {"group in ('r2', 'g2') and status = 'online'",
+            "((group in ('g1') and name like 'x') or group in ('g2')) and status = 'online'"}}) {
+    const auto got = device_filter(text, products, groups);
+    ASSERT_TRUE(got) << text << ": " << got.error().detail;
+    EXPECT_EQ(*got, print(*model::filter::parse(expected))) << text;
+    EXPECT_TRUE(model::filter::parse(*got)) << *got;
+  }
+}
+
+TEST(DeviceFilter, RefusesGroupsItCannotRead) {
+  for (const auto* text :
+       {"group like 'g'", "group > 'g'", "group = 5", "group = 'bad'", "group in ('g1', true)"}) {
+    const auto got = device_filter(text, products, groups);
+    ASSERT_FALSE(got) << text;
+    EXPECT_EQ(got.error().reason, "bad_filter") << text;
+  }
+  EXPECT_FALSE(rule_filter("group = 'r1'", products, groups));
+  EXPECT_EQ(*rule_filter("group = 'g1'", products, groups), "group in ('g1')");
+  auto many = std::string{"group = 'r1'"};
+  for (int i = 0; i < max_rules_named; ++i)
+    many += " or group = 'r1'";
+  EXPECT_FALSE(device_filter(many, products, groups));
+}
+
 TEST(DeviceFilter, RefusesWhatItCannotRead) {
   for (const auto* text : {"modelId", "modelId = 5", "productType = 'pump'", "(", "modelId = "}) {
     const auto got = device_filter(text, products);
@@ -52,6 +92,9 @@ TEST(DeviceFilter, QuotesWhatItWrites) {
   EXPECT_EQ(mentions("a%\\"), "deviceKey like '%a\\%\\\\%' or name like '%a\\%\\\\%'");
   EXPECT_EQ(one_of("name", {"a", "it's"}), "name in ('a', 'it''s')");
   EXPECT_EQ(one_of("name", {}), "name = ''");
+  EXPECT_EQ(any_of({}), "productKey = ''");
+  EXPECT_EQ(any_of({"a = 1"}), "a = 1");
+  EXPECT_EQ(any_of({"a = 1", "b = 2"}), "(a = 1) or (b = 2)");
   EXPECT_EQ(both("", "a = 1"), "a = 1");
   EXPECT_EQ(both("a = 1", ""), "a = 1");
   EXPECT_EQ(both("a = 1 or b = 2", "c = 3"), "(a = 1 or b = 2) and (c = 3)");

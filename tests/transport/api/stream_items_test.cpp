@@ -143,6 +143,9 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(name(device::secret_set{}), "credentialRotated");
   EXPECT_EQ(name(device::attributes_changed{{{"a", nullptr}}, noon}), "attributesChanged");
   EXPECT_EQ(name(device::tags_changed{}), "tagsChanged");
+  EXPECT_EQ(name(device::groups_changed{{"g1"}, {}}), "groupsChanged");
+  EXPECT_EQ(name(device::status_overridden{}), "statusOverridden");
+  EXPECT_EQ(name(device::override_ended{}), "overrideEnded");
   EXPECT_EQ(show(device::twin_changed{{{"a", 1}}, 7, "user:a", noon}),
             R"([{"t":000,"event":"twinChanged","version":7,"desired":{"a":1}}])");
   EXPECT_EQ(show(device::twin_reported{{{"a", 0}}, 3, 6, noon}),
