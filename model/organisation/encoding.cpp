@@ -6,7 +6,7 @@ namespace orrery::model::organisation {
 namespace {
 
 constexpr std::uint8_t version = 1;
-constexpr std::uint8_t state_version = 2;
+constexpr std::uint8_t state_version = 3;
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "model/json.hpp"
 #include "transport/api/cursor.hpp"
@@ -192,7 +193,9 @@ void exchange::send(http_response response) {
   response.headers.emplace_back("Cache-Control", "no-store");
   if (on_reply)
     on_reply(response);
-  answer_(std::move(response));
+  if (on_leaving)
+    return std::exchange(on_leaving, {})(*this, std::move(response));
+  leave(std::move(response));
 }
 
 void exchange::reply(int status, model::value body, headers more) {
@@ -206,6 +209,8 @@ void exchange::reply(int status, model::value body, headers more) {
         r.status = 304;
         return send(std::move(r));
       }
+  if (!facts.after && (status == 201 || facts.before))
+    facts.after = body;
   r.content_type = "application/json";
   model::write_json(body, r.body);
   send(std::move(r));
@@ -231,6 +236,8 @@ void exchange::reply_empty(int status, headers more) {
 }
 
 void exchange::fail(const failure& why) {
+  facts.reason = why.reason.empty() ? model::name_of(why.code) : why.reason;
+  facts.detail = why.detail;
   if (why.reason == "quota_exceeded" && parts_->metrics)
     quotas_reached(*parts_->metrics, "hard").add();
   send(to_response(why, request_->target.substr(0, request_->target.find('?')), id_));
@@ -268,8 +275,11 @@ void exchange::with_device(std::function<void(found_device)> then) {
           return self->fail(got.error().code == errc::not_found ? unknown : got.error());
         const auto* reply = std::get_if<model::device::reply>(&got->answer);
         const auto* snapshot = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
-        if (!snapshot || !self->sees(*snapshot->what))
+        if (!snapshot || !self->sees(*snapshot->what)) {
+          self->facts.out_of_reach = snapshot != nullptr;
           return self->fail(unknown);
+        }
+        self->facts.device = to_string(snapshot->id);
         then({snapshot->id, got->revision, snapshot->what});
       });
 }
@@ -277,8 +287,12 @@ void exchange::with_device(std::function<void(found_device)> then) {
 std::shared_ptr<const actors::catalogue_product> exchange::product(const std::string& key) const {
   const auto known = parts_->known->current();
   const auto found = known->products.find(key);
-  if (found == known->products.end() || !sees(*found->second->state))
+  if (found == known->products.end())
     return nullptr;
+  if (!sees(*found->second->state)) {
+    facts.out_of_reach = true;
+    return nullptr;
+  }
   return found->second;
 }
 

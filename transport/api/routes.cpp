@@ -44,7 +44,8 @@ std::vector<route> gather() {
         topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
         ban_routes(),         point_routes(),        event_routes(),         command_routes(),
         rrpc_routes(),        twin_routes(),         statistics_routes(),    asset_routes(),
-        tree_routes(),        tree_search_routes(),  tree_file_routes(),     cluster_routes()})
+        tree_routes(),        tree_search_routes(),  tree_file_routes(),     audit_routes(),
+        cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
