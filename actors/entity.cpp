@@ -49,7 +49,9 @@ decision_inputs inputs_of(const model::entity_id& id, const entity_context& ctx)
           ctx.max_queued_commands,
           ctx.max_login_failures,
           ctx.max_queued_messages,
-          ctx.shard_count};
+          ctx.shard_count,
+          ctx.audit_retention,
+          ctx.audit_max_bytes};
 }
 
 template <class Kind>
@@ -68,6 +70,10 @@ model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind:
     return topic::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, tree_kind>)
     return tree::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, audit_kind>)
+    return audit::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, ledger_kind>)
+    return ledger::decode_state(bytes, into);
   else
     return asset::decode_state(bytes, into);
 }
@@ -96,6 +102,12 @@ void decode_into(std::string_view bytes, model::result<std::vector<topic::event>
 }
 void decode_into(std::string_view bytes, model::result<std::vector<tree::event>>& out) {
   out = tree::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<audit::event>>& out) {
+  out = audit::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<ledger::event>>& out) {
+  out = ledger::decode_events(bytes);
 }
 
 /// The messages that are kept for a client.
@@ -460,6 +472,12 @@ entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, mo
     case model::entity_kind::tree:
       return system.spawn(entity<tree_kind>, id, std::move(context), generation, std::move(unsaved),
                           std::move(through));
+    case model::entity_kind::audit_log:
+      return system.spawn(entity<audit_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
+    case model::entity_kind::device_ledger:
+      return system.spawn(entity<ledger_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
   }
   return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved),
                       std::move(through));

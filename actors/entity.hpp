@@ -32,7 +32,9 @@ struct entity_context {
   std::shared_ptr<const std::atomic<bool>> feed_wanted;
   std::size_t max_queued_commands = 50;
   std::size_t max_login_failures = 5;
-  std::size_t max_queued_messages = 1'000;  // kept for one client
+  model::milliseconds audit_retention = std::chrono::hours{24 * 400};
+  std::uint64_t audit_max_bytes = 1024ull * 1024 * 1024;  // of one log
+  std::size_t max_queued_messages = 1'000;                // kept for one client
   std::uint16_t shard_count = 64;
   std::size_t unsaved_points_max = 4096;  // then a checkpoint of this entity alone
 };

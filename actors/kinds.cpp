@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/audit_rows.hpp"
 #include "actors/tree_rows.hpp"
 #include "model/blueprint/inheritance.hpp"
 #include "model/topic_filter.hpp"
@@ -602,6 +603,50 @@ rows topic_kind::rows_of(const model::entity_id& id, const state& s, const std::
                          : drop(family::index, std::move(key)));
   move_deadline(out, id, "topic-due", deadline_before, topic::next_deadline(s));
   return out;
+}
+
+model::result<audit::decision> audit_kind::decide(const state& s, const command& c,
+                                                  const decision_inputs& in) {
+  const auto stored = audit_rows{in.store, in.self, requests};
+  auto d = audit::decide(s, c,
+                         {.self = in.self,
+                          .now = in.now,
+                          .retention = in.audit_retention,
+                          .max_bytes = in.audit_max_bytes,
+                          .records = stored});
+  if (const auto* a = std::get_if<audit::append_record>(&c.what); a && d && !d->events.empty()) {
+    requests.push_back(a->request);
+    if (requests.size() > audit::looked_back)
+      requests.pop_front();
+  }
+  return d;
+}
+
+rows audit_kind::rows_of(const model::entity_id& id, const state& s,
+                         const std::vector<event>& events, std::uint64_t revision,
+                         std::optional<model::timestamp> deadline_before) {
+  auto out = snapshot_row(kind, id, s, revision, audit::encode_state);
+  for (const auto& e : events)
+    if (const auto* a = std::get_if<audit::appended>(&e))
+      out.push_back(put(family::state, keys::audit_record(id, a->what.number),
+                        audit::encode_record(a->what)));
+    else
+      out.push_back({.family = family::state,
+                     .key = keys::audit_records(id),
+                     .value = keys::audit_record(id, std::get<audit::pruned>(e).first),
+                     .operation = storage::row_operation::remove_range});
+  move_deadline(out, id, "audit-due", deadline_before, audit::next_deadline(s));
+  return out;
+}
+
+model::result<ledger::decision> ledger_kind::decide(const state& s, const command& c,
+                                                    const decision_inputs& in) {
+  return ledger::decide(s, c, {.self = in.self, .now = in.now});
+}
+
+rows ledger_kind::rows_of(const model::entity_id& id, const state& s, const std::vector<event>&,
+                          std::uint64_t revision, std::optional<model::timestamp>) {
+  return snapshot_row(kind, id, s, revision, ledger::encode_state);
 }
 
 bool must_replay(const storage::record& r) {

@@ -2,6 +2,7 @@
 // which rows an event leaves behind.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +29,8 @@ struct decision_inputs {
   std::size_t max_login_failures;
   std::size_t max_queued_messages;
   std::uint16_t shard_count;
+  model::milliseconds audit_retention;
+  std::uint64_t audit_max_bytes;
 };
 
 namespace device = model::device;
@@ -38,6 +41,8 @@ namespace asset = model::asset;
 namespace client = model::client;
 namespace topic = model::topic;
 namespace tree = model::tree;
+namespace audit = model::audit;
+namespace ledger = model::ledger;
 
 /// The product of one device, looked up again only when the catalogue has changed.
 class product_cache {
@@ -181,6 +186,36 @@ struct tree_kind {
   model::result<tree::decision> decide(const state& s, const command& c, const decision_inputs& in);
   /// Those were decided and are on their way.
   void note(const std::vector<event>& events, std::uint64_t revision);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+/// Its records are rows.
+struct audit_kind {
+  using state = audit::state;
+  using command = audit::command;
+  using event = audit::event;
+  using reply = audit::reply;
+  static constexpr auto kind = model::entity_kind::audit_log;
+  static constexpr bool in_catalogue = false;
+  std::deque<std::string> requests;  // of the newest appends, some of which may not be in rows yet
+
+  model::result<audit::decision> decide(const state& s, const command& c,
+                                        const decision_inputs& in);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct ledger_kind {
+  using state = ledger::state;
+  using command = ledger::command;
+  using event = ledger::event;
+  using reply = ledger::reply;
+  static constexpr auto kind = model::entity_kind::device_ledger;
+  static constexpr bool in_catalogue = false;
+
+  model::result<ledger::decision> decide(const state& s, const command& c,
+                                         const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

@@ -17,9 +17,11 @@
 #include <caf/typed_actor.hpp>
 
 #include "model/asset/asset.hpp"
+#include "model/audit/audit.hpp"
 #include "model/blueprint/blueprint.hpp"
 #include "model/client/client.hpp"
 #include "model/device/device.hpp"
+#include "model/ledger/ledger.hpp"
 #include "model/organisation/organisation.hpp"
 #include "model/product/product.hpp"
 #include "model/topic/topic.hpp"
@@ -31,10 +33,12 @@ namespace orrery::actors {
 using any_command =
     std::variant<model::device::command, model::product::command, model::blueprint::command,
                  model::organisation::command, model::asset::command, model::client::command,
-                 model::topic::command, model::tree::command>;
+                 model::topic::command, model::tree::command, model::audit::command,
+                 model::ledger::command>;
 using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
                                model::organisation::reply, model::asset::reply,
-                               model::client::reply, model::topic::reply, model::tree::reply>;
+                               model::client::reply, model::topic::reply, model::tree::reply,
+                               model::audit::reply, model::ledger::reply>;
 
 /// The clients and groups of one shard that have a filter for that topic. Their answers come as
 /// one: the sum, or the first failure.
@@ -54,9 +58,13 @@ struct retained_topics {
 /// concerns.
 using target = std::variant<model::entity_id, model::device_name, topic_listeners, retained_topics>;
 
-/// The kind a command is for: alternatives of any_command stand in the order of entity_kind.
+/// The kind a command is for.
 constexpr model::entity_kind kind_of(const any_command& c) {
-  return static_cast<model::entity_kind>(c.index() + 1);
+  using enum model::entity_kind;
+  constexpr model::entity_kind kinds[] = {device, product, blueprint, organisation, asset,
+                                          client, topic,   tree,      audit_log,    device_ledger};
+  static_assert(std::size(kinds) == std::variant_size_v<any_command>);
+  return kinds[c.index()];
 }
 
 class doorway;  // actors/doorway.hpp

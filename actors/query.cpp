@@ -675,6 +675,8 @@ void query::serve(any_read what, then<any_page> done) {
     return assets(std::move(*f), as_any<asset_page>(done));
   if (auto* a = std::get_if<asset_list_question>(&what))
     return assets(std::move(*a), as_any<asset_page>(done));
+  if (auto* r = std::get_if<audit_question>(&what))
+    return audit(std::move(*r), as_any<audit_page>(done));
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
@@ -848,6 +850,14 @@ void query::assets(asset_list_question what, then<asset_page> done) {
   pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
     return of_one_moment<asset_page>(*p->store,
                                      [&](auto& rows) { return read_assets(what, rows); });
+  });
+}
+
+void query::audit(audit_question what, then<audit_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<audit_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<audit_page>(*p->store, [&](auto& rows) { return read_audit(what, rows); });
   });
 }
 

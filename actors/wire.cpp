@@ -17,11 +17,14 @@
 #include <algorithm>
 
 #include "model/asset/wire.hpp"
+#include "model/audit/fields.hpp"
+#include "model/audit/wire.hpp"
 #include "model/blueprint/wire.hpp"
 #include "model/client/wire.hpp"
 #include "model/device/fields.hpp"
 #include "model/device/wire.hpp"
 #include "model/kind_wire.hpp"
+#include "model/ledger/wire.hpp"
 #include "model/message_fields.hpp"
 #include "model/organisation/wire.hpp"
 #include "model/product/wire.hpp"
@@ -89,7 +92,7 @@ auto fields_of(X& x) {
   return std::tie(x.at);
 }
 constexpr auto range_of(entity_kind) {
-  return std::pair{entity_kind::device, entity_kind::tree};
+  return std::pair{entity_kind::device, entity_kind::device_ledger};
 }
 constexpr auto range_of(index_topic::entry) {
   return std::pair{index_topic::entry::filter, index_topic::entry::retained};
@@ -264,6 +267,16 @@ auto fields_of(X& x) {
 template <field_of<asset_page> X>
 auto fields_of(X& x) {
   return std::tie(x.assets, x.next);
+}
+
+template <field_of<audit_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.log, x.filter, x.from, x.to, x.place, x.oldest_first, x.limit,
+                  x.max_bytes);
+}
+template <field_of<audit_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.organisation, x.records, x.next, x.first, x.anchor);
 }
 
 namespace {

@@ -31,6 +31,7 @@
 #include "storage/restore.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
+#include "transport/device_quota.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
@@ -224,6 +225,8 @@ struct node::impl {
                              .feed_wanted = feed->wanted(),
                              .max_queued_commands = settings.commands.max_queued,
                              .max_login_failures = settings.api.max_login_failures,
+                             .audit_retention = settings.audit.retention,
+                             .audit_max_bytes = settings.audit.max_bytes,
                              .max_queued_messages = settings.mqtt.max_queued,
                              .shard_count = shard_count(),
                              .unsaved_points_max = 4096},
@@ -271,6 +274,8 @@ struct node::impl {
     const auto guard = std::make_shared<transport::login_guard>(settings.login);
     renew_bans = keep_bans(guard, known, clock_now);
     renew_bans();  // before anybody can log in
+    const auto quota = std::make_shared<transport::device_quota>(transport::device_quota_parts{
+        .ask = ask, .query = query, .known = known, .shard_count = shard_count()});
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
@@ -288,7 +293,8 @@ struct node::impl {
             .metrics = metrics,
             .now = clock_now,
             .settings = settings,
-            .shard_count = shard_count()},
+            .shard_count = shard_count(),
+            .quota = quota},
         for_anyone, [this]() -> std::optional<std::string> {
           if (!ready.load())
             return "starting or stopping";
@@ -319,7 +325,8 @@ struct node::impl {
                  .files = files,
                  .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
-                 .metrics = metrics});
+                 .metrics = metrics,
+                 .quota = quota});
     devices = std::make_unique<transport::device_ports>(
         *io, settings.listeners, for_devices,
         transport::device_routes{{"mqtt", mqtt->web_sockets()}, {"files", files->handler()}},
@@ -350,6 +357,7 @@ struct node::impl {
       renew_trust();
       renew_bans();
       mqtt->tell_statistics();
+      api->look_after();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();
         continue;

@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   cli::add_simulate(app, s);
   cli::add_certificates(app, s);
   cli::add_bans(app, s);
+  cli::add_audit(app, s);
   cli::add_files(app, s);
   cli::add_groups(app, s);
   cli::add_trees(app, s);

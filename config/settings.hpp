@@ -120,6 +120,11 @@ struct settings {
     std::uint64_t max_connections = 2'000;
   } api;
 
+  struct audit_section {
+    milliseconds retention{std::chrono::hours{24 * 400}};
+    std::uint64_t max_bytes = 1024ull * 1024 * 1024;  // of each organisation's log
+  } audit;
+
   struct stream_section {
     std::uint64_t max_queued = 10'000;      // items per subscription, then the oldest go
     std::uint64_t max_subscriptions = 100;  // per socket

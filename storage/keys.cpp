@@ -4,7 +4,7 @@ namespace orrery::storage::keys {
 namespace {
 
 constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e',
-               node_tag = 'n', change_tag = 'h', presence_tag = 'p';
+               node_tag = 'n', change_tag = 'h', presence_tag = 'p', audit_tag = 'L';
 constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
@@ -151,6 +151,19 @@ std::string tree_holder(const model::entity_id& tree, const model::entity_id& as
   auto key = tree_holders(tree);
   put_u16(key, asset.shard);
   put_ulid(key, asset);
+  return key;
+}
+
+std::string audit_records(const model::entity_id& log) {
+  auto key = shard_prefix(log.shard);
+  key += audit_tag;
+  put_ulid(key, log);
+  return key;
+}
+
+std::string audit_record(const model::entity_id& log, std::uint64_t number) {
+  auto key = audit_records(log);
+  put_u64(key, number);
   return key;
 }
 

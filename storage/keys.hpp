@@ -7,6 +7,7 @@
 //   state    shard u16 | 'm' | client ulid 16 | number u64             one message kept for it
 //   state    shard u16 | 'n' | tree ulid 16 | node ulid 16             one node of an asset tree
 //   state    shard u16 | 'h' | tree ulid 16 | revision u64             what that one changed in it
+//   state    shard u16 | 'L' | log ulid 16 | number u64                one record of an audit log
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
@@ -58,6 +59,8 @@ std::string tree_places(const model::entity_id& tree);
 std::string tree_places(const model::entity_id& tree, const model::entity_id& parent);
 std::string tree_holders(const model::entity_id& tree);  // prefix
 std::string tree_holder(const model::entity_id& tree, const model::entity_id& asset);
+std::string audit_record(const model::entity_id& log, std::uint64_t number);
+std::string audit_records(const model::entity_id& log);  // prefix
 /// The value of a row of tree_holder, and the node in it; nothing if it is none.
 std::string ulid_bytes(const model::entity_id& id);
 std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::string_view bytes);
@@ -87,7 +90,7 @@ std::optional<series_key> parse_series(std::string_view key);
 /// "asset" (organisation -> its logical assets),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
 /// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due". Of
-/// asset trees: "tree" (organisation -> its trees).
+/// asset trees: "tree" (organisation -> its trees). Of audit logs: "audit-due".
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,
                   const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);

@@ -283,6 +283,7 @@ class registration final : public group_request {
       }
     return {std::move(why_), value{std::move(list)}};
   }
+  std::uint64_t registers() const override { return why_ ? 0 : made_.size(); }
 
  private:
   struct made {

@@ -51,6 +51,8 @@ class group_request {
   /// Nothing: it is over.
   virtual std::vector<device_question> next(std::vector<actors::answer> answers) = 0;
   virtual group_outcome outcome() = 0;
+  /// So many devices come by it if it works: there must be room for them.
+  virtual std::uint64_t registers() const { return 0; }
 };
 using group_ptr = std::shared_ptr<group_request>;
 

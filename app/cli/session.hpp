@@ -114,6 +114,7 @@ void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);
 void add_bans(CLI::App& to, session& s);
+void add_audit(CLI::App& to, session& s);
 void add_files(CLI::App& to, session& s);
 void add_groups(CLI::App& to, session& s);
 void add_trees(CLI::App& to, session& s);

@@ -187,7 +187,7 @@ auto fields_of(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
                   x.sessions, x.authorities, x.topic_shards, x.bans, x.roles, x.applications,
                   x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone, x.groups,
-                  x.reveals_secrets);
+                  x.reveals_secrets, x.device_limits);
 }
 
 // Between nodes.
@@ -218,11 +218,11 @@ auto fields_of(X& x) {
 }
 template <field_of<confirm_second_factor> X>
 auto fields_of(X& x) {
-  return std::tie(x.login, x.step);
+  return std::tie(x.login, x.step, x.secret);
 }
 template <field_of<remove_second_factor> X>
 auto fields_of(X& x) {
-  return std::tie(x.login, x.by_code, x.step, x.spare_code);
+  return std::tie(x.login, x.by_code, x.step, x.spare_code, x.secret);
 }
 template <field_of<put_role> X>
 auto fields_of(X& x) {
@@ -274,7 +274,7 @@ auto fields_of(X& x) {
 }
 template <field_of<open_session> X>
 auto fields_of(X& x) {
-  return std::tie(x.what, x.step, x.spare_code, x.password_hash);
+  return std::tie(x.what, x.step, x.spare_code, x.password_hash, x.second);
 }
 template <field_of<keep_session> X>
 auto fields_of(X& x) {

@@ -198,10 +198,11 @@ struct set_second_factor {
   sealed_secret secret;
   std::vector<std::string> spare_codes;  // hex SHA-256
 };
-/// The code of that step was right.
+/// The code of that step was right for that secret; it may be another one by now.
 struct confirm_second_factor {
   std::string login;
   std::uint64_t step = 0;
+  sealed_secret secret = {};
 };
 /// By himself with a code that counts (as of open_session), or by an administrator.
 struct remove_second_factor {
@@ -209,6 +210,7 @@ struct remove_second_factor {
   bool by_code = false;
   std::uint64_t step = 0;
   std::string spare_code = {};
+  sealed_secret secret = {};  // that the code was of
 };
 /// With that name: a new one, or in place of the one that is there.
 struct put_role {
@@ -262,6 +264,7 @@ struct open_session {
   std::uint64_t step = 0;
   std::string spare_code = {};
   std::string password_hash = {};  // that the password was good for; it may be another by now
+  sealed_secret second = {};       // that the code was of; as well
 };
 /// A refresh token of that generation came: the session lasts longer, and another one counts. It
 /// ends if that token was replaced long ago, for then two have it.
@@ -444,6 +447,7 @@ struct state {
   std::string locale, time_zone;
   std::vector<device_group> groups;  // in the order in which they were made
   bool reveals_secrets = false;
+  std::uint64_t device_limits = 0;  // how many times devices came to have limits
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;

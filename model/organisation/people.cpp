@@ -148,6 +148,14 @@ result<decision> decide_on(const state& s, const command&, const set_second_fact
 
 namespace {
 
+/// Whether a code that was good for that secret still is.
+status is_of(const second_factor& second, const sealed_secret& secret) {
+  if (secret.empty() || secret == second.secret)
+    return {};
+  return failure{errc::unauthenticated, "bad_credentials",
+                 "the second factor was replaced meanwhile"};
+}
+
 /// Takes the code away, if it counts.
 status use_code(second_factor& second, std::uint64_t step, const std::string& spare_code) {
   if (step == 0 && spare_code.empty())
@@ -169,6 +177,8 @@ result<decision> decide_on(const state& s, const command&, const confirm_second_
     return user_unknown(f.login);
   if (found->second.secret.empty() || found->second.confirmed)
     return refused(errc::conflict, "totp_unknown", "there is no second factor to confirm");
+  if (auto ok = is_of(found->second, f.secret); !ok)
+    return ok.error();
   if (!found->may_log_in(around.now))
     return refused(errc::forbidden, "locked", "the login " + f.login + " is locked");
   auto who = *found;
@@ -188,6 +198,8 @@ result<decision> decide_on(const state& s, const command&, const remove_second_f
   if (f.by_code) {
     if (!found->may_log_in(around.now))
       return refused(errc::forbidden, "locked", "the login " + f.login + " is locked");
+    if (auto ok = is_of(who.second, f.secret); !ok)
+      return ok.error();
     if (auto ok = use_code(who.second, f.step, f.spare_code); !ok)
       return ok.error();
   }
@@ -228,9 +240,12 @@ result<decision> decide_on(const state& s, const command&, const open_session& o
   auto who = *found;
   if (!o.password_hash.empty() && o.password_hash != found->password_hash)
     return refused(errc::unauthenticated, "bad_credentials", "the password was changed meanwhile");
-  if (who.second.is_needed())
+  if (who.second.is_needed()) {
+    if (auto ok = is_of(who.second, o.second); !ok)
+      return ok.error();
     if (auto ok = use_code(who.second, o.step, o.spare_code); !ok)
       return ok.error();
+  }
   if (found->failures > 0 || who.second.is_needed()) {
     who.failures = 0;
     who.locked_until = {};

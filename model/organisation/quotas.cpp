@@ -6,10 +6,9 @@
 namespace orrery::model::organisation {
 
 const std::vector<quota_item>& quota_items() {
-  // Devices are spread over all shards: nobody counts them when one is registered.
-  static const auto all = std::vector<quota_item>{
-      {"devices", {}, false}, {"products", {}}, {"models", {}}, {"users", 1000},
-      {"apps", 1000},         {"keys", 1000},   {"roles", 100}, {"groups", 200}};
+  static const auto all =
+      std::vector<quota_item>{{"devices", {}}, {"products", {}}, {"models", {}}, {"users", 1000},
+                              {"apps", 1000},  {"keys", 1000},   {"roles", 100}, {"groups", 200}};
   return all;
 }
 

@@ -296,7 +296,14 @@ void apply_on(state& s, const reveal_set& e) {
   s.reveals_secrets = e.now;
 }
 void apply_on(state& s, const quotas_set& e) {
+  const auto limited = [&] {
+    const auto* q = s.find_quota("devices");
+    return q && (q->soft || q->hard);
+  };
+  const auto before = limited();
   s.quotas = e.all;
+  if (!before && limited())
+    ++s.device_limits;
 }
 void apply_on(state& s, const topics_opened& e) {
   s.topic_shards.insert(std::lower_bound(s.topic_shards.begin(), s.topic_shards.end(), e.shard),

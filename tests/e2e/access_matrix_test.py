@@ -199,6 +199,8 @@ class Matrix(NodeTest):
         def look(operation):
             if operation.method != "GET" or not operation.is_of_an_organisation or operation.path.count("{") != 1:
                 return
+            if operation.id == "listAuditLog":
+                return  # what the caller was refused stands in his own log, by the names that he used
             text = foreign.request("GET", operation.path.replace("{org}", "-")).text
             for name in ours:
                 self.assertNotIn(f'"{name}"', text)

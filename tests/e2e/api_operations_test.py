@@ -233,6 +233,12 @@ class Operations(NodeTest):
         admin.post("/orgs/tour:suspend", {"reason": "tour"})
         admin.post("/orgs/tour:resume")
         admin.request("DELETE", "/orgs/tour")
+        for log, search, export, head in (("~/audit", "~/audit/search", "~/audit:export", "~/audit/head"),
+                                          ("/system/audit", "/system/audit/search", "/system/audit:export", "/system/audit/head")):
+            admin.get(log)
+            admin.post(search, {"filter": "status < 300"})
+            admin.request("POST", export, json={})
+            admin.get(head)
 
     def cluster(self):
         """Of a node that is alone: a cluster of one."""

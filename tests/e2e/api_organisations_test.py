@@ -198,7 +198,7 @@ class Quotas(OrganisationTest):
         self.assertGreaterEqual(self.node.metrics()['orrery_api_quotas_reached_total{limit="soft"}'], 2)
 
     def test_are_checked(self):
-        for items, status, code in (([{"item": "cows", "hard": 1}], 422, "quota_invalid"), ([{"item": "devices", "hard": 1}], 422, "quota_invalid"),
+        for items, status, code in (([{"item": "cows", "hard": 1}], 422, "quota_invalid"), ([{"item": "devices", "soft": 2, "hard": 1}], 422, "quota_invalid"),
                                     ([{"item": "users", "hard": 1001}], 422, "quota_invalid"),
                                     ([{"item": "users", "soft": 2, "hard": 1}], 422, "quota_invalid"),
                                     ([{"item": "users", "hard": -1}], 422, "validation_failed"), ([{"hard": 1}], 422, "validation_failed"),

@@ -174,7 +174,10 @@ class Api:
             schema = content[kind]["schema"]
             if "anyOf" in schema and "fields=" not in reply.url:
                 schema = schema["anyOf"][0]  # whole items
-        if method != "HEAD":
+        if kind == "application/x-ndjson":
+            for line in reply.text.splitlines():
+                self.validate(schema, json.loads(line))
+        elif method != "HEAD":
             self.validate(schema, reply.json())
 
     def validate(self, schema, value):

@@ -100,6 +100,7 @@ void update(const exchange_ptr& e) {
   const auto* found = org->state->find_application(e->param("app"));
   if (!found)
     return e->fail(no_app);
+  e->was(show(*e, *org->state, *found));
   auto f = fields{*body};
   auto u = organisation::update_application{};
   u.id = found->id;
@@ -130,6 +131,8 @@ void remove(const exchange_ptr& e) {
   if (const auto* found = org->state->find_application(e->param("app")))
     if (const auto why = above(*e, organisation::rights_of(*org->state, *found), found->id))
       return e->fail(*why);
+  if (const auto* found = org->state->find_application(e->param("app")))
+    e->was(show(*e, *org->state, *found));
   e->ask(
       org->id, order_of(*e, organisation::remove_application{e->param("app")}, *expected),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
@@ -246,8 +249,10 @@ void list_keys(const exchange_ptr& e) {
 /// The key of the route; null, and answered, if there is none.
 const organisation::api_key* find_key(const exchange_ptr& e, const organisation::state& org) {
   const auto* key = org.find_key(e->param("key"));
-  if (key && key->name == e->param("app"))
+  if (key && key->name == e->param("app")) {
+    e->was(show_key(*e, org, *key));
     return key;
+  }
   e->fail(no_key);
   return nullptr;
 }

@@ -261,6 +261,7 @@ void update(const exchange_ptr& e) {
   with_asset(e, [e, u, expected = *expected](const actors::asset_facts& a) {
     if (a.device)
       return e->fail(is_device(a));
+    e->was(show_asset(*e, a));
     e->ask(a.id, asset_order(*e, u, expected), [e](const actors::outcome& done) {
       const auto& now = snapshot_in(done);
       auto h = exchange::revision_headers(done);
@@ -277,6 +278,7 @@ void remove(const exchange_ptr& e) {
   with_asset(e, [e, expected = *expected](const actors::asset_facts& a) {
     if (a.device)
       return e->fail(is_device(a));
+    e->was(show_asset(*e, a));
     read_trees(e, {tree_shard(*e), e->who.organisation, actors::find_assets{{a.id}}},
                [e, expected, id = a.id](const actors::tree_page& where) {
                  if (!where.nodes.empty())

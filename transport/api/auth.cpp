@@ -33,7 +33,8 @@ model::result<identity> by_key(const actors::catalogue_snapshot& known, const ap
                   .rights = model::organisation::rights_of(org, *found),
                   .expires = found->expires,
                   .login = {},
-                  .session = {}};
+                  .session = {},
+                  .application = found->name};
 }
 
 model::result<identity> by_token(const actors::catalogue_snapshot& known,

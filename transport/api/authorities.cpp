@@ -149,6 +149,8 @@ void put_list(const exchange_ptr& e) {
 }
 
 void remove(const exchange_ptr& e) {
+  if (const auto* found = mine(*e)->state->find_authority(e->param("authority")))
+    e->was(show(*e, *found));
   e->ask(
       mine(*e)->id, order(*e, organisation::remove_authority{e->param("authority")}),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });

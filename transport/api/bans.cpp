@@ -123,6 +123,8 @@ void remove(const exchange_ptr& e) {
   const auto org = mine(*e);
   const auto* found = org->state->find_ban(e->param("ban"));
   const auto was = found ? *found : organisation::ban{};
+  if (found)
+    e->was(show(*e, *found));
   e->ask(org->id,
          organisation::command{organisation::remove_ban{e->param("ban")}, e->who.actor, {}},
          [e, was](const actors::outcome& done) {

@@ -156,6 +156,7 @@ void revoke(const exchange_ptr& e) {
     const auto* found = find(*e, *d.state);
     if (!found)
       return e->fail(unknown);
+    e->was(show(*e, *found));
     auto order = device::revoke_certificate{};
     order.sn = found->sn;
     order.reason = reason;

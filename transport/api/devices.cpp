@@ -2,13 +2,16 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <mutex>
 
 #include "model/json.hpp"
 #include "transport/api/fields.hpp"
+#include "transport/api/people.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
 #include "transport/api/tree_view.hpp"
+#include "transport/device_quota.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -69,6 +72,29 @@ model::value show_created(const exchange& e, const device::device_snapshot& made
   return o;
 }
 
+/// Room for so many devices, or for some of them; a failure is the answer.
+void take_room(const exchange_ptr& e, std::size_t wanted,
+               std::function<void(const device_room&)> then) {
+  e->parts().quota->reserve(e->who.organisation, wanted,
+                            [e, then = std::move(then)](const model::result<device_room>& room) {
+                              if (!room)
+                                return e->fail(room.error());
+                              then(*room);
+                            });
+}
+
+/// Whoever registers beyond the soft limit is told so, and once the log.
+void warn_of_quota(const exchange& e, const device_room& room, exchange::headers& headers) {
+  if (!room.soft || room.used <= *room.soft)
+    return;
+  auto text = "devices; used=" + std::to_string(room.used) + "; soft=" + std::to_string(*room.soft);
+  if (room.hard)
+    text += "; hard=" + std::to_string(*room.hard);
+  headers.emplace_back("X-Quota-Warning", std::move(text));
+  if (room.used - room.devices <= *room.soft)
+    note_soft_limit(e, room.organisation, "devices", room.used, *room.soft);
+}
+
 void create(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -76,14 +102,22 @@ void create(const exchange_ptr& e) {
   auto r = read_registration(*e, *body, "");
   if (!r)
     return e->fail(r.error());
-  const auto id = fresh_id(*e, r->what.name);
-  e->ask(id, device_order(*e, std::move(r->what)),
-         [e, secret = r->secret](const actors::outcome& done) {
-           auto h = exchange::revision_headers(done);
-           h.emplace_back("ETag", exchange::etag(done.revision));
-           e->reply(201, show_created(*e, *device_reply<device::device_snapshot>(done), secret),
-                    std::move(h));
-         });
+  take_room(e, 1, [e, r = std::move(*r)](const device_room& room) {
+    const auto id = fresh_id(*e, r.what.name);
+    e->parts().ask->ask(
+        id, device_order(*e, r.what), [e, room, secret = r.secret](const actors::answer& got) {
+          if (!got) {
+            if (device_quota::is_surely_not(got.error()))
+              e->parts().quota->release(room, 1);
+            return e->fail(got.error());
+          }
+          auto h = exchange::revision_headers(*got);
+          h.emplace_back("ETag", exchange::etag(got->revision));
+          warn_of_quota(*e, room, h);
+          e->reply(201, show_created(*e, *device_reply<device::device_snapshot>(*got), secret),
+                   std::move(h));
+        });
+  });
 }
 
 /// Collects the results of a batch; the last one sends the answer.
@@ -95,19 +129,55 @@ struct batch_results {
     std::move(what.begin(), what.end(), std::back_inserter(o));
     (status < 300 ? ok : failed).fetch_add(1);
     items[index] = std::move(o);
-    if (open.fetch_sub(1) == 1)
-      e->reply(200,
-               model::object{
-                   {"results", std::move(items)}, {"ok", ok.load()}, {"failed", failed.load()}});
+    if (status < 300) {
+      const auto* id = items[index].find("id");
+      const auto hold = std::lock_guard{mutex};
+      e->facts.ids.push_back(id && id->is_string() ? id->as_string() : std::to_string(index));
+    }
+    if (open.fetch_sub(1) != 1)
+      return;
+    e->parts().quota->release(room, unused.load());
+    auto h = exchange::headers{};
+    warn_of_quota(*e, room, h);
+    e->reply(
+        200,
+        model::object{{"results", std::move(items)}, {"ok", ok.load()}, {"failed", failed.load()}},
+        std::move(h));
   }
   void fail(std::size_t index, const failure& why) {
     set(index, status_of(why), {{"error", problem_object(why, "", e->request_id())}});
   }
   exchange_ptr e;
   model::array items;
+  device_room room;
+  std::atomic<std::uint64_t> unused{0};  // of the room
+  std::mutex mutex;                      // of what the audit log is told
   std::atomic<std::size_t> open;
   std::atomic<int> ok{0}, failed{0};
 };
+
+failure beyond_quota(const device_room& room) {
+  return {errc::too_many_requests, "quota_exceeded",
+          "the organisation may have " + std::to_string(room.hard.value_or(0)) +
+              " devices, and has " + std::to_string(room.used)};
+}
+
+void register_one(const exchange_ptr& e, const std::shared_ptr<batch_results>& results,
+                  std::size_t i, registration r) {
+  const auto id = fresh_id(*e, r.what.name);
+  e->parts().ask->ask(
+      id, device_order(*e, std::move(r.what)),
+      [e, results, i, secret = r.secret](const actors::answer& got) {
+        if (!got) {
+          if (device_quota::is_surely_not(got.error()))
+            ++results->unused;
+          return results->fail(i, got.error());
+        }
+        const auto& made = *device_reply<device::device_snapshot>(*got);
+        results->set(i, 201,
+                     {{"id", to_string(made.id)}, {"device", show_created(*e, made, secret)}});
+      });
+}
 
 void create_batch(const exchange_ptr& e) {
   const auto body = e->body();
@@ -121,24 +191,28 @@ void create_batch(const exchange_ptr& e) {
     return e->fail(ok.error());
   if (items->empty())
     return e->reply(200, model::object{{"results", model::array{}}, {"ok", 0}, {"failed", 0}});
-  const auto results = std::make_shared<batch_results>(e, items->size());
+  auto all = std::make_shared<std::vector<model::result<registration>>>();
+  auto wanted = std::size_t{0};
   for (std::size_t i = 0; i < items->size(); ++i) {
-    auto r = read_registration(*e, (*items)[i], "/items/" + std::to_string(i));
-    if (!r) {
-      results->fail(i, r.error());
-      continue;
-    }
-    const auto id = fresh_id(*e, r->what.name);
-    e->parts().ask->ask(
-        id, device_order(*e, std::move(r->what)),
-        [e, results, i, secret = r->secret](const actors::answer& got) {
-          if (!got)
-            return results->fail(i, got.error());
-          const auto& made = *device_reply<device::device_snapshot>(*got);
-          results->set(i, 201,
-                       {{"id", to_string(made.id)}, {"device", show_created(*e, made, secret)}});
-        });
+    all->push_back(read_registration(*e, (*items)[i], "/items/" + std::to_string(i)));
+    wanted += all->back() ? 1 : 0;
   }
+  e->parts().quota->reserve(e->who.organisation, wanted,
+                            [e, all](const model::result<device_room>& room) {
+                              const auto results = std::make_shared<batch_results>(e, all->size());
+                              if (room)
+                                results->room = *room;
+                              auto left = room ? room->devices : 0;
+                              for (std::size_t i = 0; i < all->size(); ++i) {
+                                auto& r = (*all)[i];
+                                if (!r)
+                                  results->fail(i, r.error());
+                                else if (left == 0)
+                                  results->fail(i, room ? beyond_quota(*room) : room.error());
+                                else if (--left; true)
+                                  register_one(e, results, i, std::move(*r));
+                              }
+                            });
 }
 
 /// Asks about many devices at once: `keep` gets each answer in its place, `done` runs after the
@@ -248,11 +322,13 @@ void change(const exchange_ptr& e, device::order what,
     return e->fail(expected.error());
   e->with_device([e, what = std::move(what), expected = *expected,
                   then = std::move(then)](const found_device& d) {
+    e->was(show_device(*e, d.id, *d.state));
     e->ask(d.id, device_order(*e, what, expected),
            [e, id = d.id, then](const actors::outcome& done) {
              e->ask(id, device_order(*e, device::read_device{}),
                     [e, done, then](const actors::outcome& now) {
                       const auto& s = *device_reply<device::device_snapshot>(now);
+                      e->facts.after = show_device(*e, s.id, *s.what);
                       auto h = exchange::revision_headers(done);
                       h.emplace_back("ETag", exchange::etag(now.revision));
                       then({s.id, now.revision, s.what}, std::move(h));
@@ -305,11 +381,19 @@ void remove(const exchange_ptr& e) {
   if (!expected)
     return e->fail(expected.error());
   e->with_device([e, expected = *expected](const found_device& d) {
-    e->ask(d.id, device_order(*e, device::remove_device{}, expected),
-           [e, id = d.id](const actors::outcome& done) {
-             release_assets(e, {id},
-                            [e, h = exchange::revision_headers(done)] { e->reply_empty(204, h); });
-           });
+    e->was(show_device(*e, d.id, *d.state));
+    // The ledger is asked before: it must not take back what a count has seen already.
+    e->parts().quota->look(
+        e->who.organisation, [e, id = d.id, expected](const model::result<device_room>& room) {
+          e->ask(id, device_order(*e, device::remove_device{}, expected),
+                 [e, id, room](const actors::outcome& done) {
+                   if (room)
+                     e->parts().quota->release(*room, 1);
+                   release_assets(e, {id}, [e, h = exchange::revision_headers(done)] {
+                     e->reply_empty(204, h);
+                   });
+                 });
+        });
   });
 }
 

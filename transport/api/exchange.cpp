@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "model/json.hpp"
 #include "transport/api/cursor.hpp"
@@ -215,7 +216,9 @@ void exchange::send(http_response response) {
   response.headers.emplace_back("Cache-Control", "no-store");
   if (on_reply)
     on_reply(response);
-  answer_(std::move(response));
+  if (on_leaving)
+    return std::exchange(on_leaving, {})(*this, std::move(response));
+  leave(std::move(response));
 }
 
 void exchange::reply(int status, model::value body, headers more) {
@@ -229,6 +232,8 @@ void exchange::reply(int status, model::value body, headers more) {
         r.status = 304;
         return send(std::move(r));
       }
+  if (!facts.after && (status == 201 || facts.before))
+    facts.after = body;
   r.content_type = "application/json";
   model::write_json(body, r.body);
   send(std::move(r));
@@ -255,6 +260,8 @@ void exchange::reply_empty(int status, headers more) {
 }
 
 void exchange::fail(const failure& why) {
+  facts.reason = why.reason.empty() ? model::name_of(why.code) : why.reason;
+  facts.detail = why.detail;
   if (why.reason == "quota_exceeded" && parts_->metrics)
     quotas_reached(*parts_->metrics, "hard").add();
   send(to_response(why, request_->target.substr(0, request_->target.find('?')), id_));
@@ -274,8 +281,12 @@ void exchange::ask(actors::target whom, actors::any_command what,
 std::shared_ptr<const actors::catalogue_product> exchange::product(const std::string& key) const {
   const auto known = parts_->known->current();
   const auto found = known->products.find(key);
-  if (found == known->products.end() || !sees(*found->second->state))
+  if (found == known->products.end())
     return nullptr;
+  if (!sees(*found->second->state)) {
+    facts.out_of_reach = true;
+    return nullptr;
+  }
   return found->second;
 }
 

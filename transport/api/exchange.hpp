@@ -24,6 +24,7 @@
 
 namespace orrery::transport {
 class file_exchange;
+class device_quota;
 class issuance;
 class login_guard;
 }  // namespace orrery::transport
@@ -46,6 +47,7 @@ struct service_parts {
   std::function<model::timestamp()> now;
   config::settings settings;
   std::uint16_t shard_count = 64;
+  std::shared_ptr<device_quota> quota = {};
   /// Passwords that are being hashed or wait for it.
   std::shared_ptr<std::atomic<int>> hashing = std::make_shared<std::atomic<int>>(0);
   /// Scripts that are being tried or wait for it.
@@ -59,6 +61,7 @@ struct identity {
   model::organisation::rights rights;
   std::optional<model::timestamp> expires;  // of the token or key
   std::string login, session;               // of a person; empty for a key
+  std::string application = {};             // of a key
   /// For the organisation itself, and so for all that is in it.
   bool may(std::string_view permission) const;
   /// For that product and its devices.
@@ -78,6 +81,17 @@ struct found_device {
   model::entity_id id;
   std::uint64_t revision = 0;
   std::shared_ptr<const model::device::state> state;
+};
+
+/// What the audit log is to have of a request beside what every request has.
+struct audit_facts {
+  std::string organisation, actor;  // of a log-in: where, and for whom
+  std::string kind, id;             // of what it is about, where the path does not say so
+  std::string device;               // assetId
+  std::vector<std::string> ids;     // of many
+  std::optional<model::value> before, after;
+  bool out_of_reach = false;   // "not found" was said of what is there, but not for the caller
+  std::string reason, detail;  // of a failure
 };
 
 class exchange : public std::enable_shared_from_this<exchange> {
@@ -161,6 +175,12 @@ class exchange : public std::enable_shared_from_this<exchange> {
   device_reach reach;  // of the caller, for what the route does
   /// Looks at the answer before it leaves (idempotency, metrics).
   std::function<void(const http_response&)> on_reply;
+  /// Takes the answer before it leaves, and gives it to `leave` in the end (audit log).
+  std::function<void(exchange&, http_response)> on_leaving;
+  void leave(http_response response) { answer_(std::move(response)); }
+  /// The state before the change, as its reader is shown it; what is replied is the one after.
+  void was(model::value state) { facts.before = std::move(state); }
+  mutable audit_facts facts;
 
  private:
   std::string question() const;

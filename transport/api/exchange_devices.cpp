@@ -19,14 +19,12 @@ constexpr std::size_t max_below = 5'000;
 
 const auto unknown = failure{errc::not_found, "device_unknown", "no such device here"};
 
-/// A device of that organisation. One of another one is told in the same words as one that is not
-/// there.
-model::result<found_device> read_found(const actors::answer& got, const std::string& organisation) {
+model::result<found_device> read_found(const actors::answer& got) {
   if (!got)
     return got.error().code == errc::not_found ? unknown : got.error();
   const auto* reply = std::get_if<model::device::reply>(&got->answer);
   const auto* snapshot = reply ? std::get_if<model::device::device_snapshot>(reply) : nullptr;
-  if (!snapshot || snapshot->what->organisation() != organisation)
+  if (!snapshot)
     return unknown;
   return found_device{snapshot->id, got->revision, snapshot->what};
 }
@@ -95,6 +93,7 @@ void exchange::with_device(std::function<void(found_device)> then) {
                [self = shared_from_this(), then = std::move(then)](found_devices found) {
                  if (!found.front())
                    return self->fail(found.front().error());
+                 self->facts.device = to_string(found.front()->id);
                  then(std::move(*found.front()));
                });
 }
@@ -113,14 +112,21 @@ void exchange::with_devices(std::vector<actors::target> whom,
   for (std::size_t i = 0; i < whom.size(); ++i)
     parts_->ask->ask(std::move(whom[i]), reading(),
                      [self = shared_from_this(), all, i, then](const actors::answer& got) {
-                       all->found[i] = read_found(got, self->who.organisation);
+                       all->found[i] = read_found(got);
                        if (all->open.fetch_sub(1) == 1)
                          self->keep_seen(std::move(all->found), then);
                      });
 }
 
-/// Leaves out what the caller does not reach.
+/// Leaves out what the caller does not reach: it is told in the same words as what is not there.
 void exchange::keep_seen(found_devices all, std::function<void(found_devices)> then) {
+  const auto leave_out = [this](model::result<found_device>& one) {
+    one = unknown;
+    facts.out_of_reach = true;
+  };
+  for (auto& one : all)
+    if (one && one->state->organisation() != who.organisation)
+      leave_out(one);
   auto doubtful = std::vector<std::size_t>{};
   for (std::size_t i = 0; i < all.size(); ++i)
     if (all[i] && !reach.has(all[i]->id, *all[i]->state))
@@ -129,7 +135,7 @@ void exchange::keep_seen(found_devices all, std::function<void(found_devices)> t
     return then(std::move(all));
   if (reach.nodes.empty()) {
     for (const auto i : doubtful)
-      all[i] = unknown;
+      leave_out(all[i]);
     return then(std::move(all));
   }
   auto assets = std::vector<model::entity_id>{};
@@ -139,12 +145,13 @@ void exchange::keep_seen(found_devices all, std::function<void(found_devices)> t
   actors::are_below(*parts_->query, who.organisation,
                     actors::tree_shard(who.organisation, parts_->shard_count), reach.nodes,
                     std::move(assets),
-                    [kept, doubtful, then](const model::result<std::vector<char>>& below) {
+                    [self = shared_from_this(), kept, doubtful, then,
+                     leave_out](const model::result<std::vector<char>>& below) {
                       for (std::size_t n = 0; n < doubtful.size(); ++n)
                         if (!below)
                           (*kept)[doubtful[n]] = below.error();
                         else if (!(*below)[n])
-                          (*kept)[doubtful[n]] = unknown;
+                          leave_out((*kept)[doubtful[n]]);
                       then(std::move(*kept));
                     });
 }

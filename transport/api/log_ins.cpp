@@ -42,6 +42,7 @@ std::string owner_of(const std::string& org, const std::string& login) {
 struct shown_code {
   std::uint64_t step = 0;
   std::string spare;  // its SHA-256
+  model::sealed_secret of;
   bool is_good() const { return step != 0 || !spare.empty(); }
 };
 
@@ -49,6 +50,7 @@ shown_code look_at(const exchange& e, const std::string& org, const organisation
                    const std::string& code) {
   auto shown = shown_code{};
   const auto& second = who.second;
+  shown.of = second.secret;
   if (const auto secret = e.parts().keys->open(second.secret, owner_of(org, who.login)))
     if (const auto step = find_totp_step(*secret, code, e.parts().now());
         step && *step > second.last_step)
@@ -90,12 +92,19 @@ void open_session(const exchange_ptr& e, const actors::catalogue_organisation& o
       organisation::login_session{.login = who.login,
                                   .id = model::random_text(16),
                                   .until = e->parts().now() + e->parts().settings.api.refresh_ttl};
-  e->ask(
-      org.id,
-      order_of(*e, organisation::open_session{session, shown.step, shown.spare, who.password_hash}),
-      [e, name = org.state->id, session](const actors::outcome&) {
-        e->reply(200, tokens_for(e->parts(), name, session));
-      });
+  e->ask(org.id,
+         order_of(*e, organisation::open_session{session, shown.step, shown.spare,
+                                                 who.password_hash, shown.of}),
+         [e, name = org.state->id, session](const actors::outcome&) {
+           e->reply(200, tokens_for(e->parts(), name, session));
+         });
+}
+
+/// Whose log-in it is, for the audit log: somebody who is there.
+void concerns(const exchange& e, const std::string& org, const std::string& login) {
+  e.facts.organisation = org;
+  e.facts.actor = "user:" + login;
+  e.facts.kind = "session";
 }
 
 void login(const exchange_ptr& e) {
@@ -116,6 +125,8 @@ void login(const exchange_ptr& e) {
   on_hashing_thread(e, [e, org, code, login = *user, password = *password] {
     const auto known = find_organisation(e->parts(), org);
     const auto* found = known ? known->state->find_user(login) : nullptr;
+    if (found)
+      concerns(*e, org, login);
     if (found && !found->may_log_in(e->parts().now()))
       return e->fail(locked(*found));
     // Whoever does not exist takes as long as who does.
@@ -152,6 +163,8 @@ void refresh(const exchange_ptr& e) {
   if (org && org->state->is_suspended)
     return e->fail(suspended);
   const auto* session = org ? org->state->find_session(claims->login, claims->session) : nullptr;
+  if (session)
+    concerns(*e, claims->organisation, claims->login);
   if (!session || session->until <= now)
     return e->fail(bad);
   const auto wanted =
@@ -254,7 +267,8 @@ void confirm(const exchange_ptr& e) {
   with_code(e, [e](const model::entity_id& org, const shown_code& shown) {
     if (shown.step == 0)  // a spare code proves nothing about the phone
       return e->fail(bad_code);
-    e->ask(org, order_of(*e, organisation::confirm_second_factor{e->who.login, shown.step}),
+    e->ask(org,
+           order_of(*e, organisation::confirm_second_factor{e->who.login, shown.step, shown.of}),
            [e](const actors::outcome& done) {
              e->reply_empty(204, exchange::revision_headers(done));
            });
@@ -264,8 +278,8 @@ void confirm(const exchange_ptr& e) {
 void disable(const exchange_ptr& e) {
   with_code(e, [e](const model::entity_id& org, const shown_code& shown) {
     e->ask(org,
-           order_of(
-               *e, organisation::remove_second_factor{e->who.login, true, shown.step, shown.spare}),
+           order_of(*e, organisation::remove_second_factor{e->who.login, true, shown.step,
+                                                           shown.spare, shown.of}),
            [e](const actors::outcome& done) {
              e->reply_empty(204, exchange::revision_headers(done));
            });

@@ -163,7 +163,15 @@ void publish(const exchange_ptr& e) {
                               f.text("reason", 2000).value_or("")};
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  const auto b = find_model(*e);
+  e->was(model::object{
+      {"revision", b && !b->state->revisions.empty()
+                       ? model::value{static_cast<std::int64_t>(b->state->revisions.back().number)}
+                       : model::value{}}});
   change_model(e, std::move(p), e->if_match(), [e](const auto& done, const auto& s) {
+    const auto& newest = s.revisions.back();
+    e->facts.after = model::object{{"revision", static_cast<std::int64_t>(newest.number)},
+                                   {"note", newest.note}};
     e->reply(200, show_model(*e, s, s.revisions.back().document), model_headers(done, s));
   });
 }

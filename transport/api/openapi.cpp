@@ -102,6 +102,8 @@ std::string make() {
       operation["requestBody"]["content"].update({{"application/zip", zip}, {"text/csv", zip}});
     if (r.gives == "ModelDocuments")
       operation["responses"]["200"]["content"]["application/zip"] = zip;
+    if (r.gives == "AuditLine")  // line by line
+      operation["responses"]["200"]["content"] = content("AuditLine", "application/x-ndjson");
     if (r.gives == "Command" && r.method == "POST")
       operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};
     auto method = r.method;

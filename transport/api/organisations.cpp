@@ -5,6 +5,7 @@
 #include "transport/api/people.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/bans.hpp"
+#include "transport/device_quota.hpp"
 
 namespace orrery::transport::api {
 namespace {
@@ -151,6 +152,7 @@ void update(const exchange_ptr& e) {
   u.reveals_secrets = f.truth("revealSecrets");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  e->was(show(*e, *org->state));
   e->ask(org->id, order_of(*e, std::move(u)), [e](const actors::outcome& done) {
     e->reply(200, show(*e, *organisation_in(done)), exchange::revision_headers(done));
   });
@@ -168,6 +170,7 @@ void remove(const exchange_ptr& e) {
   const auto org = named(e);
   if (!org || is_owner(e, *org->state))
     return;
+  e->was(show(*e, *org->state));
   e->ask(org->id, order_of(*e, organisation::remove_organisation{}),
          [e, id = org->state->id](const actors::outcome& done) {
            note(*e, "organisation deleted", id);
@@ -186,6 +189,7 @@ void suspend(const exchange_ptr& e) {
   auto reason = f.text("reason", 256).value_or("");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  e->was(show(*e, *org->state));
   e->ask(org->id, order_of(*e, organisation::suspend_organisation{true, std::move(reason)}),
          [e](const actors::outcome& done) {
            const auto after = organisation_in(done);
@@ -198,6 +202,7 @@ void resume(const exchange_ptr& e) {
   const auto org = named(e);
   if (!org)
     return;
+  e->was(show(*e, *org->state));
   e->ask(org->id, order_of(*e, organisation::suspend_organisation{false, {}}),
          [e](const actors::outcome& done) {
            const auto after = organisation_in(done);
@@ -258,6 +263,20 @@ std::optional<std::uint64_t> limit_in(fields& f, const char* name) {
   return n ? std::optional{static_cast<std::uint64_t>(*n)} : std::nullopt;
 }
 
+/// The limits alone, for the audit log.
+model::value show_limits(const organisation::state& org) {
+  auto all = model::object{};
+  for (const auto& q : org.quotas) {
+    auto limits = model::object{};
+    if (q.soft)
+      limits.emplace_back("soft", static_cast<std::int64_t>(*q.soft));
+    if (q.hard)
+      limits.emplace_back("hard", static_cast<std::int64_t>(*q.hard));
+    all.emplace_back(q.item, std::move(limits));
+  }
+  return all;
+}
+
 void put_quotas(const exchange_ptr& e) {
   const auto org = named(e);
   if (!org)
@@ -284,10 +303,14 @@ void put_quotas(const exchange_ptr& e) {
   }
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  e->was(show_limits(*org->state));
   e->ask(org->id, order_of(*e, std::move(wanted)), [e](const actors::outcome& done) {
     const auto after = organisation_in(done);
-    count_devices(e, after->id, [e, after, done](std::uint64_t devices) {
-      e->reply(200, show_quotas(*e, *after, devices), exchange::revision_headers(done));
+    e->facts.after = show_limits(*after);
+    e->parts().quota->prepare(*after, [e, after, done] {
+      count_devices(e, after->id, [e, after, done](std::uint64_t devices) {
+        e->reply(200, show_quotas(*e, *after, devices), exchange::revision_headers(done));
+      });
     });
   });
 }

@@ -105,6 +105,7 @@ const organisation::user* touch(const exchange_ptr& e, const organisation::state
     e->fail(*why);
     return nullptr;
   }
+  e->was(show(*e, *found));
   return found;
 }
 
@@ -301,8 +302,13 @@ void note_quota(const exchange& e, const organisation::state& org, std::string_v
   const auto* quota = org.find_quota(item);
   if (!quota || !quota->soft || used != *quota->soft + 1)
     return;
+  note_soft_limit(e, org.id, item, used, *quota->soft);
+}
+
+void note_soft_limit(const exchange& e, const std::string& organisation, std::string_view item,
+                     std::uint64_t used, std::uint64_t soft) {
   log::warn("api", "soft limit passed",
-            {{"organisation", org.id}, {"item", item}, {"used", used}, {"soft", *quota->soft}});
+            {{"organisation", organisation}, {"item", item}, {"used", used}, {"soft", soft}});
   quotas_reached(*e.parts().metrics, "soft").add();
 }
 

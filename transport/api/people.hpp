@@ -49,6 +49,9 @@ std::optional<model::failure> above(const exchange& e, const model::organisation
 /// Says so once, where one more of that item goes beyond the organisation's soft limit.
 void note_quota(const exchange& e, const model::organisation::state& org, std::string_view item,
                 std::uint64_t used);
+/// Says that it was passed.
+void note_soft_limit(const exchange& e, const std::string& organisation, std::string_view item,
+                     std::uint64_t used, std::uint64_t soft);
 /// Why there may be no more products ("products") or models ("models") of the caller's
 /// organisation.
 model::status check_catalogue_quota(const exchange& e, std::string_view item);

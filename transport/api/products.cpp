@@ -305,8 +305,15 @@ void change_product(const exchange_ptr& e, product::order what, bool needs_match
   const auto expected = e->if_match(needs_match);
   if (!expected)
     return e->fail(expected.error());
+  e->was(show(*e, *p->state));
+  const auto removes = std::holds_alternative<product::remove_product>(what);
   e->ask(p->id, product::command{std::move(what), e->who.actor, *expected},
-         [then = std::move(then)](const actors::outcome& done) { then(done, *state_in(done)); });
+         [e, removes, then = std::move(then)](const actors::outcome& done) {
+           const auto& now = *state_in(done);
+           if (!removes)
+             e->facts.after = show(*e, now);
+           then(done, now);
+         });
 }
 
 std::vector<route> product_routes() {

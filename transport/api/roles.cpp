@@ -127,6 +127,8 @@ void put(const exchange_ptr& e, bool is_new) {
       return e->fail(*why);
   if (const auto why = beyond(*e, rights_of(*wanted)))
     return e->fail(*why);
+  if (before)
+    e->was(show(*e, *before));
   e->ask(org->id, order_of(*e, organisation::put_role{*wanted, is_new}, *expected),
          [e, is_new, name = wanted->name](const actors::outcome& done) {
            const auto after = organisation_in(done);
@@ -153,6 +155,7 @@ void remove(const exchange_ptr& e) {
     return e->fail(unknown);
   if (const auto why = above(*e, rights_of(*found), "the role " + found->name))
     return e->fail(*why);
+  e->was(show(*e, *found));
   e->ask(
       org->id, order_of(*e, organisation::remove_role{found->name}, *expected),
       [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
@@ -210,6 +213,7 @@ void grant(const exchange_ptr& e, const std::vector<std::string>& roles,
     return e->fail(*why);
   if (found.person && e->who.login == found.person->login)
     return e->fail({errc::conflict, "state_conflict", "nobody changes his own roles"});
+  e->was(show_grants(*e, *org->state, found.roles()));
   auto what =
       found.person
           ? organisation::order{organisation::update_user{found.person->login, {}, {}, roles}}

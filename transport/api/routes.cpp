@@ -83,6 +83,8 @@ std::vector<part> parts() {
       {{"Assets", "Things that are no devices, and all that trees are made of"}, {asset_routes()}},
       {{"Trees", "Places of assets: nodes, moves, relations, paths, summaries, files"},
        {tree_routes(), tree_search_routes(), tree_file_routes()}},
+      {{"Audit", "Who did what, and what was refused: a chain that anyone can verify"},
+       {audit_routes()}},
       {{"Cluster", "Nodes, shards and backups, for those whose installation it is"},
        {cluster_routes()}},
       {{"About", "This document, and what runs here"}, {statistics_routes()}},

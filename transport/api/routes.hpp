@@ -59,6 +59,7 @@ std::vector<route> asset_routes();
 std::vector<route> tree_routes();
 std::vector<route> tree_search_routes();
 std::vector<route> tree_file_routes();
+std::vector<route> audit_routes();
 std::vector<route> cluster_routes();
 
 /// True if the call looks itself at what it is allowed for: its path names a device or a product,

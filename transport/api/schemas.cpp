@@ -740,12 +740,71 @@ json cluster() {
                                                    {"copies", list(text)}}))}})}};
 }
 
+json audit() {
+  const auto hash = json{{"type", "string"}, {"pattern", "^[0-9a-f]{64}$"}};
+  const auto record = std::vector<field>{{"number", integer},
+                                         {"log", text},
+                                         {"previous", hash},
+                                         {"time", text},
+                                         {"organisation", text},
+                                         {"actor?", text},
+                                         {"application?", text},
+                                         {"session?", text},
+                                         {"address?", text},
+                                         {"requestId", text},
+                                         {"idempotencyKey?", text},
+                                         {"action", text},
+                                         {"permission?", text},
+                                         {"method?", text},
+                                         {"path?", anything},
+                                         {"query?", any_object},
+                                         {"resource?", object({{"kind", text}, {"id?", anything}})},
+                                         {"device?", text},
+                                         {"result", word({"done", "refused", "failed"})},
+                                         {"status", integer},
+                                         {"reason?", text},
+                                         {"detail?", anything},
+                                         {"replay?", truth},
+                                         {"asked?", anything},
+                                         {"before?", anything},
+                                         {"after?", anything},
+                                         {"ids?", list(text)},
+                                         {"count?", integer},
+                                         {"since?", text}};
+  return {
+      {"AuditRecord", object(with(record, {{"hash", hash}}))},
+      {"AuditRecords", page_of("AuditRecord")},
+      {"AuditSearch", object({{"filter?", text},
+                              {"from?", time},
+                              {"to?", time},
+                              {"oldestFirst?", truth},
+                              {"limit?", number(1, 500)}})},
+      {"AuditSpan",
+       object(
+           {{"from?", time}, {"to?", time}, {"after?", integer}, {"limit?", number(1, 10'000)}})},
+      {"AuditLine",
+       {{"anyOf",
+         {object({{"audit", number(1, 1)},
+                  {"organisation", text},
+                  {"first", integer},
+                  {"anchor", hash},
+                  {"last", integer},
+                  {"head", hash}}),
+          object({{"hash", hash}, {"record", object(record)}})}}}},
+      {"AuditHead", object({{"organisation", text},
+                            {"number", integer},
+                            {"hash", hash},
+                            {"time?", time},
+                            {"first", integer},
+                            {"anchor", hash}})}};
+}
+
 }  // namespace
 
 std::string schemas() {
   auto all = json::object();
   for (const auto& part : {shared(), people(), json::parse(model_schemas()), products(), devices(),
-                           twins(), data(), commands(), upgrades(), cluster()})
+                           twins(), data(), commands(), upgrades(), cluster(), audit()})
     all.update(part);
   all.update(json::parse(tree_schemas()));
   return all.dump();

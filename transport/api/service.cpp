@@ -6,6 +6,8 @@
 #include <mutex>
 #include <set>
 
+#include "transport/api/audit_record.hpp"
+#include "transport/api/audit_trail.hpp"
 #include "transport/api/auth.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/idempotency.hpp"
@@ -42,7 +44,19 @@ struct open_streams {
 class dispatcher : public std::enable_shared_from_this<dispatcher> {
  public:
   explicit dispatcher(service_parts p)
-      : parts_{std::make_shared<const service_parts>(std::move(p))} {}
+      : parts_{std::make_shared<const service_parts>(std::move(p))},
+        trail_{std::make_shared<audit_trail>(audit_trail_parts{
+            .ask =
+                [ask = std::weak_ptr{parts_->ask}](actors::target whom, actors::any_command what,
+                                                   actors::caller::on_answer then) {
+                  if (const auto a = ask.lock())
+                    return a->ask(std::move(whom), std::move(what), std::move(then));
+                  then(failure{errc::unavailable, "stopping", "the node is stopping"});
+                },
+            .shard_count = parts_->shard_count,
+            .now = parts_->now,
+            .patience = parts_->settings.api.ask_timeout,
+            .metrics = parts_->metrics.get()})} {}
 
   void handle(std::shared_ptr<const http_request> request, responder answer) {
     const auto begun = std::chrono::steady_clock::now();
@@ -70,6 +84,9 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       return no_handler(e, m.allowed);
     e->params = std::move(m.params);
     e->at = m.found;
+    e->on_leaving = [self = shared_from_this()](exchange& done, http_response r) {
+      self->note(done, std::move(r));
+    };
     if (auto ok = check_form(*m.found, *request); !ok)
       return e->fail(ok.error());
     // A node that has just come to its cluster knows nobody yet.
@@ -81,10 +98,12 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       if (!who)
         return e->fail(who.error());
       e->who = std::move(*who);
-      if (const auto& org = e->param("org"); !org.empty() && org != "-" &&
-                                             org != e->who.organisation &&
-                                             !(is_for_operators(*m.found) && e->who.is_operator()))
+      if (const auto& org = e->param("org");
+          !org.empty() && org != "-" && org != e->who.organisation &&
+          !(is_for_operators(*m.found) && e->who.is_operator())) {
+        e->facts.out_of_reach = true;
         return e->fail({errc::not_found, "not_found", "no such resource"});
+      }
       if (auto ok = check_right(*m.found, e->who); !ok)
         return e->fail(ok.error());
       set_reach(*e);
@@ -92,15 +111,87 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     if (m.found->takes.empty())
       if (auto ok = check_no_body(*e); !ok)
         return e->fail(ok.error());
-    if (request->method == "POST" && !m.found->permission.empty())
-      if (const auto key = request->header("idempotency-key"); !key.empty())
-        return once(e, std::string{key});
-    m.found->run(e);
+    if (m.found->permission.empty() || noted_of(*m.found) != noted_as::each)
+      return run(e);
+    // What cannot be noted is not done.
+    trail_->prepare(e->who.organisation, [self = shared_from_this(), e](const model::status& ok) {
+      if (ok)
+        return self->run(e);
+      e->on_leaving = {};
+      e->fail(ok.error());
+    });
   }
 
-  void close_streams() { streams_.close_all(); }
+  void look_after() { trail_->look_after(); }
+  void stop() {
+    streams_.close_all();
+    trail_->flush();
+  }
 
  private:
+  void run(const exchange_ptr& e) {
+    if (e->request().method == "POST" && !e->at->permission.empty())
+      if (const auto key = e->request().header("idempotency-key"); !key.empty())
+        return once(e, std::string{key});
+    e->at->run(e);
+  }
+
+  /// The logs that the request is noted in: that of whoever asks, and that of whom it is about.
+  static std::vector<std::string> logs_of(const exchange& e) {
+    if (!e.facts.organisation.empty())
+      return {e.facts.organisation};
+    if (e.who.organisation.empty())
+      return {std::string{model::audit::installation}};
+    auto all = std::vector{e.who.organisation};
+    if (e.at && !e.facts.out_of_reach && is_for_operators(*e.at) &&
+        e.organisation() != e.who.organisation)
+      all.push_back(e.organisation());
+    return all;
+  }
+
+  /// Notes what is to be noted of the request, and lets its answer go once that is committed.
+  void note(exchange& e, http_response r) {
+    const auto refused = is_refusal(e, r);
+    const auto how = e.at ? noted_of(*e.at) : noted_as::nothing;
+    if (!refused && how == noted_as::nothing)
+      return e.leave(std::move(r));
+    const auto entry = audit_entry(e, r);
+    const auto logs = logs_of(e);
+    const auto caller =
+        logs.front() + '/' + (e.who.actor.empty() ? "" : e.who.actor) + '/' + e.request().peer;
+    const auto is_known = !e.who.actor.empty() || (r.status < 400 && !e.facts.actor.empty());
+    const auto changed = r.status < 400 || r.status >= 500;
+    const auto one_by_one =
+        is_known && how != noted_as::counted && (changed || trail_->tells_one_by_one(caller));
+    if (!one_by_one) {
+      trail_->count({logs.front(), std::string{e.request_id()}, entry}, caller);
+      return e.leave(std::move(r));
+    }
+    struct leaving {
+      std::shared_ptr<exchange> e;
+      http_response answer;
+      std::atomic<std::size_t> open;
+      std::atomic<bool> failed{false};
+    };
+    const auto l = std::make_shared<leaving>();
+    l->e = e.shared_from_this();
+    l->answer = std::move(r);
+    l->open = logs.size();
+    for (const auto& log : logs)
+      trail_->note({log, std::string{e.request_id()}, entry}, [l](const model::status& ok) {
+        if (!ok)
+          l->failed = true;
+        if (l->open.fetch_sub(1) != 1)
+          return;
+        if (l->failed && l->answer.status < 400)
+          l->answer = to_response({errc::unavailable, "audit_unavailable",
+                                   "it was done, but its record is not in the audit log yet; "
+                                   "it is still tried"},
+                                  l->e->request().target, l->e->request_id());
+        l->e->leave(std::move(l->answer));
+      });
+  }
+
   static std::string next_id() {
     static const auto prefix = model::random_text(8);
     static auto number = std::atomic<std::uint64_t>{0};
@@ -213,8 +304,12 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
       return e->send(std::move(r));
     }
     const auto who = who_asks(request);
-    if (!who)
+    if (!who) {
+      e->on_leaving = [self = shared_from_this()](exchange& done, http_response r) {
+        self->note(done, std::move(r));
+      };
       return e->fail(who.error());
+    }
     const auto offered = request.header("sec-websocket-protocol");
     if (!offered.empty() && !offers(offered, sub_protocol))
       return e->fail({errc::invalid_argument, "malformed",
@@ -232,6 +327,7 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
 
   static constexpr auto sub_protocol = "orrery.v1.json";
   std::shared_ptr<const service_parts> parts_;
+  std::shared_ptr<audit_trail> trail_;
   idempotency answers_;
   open_streams streams_;
 };
@@ -325,7 +421,11 @@ void service::stop() {
   for (auto* server : {impl_->plain.get(), impl_->secure.get(), impl_->admin.get()})
     if (server)
       server->stop();
-  impl_->api->close_streams();
+  impl_->api->stop();
+}
+
+void service::look_after() {
+  impl_->api->look_after();
 }
 
 }  // namespace orrery::transport::api

@@ -22,6 +22,8 @@ class service {
   std::uint16_t port() const;        // 0: off
   std::uint16_t tls_port() const;    // 0: off
   std::uint16_t admin_port() const;  // 0: off
+  /// Does what is to be done from time to time (audit log): several times a second.
+  void look_after();
   /// Accepts no more, ends streams.
   void stop();
 

@@ -94,6 +94,28 @@ void ask_tree(const exchange_ptr& e, tree::order what, std::optional<std::uint64
   e->ask(*id, tree_order(*e, std::move(what), expected), std::move(then));
 }
 
+/// The tree before a change, for the audit log.
+void look_before(const exchange_ptr& e, std::function<void()> then) {
+  ask_tree(e, tree::read_tree{}, {}, [e, then = std::move(then)](const actors::outcome& done) {
+    if (const auto* found = tree_reply<tree::tree_snapshot>(done))
+      e->was(show_tree(*e, found->id, *found->what));
+    then();
+  });
+}
+
+/// One of its nodes.
+void look_before(const exchange_ptr& e, const tree::node_ref& which, std::function<void()> then) {
+  read_trees(e, question(*e, actors::find_nodes{*tree_of(*e), {which}, false}),
+             [e, then = std::move(then)](const actors::tree_page& page) {
+               if (page.nodes.empty())
+                 return then();  // the tree says so
+               read_assets(e, page.nodes, [e, then, page](const asset_map& assets) {
+                 e->was(show_node(*e, page.nodes.front(), assets));
+                 then();
+               });
+             });
+}
+
 void get(const exchange_ptr& e) {
   ask_tree(e, tree::read_tree{}, {},
            [e](const actors::outcome& done) { reply_tree(e, 200, done); });
@@ -112,8 +134,9 @@ void update(const exchange_ptr& e) {
   c.tags = f.text_map("tags", true);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  ask_tree(e, std::move(c), *expected,
-           [e](const actors::outcome& done) { reply_tree(e, 200, done); });
+  look_before(e, [e, c, expected = *expected] {
+    ask_tree(e, c, expected, [e](const actors::outcome& done) { reply_tree(e, 200, done); });
+  });
 }
 
 /// ?name=true or false; a failure for anything else.
@@ -132,8 +155,10 @@ void remove(const exchange_ptr& e) {
        {expected ? nullptr : &expected.error(), cascade ? nullptr : &cascade.error()})
     if (why)
       return e->fail(*why);
-  ask_tree(e, tree::remove_tree{*cascade}, *expected, [e](const actors::outcome& done) {
-    e->reply_empty(204, exchange::revision_headers(done));
+  look_before(e, [e, cascade = *cascade, expected = *expected] {
+    ask_tree(e, tree::remove_tree{cascade}, expected, [e](const actors::outcome& done) {
+      e->reply_empty(204, exchange::revision_headers(done));
+    });
   });
 }
 
@@ -372,9 +397,11 @@ void change_node(const exchange_ptr& e) {
         return e->fail(*w.why);
       c.asset = tree::binding{*w.found, w.device};
     }
-    ask_tree(e, std::move(c), {}, [e](const actors::outcome& done) {
-      const auto& n = std::get<tree::node>(tree_reply<tree::nodes_placed>(done)->items.front());
-      reply_node(e, 200, tree::by_node{n.id}, exchange::revision_headers(done));
+    look_before(e, c.which, [e, c] {
+      ask_tree(e, c, {}, [e](const actors::outcome& done) {
+        const auto& n = std::get<tree::node>(tree_reply<tree::nodes_placed>(done)->items.front());
+        reply_node(e, 200, tree::by_node{n.id}, exchange::revision_headers(done));
+      });
     });
   });
 }
@@ -396,9 +423,11 @@ void move_node(const exchange_ptr& e) {
   m.where = position_field(*e, f);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  ask_tree(e, std::move(m), {}, [e](const actors::outcome& done) {
-    const auto& n = std::get<tree::node>(tree_reply<tree::nodes_placed>(done)->items.front());
-    reply_node(e, 200, tree::by_node{n.id}, exchange::revision_headers(done));
+  look_before(e, m.which, [e, m] {
+    ask_tree(e, m, {}, [e](const actors::outcome& done) {
+      const auto& n = std::get<tree::node>(tree_reply<tree::nodes_placed>(done)->items.front());
+      reply_node(e, 200, tree::by_node{n.id}, exchange::revision_headers(done));
+    });
   });
 }
 
@@ -439,14 +468,16 @@ void remove_node(const exchange_ptr& e) {
   const auto mode = children == "promote"  ? tree::orphans::promote
                     : children == "remove" ? tree::orphans::remove
                                            : tree::orphans::refuse;
-  ask_tree(e, tree::remove_node{*which, mode, *expected}, {},
-           [e, with_assets = *with_assets](const actors::outcome& done) {
-             auto h = exchange::revision_headers(done);
-             if (!with_assets)
-               return e->reply_empty(204, std::move(h));
-             delete_unused(e, tree_reply<tree::nodes_removed>(done)->logical,
-                           [e, h = std::move(h)] { e->reply_empty(204, h); });
-           });
+  look_before(e, *which,
+              [e, with_assets = *with_assets, order = tree::remove_node{*which, mode, *expected}] {
+                ask_tree(e, order, {}, [e, with_assets](const actors::outcome& done) {
+                  auto h = exchange::revision_headers(done);
+                  if (!with_assets)
+                    return e->reply_empty(204, std::move(h));
+                  delete_unused(e, tree_reply<tree::nodes_removed>(done)->logical,
+                                [e, h = std::move(h)] { e->reply_empty(204, h); });
+                });
+              });
 }
 
 }  // namespace

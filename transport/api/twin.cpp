@@ -56,6 +56,9 @@ void change(const exchange_ptr& e, bool replace) {
     return e->fail({model::errc::invalid_argument, "malformed", "expected a JSON object"});
   e->with_device([e, order = device::change_twin{body->as_object(), replace, *expected}](
                      const found_device& d) {
+    e->was(show_twin(*e, d.state->twin()));
+    e->facts.kind = "twin";
+    e->facts.id = to_string(d.id);
     e->ask(d.id, device_order(*e, order), [e](const actors::outcome& done) {
       const auto& after = device_reply<device::twin_status>(done)->what;
       auto h = exchange::revision_headers(done);

@@ -12,6 +12,7 @@
 #include "net/byte_stream.hpp"
 #include "observe/metrics.hpp"
 #include "transport/certificate_holder.hpp"
+#include "transport/device_quota.hpp"
 #include "transport/fifo.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/issuance.hpp"
@@ -46,6 +47,7 @@ struct shared {
   std::shared_ptr<issuance> certificates;
   std::shared_ptr<const certificate_holders> holders;
   std::shared_ptr<file_exchange> files;
+  std::shared_ptr<device_quota> quota = {};
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   std::uint16_t shard_count = 64;
@@ -99,6 +101,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
     group_ptr request;
     std::vector<actors::answer> answers;
     std::size_t missing = 0;
+    device_room room = {};  // for those that it registers
   };
   struct group_part {
     std::shared_ptr<group_work> work;
@@ -164,6 +167,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
                                         const model::device::file_status& file) const;
   void settle_certificate(std::uint64_t number, const model::result<issued_certificate>& made);
   void ask_group(std::uint64_t number, group_ptr request);
+  void take_room(const std::shared_ptr<group_work>& work, const model::result<device_room>& room);
   void step_group(const std::shared_ptr<group_work>& work);
   void finish_group(const group_work& work);
   /// Whose topic it is, as far as this connection may speak for him; nothing: nobody's.

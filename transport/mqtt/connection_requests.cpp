@@ -250,7 +250,43 @@ void connection::ask_group(std::uint64_t number, group_ptr asked) {
   const auto work = std::make_shared<group_work>();
   work->number = number;
   work->request = std::move(asked);
-  step_group(work);
+  const auto wanted = work->request->registers();
+  if (wanted == 0 || !with_->quota)
+    return step_group(work);
+  with_->quota->reserve(
+      self_.organisation, wanted, [weak = weak_from_this(), work](model::result<device_room> room) {
+        if (const auto self = weak.lock())
+          boost::asio::post(self->stream_->context(),
+                            [self, work, room = std::move(room)] { self->take_room(work, room); });
+      });
+}
+
+/// All of them, or none.
+void connection::take_room(const std::shared_ptr<group_work>& work,
+                           const model::result<device_room>& room) {
+  const auto place = find_open(work->number);
+  const auto is_over = ended_ || place == open_.end() || place->settled;
+  const auto fits = room && room->devices >= work->request->registers();
+  if (room && (is_over || !fits))
+    with_->quota->release(*room, room->devices);
+  if (is_over)
+    return;
+  if (fits) {
+    work->room = *room;
+    step_group(work);
+  } else {
+    settle_request(*place,
+                   room ? failure{errc::too_many_requests, "quota_exceeded",
+                                  "the organisation may have " +
+                                      std::to_string(room->hard.value_or(0)) + " devices"}
+                        : room.error(),
+                   {});
+  }
+  if (ended_)
+    return;
+  send_asks();
+  flush();
+  wait();
 }
 
 void connection::step_group(const std::shared_ptr<group_work>& work) {
@@ -272,6 +308,8 @@ void connection::finish_group(const group_work& work) {
   if (place == open_.end() || place->settled)
     return;
   auto over = work.request->outcome();
+  if (over.why && with_->quota && device_quota::is_surely_not(*over.why))
+    with_->quota->release(work.room, work.room.devices);
   settle_request(
       *place,
       over.why ? model::result<model::value>{*over.why} : model::result<model::value>{over.data},

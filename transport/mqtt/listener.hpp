@@ -10,6 +10,7 @@
 #include "net/tls.hpp"
 #include "observe/metrics.hpp"
 #include "transport/certificate_holder.hpp"
+#include "transport/device_quota.hpp"
 #include "transport/file_exchange.hpp"
 #include "transport/http_message.hpp"
 #include "transport/issuance.hpp"
@@ -35,6 +36,7 @@ struct parts {
   std::uint64_t moved_per_second = 200;  // clients, while they are redirected
   net::tls_source tls;                   // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
+  std::shared_ptr<device_quota> quota = {};
 };
 
 class listener {

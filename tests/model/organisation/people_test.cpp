@@ -235,6 +235,20 @@ TEST_F(People, APasswordThatWasChangedMeanwhileOpensNothing) {
   EXPECT_TRUE(tell(open_session{{"eve", "s2", now + day}, 0, {}, "another hash"}));
 }
 
+TEST_F(People, ACodeOfASecondFactorThatWasReplacedMeanwhileCountsNothing) {
+  ASSERT_TRUE(tell(set_second_factor{"eve", {"first"}, {}}));
+  ASSERT_TRUE(tell(set_second_factor{"eve", {"second"}, {}}))
+      << "not confirmed: it may be replaced";
+  EXPECT_EQ(refusal(confirm_second_factor{"eve", 100, {"first"}}), "bad_credentials");
+  EXPECT_FALSE(s.find_user("eve")->second.is_needed());
+  ASSERT_TRUE(tell(confirm_second_factor{"eve", 100, {"second"}}));
+  EXPECT_EQ(refusal(open_session{{"eve", "s1", now + day}, 101, {}, {}, {"first"}}),
+            "bad_credentials");
+  EXPECT_EQ(refusal(remove_second_factor{"eve", true, 101, {}, {"first"}}), "bad_credentials");
+  ASSERT_TRUE(tell(open_session{{"eve", "s1", now + day}, 101, {}, {}, {"second"}}));
+  EXPECT_TRUE(tell(remove_second_factor{"eve", true, 102, {}, {"second"}}));
+}
+
 TEST_F(People, ASecondFactorIsChecked) {
   EXPECT_EQ(refusal(confirm_second_factor{"eve", 1}), "totp_unknown");
   EXPECT_EQ(refusal(set_second_factor{"eve", {}, {}}), "totp_invalid");
@@ -400,12 +414,19 @@ TEST_F(People, AHardQuotaIsTheEnd) {
 
 TEST_F(People, QuotasAreChecked) {
   for (const auto& bad : std::vector<std::vector<quota>>{{{"cows", {}, 1}},
-                                                         {{"devices", {}, 1}},
+                                                         {{"devices", 2, 1}},
                                                          {{"users", {}, 1001}},
                                                          {{"users", 3, 2}},
                                                          {{"users", {}, 2}, {"users", {}, 3}}})
     EXPECT_EQ(refusal(set_quotas{bad}), "quota_invalid");
+  const auto times = s.device_limits;
   EXPECT_TRUE(tell(set_quotas{{{"devices", 1'000'000, {}}, {"products", {}, 0}}}));
+  EXPECT_EQ(s.device_limits, times + 1);
+  EXPECT_TRUE(tell(set_quotas{{{"devices", {}, 5}}}));
+  EXPECT_EQ(s.device_limits, times + 1) << "they had some before";
+  EXPECT_TRUE(tell(set_quotas{{}}));
+  EXPECT_TRUE(tell(set_quotas{{{"devices", {}, 5}}}));
+  EXPECT_EQ(s.device_limits, times + 2);
 }
 
 TEST_F(People, WhatIsNotCountedHereIsCheckedByWhoCountsIt) {

@@ -1,0 +1,17 @@
+// What is asked of a ledger and what it answers, as bytes between nodes (model/kind_wire.hpp).
+#pragma once
+
+#include "model/bytes.hpp"
+#include "model/ledger/ledger.hpp"
+
+namespace orrery::model::ledger {
+
+void write_command(byte_writer& out, const command& c);
+/// Into a fresh `c`. Fails, and `in` with it: `corrupted`.
+status read_command(byte_reader& in, command& c);
+
+void write_reply(byte_writer& out, const reply& r);
+/// Into a fresh `r`. Fails, and `in` with it: `corrupted`.
+status read_reply(byte_reader& in, reply& r);
+
+}  // namespace orrery::model::ledger

@@ -1,0 +1,189 @@
+#include "transport/api/audit_record.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "model/audit/audit.hpp"
+#include "model/audit/redaction.hpp"
+#include "model/json.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace audit = model::audit;
+
+/// Calls by POST that only read.
+const std::set<std::string_view>& reads_by_post() {
+  static const auto all = std::set<std::string_view>{
+      "searchAssets",   "checkDeviceKeys",     "getDeviceStatuses", "searchDevices",
+      "countDevices",   "getLatestOfMany",     "checkGrant",        "searchNodes",
+      "searchPaths",    "checkDraft",          "validateValues",    "testDecoder",
+      "searchAuditLog", "searchSystemAuditLog"};
+  return all;
+}
+
+std::string singular(std::string word) {
+  if (word.ends_with("ies"))
+    word.replace(word.size() - 3, 3, "y");
+  else if (word.ends_with('s') && !word.ends_with("ss"))
+    word.pop_back();
+  return word;
+}
+
+struct named {
+  std::string kind, id;
+};
+
+/// By the route: the last word of its pattern, and the names behind it.
+named resource_of(const exchange& e) {
+  auto pattern = std::string_view{e.at->pattern};
+  auto what = named{};
+  while (!pattern.empty()) {
+    pattern.remove_prefix(1);
+    auto segment = pattern.substr(0, pattern.find('/'));
+    pattern.remove_prefix(segment.size());
+    if (segment.starts_with('{')) {
+      const auto name = segment.substr(1, segment.find('}') - 1);
+      if (!what.id.empty())
+        what.id += '/';
+      what.id += e.param(name);
+    } else {
+      what = {singular(std::string{segment.substr(0, segment.find(':'))}), {}};
+    }
+  }
+  const auto& facts = e.facts;
+  if (!facts.kind.empty())
+    what = {facts.kind, facts.id};
+  else if (what.kind == "device" && !facts.device.empty())
+    what.id = facts.device;
+  return what;
+}
+
+/// What was made tells its own name.
+std::string id_in(const model::value& answer) {
+  for (const auto* name : {"assetId", "id", "productKey", "login", "name", "sn"})
+    if (const auto* found = answer.find(name)) {
+      if (found->is_string())
+        return found->as_string();
+      if (found->is_int())
+        return std::to_string(found->as_int());
+    }
+  return {};
+}
+
+model::value asked(const exchange& e) {
+  const auto& body = e.request().body;
+  if (body.empty())
+    return {};
+  const auto type = e.request().header("content-type");
+  if (type.empty() || type.find("json") != std::string_view::npos)
+    if (auto read = model::parse_json(body, {.max_bytes = 8 * 1024 * 1024, .max_depth = 32}))
+      return audit::redacted(*read);
+  return model::object{{"bytes", static_cast<std::int64_t>(body.size())},
+                       {"sha256", model::sha256_hex(body)}};
+}
+
+std::string_view result_of(const exchange& e, const http_response& r) {
+  return is_refusal(e, r) ? "refused" : r.status >= 400 ? "failed" : "done";
+}
+
+void add(model::object& o, const char* name, std::string text) {
+  if (!text.empty())
+    o.emplace_back(name, std::move(text));
+}
+
+void add_states(model::object& o, const exchange& e, const http_response& r) {
+  const auto& facts = e.facts;
+  if (r.status >= 400)
+    return;
+  if (facts.before && facts.after) {
+    auto parts = audit::difference_of(*facts.before, *facts.after);
+    o.emplace_back("before", audit::redacted(parts.before));
+    o.emplace_back("after", audit::redacted(parts.after));
+  } else if (facts.before) {
+    o.emplace_back("before", audit::redacted(*facts.before));
+  } else if (facts.after) {
+    o.emplace_back("after", audit::redacted(*facts.after));
+  }
+  if (!facts.ids.empty()) {
+    auto ids = model::array{};
+    for (const auto& id : facts.ids)
+      ids.emplace_back(id);
+    o.emplace_back("ids", std::move(ids));
+  }
+}
+
+}  // namespace
+
+noted_as noted_of(const route& r) {
+  if (r.method == "GET" || r.method == "HEAD" || reads_by_post().contains(r.id) ||
+      (r.id.ends_with("ByKey") &&
+       reads_by_post().contains(std::string_view{r.id}.substr(0, r.id.size() - 5))))
+    return r.id.starts_with("getFileContent") ? noted_as::each : noted_as::nothing;
+  if (r.id.starts_with("ingestPoints") || r.id.starts_with("raiseEvent"))
+    return noted_as::counted;
+  return noted_as::each;
+}
+
+bool is_refusal(const exchange& e, const http_response& r) {
+  return r.status == 401 || r.status == 403 || r.status == 423 ||
+         (r.status == 404 && e.facts.out_of_reach);
+}
+
+model::object audit_entry(const exchange& e, const http_response& r) {
+  auto o = model::object{};
+  const auto& facts = e.facts;
+  const auto& organisation = facts.organisation.empty() ? e.who.organisation : facts.organisation;
+  o.emplace_back("organisation", organisation);
+  add(o, "actor", e.who.actor.empty() ? facts.actor : e.who.actor);
+  add(o, "application", e.who.application);
+  add(o, "session", e.who.session);
+  add(o, "address", e.request().peer);
+  o.emplace_back("requestId", e.request_id());
+  add(o, "idempotencyKey", std::string{e.request().header("idempotency-key").substr(0, 128)});
+  if (e.at) {
+    o.emplace_back("action", e.at->id);
+    if (e.at->permission != nobody_checked && e.at->permission != anyone_known)
+      o.emplace_back("permission", e.at->permission);
+  } else {
+    o.emplace_back("action", "openStream");
+  }
+  o.emplace_back("method", e.request().method);
+  auto path = std::string{};
+  for (const auto& segment : e.request().path)
+    path += '/' + segment;
+  o.emplace_back("path", audit::redacted(path));
+  if (!e.request().query.empty()) {
+    auto query = model::object{};
+    for (const auto& [name, v] : e.request().query)
+      query.emplace_back(name, v);
+    o.emplace_back("query", audit::redacted(query));
+  }
+  if (e.at) {
+    auto resource = resource_of(e);
+    if (resource.id.empty() && r.status < 300 && facts.after)
+      resource.id = id_in(*facts.after);
+    auto shown = model::object{{"kind", std::move(resource.kind)}};
+    if (!resource.id.empty())
+      shown.emplace_back("id", audit::redacted(resource.id));
+    o.emplace_back("resource", std::move(shown));
+    add(o, "device", facts.device);
+  }
+  o.emplace_back("result", result_of(e, r));
+  o.emplace_back("status", r.status);
+  if (r.status >= 400) {
+    add(o, "reason", facts.reason);
+    if (!facts.detail.empty())
+      o.emplace_back("detail", audit::redacted(facts.detail));
+  }
+  if (std::any_of(r.headers.begin(), r.headers.end(),
+                  [](const auto& h) { return h.first == "Idempotent-Replay"; }))
+    o.emplace_back("replay", true);
+  const auto least = o;
+  if (auto what = asked(e); !what.is_null() && r.status != 401)
+    o.emplace_back("asked", std::move(what));
+  add_states(o, e, r);
+  return model::to_json(o).size() <= audit::max_entry_bytes ? o : least;
+}
+
+}  // namespace orrery::transport::api
