@@ -68,6 +68,8 @@ model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind:
     return topic::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, tree_kind>)
     return tree::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, operation_kind>)
+    return operation::decode_state(bytes, into);
   else
     return asset::decode_state(bytes, into);
 }
@@ -96,6 +98,9 @@ void decode_into(std::string_view bytes, model::result<std::vector<topic::event>
 }
 void decode_into(std::string_view bytes, model::result<std::vector<tree::event>>& out) {
   out = tree::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<operation::event>>& out) {
+  out = operation::decode_events(bytes);
 }
 
 /// The messages that are kept for a client.
@@ -460,6 +465,9 @@ entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, mo
     case model::entity_kind::tree:
       return system.spawn(entity<tree_kind>, id, std::move(context), generation, std::move(unsaved),
                           std::move(through));
+    case model::entity_kind::operation:
+      return system.spawn(entity<operation_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
   }
   return system.spawn(entity<device_kind>, id, std::move(context), generation, std::move(unsaved),
                       std::move(through));

@@ -20,6 +20,7 @@
 #include "model/blueprint/blueprint.hpp"
 #include "model/client/client.hpp"
 #include "model/device/device.hpp"
+#include "model/operation/operation.hpp"
 #include "model/organisation/organisation.hpp"
 #include "model/product/product.hpp"
 #include "model/topic/topic.hpp"
@@ -31,10 +32,11 @@ namespace orrery::actors {
 using any_command =
     std::variant<model::device::command, model::product::command, model::blueprint::command,
                  model::organisation::command, model::asset::command, model::client::command,
-                 model::topic::command, model::tree::command>;
-using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
-                               model::organisation::reply, model::asset::reply,
-                               model::client::reply, model::topic::reply, model::tree::reply>;
+                 model::topic::command, model::tree::command, model::operation::command>;
+using any_reply =
+    std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
+                 model::organisation::reply, model::asset::reply, model::client::reply,
+                 model::topic::reply, model::tree::reply, model::operation::reply>;
 
 /// The clients and groups of one shard that have a filter for that topic. Their answers come as
 /// one: the sum, or the first failure.

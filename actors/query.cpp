@@ -616,6 +616,10 @@ void query::serve(any_read what, then<any_page> done) {
     return assets(std::move(*f), as_any<asset_page>(done));
   if (auto* a = std::get_if<asset_list_question>(&what))
     return assets(std::move(*a), as_any<asset_page>(done));
+  if (auto* o = std::get_if<operation_list_question>(&what))
+    return operations(std::move(*o), as_any<operation_page>(done));
+  if (auto* r = std::get_if<operation_rows_question>(&what))
+    return operations(*r, as_any<operation_page>(done));
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
@@ -782,6 +786,24 @@ void query::assets(asset_list_question what, then<asset_page> done) {
   pool_->answer<asset_page>(done, [p = pool_.get(), what = std::move(what)] {
     return of_one_moment<asset_page>(*p->store,
                                      [&](auto& rows) { return read_assets(what, rows); });
+  });
+}
+
+void query::operations(operation_list_question what, then<operation_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<operation_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<operation_page>(*p->store,
+                                         [&](auto& rows) { return read_operations(what, rows); });
+  });
+}
+
+void query::operations(operation_rows_question what, then<operation_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<operation_page>(done, [p = pool_.get(), what] {
+    return of_one_moment<operation_page>(*p->store,
+                                         [&](auto& rows) { return read_operations(what, rows); });
   });
 }
 

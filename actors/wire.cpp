@@ -23,6 +23,8 @@
 #include "model/device/wire.hpp"
 #include "model/kind_wire.hpp"
 #include "model/message_fields.hpp"
+#include "model/operation/fields.hpp"
+#include "model/operation/wire.hpp"
 #include "model/organisation/wire.hpp"
 #include "model/product/wire.hpp"
 #include "model/topic/wire.hpp"
@@ -89,7 +91,7 @@ auto fields_of(X& x) {
   return std::tie(x.at);
 }
 constexpr auto range_of(entity_kind) {
-  return std::pair{entity_kind::device, entity_kind::tree};
+  return std::pair{entity_kind::device, entity_kind::operation};
 }
 constexpr auto range_of(index_topic::entry) {
   return std::pair{index_topic::entry::filter, index_topic::entry::retained};
@@ -248,6 +250,22 @@ auto fields_of(X& x) {
 template <field_of<asset_page> X>
 auto fields_of(X& x) {
   return std::tie(x.assets, x.next);
+}
+template <field_of<operation_list_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.actor, x.kind, x.phase, x.cursor, x.limit);
+}
+template <field_of<operation_rows_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.operation, x.inputs, x.from, x.max_bytes);
+}
+template <field_of<listed_operation> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.revision, x.what);
+}
+template <field_of<operation_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.operations, x.pieces, x.next);
 }
 
 namespace {
@@ -495,7 +513,8 @@ model::result<entity_effect> decode_effect(std::string_view bytes) {
     if (std::holds_alternative<model::remind>(e.what) ||
         std::holds_alternative<model::index_topic>(e.what) ||
         std::holds_alternative<model::publish_message>(e.what) ||
-        std::holds_alternative<model::leave_group>(e.what))
+        std::holds_alternative<model::leave_group>(e.what) ||
+        std::holds_alternative<model::run_operation>(e.what))
       in.fail();  // of the node itself
     return model::status{};
   });

@@ -13,6 +13,7 @@
 #include "actors/catalogue.hpp"
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
+#include "actors/operation_runner.hpp"
 #include "actors/query.hpp"
 #include "actors/session.hpp"
 #include "app/backups.hpp"
@@ -29,6 +30,7 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "storage/restore.hpp"
+#include "transport/api/device_work.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
 #include "transport/file_exchange.hpp"
@@ -96,6 +98,7 @@ struct node::impl {
   actors::journal_actor journal;
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
+  std::shared_ptr<actors::operation_runner> operations;
   std::function<void()> reload_certificates = [] {};
   std::function<void()> renew_trust = [] {}, renew_bans = [] {};
   std::shared_ptr<transport::issuance> certificates;
@@ -237,6 +240,13 @@ struct node::impl {
                                             place ? place->reads() : nullptr);
     if (place)
       place->set_query(query);
+    operations = std::make_shared<actors::operation_runner>(actors::runner_parts{
+        .ask = ask,
+        .reads = query,
+        .make = transport::api::device_work({ask, query, known, keys, clock_now, shard_count()}),
+        .workers = settings.operations.workers});
+    effects->set_runner(operations);
+    observe_operations(*metrics, operations->figures());
   }
 
   void open_ports() {
@@ -390,6 +400,8 @@ struct node::impl {
       place->stop_asking();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (operations)
+      operations->stop();  // while whom it asks is there
     if (backups)
       backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
@@ -424,6 +436,9 @@ struct node::impl {
     files.reset();
     blobs.reset();
     certificates.reset();
+    if (effects)
+      effects->set_runner(nullptr);
+    operations.reset();
     query.reset();
     ask.reset();
     if (router)

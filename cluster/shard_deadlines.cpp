@@ -21,8 +21,10 @@ model::status shard_deadlines::load(const storage::entity_store& store, model::t
   if (loaded_ && now + horizon / 2 <= until_)
     return {};
   const auto until = now + horizon;
-  for (const auto& [index, of] :
-       {std::pair{"due", kind::device}, {"client-due", kind::client}, {"topic-due", kind::topic}}) {
+  for (const auto& [index, of] : {std::pair{"due", kind::device},
+                                  {"client-due", kind::client},
+                                  {"topic-due", kind::topic},
+                                  {"operation-due", kind::operation}}) {
     const auto prefix = keys::index_prefix(shard_, index);
     const auto ok = store.scan(storage::family::index, prefix,
                                loaded_ ? prefix + keys::ordered(until_) : std::string{}, false,

@@ -27,7 +27,8 @@ enum class entity_kind : std::uint8_t {
   asset = 5,
   client = 6,
   topic = 7,
-  tree = 8
+  tree = 8,
+  operation = 9
 };
 
 /// Shard, then a ULID: 48 bits of milliseconds and 80 random bits, big-endian, so ids sort by the

@@ -7,6 +7,8 @@
 //   state    shard u16 | 'm' | client ulid 16 | number u64             one message kept for it
 //   state    shard u16 | 'n' | tree ulid 16 | node ulid 16             one node of an asset tree
 //   state    shard u16 | 'h' | tree ulid 16 | revision u64             what that one changed in it
+//   state    shard u16 | 'i' | operation ulid 16 | number u64          a piece of its input
+//   state    shard u16 | 'r' | operation ulid 16 | number u64          a piece of its result
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
@@ -63,6 +65,13 @@ std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::stri
 /// Behind all keys that begin so.
 std::string end_of(std::string prefix);
 
+std::string operation_input(const model::entity_id& operation, std::uint64_t number);
+std::string operation_inputs(const model::entity_id& operation);  // prefix
+std::string operation_result(const model::entity_id& operation, std::uint64_t number);
+std::string operation_results(const model::entity_id& operation);  // prefix
+/// The number at the end of a key of either; nothing for any other.
+std::optional<std::uint64_t> piece_number_of(std::string_view key);
+
 std::string latest(const model::entity_id& device);
 
 std::string bucket(const model::entity_id& device, model::timestamp start);
@@ -84,7 +93,8 @@ std::optional<series_key> parse_series(std::string_view key);
 /// "asset" (organisation -> its logical assets),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
 /// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due". Of
-/// asset trees: "tree" (organisation -> its trees).
+/// asset trees: "tree" (organisation -> its trees). Of operations: "operation" and "operation-open"
+/// (organisation -> all, and those that are not over), "operation-due".
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,
                   const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);

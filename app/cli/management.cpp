@@ -170,6 +170,7 @@ void add_devices(CLI::App& to, session& s) {
   reset->callback([&s, device, overlap] {
     s.show(s.request("POST", device_path(*device) + ":resetSecret", {{"overlap", *overlap}}), {});
   });
+  add_operations(to, *g, s);
 }
 
 }  // namespace

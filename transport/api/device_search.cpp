@@ -7,6 +7,7 @@
 #include "model/json.hpp"
 #include "transport/api/cursor.hpp"
 #include "transport/api/device_filter.hpp"
+#include "transport/api/device_question.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
@@ -20,23 +21,6 @@ using model::errc;
 using model::failure;
 
 constexpr std::size_t max_text = 64 * 1024;
-
-std::vector<product_facts> products_of(const exchange& e) {
-  auto all = std::vector<product_facts>{};
-  const auto known = e.parts().known->current();
-  for (const auto& [key, p] : known->products)
-    if (p->state->organisation == e.who.organisation) {
-      auto facts = product_facts{key, p->state->model, {}, false};
-      facts.gateway = p->state->node == model::product::node_type::gateway;
-      auto path = known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
-      if (!path.empty())
-        path.pop_back();  // itself
-      for (const auto& model : path)
-        facts.ancestors.push_back(model.substr(model.find('/') + 1));
-      all.push_back(std::move(facts));
-    }
-  return all;
-}
 
 /// The write that must be seen: X-Min-Revision, an X-Revision of before.
 model::result<std::optional<actors::journal_place>> min_revision(const exchange& e) {
@@ -77,7 +61,7 @@ struct listing {
 };
 
 model::result<listing> read(const exchange& e, question q) {
-  auto own = device_filter(q.filter, products_of(e));
+  auto own = device_filter(q.filter, product_facts_of(e));
   if (!own)
     return own.error();
   auto l = listing{};
@@ -209,7 +193,7 @@ void count(const exchange_ptr& e) {
       f.texts("groupBy", actors::max_count_fields).value_or(std::vector<std::string>{});
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  auto own = device_filter(text, products_of(*e));
+  auto own = device_filter(text, product_facts_of(*e));
   const auto seen = min_revision(*e);
   if (!own || !seen)
     return e->fail(own ? seen.error() : own.error());
@@ -254,6 +238,23 @@ void statistics(const exchange_ptr& e) {
 }
 
 }  // namespace
+
+std::vector<product_facts> product_facts_of(const exchange& e) {
+  auto all = std::vector<product_facts>{};
+  const auto known = e.parts().known->current();
+  for (const auto& [key, p] : known->products)
+    if (p->state->organisation == e.who.organisation) {
+      auto facts = product_facts{key, p->state->model, {}, false};
+      facts.gateway = p->state->node == model::product::node_type::gateway;
+      auto path = known->path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
+      if (!path.empty())
+        path.pop_back();  // itself
+      for (const auto& model : path)
+        facts.ancestors.push_back(model.substr(model.find('/') + 1));
+      all.push_back(std::move(facts));
+    }
+  return all;
+}
 
 std::vector<route> device_search_routes() {
   return {

@@ -44,7 +44,8 @@ std::vector<route> gather() {
         topology_routes(),    certificate_routes(),  file_routes(),          authority_routes(),
         ban_routes(),         point_routes(),        event_routes(),         command_routes(),
         rrpc_routes(),        twin_routes(),         statistics_routes(),    asset_routes(),
-        tree_routes(),        tree_search_routes(),  tree_file_routes(),     cluster_routes()})
+        tree_routes(),        tree_search_routes(),  tree_file_routes(),     device_mass_routes(),
+        operation_routes(),   cluster_routes()})
     for (auto& r : part) {
       if (r.pattern.starts_with("@d")) {
         auto by_name = r;
@@ -88,12 +89,13 @@ const std::vector<route>& all_routes() {
 
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
-      "listDevices",       "createDevice",   "createDevices", "checkDeviceKeys",
-      "getDeviceStatuses", "countDevices",   "searchDevices", "getDeviceStatistics",
-      "getLatestOfMany",   "listProducts",   "listFirmwares", "createFirmware",
-      "getFirmware",       "deleteFirmware", "listOtaJobs",   "createOtaJob",
-      "getOtaJob",         "cancelOtaJob",   "listOtaTasks",  "cancelOtaTasks",
-      "retryOtaTasks",     "getCommand",     "cancelCommand"};
+      "listDevices",       "createDevice",   "createDevices",    "checkDeviceKeys",
+      "getDeviceStatuses", "countDevices",   "searchDevices",    "getDeviceStatistics",
+      "getLatestOfMany",   "listProducts",   "listFirmwares",    "createFirmware",
+      "getFirmware",       "deleteFirmware", "listOtaJobs",      "createOtaJob",
+      "getOtaJob",         "cancelOtaJob",   "listOtaTasks",     "cancelOtaTasks",
+      "retryOtaTasks",     "getCommand",     "cancelCommand",    "importDevices",
+      "exportDevices",     "bulkDevices",    "provisionDevices", "getImportTemplate"};
   return r.pattern.find("/devices/{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }
