@@ -2,13 +2,12 @@
 import csv
 import io
 import json
-import threading
+import socket
+import subprocess
 import unittest
 
-import requests
-
-from api_kit import all_of, model_document, problem, refused
-from orrery import Node, NodeTest, wait_for
+from api_kit import all_of, model_document, refused
+from orrery import BIN, Device, Node, NodeTest, wait_for
 
 CSV = {"Content-Type": "text/csv"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -127,7 +126,6 @@ class Operations(NodeTest):
         self.assertEqual(len({r["deviceSecret"] for r in got}), 3)
         self.assertEqual(self.api.get(f"~/operations/{o['id']}")["secrets"], "shown")
         self.assertFalse(any("deviceSecret" in r for r in rows(self.api, o)))
-        from orrery import Device
         device = Device(self.node, self.key, got[1]["deviceKey"], got[1]["deviceSecret"])
         self.addCleanup(device.close)
         device.connect()
@@ -193,7 +191,6 @@ class Operations(NodeTest):
         o = bulk(action="resetSecret", ids=ids)
         self.assertEqual((o["counts"]["ok"], o["counts"]["failed"], o["counts"]["total"]), (3, 1, 4))
         fresh = rows(self.api, o, secrets="true")
-        from orrery import Device
         device = Device(self.node, self.key, fresh[0]["deviceKey"], fresh[0]["deviceSecret"])
         self.addCleanup(device.close)
         device.connect()
@@ -272,7 +269,6 @@ class Operations(NodeTest):
         refused(self, self.api, "GET", "~/devices:importTemplate", 404, "product_unknown", params={"product": "nobody's"})
 
     def test_an_upload_that_breaks_off_leaves_nothing(self):
-        import socket
         line = "x" * 60
         head = (f"POST /api/v1/orgs/-/devices:import?product={self.key} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9000000\r\n"
                 f"Authorization: {self.api.session.headers['Authorization']}\r\n\r\n")
@@ -320,6 +316,39 @@ class Operations(NodeTest):
         got = ended(other, begin(other, "productKey,deviceKey\n%s,x" % self.key))
         self.assertEqual(rows(other, got)[0]["error"]["code"], "product_unknown")
         self.assertEqual(ended(other, other.post("~/devices:export", {}))["counts"]["ok"], 0)
+
+
+class CommandLine(NodeTest):
+    def run_cli(self, *arguments, code=0, input=None):
+        done = subprocess.run([str(BIN / "orrery"), *arguments], capture_output=True, text=True, timeout=90, input=input,
+                              env={"ORRERY_SERVER": self.api.base.removesuffix("/api/v1"), "ORRERY_API_KEY": self.node.demo["apiKey"], "HOME": str(self.node.folder)})
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def test_a_fleet(self):
+        product, folder = self.node.demo["productKey"], self.node.folder
+        titles = self.run_cli("device", "template", product).stdout
+        self.assertTrue(titles.startswith("productKey,deviceKey,name"), titles)
+        (folder / "in.csv").write_text("deviceKey,name,tags.site\n" + "".join(f"cli-{n},N{n},A\n" for n in range(30)))
+        self.assertIn("succeeded", self.run_cli("device", "import", str(folder / "in.csv"), "--product", product, "--dry-run").stdout)
+        done = self.run_cli("device", "import", str(folder / "in.csv"), "--product", product)
+        self.assertIn("100 %", done.stderr)
+        made = json.loads(self.run_cli("--output", "json", "operation", "list", "--kind", "deviceImport").stdout)
+        self.assertEqual((made[0]["counts"]["ok"], len(made)), (30, 2))
+        self.assertEqual(len(self.run_cli("operation", "result", made[0]["id"]).stdout.splitlines()), 30)
+        self.assertEqual(json.loads(self.run_cli("--output", "json", "operation", "get", made[0]["id"]).stdout)["state"], "succeeded")
+        self.assertIn("existing", self.run_cli("device", "check", product, "cli-1", "nobody").stdout)
+        self.run_cli("device", "bulk", "tag", "--filter", "deviceKey like 'cli-%'", "--tag", "wave=2")
+        seen = json.loads(self.run_cli("--output", "json", "device", "bulk", "delete", "--filter", "tags.wave = '2'", "--dry-run").stdout)
+        self.assertEqual(seen["total"], 30)
+        out = self.run_cli("device", "export", "--filter", "tags.wave = '2'", "--column", "deviceKey", "--column", "tags.wave").stdout
+        self.assertEqual(sorted(out.split())[:2], ["cli-0,2", "cli-1,2"])
+        self.run_cli("device", "provision", product, "prov-{1..4}", "-o", str(folder / "keys.csv"))
+        keys = list(csv.DictReader((folder / "keys.csv").open()))
+        self.assertEqual(([k["deviceKey"] for k in keys], len({k["deviceSecret"] for k in keys})), ([f"prov-{n}" for n in range(1, 5)], 4))
+        slow = json.loads(self.run_cli("--output", "json", "device", "bulk", "untag", "--all", "--tag", "wave", "--rate", "1", "--no-wait").stdout)
+        self.run_cli("operation", "cancel", slow["id"])
+        self.assertIn("cancelled", self.run_cli("operation", "wait", slow["id"], code=1).stderr)
 
 
 class Limits(unittest.TestCase):
