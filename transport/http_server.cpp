@@ -83,7 +83,7 @@ class connection : public std::enable_shared_from_this<connection> {
     // is known with the head.
     parser_->body_limit(
         std::max<std::uint64_t>(parts_->limits.max_body_bytes, parts_->limits.max_sunk_bytes));
-    parser_->eager(true);
+    parser_->eager(false);  // it stops behind the head, and then the limit is known
     held_.set(0);
     head_used_ = 0;
     sink_.reset();
@@ -146,6 +146,8 @@ class connection : public std::enable_shared_from_this<connection> {
             std::max<std::size_t>(parts_->limits.max_header_bytes - head_used_, 1)));
       const auto used = parser_->put(asio::buffer(in_), e);
       in_.erase(0, used);
+      if (!e && parser_->is_header_done() && !look_at_head())
+        return false;
       if (!parser_->is_header_done())
         head_used_ = std::min(head_used_ + used, parts_->limits.max_header_bytes);
       if (e == http::error::need_more) {
@@ -213,6 +215,10 @@ class connection : public std::enable_shared_from_this<connection> {
       }
     }
     const auto most = sink_ ? sink_->most() : parts_->limits.max_body_bytes;
+    if (!parser_->eager()) {
+      parser_->body_limit(most);
+      parser_->eager(true);
+    }
     if (parser_->content_length().value_or(0) <= most && sunk_ + head.body().size() <= most)
       return true;
     refuse(413);
