@@ -70,6 +70,8 @@ model::result<std::uint64_t> decode_state(std::string_view bytes, typename Kind:
     return topic::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, tree_kind>)
     return tree::decode_state(bytes, into);
+  else if constexpr (std::is_same_v<Kind, operation_kind>)
+    return operation::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, audit_kind>)
     return audit::decode_state(bytes, into);
   else if constexpr (std::is_same_v<Kind, ledger_kind>)
@@ -102,6 +104,9 @@ void decode_into(std::string_view bytes, model::result<std::vector<topic::event>
 }
 void decode_into(std::string_view bytes, model::result<std::vector<tree::event>>& out) {
   out = tree::decode_events(bytes);
+}
+void decode_into(std::string_view bytes, model::result<std::vector<operation::event>>& out) {
+  out = operation::decode_events(bytes);
 }
 void decode_into(std::string_view bytes, model::result<std::vector<audit::event>>& out) {
   out = audit::decode_events(bytes);
@@ -472,6 +477,9 @@ entity_actor spawn_entity(caf::actor_system& system, model::entity_kind kind, mo
     case model::entity_kind::tree:
       return system.spawn(entity<tree_kind>, id, std::move(context), generation, std::move(unsaved),
                           std::move(through));
+    case model::entity_kind::operation:
+      return system.spawn(entity<operation_kind>, id, std::move(context), generation,
+                          std::move(unsaved), std::move(through));
     case model::entity_kind::audit_log:
       return system.spawn(entity<audit_kind>, id, std::move(context), generation,
                           std::move(unsaved), std::move(through));

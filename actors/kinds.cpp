@@ -605,6 +605,58 @@ rows topic_kind::rows_of(const model::entity_id& id, const state& s, const std::
   return out;
 }
 
+model::result<operation::decision> operation_kind::decide(const state& s, const command& c,
+                                                          const decision_inputs& in) {
+  auto around = operation::surroundings{.self = in.self, .now = in.now};
+  if (const auto* made = std::get_if<operation::create_operation>(&c.what))
+    if (auto ok = in.store.scan(
+            family::index, keys::index_prefix(in.self.shard, "operation-open", made->organisation),
+            {}, false, [&](auto, auto) { return ++around.open < made->max_open; });
+        !ok)
+      return ok.error();
+  return operation::decide(s, c, around);
+}
+
+rows operation_kind::rows_of(const model::entity_id& id, const state& s,
+                             const std::vector<event>& events, std::uint64_t revision,
+                             std::optional<model::timestamp> deadline_before) {
+  auto out = snapshot_row(kind, id, s, revision, operation::encode_state);
+  const auto listed = keys::index(id.shard, "operation", s.organisation, id);
+  const auto open = keys::index(id.shard, "operation-open", s.organisation, id);
+  auto results = s.result_pieces;
+  for (const auto& e : events)
+    if (const auto* a = std::get_if<operation::advanced>(&e); a && a->result_size > 0)
+      --results;  // the number of the first one that is new
+  for (const auto& e : events)
+    std::visit(
+        overloaded{
+            [&](const operation::created&) {
+              out.push_back(put(family::index, listed, {}));
+              out.push_back(put(family::index, open, {}));
+            },
+            [&](const operation::input_added& i) {
+              out.push_back(put(family::state, keys::operation_input(id, i.number), i.bytes));
+            },
+            [&](const operation::advanced& a) {
+              if (a.result_size > 0)
+                out.push_back(put(family::state, keys::operation_result(id, results++), a.result));
+            },
+            [&](const operation::ended&) {
+              out.push_back(drop(family::index, open));
+              out.push_back(drop_all(family::state, keys::operation_inputs(id)));
+            },
+            [&](const operation::removed&) {
+              out.push_back(drop(family::index, listed));
+              out.push_back(drop(family::index, open));
+              out.push_back(drop_all(family::state, keys::operation_inputs(id)));
+              out.push_back(drop_all(family::state, keys::operation_results(id)));
+            },
+            [](const auto&) {}},
+        e);
+  move_deadline(out, id, "operation-due", deadline_before, operation::next_deadline(s));
+  return out;
+}
+
 model::result<audit::decision> audit_kind::decide(const state& s, const command& c,
                                                   const decision_inputs& in) {
   const auto stored = audit_rows{in.store, in.self, requests};

@@ -43,6 +43,7 @@ namespace topic = model::topic;
 namespace tree = model::tree;
 namespace audit = model::audit;
 namespace ledger = model::ledger;
+namespace operation = model::operation;
 
 /// The product of one device, looked up again only when the catalogue has changed.
 class product_cache {
@@ -186,6 +187,20 @@ struct tree_kind {
   model::result<tree::decision> decide(const state& s, const command& c, const decision_inputs& in);
   /// Those were decided and are on their way.
   void note(const std::vector<event>& events, std::uint64_t revision);
+  static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
+                      std::uint64_t revision, std::optional<model::timestamp> deadline_before);
+};
+
+struct operation_kind {
+  using state = operation::state;
+  using command = operation::command;
+  using event = operation::event;
+  using reply = operation::reply;
+  static constexpr auto kind = model::entity_kind::operation;
+  static constexpr bool in_catalogue = false;
+
+  model::result<operation::decision> decide(const state& s, const command& c,
+                                            const decision_inputs& in);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

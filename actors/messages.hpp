@@ -22,6 +22,7 @@
 #include "model/client/client.hpp"
 #include "model/device/device.hpp"
 #include "model/ledger/ledger.hpp"
+#include "model/operation/operation.hpp"
 #include "model/organisation/organisation.hpp"
 #include "model/product/product.hpp"
 #include "model/topic/topic.hpp"
@@ -33,12 +34,12 @@ namespace orrery::actors {
 using any_command =
     std::variant<model::device::command, model::product::command, model::blueprint::command,
                  model::organisation::command, model::asset::command, model::client::command,
-                 model::topic::command, model::tree::command, model::audit::command,
-                 model::ledger::command>;
+                 model::topic::command, model::tree::command, model::operation::command,
+                 model::audit::command, model::ledger::command>;
 using any_reply = std::variant<model::device::reply, model::product::reply, model::blueprint::reply,
                                model::organisation::reply, model::asset::reply,
                                model::client::reply, model::topic::reply, model::tree::reply,
-                               model::audit::reply, model::ledger::reply>;
+                               model::operation::reply, model::audit::reply, model::ledger::reply>;
 
 /// The clients and groups of one shard that have a filter for that topic. Their answers come as
 /// one: the sum, or the first failure.
@@ -61,8 +62,9 @@ using target = std::variant<model::entity_id, model::device_name, topic_listener
 /// The kind a command is for.
 constexpr model::entity_kind kind_of(const any_command& c) {
   using enum model::entity_kind;
-  constexpr model::entity_kind kinds[] = {device, product, blueprint, organisation, asset,
-                                          client, topic,   tree,      audit_log,    device_ledger};
+  constexpr model::entity_kind kinds[] = {device,    product,   blueprint,    organisation,
+                                          asset,     client,    topic,        tree,
+                                          operation, audit_log, device_ledger};
   static_assert(std::size(kinds) == std::variant_size_v<any_command>);
   return kinds[c.index()];
 }

@@ -677,6 +677,10 @@ void query::serve(any_read what, then<any_page> done) {
     return assets(std::move(*a), as_any<asset_page>(done));
   if (auto* r = std::get_if<audit_question>(&what))
     return audit(std::move(*r), as_any<audit_page>(done));
+  if (auto* o = std::get_if<operation_list_question>(&what))
+    return operations(std::move(*o), as_any<operation_page>(done));
+  if (auto* r = std::get_if<operation_rows_question>(&what))
+    return operations(*r, as_any<operation_page>(done));
   pool_->answer<device_page>(
       as_any<device_page>(done),
       [p = pool_.get(), q = std::move(std::get<device_list_question>(what))] {
@@ -858,6 +862,24 @@ void query::audit(audit_question what, then<audit_page> done) {
     return;
   pool_->answer<audit_page>(done, [p = pool_.get(), what = std::move(what)] {
     return of_one_moment<audit_page>(*p->store, [&](auto& rows) { return read_audit(what, rows); });
+  });
+}
+
+void query::operations(operation_list_question what, then<operation_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<operation_page>(done, [p = pool_.get(), what = std::move(what)] {
+    return of_one_moment<operation_page>(*p->store,
+                                         [&](auto& rows) { return read_operations(what, rows); });
+  });
+}
+
+void query::operations(operation_rows_question what, then<operation_page> done) {
+  if (pool_->passed_on(what.shard, what, done))
+    return;
+  pool_->answer<operation_page>(done, [p = pool_.get(), what] {
+    return of_one_moment<operation_page>(*p->store,
+                                         [&](auto& rows) { return read_operations(what, rows); });
   });
 }
 

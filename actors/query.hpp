@@ -14,6 +14,7 @@
 #include "actors/caller.hpp"
 #include "actors/history.hpp"
 #include "actors/messages.hpp"
+#include "actors/operation_reads.hpp"
 #include "actors/tree_reads.hpp"
 #include "storage/entity_store.hpp"
 
@@ -133,11 +134,13 @@ struct command_page {
 using any_read =
     std::variant<history_question, device_list_question, event_list_question, command_question,
                  command_list_question, device_count_question, tree_question, asset_facts_question,
-                 asset_list_question, presence_question, audit_question>;
+                 asset_list_question, presence_question, audit_question, operation_list_question,
+                 operation_rows_question>;
 /// What is read, in the order of any_read.
-using any_page = std::variant<history_page, device_page, event_page,
-                              std::optional<model::device::command_record>, command_page,
-                              device_counts, tree_page, asset_page, presence_page, audit_page>;
+using any_page =
+    std::variant<history_page, device_page, event_page,
+                 std::optional<model::device::command_record>, command_page, device_counts,
+                 tree_page, asset_page, presence_page, audit_page, operation_page>;
 
 /// Where reads go whose shard another node has. Thread-safe.
 class read_ways {
@@ -182,6 +185,9 @@ class query {
   void assets(asset_list_question what, then<asset_page> done);
   /// Fails also: as read_audit does.
   void audit(audit_question what, then<audit_page> done);
+  /// Fail also: as read_operations do.
+  void operations(operation_list_question what, then<operation_page> done);
+  void operations(operation_rows_question what, then<operation_page> done);
   /// A read of another node: of what is here alone. Fails also: `wrong_node`.
   void serve(any_read what, then<any_page> done);
   /// Runs any blocking work of a handler (password hashing) on the pool.

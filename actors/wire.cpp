@@ -26,6 +26,8 @@
 #include "model/kind_wire.hpp"
 #include "model/ledger/wire.hpp"
 #include "model/message_fields.hpp"
+#include "model/operation/fields.hpp"
+#include "model/operation/wire.hpp"
 #include "model/organisation/wire.hpp"
 #include "model/product/wire.hpp"
 #include "model/topic/wire.hpp"
@@ -267,6 +269,22 @@ auto fields_of(X& x) {
 template <field_of<asset_page> X>
 auto fields_of(X& x) {
   return std::tie(x.assets, x.next);
+}
+template <field_of<operation_list_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.organisation, x.actor, x.kind, x.phase, x.cursor, x.limit);
+}
+template <field_of<operation_rows_question> X>
+auto fields_of(X& x) {
+  return std::tie(x.shard, x.operation, x.inputs, x.from, x.max_bytes);
+}
+template <field_of<listed_operation> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.revision, x.what);
+}
+template <field_of<operation_page> X>
+auto fields_of(X& x) {
+  return std::tie(x.operations, x.pieces, x.next);
 }
 
 template <field_of<audit_question> X>
@@ -524,7 +542,8 @@ model::result<entity_effect> decode_effect(std::string_view bytes) {
     if (std::holds_alternative<model::remind>(e.what) ||
         std::holds_alternative<model::index_topic>(e.what) ||
         std::holds_alternative<model::publish_message>(e.what) ||
-        std::holds_alternative<model::leave_group>(e.what))
+        std::holds_alternative<model::leave_group>(e.what) ||
+        std::holds_alternative<model::run_operation>(e.what))
       in.fail();  // of the node itself
     return model::status{};
   });

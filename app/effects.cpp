@@ -33,6 +33,11 @@ void node_effects::set_member(cluster::member* at) {
   feed_->on_wanted([this](bool wanted) { tell_wanted(wanted); });
 }
 
+void node_effects::set_runner(std::shared_ptr<actors::operation_runner> runner) {
+  const auto hold = std::lock_guard{mutex_};
+  runner_.swap(runner);  // one that goes ends while nobody waits for the lock
+}
+
 void node_effects::run(const model::effect& e, const model::entity_id& entity) {
   const auto process = process_of(e);
   if (!member_ || !process || *process == incarnation_)
@@ -66,6 +71,10 @@ void node_effects::run_here(const model::effect& e, const model::entity_id& enti
     publish_will(*will);
   } else if (const auto* group = std::get_if<model::leave_group>(&e)) {
     leave(*group);
+  } else if (std::holds_alternative<model::run_operation>(e)) {
+    const auto hold = std::lock_guard{mutex_};
+    if (runner_)
+      runner_->offer(entity);
   } else if (auto question = actors::order_of(e, entity)) {
     if (const auto router = router_.lock())
       router->route(std::move(*question));

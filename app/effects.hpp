@@ -11,6 +11,7 @@
 #include "actors/caller.hpp"
 #include "actors/catalogue.hpp"
 #include "actors/feed.hpp"
+#include "actors/operation_runner.hpp"
 #include "actors/session.hpp"
 #include "cluster/member.hpp"
 
@@ -40,6 +41,8 @@ class node_effects final : public actors::commit_effects {
 
   // Set before the first connection.
   void set_caller(const std::shared_ptr<actors::caller>& ask) { ask_ = ask; }
+  /// Who works on operations; null: nobody (any more).
+  void set_runner(std::shared_ptr<actors::operation_runner> runner);
   void set_router(const std::shared_ptr<actors::ask_router>& router) { router_ = router; }
   /// Null: the node is alone.
   void set_member(cluster::member* at);
@@ -59,6 +62,7 @@ class node_effects final : public actors::commit_effects {
   std::shared_ptr<actors::catalogue> known_;
   std::weak_ptr<actors::caller> ask_;
   std::weak_ptr<actors::ask_router> router_;
+  std::shared_ptr<actors::operation_runner> runner_;  // guarded by mutex_
   cluster::member* member_ = nullptr;
   std::atomic<bool> wanted_here_{false};
   std::mutex mutex_;

@@ -172,4 +172,21 @@ void observe_commits(observe::metrics& m, actors::journal_figures& figures) {
   };
 }
 
+void observe_operations(observe::metrics& m, std::shared_ptr<actors::runner_figures> figures) {
+  const auto f = std::move(figures);
+  m.gauge("orrery_operations_running", "Operations that are worked on here",
+          [f] { return of(f->running); });
+  m.gauge("orrery_operations_waiting", "Operations that wait for a worker of this node",
+          [f] { return of(f->waiting); });
+  const auto rows = [&](const char* outcome, const number actors::runner_figures::*n) {
+    m.count("orrery_operations_rows_total", "Rows of operations that were done here",
+            [f, n] { return of((*f).*n); }, {{"outcome", outcome}});
+  };
+  rows("ok", &actors::runner_figures::ok);
+  rows("failed", &actors::runner_figures::failed);
+  rows("skipped", &actors::runner_figures::skipped);
+  m.count("orrery_operations_steps_again_total",
+          "Steps that could not be done and were tried again", [f] { return of(f->steps_again); });
+}
+
 }  // namespace orrery::app

@@ -7,6 +7,7 @@
 
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
+#include "actors/operation_runner.hpp"
 #include "actors/session.hpp"
 #include "app/backups.hpp"
 #include "cluster/member.hpp"
@@ -29,6 +30,8 @@ struct gauge_parts {
 void add_gauges(observe::metrics& m, const gauge_parts& parts);
 /// Has the writer count what a commit takes. Before the writer begins.
 void observe_commits(observe::metrics& m, actors::journal_figures& figures);
+/// What is worked on here.
+void observe_operations(observe::metrics& m, std::shared_ptr<actors::runner_figures> figures);
 /// Of one of a cluster with so many shards; `at` lives longer than anybody reads the page.
 void add_cluster_gauges(observe::metrics& m, const cluster::member& at, std::size_t shards);
 

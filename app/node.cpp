@@ -13,6 +13,7 @@
 #include "actors/catalogue.hpp"
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
+#include "actors/operation_runner.hpp"
 #include "actors/query.hpp"
 #include "actors/session.hpp"
 #include "app/backups.hpp"
@@ -29,6 +30,7 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "storage/restore.hpp"
+#include "transport/api/device_work.hpp"
 #include "transport/api/service.hpp"
 #include "transport/device_ports.hpp"
 #include "transport/device_quota.hpp"
@@ -97,6 +99,8 @@ struct node::impl {
   actors::journal_actor journal;
   std::shared_ptr<actors::caller> ask;
   std::shared_ptr<actors::query> query;
+  std::shared_ptr<transport::device_quota> quota;
+  std::shared_ptr<actors::operation_runner> operations;
   std::function<void()> reload_certificates = [] {};
   std::function<void()> renew_trust = [] {}, renew_bans = [] {};
   std::shared_ptr<transport::issuance> certificates;
@@ -240,6 +244,16 @@ struct node::impl {
                                             place ? place->reads() : nullptr);
     if (place)
       place->set_query(query);
+    quota = std::make_shared<transport::device_quota>(transport::device_quota_parts{
+        .ask = ask, .query = query, .known = known, .shard_count = shard_count()});
+    operations = std::make_shared<actors::operation_runner>(actors::runner_parts{
+        .ask = ask,
+        .reads = query,
+        .make =
+            transport::api::device_work({ask, query, known, keys, clock_now, shard_count(), quota}),
+        .workers = settings.operations.workers});
+    effects->set_runner(operations);
+    observe_operations(*metrics, operations->figures());
   }
 
   void open_ports() {
@@ -274,8 +288,6 @@ struct node::impl {
     const auto guard = std::make_shared<transport::login_guard>(settings.login);
     renew_bans = keep_bans(guard, known, clock_now);
     renew_bans();  // before anybody can log in
-    const auto quota = std::make_shared<transport::device_quota>(transport::device_quota_parts{
-        .ask = ask, .query = query, .known = known, .shard_count = shard_count()});
     io = std::make_unique<net::io_threads>(settings.threads.io);
     api = std::make_unique<transport::api::service>(
         *io,
@@ -398,6 +410,8 @@ struct node::impl {
       place->stop_asking();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (operations)
+      operations->stop();  // while whom it asks is there
     if (backups)
       backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
@@ -432,6 +446,9 @@ struct node::impl {
     files.reset();
     blobs.reset();
     certificates.reset();
+    if (effects)
+      effects->set_runner(nullptr);
+    operations.reset();
     query.reset();
     ask.reset();
     if (router)

@@ -24,6 +24,7 @@ model::status shard_deadlines::load(const storage::entity_store& store, model::t
   for (const auto& [index, of] : {std::pair{"due", kind::device},
                                   {"client-due", kind::client},
                                   {"topic-due", kind::topic},
+                                  {"operation-due", kind::operation},
                                   {"audit-due", kind::audit_log}}) {
     const auto prefix = keys::index_prefix(shard_, index);
     const auto ok = store.scan(storage::family::index, prefix,

@@ -342,6 +342,8 @@ actors::any_command time_command(model::entity_kind kind) {
     return model::topic::command{model::topic::time_passed{}, {}, {}};
   if (kind == model::entity_kind::audit_log)
     return model::audit::command{model::audit::time_passed{}, {}, {}};
+  if (kind == model::entity_kind::operation)
+    return model::operation::command{model::operation::time_passed{}, {}, {}};
   return model::device::command{model::device::time_passed{}, {}, {}, {}};
 }
 

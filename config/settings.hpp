@@ -144,6 +144,14 @@ struct settings {
     std::string public_url;  // empty: https or http and the address of the devices' HTTP port
   } files;
 
+  /// Long work: imports, exports, changes of many devices.
+  struct operations_section {
+    std::uint64_t max_input_bytes = 256ull * 1024 * 1024;
+    std::uint64_t max_open = 20;  // of an organisation, not over yet
+    milliseconds retention{std::chrono::hours{24 * 7}};
+    std::uint64_t workers = 2;
+  } operations;
+
   struct threads_section {
     std::uint64_t io = 1;
     std::uint64_t actors = 1;

@@ -121,7 +121,12 @@ struct leave_group {
   std::string organisation, filter, member;
 };
 
-using effect = std::variant<deliver, close_session, settle_waiter, remind, tell_gateway,
-                            release_sub_device, index_topic, publish_message, leave_group>;
+/// An operation waits for somebody who works on it: whoever does on this node may begin. Never
+/// leaves the node.
+struct run_operation {};
+
+using effect =
+    std::variant<deliver, close_session, settle_waiter, remind, tell_gateway, release_sub_device,
+                 index_topic, publish_message, leave_group, run_operation>;
 
 }  // namespace orrery::model

@@ -28,8 +28,9 @@ enum class entity_kind : std::uint8_t {
   client = 6,
   topic = 7,
   tree = 8,
+  operation = 9,
   audit_log = 10,
-  device_ledger = 20
+  device_ledger = 11
 };
 
 /// Shard, then a ULID: 48 bits of milliseconds and 80 random bits, big-endian, so ids sort by the

@@ -4,7 +4,8 @@ namespace orrery::storage::keys {
 namespace {
 
 constexpr char command_tag = 'c', message_tag = 'm', bucket_tag = 's', event_tag = 'e',
-               node_tag = 'n', change_tag = 'h', presence_tag = 'p', audit_tag = 'L';
+               node_tag = 'n', change_tag = 'h', presence_tag = 'p', audit_tag = 'L',
+               input_tag = 'i', result_tag = 'r';
 constexpr std::size_t ulid_size = 16, shard_size = 2, time_size = 8;
 
 void put_u16(std::string& out, std::uint16_t v) {
@@ -23,6 +24,12 @@ std::uint64_t read_u64(std::string_view in) {
 }
 void put_ulid(std::string& out, const model::entity_id& id) {
   out.append(reinterpret_cast<const char*>(id.ulid.data()), id.ulid.size());
+}
+std::string tagged(char tag, const model::entity_id& id) {
+  auto key = shard_prefix(id.shard);
+  key += tag;
+  put_ulid(key, id);
+  return key;
 }
 std::string owned(const model::entity_id& id) {
   auto key = shard_prefix(id.shard);
@@ -180,6 +187,33 @@ std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::stri
   for (std::size_t i = 0; i < ulid_size; ++i)
     id.ulid[i] = static_cast<std::uint8_t>(bytes[i]);
   return id;
+}
+
+std::string operation_inputs(const model::entity_id& operation) {
+  return tagged(input_tag, operation);
+}
+
+std::string operation_input(const model::entity_id& operation, std::uint64_t number) {
+  auto key = operation_inputs(operation);
+  put_u64(key, number);
+  return key;
+}
+
+std::string operation_results(const model::entity_id& operation) {
+  return tagged(result_tag, operation);
+}
+
+std::string operation_result(const model::entity_id& operation, std::uint64_t number) {
+  auto key = operation_results(operation);
+  put_u64(key, number);
+  return key;
+}
+
+std::optional<std::uint64_t> piece_number_of(std::string_view key) {
+  if (key.size() != shard_size + 1 + ulid_size + 8 ||
+      (key[shard_size] != input_tag && key[shard_size] != result_tag))
+    return std::nullopt;
+  return read_u64(key.substr(key.size() - 8));
 }
 
 std::string end_of(std::string prefix) {

@@ -8,6 +8,8 @@
 //   state    shard u16 | 'n' | tree ulid 16 | node ulid 16             one node of an asset tree
 //   state    shard u16 | 'h' | tree ulid 16 | revision u64             what that one changed in it
 //   state    shard u16 | 'L' | log ulid 16 | number u64                one record of an audit log
+//   state    shard u16 | 'i' | operation ulid 16 | number u64          a piece of its input
+//   state    shard u16 | 'r' | operation ulid 16 | number u64          a piece of its result
 //   latest   shard u16 | device ulid 16                                 newest value of its points
 //   series   shard u16 | device ulid 16 | 's' | bucket start ms u64     its samples of that hour
 //   series   shard u16 | device ulid 16 | 'e' | time ms u64 | number u64   one event it raised
@@ -67,6 +69,13 @@ std::optional<model::entity_id> from_ulid_bytes(model::shard_id shard, std::stri
 /// Behind all keys that begin so.
 std::string end_of(std::string prefix);
 
+std::string operation_input(const model::entity_id& operation, std::uint64_t number);
+std::string operation_inputs(const model::entity_id& operation);  // prefix
+std::string operation_result(const model::entity_id& operation, std::uint64_t number);
+std::string operation_results(const model::entity_id& operation);  // prefix
+/// The number at the end of a key of either; nothing for any other.
+std::optional<std::uint64_t> piece_number_of(std::string_view key);
+
 std::string latest(const model::entity_id& device);
 
 std::string bucket(const model::entity_id& device, model::timestamp start);
@@ -90,7 +99,8 @@ std::optional<series_key> parse_series(std::string_view key);
 /// "asset" (organisation -> its logical assets),
 /// "command" (command id -> device, value = device id). Of general topics: "filter" and "retained"
 /// (organisation, 0x1f, text -> client, topic), "client-session", "client-due" and "topic-due". Of
-/// asset trees: "tree" (organisation -> its trees). Of audit logs: "audit-due".
+/// asset trees: "tree" (organisation -> its trees). Of operations: "operation" and "operation-open"
+/// (organisation -> all, and those that are not over), "operation-due". Of audit logs: "audit-due".
 std::string index(model::shard_id shard, std::string_view name, std::string_view value,
                   const model::entity_id& id);
 std::string index_prefix(model::shard_id shard, std::string_view name, std::string_view value);

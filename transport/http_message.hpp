@@ -26,6 +26,8 @@ class body_sink {
   /// `next` is to be called once, from any thread: nothing is read until then. `next(false)`: no
   /// more is wanted, as above.
   virtual void take(std::string bytes, std::function<void(bool more)> next) = 0;
+  /// What tells two bodies apart, of all that was taken; "": it cannot say.
+  virtual std::string digest() const { return {}; }
 };
 
 struct http_request {
@@ -80,9 +82,11 @@ struct http_response {
       {};
   /// Set: gives the body, of `source_size` bytes, piece by piece, and `body` does not count. It is
   /// called on the connection's thread, and calls back once, from any: with some bytes, or with
-  /// nothing if there is trouble, which ends the connection.
+  /// nothing if there is trouble, which ends the connection. Of a body whose size is not known an
+  /// empty piece is the end.
   using piece_taker = std::function<void(std::optional<std::string>)>;
   std::function<void(piece_taker)> source = {};
+  static constexpr auto unknown_size = ~std::uint64_t{0};
   std::uint64_t source_size = 0;
 };
 

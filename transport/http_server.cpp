@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <cstdio>
 #include <optional>
 
 #include <boost/asio/post.hpp>
@@ -82,7 +83,7 @@ class connection : public std::enable_shared_from_this<connection> {
     // is known with the head.
     parser_->body_limit(
         std::max<std::uint64_t>(parts_->limits.max_body_bytes, parts_->limits.max_sunk_bytes));
-    parser_->eager(true);
+    parser_->eager(false);  // it stops behind the head, and then the limit is known
     held_.set(0);
     head_used_ = 0;
     sink_.reset();
@@ -145,6 +146,8 @@ class connection : public std::enable_shared_from_this<connection> {
             std::max<std::size_t>(parts_->limits.max_header_bytes - head_used_, 1)));
       const auto used = parser_->put(asio::buffer(in_), e);
       in_.erase(0, used);
+      if (!e && parser_->is_header_done() && !look_at_head())
+        return false;
       if (!parser_->is_header_done())
         head_used_ = std::min(head_used_ + used, parts_->limits.max_header_bytes);
       if (e == http::error::need_more) {
@@ -212,6 +215,10 @@ class connection : public std::enable_shared_from_this<connection> {
       }
     }
     const auto most = sink_ ? sink_->most() : parts_->limits.max_body_bytes;
+    if (!parser_->eager()) {
+      parser_->body_limit(most);
+      parser_->eager(true);
+    }
     if (parser_->content_length().value_or(0) <= most && sunk_ + head.body().size() <= most)
       return true;
     refuse(413);
@@ -280,14 +287,25 @@ class connection : public std::enable_shared_from_this<connection> {
       message.set(http::field::content_type, response.content_type);
     message.keep_alive(keep_alive_);
     message.body() = std::move(response.body);
-    if (response.source)
+    // To a peer that knows no chunks the end of the connection is the end of the body.
+    const auto endless = response.source && response.source_size == http_response::unknown_size;
+    chunked_ = endless && request_.version() >= 11;
+    if (endless && !chunked_) {
+      keep_alive_ = false;
+      message.keep_alive(false);
+    }
+    if (chunked_)
+      message.chunked(true);
+    else if (response.source && !endless)
       message.content_length(response.source_size);
-    else if (response.status != 204 && response.status != 304 && response.status / 100 != 1)
+    else if (response.status != 204 && response.status != 304 && response.status / 100 != 1 &&
+             !endless)
       message.content_length(message.body().size());
     if (head_ || response.status == 204 || response.status == 304)
       message.body().clear();
     auto text = std::string{};
     auto serializer = http::response_serializer<http::string_body>{message};
+    serializer.split(chunked_);
     auto e = error_code{};
     while (!serializer.is_done() && !e)
       serializer.next(e, [&](error_code&, const auto& buffers) {
@@ -297,7 +315,7 @@ class connection : public std::enable_shared_from_this<connection> {
           text.append(static_cast<const char*>(part.data()), part.size());
         }
         serializer.consume(asio::buffer_size(buffers));
-        if (head_ && serializer.is_header_done())
+        if ((head_ || chunked_) && serializer.is_header_done())
           e = http::error::end_of_stream;
       });
     bytes_->write(text);
@@ -320,16 +338,29 @@ class connection : public std::enable_shared_from_this<connection> {
     });
   }
   void send_piece(std::uint64_t left, const std::optional<std::string>& piece) {
+    const auto endless = left == http_response::unknown_size;
     // Less than was promised: that can only be told by an early end.
-    if (!piece || piece->empty() || piece->size() > left || !bytes_->is_open())
+    if (!piece || (piece->empty() && !endless) || piece->size() > left || !bytes_->is_open())
       return end();
+    if (endless && piece->empty()) {
+      if (chunked_)
+        bytes_->write("0\r\n\r\n");
+      return end_of_answer();
+    }
+    if (chunked_) {
+      char size[20];
+      bytes_->write({size, static_cast<std::size_t>(
+                               std::snprintf(size, sizeof size, "%zx\r\n", piece->size()))});
+    }
     bytes_->write(*piece);
+    if (chunked_)
+      bytes_->write("\r\n");
     timer_.expires_after(parts_->limits.request_timeout);
     timer_.async_wait([weak = weak_from_this()](error_code e) {
       if (const auto self = weak.lock(); self && !e)
         self->end();
     });
-    bytes_->wait_drained([self = shared_from_this(), left = left - piece->size()] {
+    bytes_->wait_drained([self = shared_from_this(), left = endless ? left : left - piece->size()] {
       self->timer_.cancel();
       self->pump(left);
     });
@@ -451,7 +482,8 @@ class connection : public std::enable_shared_from_this<connection> {
   std::shared_ptr<body_sink> sink_;
   std::uint64_t sunk_ = 0;  // bytes that it has taken
   std::function<void(http_response::piece_taker)> source_;
-  bool looked_ = false;  // at the head
+  bool looked_ = false;   // at the head
+  bool chunked_ = false;  // the answer
   bool continued_ = false, started_ = false, answering_ = false, keep_alive_ = true, head_ = false,
        refused_ = false;
 };

@@ -171,6 +171,7 @@ void add_devices(CLI::App& to, session& s) {
     s.show(s.request("POST", device_path(*device) + ":resetSecret", {{"overlap", *overlap}}), {});
   });
   add_device_acts(*g, s);
+  add_operations(to, *g, s);
 }
 
 }  // namespace

@@ -108,6 +108,8 @@ void add_management(CLI::App& to, session& s);
 void add_models(CLI::App& to, session& s);
 void add_scripts(CLI::App& products, session& s);     // of the group "product"
 void add_device_acts(CLI::App& devices, session& s);  // of the group "device"
+/// Operations, and what begins them in the group "device".
+void add_operations(CLI::App& to, CLI::App& devices, session& s);
 void add_ota(CLI::App& to, session& s);
 void add_twins(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);

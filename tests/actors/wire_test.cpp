@@ -377,6 +377,7 @@ TEST(Wire, EveryEffectComesBack) {
     tests::expect_firm(bytes, effects_again);
   }
   EXPECT_FALSE(decode_effect(encode_effect(model::remind{noon}, id)));
+  EXPECT_FALSE(decode_effect(encode_effect(model::run_operation{}, id)));
 }
 
 TEST(Wire, EveryLiveEventComesBack) {

@@ -37,9 +37,11 @@ TEST_F(ShardDeadlines, ThoseOfTheIndexComeInTimeWhateverTheirKind) {
   plant("due", noon - 1h, 1);
   plant("client-due", noon + 1min, 2);
   plant("topic-due", noon + 1h, 3);
+  plant("operation-due", noon + 2min, 4);
   ASSERT_TRUE(all.load(store, noon));
   EXPECT_THAT(all.take(noon), ElementsAre(due{id_of(1), entity_kind::device}));
   EXPECT_THAT(all.take(noon + 1min), ElementsAre(due{id_of(2), entity_kind::client}));
+  EXPECT_THAT(all.take(noon + 2min), ElementsAre(due{id_of(4), entity_kind::operation}));
   EXPECT_THAT(all.take(noon + 2h), IsEmpty()) << "it is far away, and was not looked for";
   ASSERT_TRUE(all.load(store, noon + 55min));
   EXPECT_THAT(all.take(noon + 59min), IsEmpty());

@@ -35,6 +35,7 @@ class Operations(NodeTest):
         self.models_and_products()
         self.devices()
         self.searches()
+        self.masses()
         self.trees()
         self.certificates()
         self.files()
@@ -77,6 +78,21 @@ class Operations(NodeTest):
         self.assertEqual(sum(g["count"] for g in counted["groups"]), counted["total"])
         for what in ("models", "products", "firmwares"):
             self.assertEqual(self.api.post(f"~/{what}/search", {"filter": "createdAt > 0", "limit": 1}), self.api.get(f"~/{what}", params={"limit": 1}), what)
+
+    def masses(self):
+        product = self.node.demo["productKey"]
+        title = self.api.request("GET", "~/devices:importTemplate").text.split(",")[0]
+        begun = [self.api.request("POST", "~/devices:import", data=f"{title},deviceKey\n{product},mass-1", headers={"Content-Type": "text/csv"}).json(),
+                 self.api.post("~/devices:export", {"filter": "deviceKey like 'mass%'"}),
+                 self.api.post("~/devices:provision", {"productKey": product, "keys": "mass-{2..3}"}),
+                 self.api.post("~/devices:bulk", {"action": "tag", "tags": {"a": "b"}, "filter": "deviceKey like 'mass%'"})]
+        for one in begun:
+            self.assertEqual(self.api.get(f"~/operations/{one['id']}", params={"wait": "30s"})["state"], "succeeded")
+            self.api.request("GET", f"~/operations/{one['id']}/result")
+        self.assertGreaterEqual({one["id"] for one in self.api.get("~/operations")["items"]}, {one["id"] for one in begun})
+        self.api.post("~/devices:bulk", {"action": "delete", "all": True, "dryRun": True})
+        slow = self.api.post("~/devices:provision", {"productKey": product, "keys": "mass-{4..999}", "rate": 1})
+        self.api.post(f"~/operations/{slow['id']}:cancel")
 
     def trees(self):
         asset = self.api.post("~/assets", {"name": "Hall"})

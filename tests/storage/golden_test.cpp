@@ -127,7 +127,9 @@ TEST(Golden, Keys) {
       {"presence", keys::presence(device, from_ms(-1), 7)},
       {"index", keys::index(258, "name", "key", device)},
       {"meta-of-shard", keys::meta(258, "shard")},
-      {"meta", keys::meta("format")}};
+      {"meta", keys::meta("format")},
+      {"operation-input", keys::operation_input(device, 7)},
+      {"operation-result", keys::operation_result(device, 7)}};
   for (const auto& [name, key] : expected) {
     auto named = std::string{}, bytes = std::string{};
     lines >> named >> bytes;

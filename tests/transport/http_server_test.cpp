@@ -335,6 +335,39 @@ TEST_F(HttpPieces, AnAnswerMayComeInPieces) {
   EXPECT_TRUE(c.read().ends_with("abcdef")) << "then the connection ends";
 }
 
+TEST_F(HttpServer, AnAnswerWhoseSizeIsNotKnownGoesInChunks) {
+  const auto left = std::make_shared<std::vector<std::string>>();
+  const auto port = start([left](const auto&, const responder& answer) {
+    auto response = http_response{};
+    response.content_type = "text/plain";
+    response.source_size = http_response::unknown_size;
+    *left = {"", std::string(20, 'c'), "ab"};
+    response.source = [left](const http_response::piece_taker& take) {
+      auto piece = left->back();
+      left->pop_back();
+      take(std::move(piece));
+    };
+    answer(std::move(response));
+  });
+  auto c = client{port};
+  for (auto i = 0; i < 2; ++i) {  // the connection goes on
+    c.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    const auto reply = c.read("0\r\n\r\n");
+    EXPECT_NE(reply.find("Transfer-Encoding: chunked"), std::string::npos) << reply;
+    EXPECT_TRUE(
+        reply.ends_with("\r\n\r\n2\r\nab\r\n14\r\n" + std::string(20, 'c') + "\r\n0\r\n\r\n"))
+        << reply;
+  }
+  c.send("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(c.read("\r\n\r\n").ends_with("\r\n\r\n"));
+  auto old = client{port};
+  old.send("GET /a HTTP/1.0\r\n\r\n");
+  const auto reply = old.read();
+  EXPECT_EQ(reply.find("chunked"), std::string::npos);
+  EXPECT_TRUE(reply.ends_with("\r\n\r\nab" + std::string(20, 'c')))
+      << "its end is that of the connection";
+}
+
 TEST_F(HttpServer, AStoppedServerEndsItsConnectionsWithTheirNextAnswer) {
   auto c = client{start(answer_path)};
   c.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");

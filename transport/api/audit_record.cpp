@@ -15,10 +15,11 @@ namespace audit = model::audit;
 /// Calls by POST that only read.
 const std::set<std::string_view>& reads_by_post() {
   static const auto all = std::set<std::string_view>{
-      "searchAssets",   "checkDeviceKeys",     "getDeviceStatuses", "searchDevices",
-      "countDevices",   "getLatestOfMany",     "checkGrant",        "searchNodes",
-      "searchPaths",    "checkDraft",          "validateValues",    "testDecoder",
-      "searchAuditLog", "searchSystemAuditLog"};
+      "checkDeviceKeys",   "checkDraft",      "checkGrant",      "countDevices",
+      "getDeviceStatuses", "getLatestOfMany", "previewGroup",    "searchAssets",
+      "searchAuditLog",    "searchDevices",   "searchFirmwares", "searchModels",
+      "searchNodes",       "searchPaths",     "searchProducts",  "searchSystemAuditLog",
+      "testDecoder",       "validateValues",  "waitForTwin"};
   return all;
 }
 

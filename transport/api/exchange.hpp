@@ -197,6 +197,8 @@ std::vector<product_facts> products_of(const exchange& e);
 group_facts groups_of(const exchange& e);
 /// Sets what the caller reaches by the route.
 void set_reach(exchange& e);
+/// By another permission than the route's.
+void set_reach(exchange& e, std::string_view permission);
 
 /// Counts that an organisation has come to a limit of its quotas: "soft" or "hard".
 observe::counter& quotas_reached(observe::metrics& metrics, const char* limit);

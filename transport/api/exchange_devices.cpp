@@ -58,18 +58,23 @@ group_facts groups_of(const exchange& e) {
   return org ? facts_of(org->state->groups) : group_facts{};
 }
 
-void set_reach(exchange& e) {
-  if (e.at->permission == anyone_known)
+void set_reach(exchange& e, std::string_view permission) {
+  if (permission == anyone_known)
     return;  // no call about devices
-  if (e.who.may(e.at->permission)) {
+  e.reach = {};
+  if (e.who.may(permission)) {
     e.reach.everything = true;
     return;
   }
   const auto groups = groups_of(e);
   const auto with_rule =
       std::any_of(groups.begin(), groups.end(), [](const auto& g) { return !g.second.empty(); });
-  e.reach = reach_of(e.who.rights, e.at->permission, groups,
+  e.reach = reach_of(e.who.rights, permission, groups,
                      with_rule ? products_of(e) : std::vector<product_facts>{});
+}
+
+void set_reach(exchange& e) {
+  set_reach(e, e.at->permission);
 }
 
 std::shared_ptr<const actors::catalogue_product> exchange::product_of(

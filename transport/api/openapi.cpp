@@ -72,6 +72,10 @@ json stream_operation() {
           {"responses", {{"101", {{"description", "The socket is open"}}}, {"default", problem}}}};
 }
 
+json& success_of(json& operation) {
+  return operation["responses"]["200"];
+}
+
 std::string make() {
   auto paths = json::object();
   auto tags = json::array();
@@ -104,6 +108,15 @@ std::string make() {
       operation["responses"]["200"]["content"]["application/zip"] = zip;
     if (r.gives == "AuditLine")  // line by line
       operation["responses"]["200"]["content"] = content("AuditLine", "application/x-ndjson");
+    if (r.takes == "ImportedDevices")
+      operation["requestBody"]["content"] = {{"text/csv", zip}, {"application/x-ndjson", zip}};
+    if (r.id == "getOperationResult" || r.id == "getImportTemplate")
+      success_of(operation)["content"]["text/csv"] = zip;
+    if (r.id == "getOperationResult")
+      success_of(operation)["content"]["application/x-ndjson"] = zip;
+    if (r.id == "bulkDevices")
+      operation["responses"]["200"] = {{"description", "What it would be for"},
+                                       {"content", content("DeviceBulkPreview")}};
     if (r.gives == "Command" && r.method == "POST")
       operation["responses"]["202"] = {{"description", "Queued"}, {"content", content("Command")}};
     auto method = r.method;

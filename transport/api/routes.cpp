@@ -68,6 +68,9 @@ std::vector<part> parts() {
       {{"Upgrades", "A firmware on its way to many devices"}, {ota_job_routes()}},
       {{"Devices", "Registration, search, state and secrets"},
        {device_search_routes(), device_routes(), device_act_routes()}},
+      {{"Fleets", "Imports, exports, provisioning and changes of many devices"},
+       {device_mass_routes()}},
+      {{"Operations", "Long work: how far it is, its end, its result"}, {operation_routes()}},
       {{"Groups", "Devices that were put together, or that a rule gathers"}, {group_routes()}},
       {{"Topology", "Gateways and the devices behind them"}, {topology_routes()}},
       {{"Certificates", "By which devices prove who they are"}, {certificate_routes()}},
@@ -148,13 +151,14 @@ const std::vector<route>& all_routes() {
 
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
-      "listDevices",       "createDevice",   "createDevices",  "checkDeviceKeys",
-      "getDeviceStatuses", "countDevices",   "searchDevices",  "getDeviceStatistics",
-      "getLatestOfMany",   "listProducts",   "searchProducts", "searchFirmwares",
-      "listFirmwares",     "createFirmware", "getFirmware",    "deleteFirmware",
-      "listOtaJobs",       "createOtaJob",   "getOtaJob",      "cancelOtaJob",
-      "listOtaTasks",      "cancelOtaTasks", "retryOtaTasks",  "getCommand",
-      "cancelCommand"};
+      "listDevices",       "createDevice",     "createDevices",  "checkDeviceKeys",
+      "getDeviceStatuses", "countDevices",     "searchDevices",  "getDeviceStatistics",
+      "getLatestOfMany",   "listProducts",     "searchProducts", "searchFirmwares",
+      "listFirmwares",     "createFirmware",   "getFirmware",    "deleteFirmware",
+      "listOtaJobs",       "createOtaJob",     "getOtaJob",      "cancelOtaJob",
+      "listOtaTasks",      "cancelOtaTasks",   "retryOtaTasks",  "getCommand",
+      "cancelCommand",     "importDevices",    "exportDevices",  "bulkDevices",
+      "provisionDevices",  "getImportTemplate"};
   return r.pattern.find("/devices/{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }

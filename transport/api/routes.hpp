@@ -59,6 +59,8 @@ std::vector<route> asset_routes();
 std::vector<route> tree_routes();
 std::vector<route> tree_search_routes();
 std::vector<route> tree_file_routes();
+std::vector<route> operation_routes();
+std::vector<route> device_mass_routes();
 std::vector<route> audit_routes();
 std::vector<route> cluster_routes();
 

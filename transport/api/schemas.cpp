@@ -681,6 +681,60 @@ json upgrades() {
                                 {"failed", integer}})}};
 }
 
+json operations() {
+  const auto columns = list(text, 200);
+  const auto rate = number(1, 100'000);
+  return {
+      {"Operation",
+       object(
+           {{"id", text},
+            {"kind", word({"deviceImport", "deviceBulk", "deviceExport", "deviceProvision"})},
+            {"state", word({"receiving", "queued", "running", "succeeded", "failed", "cancelled"})},
+            {"progress?", number(0, 100)},
+            {"cancelling?", truth},
+            {"counts", object({{"done", integer},
+                               {"ok", integer},
+                               {"failed", integer},
+                               {"skipped", integer},
+                               {"total?", integer}})},
+            {"request", any_object},
+            {"result?", text},
+            {"secrets?", word({"kept", "shown"})},
+            {"error?", object({{"code", text}, {"detail", text}})},
+            {"createdAt", time},
+            {"createdBy", text},
+            {"startedAt?", time},
+            {"endedAt?", time},
+            {"expiresAt?", time}})},
+      {"OperationList", page_of("Operation")},
+      {"ImportedDevices", anything},
+      {"DeviceExport",
+       object({{"filter?", text}, {"columns?", columns}, {"format?", word({"csv", "ndjson"})}})},
+      {"DeviceBulk",
+       object({{"action", word({"enable", "disable", "tag", "untag", "resetSecret", "delete"})},
+               {"filter?", text},
+               {"ids?", list(text, 1'000)},
+               {"all?", truth},
+               {"tags?", ref("Tags")},
+               {"tagKeys?", list(text, 100)},
+               {"reason?", text},
+               {"overlap?", number(0, 30 * 86'400)},
+               {"rate?", rate},
+               {"dryRun?", truth}})},
+      {"DeviceBulkPreview", object({{"total", integer},
+                                    {"sample", list(object({{"assetId", text},
+                                                            {"productKey", text},
+                                                            {"deviceKey", text},
+                                                            {"name", text}}))}})},
+      {"DeviceProvision", object({{"productKey", text},
+                                  {"keys", text},
+                                  {"name?", text},
+                                  {"tags?", ref("Tags")},
+                                  {"attributes?", any_object},
+                                  {"rate?", rate},
+                                  {"dryRun?", truth}})}};
+}
+
 json cluster() {
   return {
       {"ClusterNode", object({{"name", text},
@@ -803,8 +857,9 @@ json audit() {
 
 std::string schemas() {
   auto all = json::object();
-  for (const auto& part : {shared(), people(), json::parse(model_schemas()), products(), devices(),
-                           twins(), data(), commands(), upgrades(), cluster(), audit()})
+  for (const auto& part :
+       {shared(), people(), json::parse(model_schemas()), products(), devices(), twins(), data(),
+        commands(), upgrades(), operations(), cluster(), audit()})
     all.update(part);
   all.update(json::parse(tree_schemas()));
   return all.dump();

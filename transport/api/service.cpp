@@ -11,6 +11,7 @@
 #include "transport/api/auth.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/idempotency.hpp"
+#include "transport/api/import_upload.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/public_lists.hpp"
 #include "transport/api/routes.hpp"
@@ -126,6 +127,24 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   void stop() {
     streams_.close_all();
     trail_->flush();
+  }
+
+  /// Takes the bodies of imports; null for any other request. One that will be refused is not read:
+  /// `handle` says why.
+  std::shared_ptr<body_sink> take_body(const http_request& head) {
+    if (head.path.size() < 3 || head.path[0] != "api" || head.path[1] != "v1")
+      return nullptr;
+    const auto m = find_route(head.method, {head.path.begin() + 2, head.path.end()});
+    if (!m.found || m.found->id != "importDevices")
+      return nullptr;
+    auto who = who_asks(head);
+    const auto& org = m.params.front().second;
+    if (who && (!check_form(*m.found, head) || !check_right(*m.found, *who) ||
+                (org != "-" && org != who->organisation)))
+      who = failure{errc::forbidden, "forbidden", "it may not be imported"};
+    auto order = who ? read_import_order(head) : model::result<import_order>{who.error()};
+    return std::make_shared<import_upload>(parts_, who ? std::move(*who) : identity{},
+                                           std::move(order));
   }
 
  private:
@@ -268,7 +287,9 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     const auto& request = e->request();
     const auto whole = e->who.organisation + '\n' + e->who.actor + '\n' + e->who.session + '\n' +
                        request.target + '\n' + key;
-    auto known = answers_.begin(whole, model::sha256_hex(request.body), parts_->now());
+    auto known = answers_.begin(
+        whole, request.sink ? request.sink->digest() : model::sha256_hex(request.body),
+        parts_->now());
     if (!known)
       return e->fail(known.error());
     if (*known) {
@@ -378,13 +399,15 @@ service::service(net::io_threads& io, service_parts parts, net::tls_source tls,
   };
   auto limits = http_limits{};
   limits.max_body_bytes = settings.api.max_body_bytes;
+  limits.max_sunk_bytes = settings.operations.max_input_bytes;
+  const auto taker = [api = impl_->api](const http_request& head) { return api->take_body(head); };
   const auto most = static_cast<std::size_t>(settings.api.max_connections);
   if (settings.listeners.api.enabled)
-    impl_->plain =
-        std::make_unique<http_server>(io, settings.listeners.api, most, nullptr, limits, handle);
+    impl_->plain = std::make_unique<http_server>(io, settings.listeners.api, most, nullptr, limits,
+                                                 handle, taker);
   if (settings.listeners.apis.enabled)
-    impl_->secure =
-        std::make_unique<http_server>(io, settings.listeners.apis, most, tls, limits, handle);
+    impl_->secure = std::make_unique<http_server>(io, settings.listeners.apis, most, tls, limits,
+                                                  handle, taker);
   const auto sum = [i = impl_.get()](auto of) {
     auto n = 0.0;
     for (const auto* server : {i->plain.get(), i->secure.get()})

@@ -1,0 +1,255 @@
+// The same change for many devices: those that a filter finds, or that are named.
+#include "actors/tree_scope.hpp"
+#include "model/json.hpp"
+#include "transport/api/device_work.hpp"
+
+namespace orrery::transport::api {
+namespace {
+
+namespace device = model::device;
+namespace operation = model::operation;
+namespace tree = model::tree;
+using model::errc;
+using model::failure;
+using operation::row_outcome;
+using operation::row_status;
+
+constexpr std::size_t most_at_once = 500;
+
+/// Which devices come next stands in the position before anything is done to them: so a step that
+/// is done again is about the same ones, whatever the filter finds by then.
+struct plan {
+  std::uint64_t index = 0;  // of the first
+  std::vector<model::entity_id> ids;
+  std::string cursor;  // where the filter goes on; of ids that are named, the place in their list
+  bool last = false;   // nothing comes behind them
+};
+
+std::string write(const plan& p) {
+  auto ids = model::array{};
+  for (const auto& id : p.ids)
+    ids.emplace_back(to_string(id));
+  return model::to_json(model::object{{"index", static_cast<std::int64_t>(p.index)},
+                                      {"ids", std::move(ids)},
+                                      {"cursor", p.cursor},
+                                      {"last", p.last}});
+}
+
+plan read_plan(std::string_view text) {
+  auto p = plan{};
+  const auto v = model::parse_json(text);
+  if (!v)
+    return p;
+  p.index = static_cast<std::uint64_t>(number_of(*v, "index"));
+  p.cursor = text_of(*v, "cursor");
+  p.last = truth_of(*v, "last");
+  if (const auto* ids = v->find("ids"); ids && ids->is_array())
+    for (const auto& one : ids->as_array())
+      if (const auto id = model::parse_entity_id(one.as_string()))
+        p.ids.push_back(*id);
+  return p;
+}
+
+class device_bulk final : public work_base {
+ public:
+  device_bulk(work_parts parts, actors::work_order order, model::value request)
+      : work_base{std::move(parts), std::move(order), std::move(request)},
+        action_{text_of(request_, "action")} {}
+
+  model::result<actors::work_step> step(const std::string& position,
+                                        std::size_t max_rows) override {
+    auto now = read_plan(position);
+    auto done = actors::work_step{};
+    if (!now.ids.empty()) {
+      auto outcomes = act(now);
+      if (!outcomes)
+        return outcomes.error();
+      done.more = operation::counts_of(*outcomes);
+      done.result = operation::encode_outcomes(*outcomes);
+    }
+    if (now.last) {
+      done.position =
+          write({.index = now.index + now.ids.size(), .ids = {}, .cursor = {}, .last = true});
+      done.last = true;
+      return done;
+    }
+    auto next = plan_behind(now, std::min(max_rows, most_at_once));
+    if (!next)
+      return next.error();
+    done.position = write(*next);
+    done.last = next->last && next->ids.empty();
+    return done;
+  }
+
+ private:
+  model::result<plan> plan_behind(const plan& before, std::size_t most) {
+    auto next = plan{};
+    next.index = before.index + before.ids.size();
+    if (const auto* named = request_.find("ids"); named && named->is_array()) {
+      const auto& all = named->as_array();
+      for (auto i = next.index; i < all.size() && next.ids.size() < most; ++i)
+        if (const auto id = model::parse_entity_id(all[i].as_string()))
+          next.ids.push_back(*id);
+      next.last = next.index + next.ids.size() >= all.size();
+      return next;
+    }
+    auto q = actors::device_list_question{.organisation = operation().organisation};
+    q.filter = text_of(request_, "filter");
+    q.cursor = before.cursor;
+    q.limit = most;
+    auto page = actors::read_and_wait(*parts_.query, std::move(q));
+    if (!page)
+      return page.error();
+    for (const auto& d : page->devices)
+      if (reaches(d.id, *d.what))
+        next.ids.push_back(d.id);
+    next.cursor = std::move(page->next);
+    next.last = next.cursor.empty();
+    return next;
+  }
+
+  model::result<std::vector<row_outcome>> act(const plan& now) {
+    auto asked = std::vector<actors::question>{};
+    for (const auto& id : now.ids)
+      asked.push_back({id, command(device::read_device{})});
+    const auto there = ask_all(std::move(asked));
+    if (!there)
+      return there.error();
+    auto rows = std::vector<row_outcome>(now.ids.size());
+    auto changed = std::vector<std::size_t>{};
+    asked.clear();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].index = now.index + i;
+      rows[i].id = to_string(now.ids[i]);
+      const auto* found = snapshot_in((*there)[i]);
+      if (found && !reaches(found->id, *found->what))
+        found = nullptr;
+      if (!found) {
+        miss(rows[i], (*there)[i]);
+        continue;
+      }
+      rows[i].product_key = found->what->name().product_key;
+      rows[i].device_key = found->what->name().device_key;
+      if (auto what = order_for(*found->what, rows[i])) {
+        asked.push_back({now.ids[i], command(std::move(*what))});
+        changed.push_back(i);
+      }
+    }
+    const auto room = action_ == "delete" ? room_for(0) : device_room{};
+    if (!room)
+      return room.error();
+    const auto answers = ask_all(std::move(asked));
+    if (!answers)
+      return answers.error();
+    auto gone = std::vector<model::entity_id>{};
+    auto freed = std::uint64_t{0};
+    for (std::size_t n = 0; n < changed.size(); ++n) {
+      settle(rows[changed[n]], (*answers)[n]);
+      freed += (*answers)[n] ? 1 : 0;
+    }
+    if (action_ == "delete" && freed > 0)
+      parts_.quota->release(*room, freed);
+    if (action_ == "delete")
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        if (rows[i].status == row_status::deleted)
+          gone.push_back(now.ids[i]);
+    if (auto ok = leave_trees(gone); !ok)
+      return ok.error();
+    return rows;
+  }
+
+  /// It is not there (any more), or is another's.
+  void miss(row_outcome& row, const actors::answer& got) const {
+    const auto unknown = got || got.error().code == errc::not_found;
+    if (unknown && action_ == "delete" && !request_.find("ids")) {
+      row.status = row_status::deleted;  // it was found: this step has been here before
+      return;
+    }
+    const auto index = row.index;
+    auto id = std::move(row.id);
+    row = failed_row(
+        index, {},
+        unknown ? failure{errc::not_found, "device_unknown", "no such device"} : got.error());
+    row.id = std::move(id);
+  }
+
+  /// What is to be asked of it; nothing if it is so already, which `row` says.
+  std::optional<device::order> order_for(const device::state& s, row_outcome& row) const {
+    row.status = row_status::unchanged;
+    if (action_ == "enable" || action_ == "disable") {
+      const auto wanted =
+          action_ == "enable" ? device::admin_state::enabled : device::admin_state::disabled;
+      if (s.admin == wanted)
+        return std::nullopt;
+      return device::set_admin_state{wanted, text_of(request_, "reason")};
+    }
+    if (action_ == "delete")
+      return device::remove_device{};
+    if (action_ == "resetSecret") {
+      row.has_secret = true;
+      if (parts_.keys->open(s.secret, device::secret_owner(s.name())) == secret_of(s.name())) {
+        row.status = row_status::updated;  // this step has been here before
+        return std::nullopt;
+      }
+      return device::reset_secret{sealed_secret_of(s.name()),
+                                  std::chrono::seconds{number_of(request_, "overlap")}};
+    }
+    auto changes = device::change_tags{};
+    if (const auto* tags = request_.find("tags"); tags && tags->is_object()) {
+      for (const auto& [key, v] : tags->as_object())
+        if (const auto was = s.tags->find(key);
+            was == s.tags->end() || was->second != v.as_string())
+          changes.changes[key] = v.as_string();
+    } else if (tags && tags->is_array()) {
+      for (const auto& key : tags->as_array())
+        if (s.tags->contains(key.as_string()))
+          changes.changes[key.as_string()] = std::nullopt;
+    }
+    if (changes.changes.empty())
+      return std::nullopt;
+    return changes;
+  }
+
+  void settle(row_outcome& row, const actors::answer& got) const {
+    if (got) {
+      row.status = action_ == "delete" ? row_status::deleted : row_status::updated;
+    } else if (got.error().reason == "state_conflict") {
+      row.status = row_status::unchanged;
+    } else {
+      auto id = std::move(row.id);
+      row = failed_row(row.index, {row.product_key, row.device_key}, got.error());
+      row.id = std::move(id);
+    }
+  }
+
+  /// What asset trees still show of them goes.
+  model::status leave_trees(const std::vector<model::entity_id>& gone) const {
+    if (gone.empty())
+      return {};
+    const auto& organisation = operation().organisation;
+    const auto shard = actors::tree_shard(organisation, parts_.shard_count);
+    const auto found = actors::read_and_wait(
+        *parts_.query, actors::tree_question{shard, organisation, actors::find_assets{gone}});
+    if (!found)
+      return found.error();
+    auto asked = std::vector<actors::question>{};
+    for (const auto& n : found->nodes)
+      if (n.what.asset)
+        asked.push_back(
+            {n.tree, tree::command{
+                         tree::release_asset{*n.what.asset}, operation().actor, {}, organisation}});
+    const auto answers = ask_all(std::move(asked));
+    return answers ? model::status{} : model::status{answers.error()};
+  }
+
+  std::string action_;
+};
+
+}  // namespace
+
+std::unique_ptr<actors::operation_work> bulk_work(work_parts parts, actors::work_order order,
+                                                  model::value request) {
+  return std::make_unique<device_bulk>(std::move(parts), std::move(order), std::move(request));
+}
+
+}  // namespace orrery::transport::api
