@@ -70,7 +70,7 @@ TEST(DeviceFilter, RefusesGroupsItCannotRead) {
     EXPECT_EQ(got.error().reason, "bad_filter") << text;
   }
   EXPECT_FALSE(rule_filter("group = 'r1'", products, groups));
-  EXPECT_EQ(*rule_filter("group = 'g1'", products, groups), "group in ('g1')");
+  EXPECT_EQ(*rule_filter("group = 'g1'", products, groups), "group in (\"g1\")");
   auto many = std::string{"group = 'r1'"};
   for (int i = 0; i < max_rules_named; ++i)
     many += " or group = 'r1'";
