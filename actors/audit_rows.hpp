@@ -29,8 +29,8 @@ class audit_rows final : public model::audit::record_source {
 /// Records of one log, newest first unless `oldest_first`.
 struct audit_question {
   model::shard_id shard = 0;  // that of the log
-  model::entity_id log;
-  std::string filter;  // model/filter over model::audit::search_fields; empty: all
+  model::entity_id log{};
+  std::string filter{};  // model/filter over model::audit::search_fields; empty: all
   model::timestamp from{}, to{};
   std::uint64_t place = 0;  // number of the record that the page before ended with; 0: none
   bool oldest_first = false;
