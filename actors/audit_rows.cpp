@@ -124,9 +124,12 @@ model::result<bool> audit_rows::has_request(std::string_view request) const {
   model::write_json_string(request, mark);
   auto found = false;
   auto looked_at = std::size_t{0};
+  // The mark may stand in anything that was asked, too: it only spares the reading of the others.
   const auto read = from_.scan(family::state, keys::audit_records(log_), {}, true,
                                [&](auto, std::string_view value) {
-                                 found = value.find(mark) != std::string_view::npos;
+                                 if (value.find(mark) != std::string_view::npos)
+                                   if (const auto r = audit::decode_record(value))
+                                     found = audit::request_of(r->text) == request;
                                  return !found && ++looked_at < audit::looked_back;
                                });
   if (!read)
@@ -153,7 +156,7 @@ model::result<audit_page> read_audit(const audit_question& q, const storage::row
   if (!end)
     return end.error();
   if (q.place != 0 && q.oldest_first)
-    *begin = std::max(*begin, q.place + 1);
+    *begin = std::min(std::max(*begin, q.place + 1), s.next);
   else if (q.place != 0)
     *end = std::min(*end, q.place);
   auto reader = page_reader{q, *wanted};
@@ -164,8 +167,10 @@ model::result<audit_page> read_audit(const audit_question& q, const storage::row
     const auto before = find_record(from, q.log, *begin - 1);
     if (!before)
       return before.error();
-    if (*before)
-      reader.page.anchor = (*before)->hash;
+    if (!*before)
+      return failure{errc::corrupted,
+                     "record " + std::to_string(*begin - 1) + " of the audit log has no row"};
+    reader.page.anchor = (*before)->hash;
   }
   const auto prefix = keys::audit_records(q.log);
   const auto first = keys::audit_record(q.log, *begin), last = keys::audit_record(q.log, *end);

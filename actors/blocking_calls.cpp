@@ -46,8 +46,9 @@ bool is_passing(const model::failure& why) {
     case model::errc::unavailable:
     case model::errc::timeout:
     case model::errc::wrong_node:
-    case model::errc::too_many_requests:
       return why.reason != "device_deleted";
+    case model::errc::too_many_requests:  // a quota stays full for as long as nobody deletes
+      return why.reason != "device_deleted" && why.reason != "quota_exceeded";
     default:
       return false;
   }

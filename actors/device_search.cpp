@@ -115,6 +115,12 @@ failure too_wide() {
           "index, or sort by one"};
 }
 
+/// The device of an assetId, if it is one of the shard.
+std::optional<entity_id> is_in(shard_id shard, const filter::operand& asset) {
+  const auto id = model::parse_entity_id(std::get<std::string>(asset));
+  return id && id->shard == shard ? id : std::nullopt;
+}
+
 /// The whole filter is one comparison.
 const filter::checked_condition* only_condition(
     const std::optional<filter::checked_filter>& wanted) {
@@ -238,7 +244,8 @@ device_search::estimated_way device_search::cheapest(shard_id shard,
       auto found = std::size_t{0};
       for (const auto& s : r.any_of) {
         if (field_of(s.where) == search_field::asset_id) {
-          found += s.values.size();
+          for (const auto& v : s.values)
+            found += is_in(shard, v) ? 1 : 0;
           continue;
         }
         const auto index = index_of(s.where);
@@ -283,8 +290,7 @@ model::result<device_search::ids> device_search::ids_of(const filter::requiremen
   for (const auto& s : r.any_of) {
     if (field_of(s.where) == search_field::asset_id) {
       for (const auto& v : s.values)
-        if (const auto id = model::parse_entity_id(std::get<std::string>(v));
-            id && id->shard == shard)
+        if (const auto id = is_in(shard, v))
           found.push_back(*id);
       continue;
     }
@@ -354,7 +360,7 @@ model::result<std::optional<entity_id>> device_search::list(
   auto next = std::optional<entity_id>{};
   const auto done = visit(cheapest(shard, store), shard, from, store,
                           [&](const entity_id& id) -> model::result<bool> {
-                            if (into.size() >= limit || looks.left == 0) {
+                            if (looks.left == 0) {
                               next = id;
                               return false;
                             }
@@ -362,8 +368,14 @@ model::result<std::optional<entity_id>> device_search::list(
                             auto found = look(id, store);
                             if (!found)
                               return found.error();
-                            if (*found)
-                              into.push_back(std::move(**found));
+                            if (!*found)
+                              return true;
+                            // Whoever reads the cursor learns of nobody that the filter leaves out.
+                            if (into.size() >= limit) {
+                              next = id;
+                              return false;
+                            }
+                            into.push_back(std::move(**found));
                             return true;
                           });
   if (!done)

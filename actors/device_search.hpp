@@ -37,8 +37,9 @@ class device_search {
   /// In a sorted list `a` comes before `b`.
   bool before(const sorted_place& a, const sorted_place& b) const;
 
-  /// Devices of one shard from an id on, in the order of ids, added to `page` until it has `limit`;
-  /// then, or when `budget` devices were looked at, `page.next` is the id to go on with.
+  /// Devices of one shard from an id on, in the order of ids, added to `into` until it has `limit`.
+  /// Returned is the id to go on with: of the next one that is asked for, or, once as many as the
+  /// budget has were looked at, of whichever comes next.
   struct budget {
     std::size_t left;
   };

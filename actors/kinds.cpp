@@ -660,18 +660,21 @@ rows operation_kind::rows_of(const model::entity_id& id, const state& s,
 model::result<audit::decision> audit_kind::decide(const state& s, const command& c,
                                                   const decision_inputs& in) {
   const auto stored = audit_rows{in.store, in.self, requests};
-  auto d = audit::decide(s, c,
-                         {.self = in.self,
-                          .now = in.now,
-                          .retention = in.audit_retention,
-                          .max_bytes = in.audit_max_bytes,
-                          .records = stored});
-  if (const auto* a = std::get_if<audit::append_record>(&c.what); a && d && !d->events.empty()) {
-    requests.push_back(a->request);
-    if (requests.size() > audit::looked_back)
-      requests.pop_front();
-  }
-  return d;
+  return audit::decide(s, c,
+                       {.self = in.self,
+                        .now = in.now,
+                        .retention = in.audit_retention,
+                        .max_bytes = in.audit_max_bytes,
+                        .records = stored});
+}
+
+void audit_kind::note(const std::vector<event>& events, std::uint64_t) {
+  for (const auto& e : events)
+    if (const auto* a = std::get_if<audit::appended>(&e)) {
+      requests.push_back(audit::request_of(a->what.text));
+      if (requests.size() > audit::looked_back)
+        requests.pop_front();
+    }
 }
 
 rows audit_kind::rows_of(const model::entity_id& id, const state& s,

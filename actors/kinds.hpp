@@ -217,6 +217,8 @@ struct audit_kind {
 
   model::result<audit::decision> decide(const state& s, const command& c,
                                         const decision_inputs& in);
+  /// Those were decided and are on their way. What was decided and then refused was never there.
+  void note(const std::vector<event>& events, std::uint64_t revision);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

@@ -1,11 +1,14 @@
 #include "actors/operation_runner.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "actors/blocking_calls.hpp"
 #include "observe/log.hpp"
@@ -18,6 +21,7 @@ using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t max_waiting = 1'000;
+constexpr std::size_t jobs_of_thread = 32;                  // that it has in hand, in turns
 constexpr auto step_time = std::chrono::seconds{1};         // of one that is held back by a rate
 constexpr auto pause_of_trouble = std::chrono::seconds{1};  // before a step is tried again
 constexpr auto write_patience = std::chrono::seconds{10};   // within the lease
@@ -87,10 +91,25 @@ std::shared_ptr<const operation::state> state_in(const answer& got) {
 struct operation_runner::impl {
   explicit impl(runner_parts p) : parts{std::move(p)} {}
 
+  struct offered {
+    model::entity_id id;
+    clock::time_point at;
+  };
+  /// An operation in hand that no thread works on just now.
+  struct parked {
+    model::entity_id id;
+    std::uint32_t attempt = 0;
+    std::shared_ptr<const operation::state> now;
+    std::unique_ptr<operation_work> work;
+    clock::time_point at;  // then it goes on
+  };
+
   runner_parts parts;
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<model::entity_id> waiting;
+  std::deque<offered> waiting;
+  std::vector<parked> in_hand;       // not those that threads work on
+  std::size_t taken = 0;             // in hand, and those that threads work on
   std::set<model::entity_id> known;  // that wait or are in hand
   bool stopping = false;
   std::vector<std::thread> threads;
@@ -98,25 +117,61 @@ struct operation_runner::impl {
   void run() {
     auto hold = std::unique_lock{mutex};
     for (;;) {
-      wake.wait(hold, [&] { return stopping || !waiting.empty(); });
-      if (stopping)
+      auto job = next(hold);
+      if (!job)
         return;
-      const auto id = waiting.front();
-      waiting.pop_front();
+      const auto id = job->id;
       hold.unlock();
-      --parts.figures->waiting;
       ++parts.figures->running;
-      work_on(id);
+      const auto kept = work_on(*job);
       --parts.figures->running;
       hold.lock();
-      known.erase(id);
+      if (kept) {
+        in_hand.push_back(std::move(*job));
+      } else {
+        known.erase(id);
+        --taken;
+      }
+      wake.notify_all();
     }
   }
 
-  /// False: the node stops.
-  bool sleep_until(clock::time_point at) {
-    auto hold = std::unique_lock{mutex};
-    return !wake.wait_until(hold, at, [&] { return stopping; });
+  /// What a thread works on next, whichever is due for the longest time; nothing: it stops.
+  std::optional<parked> next(std::unique_lock<std::mutex>& hold) {
+    for (;;) {
+      if (stopping && in_hand.empty())
+        return std::nullopt;
+      auto due = std::min_element(in_hand.begin(), in_hand.end(),
+                                  [](const parked& a, const parked& b) { return a.at < b.at; });
+      const auto now = clock::now();
+      const auto one_is_due = due != in_hand.end() && (stopping || due->at <= now);
+      const auto may_begin = !stopping && !waiting.empty() && taken < most_in_hand();
+      if (may_begin && (!one_is_due || waiting.front().at <= due->at)) {
+        auto job = parked{waiting.front().id, 0, nullptr, nullptr, now};
+        waiting.pop_front();
+        --parts.figures->waiting;
+        ++taken;
+        return job;
+      }
+      if (one_is_due) {
+        auto job = std::move(*due);
+        in_hand.erase(due);
+        return job;
+      }
+      if (due == in_hand.end())
+        wake.wait(hold);
+      else
+        wake.wait_until(hold, clock::time_point{due->at});
+    }
+  }
+  /// Each has pieces of its input in memory, and its lease has to be kept.
+  std::size_t most_in_hand() const { return parts.workers * jobs_of_thread; }
+  /// True if something else is to be done that could be done now.
+  bool others_wait() {
+    const auto hold = std::lock_guard{mutex};
+    const auto now = clock::now();
+    return stopping || (!waiting.empty() && taken < most_in_hand()) ||
+           std::any_of(in_hand.begin(), in_hand.end(), [&](auto& p) { return p.at <= now; });
   }
 
   answer write(const model::entity_id& id, const operation::order& what, milliseconds patience) {
@@ -148,63 +203,91 @@ struct operation_runner::impl {
                           {"failed", over->counts.failed}});
   }
 
-  void work_on(const model::entity_id& id) {
-    auto now = state_in(write(id, operation::take_operation{}, {}));
-    if (!now || now->phase != operation::state_code::running)
-      return;  // another one works on it, or it is over
-    const auto attempt = now->attempt;
-    auto made = parts.make({id, now, input_reader{parts.reads, id, now->input_bytes}});
-    if (!made)
-      return finish(id, attempt, made.error());
-    auto& work = **made;
+  /// Takes it unless it is in hand already. False: it is over, or another one works on it.
+  bool take(parked& job) {
+    if (job.work)
+      return true;
+    job.now = state_in(write(job.id, operation::take_operation{}, {}));
+    if (!job.now || job.now->phase != operation::state_code::running)
+      return false;
+    job.attempt = job.now->attempt;
+    auto made =
+        parts.make({job.id, job.now, input_reader{parts.reads, job.id, job.now->input_bytes}});
+    if (!made) {
+      finish(job.id, job.attempt, made.error());
+      return false;
+    }
+    job.work = std::move(*made);
+    return true;
+  }
+
+  /// Step by step, until it is over or another operation has its turn. True: it is still in hand,
+  /// and goes on at `job.at`.
+  bool work_on(parked& job) {
+    if (!take(job))
+      return false;
     for (;;) {
       const auto begun = clock::now();
-      const auto rate = work.rate();
-      const auto rows =
-          rate > 0 ? std::clamp<std::size_t>(static_cast<std::size_t>(rate * step_time.count()), 1,
-                                             parts.max_rows)
-                   : parts.max_rows;
-      auto step = work.step(now->position, rows);
-      if (!step && !is_passing(step.error())) {
-        note(id, "failed", step.error());
-        return finish(id, attempt, step.error());
-      }
-      auto order = operation::advance{.attempt = attempt,
-                                      .from = now->position,
-                                      .position = now->position,
-                                      .more = {},
-                                      .total = {},
-                                      .result = {},
-                                      .lets_go = is_stopping()};
-      if (step) {
-        order.position = step->position;
-        order.more = step->more;
-        order.total = step->total;
-        order.result = std::move(step->result);
-        order.lets_go = order.lets_go && !step->last;
-      } else {
-        ++parts.figures->steps_again;
-        note(id, "step_again", step.error());
-      }
-      const auto written = write(id, order, write_patience);
-      now = state_in(written);
-      if (!now) {  // taken by another, or nobody can say: the lease ends, and it is offered again
-        if (!written)
-          note(id, "left", written.error());
-        return;
-      }
-      count(order.more);
-      if (order.lets_go)
-        return;
-      if (now->cancel_wanted || (step && step->last))
-        return finish(id, attempt, std::nullopt);
-      auto next = step ? begun : clock::now() + pause_of_trouble;
-      if (step && rate > 0)
-        next += std::chrono::duration_cast<clock::duration>(
-            std::chrono::duration<double>(static_cast<double>(order.more.done()) / rate));
-      if (next > clock::now())
-        (void)sleep_until(next);  // stopping: one more step, which lets go
+      if (!step(job, begun))
+        return false;
+      if (job.at > clock::now() || others_wait())
+        return true;
     }
+  }
+
+  /// False: it is not in hand any more.
+  bool step(parked& job, clock::time_point begun) {
+    auto order = operation::advance{.attempt = job.attempt,
+                                    .from = job.now->position,
+                                    .position = job.now->position,
+                                    .more = {},
+                                    .total = {},
+                                    .result = {},
+                                    .lets_go = is_stopping()};
+    const auto rate = job.work->rate();
+    const auto rows =
+        rate > 0 ? std::clamp<std::size_t>(static_cast<std::size_t>(rate * step_time.count()), 1,
+                                           parts.max_rows)
+                 : parts.max_rows;
+    auto last = false;
+    job.at = begun;
+    if (!order.lets_go) {
+      auto done = job.work->step(job.now->position, rows);
+      if (done) {
+        order.position = done->position;
+        order.more = done->more;
+        order.total = done->total;
+        order.result = std::move(done->result);
+        last = done->last;
+        order.lets_go = is_stopping() && !last;
+        if (rate > 0)
+          job.at += std::chrono::duration_cast<clock::duration>(
+              std::chrono::duration<double>(static_cast<double>(order.more.done()) / rate));
+      } else if (is_passing(done.error())) {
+        ++parts.figures->steps_again;
+        note(job.id, "step_again", done.error());
+        job.at = clock::now() + pause_of_trouble;
+      } else {
+        note(job.id, "failed", done.error());
+        finish(job.id, job.attempt, done.error());
+        return false;
+      }
+    }
+    const auto written = write(job.id, order, write_patience);
+    job.now = state_in(written);
+    if (!job.now) {  // taken by another, or nobody can say: the lease ends, and it is offered again
+      if (!written)
+        note(job.id, "left", written.error());
+      return false;
+    }
+    count(order.more);
+    if (order.lets_go)
+      return false;
+    if (job.now->cancel_wanted || last) {
+      finish(job.id, job.attempt, std::nullopt);
+      return false;
+    }
+    return true;
   }
 
   void count(const operation::row_counts& more) const {
@@ -234,10 +317,10 @@ void operation_runner::offer(const model::entity_id& operation) {
     if (impl_->stopping || impl_->waiting.size() >= max_waiting ||
         !impl_->known.insert(operation).second)
       return;
-    impl_->waiting.push_back(operation);
+    impl_->waiting.push_back({operation, clock::now()});
     ++impl_->parts.figures->waiting;
   }
-  impl_->wake.notify_one();
+  impl_->wake.notify_all();
 }
 
 void operation_runner::stop() {

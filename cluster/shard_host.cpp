@@ -42,6 +42,8 @@ struct slot {
   bool resting = false;      // told to rest, has not answered
   std::uint64_t round = 0;   // checkpoint ordered after that: lost if it rests
   std::vector<ask> waiting;  // came while it was going to rest
+  /// When it had last been asked as it was last told to rest.
+  model::timestamp tried = model::timestamp::min();
 };
 
 /// Telemetry of an entity that only the journal has.
@@ -422,19 +424,29 @@ void wake_due(pointer self) {
   }
 }
 
-/// When the `count` that were asked the longest ago were asked at the latest.
+/// It was told to rest, did not, and was not asked since: it has something in flight.
+bool has_refused(const slot& s, model::timestamp asked) {
+  return !s.resting && s.tried == asked;
+}
+
+/// When the `count` that were asked the longest ago, of those that may rest, were asked at the
+/// latest; the end of time if there are fewer.
 model::timestamp asked_before(const slots_by_id& slots, std::size_t count) {
-  auto asked = std::vector<model::timestamp>{};
-  asked.reserve(slots.size());
+  auto all = std::vector<model::timestamp>{};
+  all.reserve(slots.size());
   for (const auto& [id, s] : slots)
-    asked.push_back(s.gate->last_asked.load(std::memory_order_relaxed));
-  const auto last = asked.begin() + static_cast<std::ptrdiff_t>(count) - 1;
-  std::nth_element(asked.begin(), last, asked.end());
+    if (const auto asked = s.gate->last_asked.load(std::memory_order_relaxed);
+        !s.resting && !has_refused(s, asked))
+      all.push_back(asked);
+  if (all.size() < count)
+    return model::timestamp::max();
+  const auto last = all.begin() + static_cast<std::ptrdiff_t>(count) - 1;
+  std::nth_element(all.begin(), last, all.end());
   return *last;
 }
 
 /// Those that were not asked for long, and the idlest where a node has too many: who is asked again
-/// wakes again.
+/// wakes again. Whoever has refused is told again, but others are told in its place.
 void rest_idle(pointer self) {
   auto& state = self->state;
   const auto& options = state.parts.options;
@@ -444,12 +456,16 @@ void rest_idle(pointer self) {
   const auto before = state.context->now() - options.idle_timeout;
   const auto soon = early > 0 ? asked_before(state.slots, early) : before;
   for (auto& [id, s] : state.slots) {
-    const auto asked = s.gate->last_asked.load(std::memory_order_relaxed);
-    if (asked > before && (asked > soon || early == 0))
+    if (s.resting)
       continue;
-    early -= early > 0 ? 1 : 0;  // one that is about to rest counts among them
-    if (!std::exchange(s.resting, true))
-      self->send(s.actor, actors::rest_order{});
+    const auto asked = s.gate->last_asked.load(std::memory_order_relaxed);
+    const auto again = has_refused(s, asked);
+    if (asked > before && (asked > soon || (early == 0 && !again)))
+      continue;
+    early -= early > 0 && !again ? 1 : 0;
+    s.tried = asked;
+    s.resting = true;
+    self->send(s.actor, actors::rest_order{});
   }
 }
 
@@ -468,12 +484,14 @@ void begin_checkpoint(pointer self) {
   state.round_tail_bytes = bytes;
   state.round = {.number = ++state.rounds,
                  .offset = shard.committed.load(std::memory_order_acquire)};
-  for (auto& [id, s] : state.slots)
+  for (auto& [id, s] : state.slots) {
+    s.tried = s.resting ? s.tried : model::timestamp::min();  // what it refused for may be over
     if (s.gate->unsaved.exchange(false, std::memory_order_relaxed)) {
       s.round = s.resting ? state.round.number : 0;
       ++state.round.open;
       self->send(s.actor, actors::checkpoint_order{state.round.number});
     }
+  }
   if (state.round.open == 0) {  // nothing but events that are in rows already
     ++state.round.open;
     self->send(self, actors::settled_batch{{{state.round.number, actors::outcome{}}}});

@@ -190,10 +190,16 @@ model::result<std::string> blob_writer::read(std::uint64_t offset, std::size_t m
 
 model::status blob_writer::keep(const std::string& owner) {
   const auto name = blob_name{owner, facts_.sha256};
-  if (failed_ || kept_)
+  if (failed_)
     return failure{errc::unavailable, "blob_not_written", "the file was not written whole"};
   if (!is_valid(name))
     return failure{errc::invalid_argument, "that is no name of a blob"};
+  if (kept_) {
+    const auto is = in_->touch(name);
+    failed_ = !is;  // it went meanwhile
+    return is ? model::status{}
+              : failure{errc::unavailable, "blob_not_written", "the file is not there any more"};
+  }
   const auto to = in_->path_of(name);
   {
     const auto hold = std::lock_guard{in_->mutex_};
@@ -208,8 +214,10 @@ model::status blob_writer::keep(const std::string& owner) {
       in_->count_.fetch_add(1);
     in_->bytes_.fetch_add(size_);
   }
-  if (::fsync(in_->directory_) != 0)
+  if (::fsync(in_->directory_) != 0) {
+    failed_ = true;  // to ask again tells nothing: the disk says it once
     return trouble("a file's name does not reach the disk", errno);
+  }
   return {};
 }
 

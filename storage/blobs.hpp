@@ -54,13 +54,16 @@ class blob_writer {
   std::uint64_t size() const { return size_; }
   /// Nothing went wrong, and it is not finished.
   bool takes_more() const { return !failed_ && facts_.sha256.empty(); }
+  /// Nothing went wrong, and all of it is on the disk: it may be kept, also once more.
+  bool is_finished() const { return !failed_ && !facts_.sha256.empty(); }
   /// Puts all of it on the disk and says what it is. No more can be added. Fails as append.
   model::result<blob_facts> finish();
   /// Bytes of what was appended, before or after finish(): for whoever copies them. Fails as
   /// blobs::read.
   model::result<std::string> read(std::uint64_t offset, std::size_t most) const;
-  /// Gives it its name, on the disk too. After finish(), once. Fails as append;
-  /// `invalid_argument` for a name that is none.
+  /// Gives it its name, on the disk too. After finish(); once more, for the same owner, it sees
+  /// that it is still there, and its age begins anew. Fails as append; `invalid_argument` for a
+  /// name that is none.
   model::status keep(const std::string& owner);
 
  private:

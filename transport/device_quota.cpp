@@ -79,7 +79,8 @@ void device_quota::count(const std::string& organisation, std::uint64_t stamp,
                             observe::log::warn("quota", "devices_not_counted",
                                                {{"organisation", organisation},
                                                 {"detail", counts.error().detail}});
-                            return done();
+                            return self->parts_.ask->ask(whom, order(ledger::abandon_count{number}),
+                                                         [done](const actors::answer&) { done(); });
                           }
                           auto total = std::uint64_t{0};
                           for (const auto& [group, n] : counts->of)

@@ -121,6 +121,17 @@ model::result<std::uint64_t> offset_of(const http_request& r) {
   return n;
 }
 
+/// What has come of a file that is refused for that reason is wanted no more.
+bool is_over(const failure& why) {
+  return why.reason == "file_stored" || why.reason == "file_lost" || why.reason == "file_unknown" ||
+         why.reason == "device_unknown";
+}
+/// The same may work in a moment.
+bool is_passing(const failure& why) {
+  return why.code == errc::unavailable || why.code == errc::timeout ||
+         why.code == errc::wrong_node || why.code == errc::too_many_requests;
+}
+
 bool is_for(const http_request& r, std::string_view use) {
   return r.path.size() >= 2 && r.path[0] == "files" && r.path[1] == use;
 }
@@ -186,7 +197,7 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
   }
 
  private:
-  unfinished_files::name name() const { return {link_->device, link_->file}; }
+  unfinished_files::name name() const { return {link_->device, link_->file, link_->organisation}; }
 
   void open(const std::function<void(model::status)>& then) {
     of_->parts_.ask->ask(link_->device, command_of(device::read_file{link_->file}),
@@ -219,6 +230,7 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
       return then(found.error());
     has_taken_ = true;
     file_ = std::move(*found);
+    stays_ = file_ && file_->is_finished();
     const auto here = file_ ? file_->size() : 0;
     if (here != *from_)
       return then(failure{
@@ -244,7 +256,7 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
     of_->parts_.blobs->finish(
         file_, [self = shared_from_this(), answer](const model::result<storage::blob_facts>& is) {
           if (!is)
-            return self->refuse(answer, is.error());
+            return self->refuse_whole(answer, is.error());
           const auto& want = self->wanted_;
           const auto fits = is->size == want.size &&
                             (want.sha256.empty() || want.sha256 == is->sha256) &&
@@ -255,7 +267,7 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
                                         to_string(self->link_->device),
                                         [self, answer, is = *is](const model::status& kept) {
                                           if (!kept)
-                                            return self->refuse(answer, kept.error());
+                                            return self->refuse_whole(answer, kept.error());
                                           self->tell(answer, is);
                                         });
         });
@@ -267,7 +279,10 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
                          [self = shared_from_this(), answer](const actors::answer& got) {
                            const auto* now = status_in(got);
                            if (!now)
-                             return self->refuse(answer, failure_of(got));
+                             return self->refuse_whole(answer, failure_of(got));
+                           self->put_aside(true);
+                           if (!self->from_)  // what PATCHes have brought before
+                             self->of_->let_go(self->of_->unfinished_->drop(self->name()));
                            self->of_->figures_->uploads.add();
                            auto r = http_response{};
                            r.status = 201;
@@ -286,15 +301,24 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
     auto r = refusal(why);
     if (why.reason == "offset_mismatch")
       r.headers.emplace_back("Upload-Offset", std::to_string(file_ ? file_->size() : 0));
-    put_aside();
+    const auto over = link_ && is_over(why);
+    if (over && !has_taken_)
+      of_->let_go(of_->unfinished_->drop(name()));
+    put_aside(over);
     of_->figures_->refused.add();
     answer(std::move(r));
   }
+  /// All has come: if what failed may work in a moment it waits for a PATCH that brings nothing.
+  void refuse_whole(const responder& answer, const failure& why) {
+    stays_ = is_passing(why);
+    refuse(answer, why);
+  }
   /// What was not kept waits for the rest, if that may come; else it goes where it blocks nobody.
-  void put_aside() {
+  void put_aside(bool is_over = false) {
     auto left = std::exchange(file_, {});
     if (std::exchange(has_taken_, false)) {
-      const auto goes_on = left && left->takes_more();
+      const auto goes_on =
+          !is_over && left && (left->takes_more() || (stays_ && left->is_finished()));
       of_->let_go(of_->unfinished_->give_back(name(), goes_on ? left : nullptr, of_->parts_.now()));
       if (goes_on)
         return;
@@ -311,6 +335,7 @@ class file_exchange::upload final : public body_sink, public std::enable_shared_
   model::result<file_link> link_;
   std::optional<std::uint64_t> from_;
   bool has_taken_ = false;  // what is unfinished is here: it is to be given back
+  bool stays_ = false;      // also if all of it has come
   incoming file_;
   device::file_record wanted_;
   std::optional<failure> failed_;
@@ -422,14 +447,21 @@ void file_exchange::tell_offset(const std::shared_ptr<const http_request>& reque
       link->device, device::command{device::read_file{link->file}, {}, "link", {}},
       [self = shared_from_this(), answer, refuse, link = *link](const actors::answer& got) {
         const auto* is = status_in(got);
-        if (!is)
-          return refuse(failure_of(got));
+        if (!is) {
+          const auto why = failure_of(got);
+          if (is_over(why))
+            self->let_go(self->unfinished_->drop({link.device, link.file, link.organisation}));
+          return refuse(why);
+        }
         const auto good = self->may_come(*is, link);
         const auto has_come = !good && good.error().reason == "file_stored";
+        const auto name = unfinished_files::name{link.device, link.file, link.organisation};
+        if (!good)
+          self->let_go(self->unfinished_->drop(name));
         if (!good && !has_come)
           return refuse(good.error());
-        const auto here = has_come ? model::result<std::uint64_t>{link.size}
-                                   : self->unfinished_->size({link.device, link.file});
+        const auto here =
+            has_come ? model::result<std::uint64_t>{link.size} : self->unfinished_->size(name);
         if (!here)
           return refuse(here.error());
         auto r = http_response{};

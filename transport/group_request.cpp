@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include "transport/device_quota.hpp"
+
 namespace orrery::transport {
 namespace {
 
@@ -266,7 +268,15 @@ class registration final : public group_request {
         return why_ ? questions{} : make_all();
       case 2:
         why_ = first_failure(answers);
-        return why_ ? take_back(answers) : questions{};
+        if (!why_)
+          return {};
+        for (const auto& a : answers)
+          sure_ = sure_ && (a || device_quota::is_surely_not(a.error()));
+        return take_back(answers);
+      case 3:
+        for (const auto& a : answers)
+          sure_ = sure_ && (a || a.error().code == errc::not_found);
+        return {};
       default:
         return {};
     }
@@ -284,6 +294,7 @@ class registration final : public group_request {
     return {std::move(why_), value{std::move(list)}};
   }
   std::uint64_t registers() const override { return why_ ? 0 : made_.size(); }
+  bool has_surely_none() const override { return sure_; }
 
  private:
   struct made {
@@ -345,6 +356,7 @@ class registration final : public group_request {
   std::vector<model::device_name> asked_;  // keys that were chosen
   std::vector<made> made_;
   std::optional<failure> why_;
+  bool sure_ = true;  // of each it is known whether it is there, and those that were are gone
   int step_ = 0;
 };
 

@@ -53,6 +53,8 @@ class group_request {
   virtual group_outcome outcome() = 0;
   /// So many devices come by it if it works: there must be room for them.
   virtual std::uint64_t registers() const { return 0; }
+  /// Of one that failed: whether it is known that none of them is there.
+  virtual bool has_surely_none() const { return true; }
 };
 using group_ptr = std::shared_ptr<group_request>;
 

@@ -40,16 +40,44 @@ std::vector<unfinished_files::incoming> unfinished_files::give_back(const name& 
   }
   const auto size = what->size();
   all_[of] = {std::move(what), size, now};
-  while (all_.size() > limits_.most) {
+  const auto owner = of;  // it may be what goes
+  shrink(
+      limits_.most_of_device, [&](const name& n) { return n.device == owner.device; }, gone);
+  shrink(
+      limits_.most_of_organisation,
+      [&](const name& n) { return n.organisation == owner.organisation; }, gone);
+  shrink(
+      limits_.most, [](const name&) { return true; }, gone);
+  return gone;
+}
+
+/// Lets go of those that count, the one that rests the longest first, until there are `most`.
+template <class F>
+void unfinished_files::shrink(std::size_t most, const F& counts, std::vector<incoming>& gone) {
+  auto here = std::size_t{0};
+  for (const auto& [of, e] : all_)
+    here += counts(of) ? 1 : 0;
+  for (; here > most; --here) {
     auto oldest = all_.end();
     for (auto at = all_.begin(); at != all_.end(); ++at)
-      if (at->second.what && (oldest == all_.end() || at->second.touched < oldest->second.touched))
+      if (at->second.what && counts(at->first) &&
+          (oldest == all_.end() || at->second.touched < oldest->second.touched))
         oldest = at;
     if (oldest == all_.end())
-      break;  // all are being brought: each has a connection of its own, and those are counted
+      return;  // all are being brought: each has a connection of its own, and those are counted
     gone.push_back(std::move(oldest->second.what));
     all_.erase(oldest);
   }
+}
+
+std::vector<unfinished_files::incoming> unfinished_files::drop(const name& of) {
+  auto gone = std::vector<incoming>{};
+  const auto hold = std::lock_guard{mutex_};
+  const auto found = all_.find(of);
+  if (found == all_.end() || !found->second.what)
+    return gone;
+  gone.push_back(std::move(found->second.what));
+  all_.erase(found);
   return gone;
 }
 

@@ -25,10 +25,13 @@ class unfinished_files {
   struct name {
     model::entity_id device;
     std::string file;
+    std::string organisation = {};  // the device's
     auto operator<=>(const name&) const = default;
   };
   struct limits {
-    std::size_t most = 256;  // beyond it the one that rests the longest goes
+    // Beyond these the one of them that rests the longest goes: nobody takes away another's.
+    std::size_t most_of_device = 16, most_of_organisation = 64;
+    std::size_t most = 256;                           // of all
     model::milliseconds kept{std::chrono::hours{1}};  // as long as a file may be awaited
   };
 
@@ -44,11 +47,17 @@ class unfinished_files {
   /// here than may be is returned: it is to be let go where that may block.
   [[nodiscard]] std::vector<incoming> give_back(const name& of, incoming what,
                                                 model::timestamp now);
+  /// What has come is wanted no more. Whoever has it gives nothing back. As give_back().
+  [[nodiscard]] std::vector<incoming> drop(const name& of);
   /// Those that nobody has brought anything for long, and that nobody has.
   [[nodiscard]] std::vector<incoming> sweep(model::timestamp now);
   std::size_t count() const;
 
  private:
+  struct entry;
+  template <class F>
+  void shrink(std::size_t most, const F& counts, std::vector<incoming>& gone);
+
   struct entry {
     incoming what;  // null while somebody has it
     std::uint64_t size = 0;

@@ -55,10 +55,26 @@ std::optional<std::uint64_t> offset_in(const net::http_reply& reply) {
   return std::nullopt;
 }
 
+/// How much has come, where a piece may have arrived though its answer did not; what was known
+/// before if nobody says.
+std::uint64_t come_so_far(link& to, std::uint64_t known) {
+  try {
+    const auto reply = to.ask("HEAD");
+    return offset_in(reply).value_or(known);
+  } catch (const net::not_reached&) {
+    return known;
+  }
+}
+
+bool says(const net::http_reply& reply, std::string_view reason) {
+  return reply.body.find('"' + std::string{reason} + '"') != std::string::npos;
+}
+
 /// Sends a file piece by piece. Where a piece did not arrive it goes on with what has come.
 void send(std::ifstream& file, std::uint64_t size, link& to) {
   auto at = std::uint64_t{0};
   auto piece = std::string{};
+  auto unanswered = false;  // the last piece may have come, and be told of as what is there already
   for (auto tries = 1;;) {
     piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, size - at)));
     file.clear();
@@ -70,10 +86,10 @@ void send(std::ifstream& file, std::uint64_t size, link& to) {
           "PATCH",
           {{"Content-Type", "application/octet-stream"}, {"Upload-Offset", std::to_string(at)}},
           piece);
-      if (reply.status == 201)
+      if (reply.status == 201 || (unanswered && says(reply, "file_stored")))
         return;
       const auto here = offset_in(reply);
-      const auto later = reply.status == 503 || reply.body.find("upload_busy") != std::string::npos;
+      const auto later = reply.status == 503 || says(reply, "upload_busy");
       if (!here && !later)
         throw not_taken(reply);
       if (here && *here > at)
@@ -89,7 +105,12 @@ void send(std::ifstream& file, std::uint64_t size, link& to) {
     } catch (const net::not_reached&) {
       if (tries++ >= most_tries)
         throw;
+      unanswered = true;
       std::this_thread::sleep_for(std::chrono::seconds{1});
+      const auto here = std::min(come_so_far(to, at), size);
+      if (here > at)
+        tries = 0;
+      at = here;
     }
   }
 }

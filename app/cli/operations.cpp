@@ -1,5 +1,5 @@
-// operation: list, get, wait, cancel, result; device import, export, bulk, check, provision,
-// template.
+// operation: list, get, wait, cancel, delete, result; device import, export, bulk, check,
+// provision, template.
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -147,6 +147,10 @@ void add_operations(CLI::App& to, session& s) {
   });
   of_one("cancel", "End it after the rows in hand; what was done stays")->callback([&s, id] {
     s.show(s.request("POST", path_of(*id) + ":cancel", json::object()), columns);
+  });
+  of_one("delete", "Remove one that is over, with its result")->callback([&s, id] {
+    s.request("DELETE", path_of(*id));
+    s.say("operation " + *id + " removed");
   });
   auto* result = of_one("result", "What became of each row, or the file that was asked for");
   result->add_option("-o,--to", *file, "file to write");

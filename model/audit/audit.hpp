@@ -102,7 +102,7 @@ class record_source {
  public:
   virtual ~record_source() = default;
   virtual result<std::optional<record>> find(std::uint64_t number) const = 0;
-  /// Whether one of the newest is about that request.
+  /// Whether one of the newest is about that request: `request_of` says that.
   virtual result<bool> has_request(std::string_view request) const = 0;
 };
 
@@ -118,8 +118,8 @@ struct decision {
   reply answer;
 };
 
-/// Fails: `invalid_argument` "audit_invalid" for an entry that is none, `too_large`; what the
-/// source fails with.
+/// Fails: `invalid_argument` "audit_invalid" for an entry that is none (it is not JSON, has no
+/// members, or one that a record has of its own), `too_large`; what the source fails with.
 result<decision> decide(const state& s, const command& c, const surroundings& around);
 void apply(state& s, const event& e);
 std::vector<effect> effects(const state& s, const event& e);
@@ -131,6 +131,9 @@ std::string encode_events(const std::vector<event>& events);
 result<std::vector<event>> decode_events(std::string_view bytes);
 std::string encode_state(const state& s, std::uint64_t revision);
 result<std::uint64_t> decode_state(std::string_view bytes, state& out);
+/// The `requestId` of a record's text; "" if it has none.
+std::string request_of(std::string_view text);
+
 /// One record as a row.
 std::string encode_record(const record& r);
 result<record> decode_record(std::string_view bytes);

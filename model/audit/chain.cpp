@@ -96,6 +96,12 @@ status verifier::take_part(std::string_view line) {
                  " and does not follow record " + std::to_string(next_ - 1));
   if (p.first == 1 && p.anchor != zeros)
     return wrong("the log begins with another anchor than zeros");
+  if (witness_number_ && *witness_number_ + 1 == p.first) {
+    if (witness_hash_ != p.anchor)
+      return wrong("record " + std::to_string(*witness_number_) +
+                   ", before the first one here, is another one than the witness saw");
+    witnessed_ = true;
+  }
   if (!begun_)
     first_ = p.first;
   begun_ = true;
@@ -160,9 +166,13 @@ status verifier::finish() const {
     return failure{errc::corrupted, "audit_broken", "there is no audit log in it"};
   if (auto ok = end_part(); !ok)
     return ok;
-  if (witness_number_ && !witnessed_ && *witness_number_ >= first_)
+  if (witness_number_ && !witnessed_)
     return wrong("record " + std::to_string(*witness_number_) +
-                 ", which the witness saw, is missing");
+                 (*witness_number_ < first_
+                      ? ", which the witness saw, is older than what is here, which begins with "
+                        "record " +
+                            std::to_string(first_) + ": nothing can be compared with it"
+                      : ", which the witness saw, is missing"));
   return {};
 }
 

@@ -48,10 +48,12 @@ class verifier {
   /// One line, without its end. Fails: `corrupted`, naming line, record and what is wrong. After
   /// that nothing counts any more.
   status take(std::string_view line);
-  /// After the last line. Fails: `corrupted` if records are missing at the end, or there are none.
+  /// After the last line. Fails: `corrupted` if records are missing at the end, if there are none,
+  /// or if what is expected could not be compared with any.
   status finish() const;
 
-  /// Something known from elsewhere: the record of that number has that hash.
+  /// Something known from elsewhere: the record of that number has that hash. It must be among
+  /// those that are read, or the one before them.
   void expect(std::uint64_t number, std::string hash) {
     witness_number_ = number;
     witness_hash_ = std::move(hash);

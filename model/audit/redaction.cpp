@@ -60,32 +60,54 @@ bool has_password_in_url(std::string_view text) {
          authority.substr(0, at).find(':') != std::string_view::npos;
 }
 
-/// Cut where a character begins.
-std::string cut(const std::string& text) {
-  if (text.size() <= max_text_bytes)
-    return text;
-  auto end = max_text_bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-    --end;
-  return text.substr(0, end) + "... (" + std::to_string(text.size()) + " bytes)";
+/// Bytes of the character that begins there; 0: it is none. (Unicode, table 3-7.)
+std::size_t character_at(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
+  };
+  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
+    return byte(i) >= low && byte(i) <= high;
+  };
+  const auto first = byte(0);
+  if (first < 0x80)
+    return 1;
+  if (first >= 0xc2 && first <= 0xdf)
+    return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef)
+    return follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && follows(2) ? 3
+                                                                                              : 0;
+  if (first >= 0xf0 && first <= 0xf4)
+    return follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && follows(2) &&
+                   follows(3)
+               ? 4
+               : 0;
+  return 0;
 }
 
-value text_without_secrets(const std::string& text) {
+/// Of a valid one.
+std::string cut(const std::string& text, std::size_t most) {
+  if (text.size() <= most)
+    return text;
+  return valid_text(text, most) + "... (" + std::to_string(text.size()) + " bytes)";
+}
+
+value text_without_secrets(const std::string& given, const lengths& most) {
+  const auto text = valid_text(given);
   const auto pem = text.find("-----BEGIN ");
   if (pem != std::string::npos && text.find("PRIVATE KEY", pem) == std::string::npos)
     return "[PEM, SHA-256 " + sha256_hex(text) + "]";
   if (looks_secret(text))
     return redacted_text;
-  return cut(text);
+  return cut(text, most.text);
 }
 
-value without_secrets(const value& v) {
+value without_secrets(const value& v, const lengths& most) {
   if (v.is_string())
-    return text_without_secrets(v.as_string());
+    return text_without_secrets(v.as_string(), most);
   if (v.is_array()) {
     auto out = array{};
     for (const auto& one : v.as_array())
-      out.push_back(without_secrets(one));
+      out.push_back(without_secrets(one, most));
     return out;
   }
   if (!v.is_object())
@@ -93,11 +115,11 @@ value without_secrets(const value& v) {
   auto out = object{};
   for (const auto& [name, one] : v.as_object()) {
     // A secret may stand as the name of a member, too.
-    auto shown = looks_secret(name) ? std::string{redacted_text} : cut(name);
+    auto shown = looks_secret(name) ? std::string{redacted_text} : cut(valid_text(name), most.text);
     if (is_secret_name(name) && !one.is_null() && !one.is_bool())
       out.emplace_back(std::move(shown), redacted_text);
     else
-      out.emplace_back(std::move(shown), without_secrets(one));
+      out.emplace_back(std::move(shown), without_secrets(one, most));
   }
   return out;
 }
@@ -126,9 +148,24 @@ bool looks_secret(std::string_view text) {
          has_random_run(text);
 }
 
-value redacted(const value& v) {
-  auto out = without_secrets(v);
-  if (const auto text = to_json(out); text.size() > max_part_bytes)
+std::string valid_text(std::string_view text, std::size_t most) {
+  constexpr std::string_view unknown = "\xef\xbf\xbd";
+  auto out = std::string{};
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto length = character_at(text, at);
+    const auto character = length == 0 ? unknown : text.substr(at, length);
+    if (most != 0 && out.size() + character.size() > most)
+      break;
+    out += character;
+    at += length == 0 ? 1 : length;
+  }
+  return out;
+}
+
+value redacted(const value& v, const lengths& most) {
+  auto out = without_secrets(v, most);
+  if (const auto text = to_json(out); text.size() > most.part)
     return object{{"omittedBytes", static_cast<std::int64_t>(text.size())},
                   {"sha256", sha256_hex(text)}};
   return out;

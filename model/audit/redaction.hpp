@@ -20,9 +20,21 @@ bool is_secret_name(std::string_view name);
 /// hash of a password, a URL with a password or something long and random in it.
 bool looks_secret(std::string_view text);
 
-/// Without secrets. Certificates and other PEM are named by their hash. What is too long in all is
-/// an object with "omittedBytes".
-value redacted(const value& v);
+/// How long texts, and a part in all, may be.
+struct lengths {
+  std::size_t text = max_text_bytes;
+  std::size_t part = max_part_bytes;
+};
+/// Of what was refused.
+inline constexpr auto short_lengths = lengths{128, 1024};
+
+/// UTF-8, whatever it was: what is none of it becomes U+FFFD. At most `most` bytes of it, cut where
+/// a character begins, if `most` is not 0.
+std::string valid_text(std::string_view text, std::size_t most = 0);
+
+/// Without secrets, all texts valid. Certificates and other PEM are named by their hash. What is
+/// too long in all is an object with "omittedBytes".
+value redacted(const value& v, const lengths& most = {});
 
 /// What two states do not have in common, member by member.
 struct difference {

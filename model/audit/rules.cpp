@@ -3,11 +3,41 @@
 #include "model/audit/audit.hpp"
 #include "model/audit/chain.hpp"
 #include "model/credentials.hpp"
+#include "model/json.hpp"
 
 namespace orrery::model::audit {
 namespace {
 
 constexpr std::size_t record_overhead = 128;  // key, hash and time
+constexpr auto limits = json_limits{.max_bytes = 2 * max_entry_bytes, .max_depth = 60};
+
+/// What was hashed can never be mended: so nothing is that a reader would stumble over.
+status check_entry(const append_record& a) {
+  const auto& entry = a.entry;
+  if (entry.size() > max_entry_bytes)
+    return failure{errc::too_large, "too_large",
+                   "a record of the audit log has at most " + std::to_string(max_entry_bytes) +
+                       " bytes, not " + std::to_string(entry.size())};
+  const auto invalid = [](const std::string& what) {
+    return failure{errc::invalid_argument, "audit_invalid",
+                   "an entry is a JSON object with members: " + what};
+  };
+  if (entry.size() < 3 || entry.front() != '{' || entry.back() != '}')
+    return invalid("it has no braces, or nothing between them");
+  const auto read = parse_json(entry, limits);
+  if (!read)
+    return invalid(read.error().detail);
+  if (!read->is_object() || read->as_object().empty())
+    return invalid("it has none");
+  auto log = std::string{};
+  write_json_string(a.organisation, log);
+  if (a.organisation.empty() || !parse_json(log, limits))
+    return invalid("whose log it is for is not told in UTF-8");
+  for (const auto* own : {"number", "log", "previous", "time"})
+    if (read->find(own))
+      return invalid(std::string{"the log itself gives it its "} + own);
+  return {};
+}
 
 std::uint64_t size_of(const record& r) {
   return r.text.size() + record_overhead;
@@ -51,13 +81,8 @@ status prune(const state& s, const surroundings& around, std::vector<event>& eve
 }
 
 result<decision> decide_on(const state& s, const append_record& a, const surroundings& around) {
-  if (a.entry.size() > max_entry_bytes)
-    return failure{errc::too_large, "too_large",
-                   "a record of the audit log has at most " + std::to_string(max_entry_bytes) +
-                       " bytes, not " + std::to_string(a.entry.size())};
-  if (a.entry.size() < 3 || a.entry.front() != '{' || a.entry.back() != '}')
-    return failure{errc::invalid_argument, "audit_invalid",
-                   "an entry is a JSON object with members"};
+  if (auto ok = check_entry(a); !ok)
+    return ok.error();
   if (a.again) {
     const auto there = around.records.has_request(a.request);
     if (!there)
@@ -146,6 +171,12 @@ std::vector<effect> effects(const state&, const event&) {
 
 std::optional<timestamp> next_deadline(const state& s) {
   return s.due;
+}
+
+std::string request_of(std::string_view text) {
+  const auto read = parse_json(text, {.max_bytes = 2 * max_entry_bytes, .max_depth = 64});
+  const auto* found = read ? read->find("requestId") : nullptr;
+  return found && found->is_string() ? found->as_string() : std::string{};
 }
 
 head head_of(const state& s) {

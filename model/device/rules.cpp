@@ -192,6 +192,10 @@ result<decision> decide_on(const state& s, const remove_device&, const surroundi
 }
 
 result<decision> decide_on(const state& s, const reset_secret& r, const surroundings& around) {
+  const auto owner = device::secret_owner(s.name());
+  const auto wanted = around.keys.open(r.secret, owner);
+  if (wanted && around.keys.open(s.secret, owner) == wanted)
+    return decision{};  // asked again after an answer that was lost: the one before stays valid
   auto d = only(secret_set{r.secret, around.now + r.overlap});
   if (s.connection.online && r.overlap.count() == 0)
     d.events.push_back(disconnected{s.connection.session, "secret_reset", around.now});

@@ -48,6 +48,10 @@ template <field_of<end_count> X>
 auto fields_of(X& x) {
   return std::tie(x.number, x.devices);
 }
+template <field_of<abandon_count> X>
+auto fields_of(X& x) {
+  return std::tie(x.number);
+}
 template <field_of<command> X>
 auto fields_of(X& x) {
   return std::tie(x.what, x.actor, x.expected_revision);

@@ -4,7 +4,8 @@
 // `used` is never less than there are: room is given before a device is registered and taken back
 // after it is gone, or was surely never there. It may be more, where nobody knows what became of a
 // registration; then the devices are counted anew. While they are, others come and go: what was
-// given a short time before and since is added to the count, and the lesser of both figures holds.
+// given a short time before and since is added to the count, and the lesser of both figures holds,
+// but never less than were counted.
 #pragma once
 
 #include <optional>
@@ -54,7 +55,11 @@ struct end_count {
   std::uint64_t number = 0;
   std::uint64_t devices = 0;
 };
-using order = std::variant<reserve, release, begin_count, end_count>;
+/// That count did not work: whoever wants to may begin another.
+struct abandon_count {
+  std::uint64_t number = 0;
+};
+using order = std::variant<reserve, release, begin_count, end_count, abandon_count>;
 struct command {
   order what;
   std::string actor;
@@ -78,7 +83,8 @@ struct count_ended {
   std::uint64_t used = 0;
   timestamp at;
 };
-using event = std::variant<reserved, released, count_begun, count_ended>;
+struct count_abandoned {};
+using event = std::variant<reserved, released, count_begun, count_ended, count_abandoned>;
 
 struct state {
   bool exists = false;

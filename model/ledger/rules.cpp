@@ -54,12 +54,21 @@ result<decision> decide_on(const state& s, const end_count& e, const surrounding
     if (r.at + longest_registration >= s.counting_since)
       used += r.devices;
   if (s.stamp == s.counting_stamp)
-    used = std::min(used, s.used);
+    used = std::max(e.devices, std::min(used, s.used));
   return decision{{count_ended{used, around.now}}, done{}};
+}
+
+result<decision> decide_on(const state& s, const abandon_count& a, const surroundings&) {
+  auto d = decision{{}, done{}};
+  if (s.counting_stamp != 0 && a.number == s.counts)
+    d.events.emplace_back(count_abandoned{});
+  return d;
 }
 
 void apply_on(state& s, const reserved& e) {
   s.used += e.devices;
+  if (!is_counted(s, e.at))
+    s.counting_stamp = 0;  // nobody will end it any more
   const auto from = (s.counting_stamp != 0 ? s.counting_since : e.at) - longest_registration;
   std::erase_if(s.recent, [&](const auto& r) { return r.at < from; });
   // By second, with the later time: so a minute of them is short.
@@ -88,6 +97,10 @@ void apply_on(state& s, const count_ended& e) {
   s.used = e.used;
   s.stamp = s.counting_stamp;
   s.counted_at = e.at;
+  s.counting_stamp = 0;
+}
+
+void apply_on(state& s, const count_abandoned&) {
   s.counting_stamp = 0;
 }
 

@@ -94,10 +94,12 @@ struct cancel_operation {};
 struct show_secrets {};
 struct time_passed {};
 struct read_operation {};
+/// What is over goes before its time.
+struct remove_operation {};
 
-using order =
-    std::variant<create_operation, add_input, submit_operation, take_operation, advance,
-                 finish_operation, cancel_operation, show_secrets, time_passed, read_operation>;
+using order = std::variant<create_operation, add_input, submit_operation, take_operation, advance,
+                           finish_operation, cancel_operation, show_secrets, time_passed,
+                           read_operation, remove_operation>;
 struct command {
   operation::order what;
   std::string actor;

@@ -49,7 +49,7 @@ result<decision> decide_on(const state& s, const create_operation& c, const std:
   if (s.exists || s.deleted)
     return refused(errc::already_exists, "operation_exists", "there is such an operation");
   if (c.request.size() > max_request_bytes)
-    return refused(errc::too_large, "too_large", "what an operation is to do has at most 128 KiB");
+    return refused(errc::too_large, "too_large", "what an operation is to do has at most 512 KiB");
   if (around.open >= c.max_open)
     return refused(errc::too_many_requests, "too_many_operations",
                    std::to_string(around.open) +
@@ -159,6 +159,13 @@ result<decision> decide_on(const state& s, const time_passed&, const std::string
   if (s.cancel_wanted)  // whoever was to see it is gone
     return then(s, cancelled_at(around.now), around);
   return then(s, offered{around.now}, around);
+}
+
+result<decision> decide_on(const state& s, const remove_operation&, const std::string&,
+                           const surroundings& around) {
+  if (!is_over(s.phase))
+    return refused(errc::conflict, "operation_not_over", "it is not over yet: cancel it first");
+  return then(s, removed{around.now}, around);
 }
 
 result<decision> decide_on(const state& s, const read_operation&, const std::string&,

@@ -101,6 +101,25 @@ std::vector<std::string> groups_named(const filter::expression& e) {
   return all;
 }
 
+std::vector<role> roles_reached_by(const state& s, const std::string& id, bool by_leaving) {
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  auto groups = std::vector<std::string>{};
+  if (!by_leaving)
+    groups.push_back(id);
+  for (const auto& g : s.groups)
+    if (g.what == device_group::kind::by_rule && g.id != id)
+      if (const auto rule = read_rule(g.rule); rule && has(groups_named(*rule), id))
+        groups.push_back(g.id);
+  auto all = std::vector<role>{};
+  for (const auto& r : s.roles)
+    if (std::any_of(groups.begin(), groups.end(),
+                    [&](const std::string& g) { return has(r.within.groups, g); }))
+      all.push_back(r);
+  return all;
+}
+
 result<filter::expression> read_rule(std::string_view rule) {
   auto limits = filter::expression_limits{};
   limits.max_bytes = max_group_rule;

@@ -17,6 +17,10 @@ std::vector<std::string> groups_named(const filter::expression& e);
 /// The rule of a group. Fails: `invalid_argument` "group_rule_invalid".
 result<filter::expression> read_rule(std::string_view rule);
 
+/// The roles whose scope names the group or one whose rule names it: who is in it decides whom they
+/// reach. To be taken out of the group itself gives nobody anything (`by_leaving`).
+std::vector<role> roles_reached_by(const state& s, const std::string& id, bool by_leaving = false);
+
 result<decision> decide_on(const state&, const command&, const put_group&, const surroundings&);
 result<decision> decide_on(const state&, const command&, const remove_group&, const surroundings&);
 

@@ -87,7 +87,6 @@ struct quota {
 struct quota_item {
   std::string_view name;
   std::optional<std::uint64_t> most = {};
-  bool can_be_hard = true;
 };
 const std::vector<quota_item>& quota_items();
 

@@ -101,8 +101,6 @@ result<decision> decide_on(const state& s, const command&, const set_quotas& q,
     if (std::any_of(q.all.begin(), q.all.begin() + static_cast<std::ptrdiff_t>(i),
                     [&](const auto& other) { return other.item == one.item; }))
       return wrong(one.item + " is there twice");
-    if (one.hard && !known->can_be_hard)
-      return wrong(one.item + " have no hard limit");
     if (one.hard && known->most && *one.hard > *known->most)
       return wrong("there are at most " + std::to_string(*known->most) + " " + one.item);
     if (one.hard && one.soft && *one.soft > *one.hard)

@@ -95,6 +95,41 @@ TEST_F(AuditEntity, WhatIsAskedAgainIsThereOnce) {
   EXPECT_EQ(records(), 2u);
 }
 
+TEST_F(AuditEntity, WhatCouldNotBeWrittenWasNever) {
+  must(ask(append("r1")));
+  status->writable = false;
+  EXPECT_EQ(code_of(ask(append("r2"))), errc::unavailable);
+  EXPECT_EQ(code_of(ask(append("r2", true))), errc::unavailable) << "it is not taken for written";
+  status->writable = true;
+  must(ask(append("r2", true)));
+  EXPECT_EQ(records(), 2u);
+  must(ask(append("r2", true)));
+  EXPECT_EQ(records(), 2u);
+}
+
+TEST_F(AuditEntity, ARequestThatIsOnlyNamedIsAnother) {
+  must(ask(order(audit::append_record{
+      "org", R"({"requestId":"r1","asked":{"requestId":"r2"},"detail":"\"requestId\":\"r3\""})",
+      "r1", false})));
+  wake(entity_kind::audit_log);  // by rows alone
+  must(ask(append("r2", true)));
+  must(ask(append("r3", true)));
+  must(ask(append("r1", true)));
+  EXPECT_EQ(records(), 3u);
+}
+
+TEST_F(AuditEntity, BehindItsEndThereIsNothingButItsEnd) {
+  for (int i = 1; i <= 3; ++i)
+    must(ask(append("r" + std::to_string(i))));
+  const auto head = read().records[0].hash;
+  for (const auto place : {3u, 4u, 1000u}) {
+    const auto page = read({.place = place, .oldest_first = true});
+    EXPECT_TRUE(page.records.empty());
+    EXPECT_EQ(page.first, 4u);
+    EXPECT_EQ(page.anchor, head);
+  }
+}
+
 TEST_F(AuditEntity, IsReadInPages) {
   for (int i = 1; i <= 7; ++i)
     must(ask(append("r" + std::to_string(i))));

@@ -252,6 +252,37 @@ TEST_F(Fleet, IsFoundAsByAPlainScan) {
   }
 }
 
+TEST_F(Fleet, ACursorTellsOfNobodyWhomTheFilterLeavesOut) {
+  const auto add = [&](model::shard_id shard, std::uint8_t n, const char* site) {
+    auto id = entity_id{.shard = shard, .ulid = {}};
+    id.ulid[15] = n;
+    auto s = device::state{};
+    s.exists = true;
+    s.called = model::cow{device::naming{{"p", std::to_string(shard) + std::to_string(n)}, "org"}};
+    s.tags = model::cow{std::map<std::string, std::string>{{"site", site}}};
+    write(id, s);
+  };
+  auto q = device_list_question{"org", "tags.site != 'outside'"};
+  q.limit = 2;
+  const auto next = [&] {
+    const auto got = wait<device_page>([&](auto done) { ask.devices(q, std::move(done)); });
+    EXPECT_TRUE(got && got->devices.size() == 2 && !got->paused);
+    return got ? got->next : std::string{};
+  };
+  add(0, 1, "inside");
+  add(0, 2, "inside");
+  EXPECT_EQ(next(), "");
+  add(0, 3, "outside");
+  add(1, 1, "outside");
+  EXPECT_EQ(next(), "") << "there are no more that it accepts";
+  add(1, 5, "inside");
+  const auto before = next();
+  EXPECT_NE(before, "");
+  add(0, 4, "outside");
+  add(1, 2, "outside");
+  EXPECT_EQ(next(), before);
+}
+
 TEST_F(Fleet, IsCountedAsByAPlainScan) {
   static const auto groups = std::vector<std::string>{"",
                                                       "status",

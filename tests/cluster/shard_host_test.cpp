@@ -260,6 +260,26 @@ TEST(ShardHostOfFew, RestsTheIdlestWhereANodeHasTooMany) {
   EXPECT_EQ(node.awake(), 3u);
 }
 
+TEST(ShardHostOfFew, RestsOthersInThePlaceOfOneThatRefuses) {
+  auto node = tests::small_node{{.shards = 1, .hosts = {.max_awake = 2}}};
+  const auto stuck = node.add_device("stuck");
+  ASSERT_TRUE(node.ask(stuck, order(points(node.now(), {{"q", 1}}))));
+  // What only the journal has of it cannot be saved, so it must not rest.
+  node.store->plant(family::state, keys::state(model::entity_kind::device, stuck), "no snapshot");
+  node.restart();
+  node.pass(2s);
+  const auto idle = node.add_device("idle");
+  node.pass(2s);
+  EXPECT_EQ(node.awake(), 2u);
+  node.add_device("busy");
+  EXPECT_EQ(node.awake(), 3u);
+  node.pass(4s);
+  EXPECT_EQ(node.awake(), 2u);
+  EXPECT_TRUE(node.state_of(idle).exists);
+  EXPECT_EQ(node.awake(), 3u) << "it was the one that rested";
+  EXPECT_EQ(node.ask(stuck, order(device::read_device{})).error().code, errc::corrupted);
+}
+
 TEST_F(ShardHost, ARevisionNeverGoesBack) {
   const auto id = node.add_device("dk");
   ASSERT_TRUE(node.ask(id, order(device::report_event{"hot", {}, {}})));

@@ -93,6 +93,7 @@ class Operations(NodeTest):
         self.api.post("~/devices:bulk", {"action": "delete", "all": True, "dryRun": True})
         slow = self.api.post("~/devices:provision", {"productKey": product, "keys": "mass-{4..999}", "rate": 1})
         self.api.post(f"~/operations/{slow['id']}:cancel")
+        self.api.request("DELETE", f"~/operations/{begun[1]['id']}")
 
     def trees(self):
         asset = self.api.post("~/assets", {"name": "Hall"})

@@ -276,6 +276,32 @@ class Chain(Kit):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
+    def test_whatever_bytes_come_the_log_is_read_and_verifies(self):
+        url = f"{self.api.base}/orgs/-/apps/%FF%C3?x%FE=%E2%82"
+        self.api.session.delete(url, timeout=10, headers={"Idempotency-Key": b"k" * 127 + b"\xc3\xa4"})
+        self.api.post("~/apps", {"id": "after-bytes"})
+        self.assertTrue(self.records(filter='action = "deleteApp" or action = "createApp"'))
+        self.verify(self.export())
+
+    def test_a_witness_must_be_comparable(self):
+        self.api.post("~/apps", {"id": "witness-1"})
+        heads = [self.api.get("~/audit/head")]
+        self.api.post("~/apps", {"id": "witness-2"})
+        heads.append(self.api.get("~/audit/head"))
+        self.api.post("~/apps", {"id": "witness-3"})
+        part = self.export(after=heads[1]["number"])
+        self.assertEqual(json.loads(part.splitlines()[0])["anchor"], heads[1]["hash"])
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "part.ndjson"
+            file.write_text(part)
+            self.cli("audit", "verify", str(file), "--witness", f"{heads[1]['number']}:{heads[1]['hash']}")
+            self.cli("audit", "verify", str(file), "--witness", f"{heads[1]['number']}:{'0' * 64}", code=1)
+            older = self.cli("audit", "verify", str(file), "--witness", f"{heads[0]['number']}:{heads[0]['hash']}", code=1)
+            self.assertIn("older than what is here", older.stderr)
+        head = self.api.get("~/audit/head")
+        beyond = json.loads(self.export(after=head["number"] + 1000).splitlines()[0])
+        self.assertEqual((beyond["first"], beyond["anchor"]), (head["number"] + 1, head["hash"]))
+
     def test_the_command_line(self):
         self.api.post("~/apps", {"id": "cli-audit"})
         head = json.loads(self.cli("audit", "head").stdout)

@@ -202,6 +202,21 @@ class Files(FileKit, NodeTest):
         self.assertEqual(self.part(url, None, 0, "HEAD").headers["Upload-Offset"], "0")
         self.assertEqual(self.part(url, TEXT, 0).status_code, 201)
 
+    def test_what_has_come_in_part_goes_once_the_file_is_there_or_gone(self):
+        unfinished = lambda: self.node.metrics()["orrery_files_unfinished"]
+        before = unfinished()
+        url = self.offered(self.device)["uploadUrl"]
+        self.assertEqual(self.part(url, TEXT[:4], 0).status_code, 204)
+        self.assertEqual(unfinished(), before + 1)
+        self.assertEqual(put(self.node, url, TEXT).status_code, 201)
+        self.assertEqual(unfinished(), before)
+        made = self.api.post(self.path, {"filename": "gone.bin", "fileLength": 10})
+        self.assertEqual(self.part(made["uploadUrl"], TEXT[:4], 0).status_code, 204)
+        self.assertEqual(unfinished(), before + 1)
+        self.api.request("DELETE", f"{self.path}/{made['id']}")
+        self.refuses(self.part(made["uploadUrl"], TEXT[4:], 4), 404, "file_unknown")
+        self.assertEqual(unfinished(), before)
+
     def test_another_link_for_what_has_not_come(self):
         made = self.api.post(self.path, {"filename": "late.bin", "fileLength": 10})
         one = f"{self.path}/{made['id']}"

@@ -1,4 +1,5 @@
 """Groups of devices, and roles that hold for them and for nodes of asset trees."""
+import base64
 import unittest
 
 from api_kit import all_of, refused
@@ -140,11 +141,35 @@ class Groups(GroupsTest):
         self.api.request("DELETE", f"~/groups/{rule}")
         self.api.request("DELETE", f"~/groups/{group}")
 
+    def test_groups_that_are_gone_make_room(self):
+        device = self.api.post("~/devices", {"productKey": self.product, "deviceKey": "g-room"})["assetId"]
+        groups = [self.group(f"Room {n}") for n in range(33)]
+
+        def add(group):
+            return self.api.post(f"~/groups/{group}/members:add", {"ids": [device]})["results"][0]
+        for group in groups[:32]:
+            self.assertEqual(add(group)["status"], 200)
+        self.assertEqual(add(groups[32])["error"]["code"], "group_limit")
+        self.assertEqual(add(groups[0])["status"], 200, "it is in that one")
+        self.api.request("DELETE", f"~/groups/{groups[5]}")
+        self.assertEqual(add(groups[32])["status"], 200)
+        left = groups[:5] + groups[6:]
+        self.assertEqual(sorted(self.api.get(f"~/devices/{device}")["groups"]), sorted(left))
+        for group in left:
+            self.api.request("DELETE", f"~/groups/{group}")
+
     def test_rights(self):
-        viewer = self.person("vic", ["group:read"])
+        viewer = self.person("vic", ["group:read", "device:read"])
         group = self.group("Seen")
         viewer.get(f"~/groups/{group}")
         viewer.get(f"~/groups/{group}/members")
+        viewer.post("~/groups:preview", {"rule": "name = 'x'"})
+        names = self.person("nina", ["group:*"])
+        names.get(f"~/groups/{group}")
+        refused(self, names, "GET", f"~/groups/{group}/members", 403, "forbidden")
+        refused(self, names, "POST", "~/groups:preview", 403, "forbidden", json={"rule": "name = 'x'"})
+        for act in ("add", "remove"):
+            refused(self, names, "POST", f"~/groups/{group}/members:{act}", 403, "forbidden", json={"ids": [self.devices[0]]})
         for method, path, body in (("POST", "~/groups", {"name": "x", "type": "static"}), ("PATCH", f"~/groups/{group}", {}),
                                    ("DELETE", f"~/groups/{group}", None), ("POST", f"~/groups/{group}/members:add", {"ids": []})):
             refused(self, viewer, method, path, 403, "forbidden", **({"json": body} if body is not None else {}))
@@ -231,6 +256,54 @@ class Scopes(GroupsTest):
         other = self.person("ole", ["*"], treeNodes=[at])
         self.sees(other, 2)
 
+    def two_roles(self, login, everywhere, some, **scope):
+        """One who has these in all of the organisation, and those for a scope."""
+        self.api.post("~/roles", {"name": f"{login}-some", "permissions": some, "scope": scope})
+        api = self.person(login, everywhere)
+        self.api.request("PUT", f"~/grants/users/{login}", json={"roles": [login, f"{login}-some"]})
+        return api
+
+    def test_who_reads_groups_sees_the_devices_that_he_reaches(self):
+        mine, all_devices = self.group("Reached"), self.group("All of them")
+        self.add(mine, 1, 3)
+        self.add(all_devices, *range(6))
+        api = self.two_roles("rita", ["group:*"], ["device:read"], groups=[mine])
+        found = all_of(api, f"~/groups/{all_devices}/members", 1)
+        self.assertEqual([self.devices.index(d["assetId"]) for d in found], [1, 3])
+        self.assertEqual(api.get(f"~/groups/{all_devices}/members", params={"count": "true"})["total"], 2)
+        seen = api.post("~/groups:preview", {"rule": "tags.fleet = 'g'"})
+        self.assertEqual((seen["count"], [self.devices.index(d["assetId"]) for d in seen["sample"]]), (2, [1, 3]))
+        refused(self, api, "POST", f"~/groups/{all_devices}/members:add", 403, "forbidden", json={"ids": [self.devices[1]]})
+
+    def test_who_changes_groups_brings_nobody_into_a_scope_that_he_does_not_write(self):
+        mine, target = self.group("Writes"), self.group("Target")
+        self.add(mine, 1, 3)
+        api = self.two_roles("willi", ["group:*"], ["device:read", "device:write"], groups=[mine])
+        ids = {"ids": [self.devices[n] for n in (0, 1, 3)]}
+        for act in ("add", "remove"):
+            done = api.post(f"~/groups/{target}/members:{act}", ids)
+            self.assertEqual([r.get("error", {}).get("code") for r in done["results"]], ["device_unknown", None, None])
+            self.assertEqual(self.numbers(f"group = '{target}'"), [1, 3] if act == "add" else [])
+
+    def test_who_changes_groups_gives_no_role_more_than_he_has(self):
+        direct, inner = self.group("Held"), self.group("Held by a rule")
+        ruled = self.group("Rules", f"tags.site = 'S1' and group != '{inner}'")
+        api = self.person("greta", ["group:*", "device:*"])
+        for name, group in (("held", direct), ("held-ruled", ruled)):
+            self.api.post("~/roles", {"name": name, "permissions": ["device:read", "ota:write"], "scope": {"groups": [group]}})
+        ids = {"ids": [self.devices[0]]}
+        for method, path, body in (("POST", f"{direct}/members:add", ids), ("POST", f"{inner}/members:add", ids),
+                                   ("POST", f"{inner}/members:remove", ids), ("PATCH", ruled, {"rule": "tags.fleet = 'g'"})):
+            found = refused(self, api, method, f"~/groups/{path}", 403, "forbidden", json=body)
+            self.assertIn("ota:write", found["detail"], path)
+        self.assertEqual(self.numbers(f"group = '{direct}'"), [])
+        # To leave gives nobody anything, nor does a name; and whoever has it all may give it.
+        self.assertEqual(api.post(f"~/groups/{direct}/members:remove", ids)["ok"], 1)
+        api.request("PATCH", f"~/groups/{ruled}", json={"name": "Rules still"})
+        more = self.person("gerd", ["group:*", "device:*", "ota:*"])
+        self.assertEqual(more.post(f"~/groups/{direct}/members:add", ids)["ok"], 1)
+        more.request("PATCH", f"~/groups/{ruled}", json={"rule": "tags.fleet = 'g'"})
+
     def test_they_add_up(self):
         group = self.group("Some")
         self.add(group, 0)
@@ -253,6 +326,17 @@ class Scopes(GroupsTest):
         self.assertEqual([r.get("error", {}).get("code") for r in done["results"]], [None, "device_unknown", None])
         self.api.post(f"~/devices/{gateway}/subDevices:bind", {"devices": names[1:2]})
         self.assertEqual([s["deviceKey"] for s in all_of(api, f"~/devices/{gateway}/subDevices", 2)], ["g-0", "g-2"])
+        # The place of the next page is the last one that was shown, whoever stands between.
+        first = api.get(f"~/devices/{gateway}/subDevices", params={"limit": 1})
+        self.assertEqual([s["deviceKey"] for s in first["items"]], ["g-0"])
+        place = base64.urlsafe_b64decode(first["nextCursor"] + "=" * (-len(first["nextCursor"]) % 4))
+        self.assertTrue(place.endswith(b"/g-0"), place)
+        # Whose sub-device one is already is said to those alone who reach all gateways.
+        hub2 = self.api.post("~/devices", {"productKey": hub, "deviceKey": "hub2"})["assetId"]
+        self.api.post(f"~/groups/{group}/members:add", {"ids": [hub2]})
+        for who, named in ((api, False), (self.api, True)):
+            done = who.post(f"~/devices/{hub2}/subDevices:bind", {"devices": names[:1]})["results"][0]["error"]
+            self.assertEqual((done["code"], f"{hub}/hub" in done["detail"]), ("already_bound", named), done)
         self.assertEqual(api.get(f"~/devices/{self.devices[0]}/gateway")["assetId"], gateway)
         alone = self.group("Alone")
         self.add(alone, 1)

@@ -245,6 +245,98 @@ class Operations(NodeTest):
         self.assertEqual([r["status"] for r in got], ["created", "failed", "created"], got)
         self.assertEqual(self.api.get(f"~/devices/{got[0]['id']}")["gateway"], gate["assetId"])
 
+    def test_a_gateway_that_is_not_there_makes_no_device(self):
+        o = self.imported([["n1", "nobody/nowhere"], ["n2", ""]], ["deviceKey", "gateway"], secrets="true")
+        got = rows(self.api, o, secrets="true")
+        self.assertEqual([(r["status"], r.get("error", {}).get("code")) for r in got], [("failed", "device_unknown"), ("created", None)])
+        self.assertEqual(count(self.api, f"productKey = '{self.key}'"), 1, "the row can be imported again")
+
+    def test_what_was_made_is_told_though_it_cannot_be_bound(self):
+        made = make_product(self.api, f"Late{self.number}")  # no gateways, which is seen when it is there
+        o = self.imported([[made, "g", ""], [self.key, "s", f"{made}/g"]], ["productKey", "deviceKey", "gateway"], secrets="true")
+        got = rows(self.api, o, secrets="true")
+        self.assertEqual([(r["status"], r.get("error", {}).get("code")) for r in got], [("created", None), ("failed", "not_gateway")])
+        self.assertTrue(got[1]["deviceSecret"])
+        self.assertEqual(self.api.get(f"~/devices/{got[1]['id']}")["deviceKey"], "s")
+
+    def test_a_gateway_may_come_in_the_same_file(self):
+        gates = make_product(self.api, f"Near{self.number}", nodeType="gateway")
+        o = self.imported([[self.key, "s", f"{gates}/g"], [gates, "g", ""]], ["productKey", "deviceKey", "gateway"])
+        got = rows(self.api, o)
+        self.assertEqual(self.api.get(f"~/devices/{got[0]['id']}")["gateway"], got[1]["id"])
+
+    def test_a_line_that_is_far_too_long_is_one_bad_row(self):
+        body = "\n".join([json.dumps({"deviceKey": "a"}), '{"name": "' + "x" * 700_000 + '"}', json.dumps({"deviceKey": "b"})])
+        o = ended(self.api, begin(self.api, body, NDJSON, product=self.key))
+        self.assertEqual([r.get("error", {}).get("code") for r in rows(self.api, o)], [None, "too_large", None])
+
+    def test_slow_ones_leave_room_for_others(self):
+        """As many as there are workers, and more: each would take minutes."""
+        slow = [self.api.post("~/devices:provision", {"productKey": self.key, "keys": f"slow{n}-{{1..600}}", "rate": 1}) for n in range(4)]
+        self.imported([["quick"]], ["deviceKey"])
+        for o in slow:
+            self.api.post(f"~/operations/{o['id']}:cancel")
+        for o in slow:
+            o = ended(self.api, o)
+            self.assertEqual(o["state"], "cancelled")
+            self.assertEqual([r["index"] for r in rows(self.api, o)], list(range(o["counts"]["done"])))
+
+    def test_what_is_over_can_be_removed(self):
+        slow = begin(self.api, table(("deviceKey",), [[f"w{n}"] for n in range(300)]), product=self.key, rate="1")
+        path = f"~/operations/{slow['id']}"
+        refused(self, self.api, "DELETE", path, 409, "operation_not_over")
+        self.api.post(f"{path}:cancel")
+        ended(self.api, slow)
+        self.api.request("DELETE", path)
+        for method, rest in (("GET", ""), ("GET", "/result"), ("DELETE", "")):
+            refused(self, self.api, method, path + rest, 404, "operation_unknown")
+        self.assertNotIn(slow["id"], [o["id"] for o in self.api.get("~/operations")["items"]])
+
+    def test_ids_that_are_named_are_deleted_if_they_are_there(self):
+        made = rows(self.api, self.imported([[f"x{n}"] for n in range(3)], ["deviceKey"]))
+        ids = [r["id"] for r in made]
+        o = ended(self.api, self.api.post("~/devices:bulk", {"action": "delete", "ids": [ids[0], ids[0][:-4] + "zzzz", ids[1]]}))
+        got = rows(self.api, o)
+        self.assertEqual([r["status"] for r in got], ["deleted", "failed", "deleted"])
+        self.assertEqual(got[1]["error"]["code"], "device_unknown")
+        again = rows(self.api, ended(self.api, self.api.post("~/devices:bulk", {"action": "delete", "ids": ids})))
+        self.assertEqual([r["status"] for r in again], ["failed", "failed", "deleted"])
+        refused(self, self.api, "POST", "~/devices:bulk", 422, "validation_failed", json={"action": "resetSecret", "ids": [ids[0], ids[0]]})
+
+    def test_somebody_with_a_group(self):
+        ids = [r["id"] for r in rows(self.api, self.imported([[f"g{n}"] for n in range(4)], ["deviceKey"]))]
+        group = self.api.post("~/groups", {"name": "Mine " + self.key, "type": "static"})["id"]
+        self.api.post(f"~/groups/{group}/members:add", {"ids": ids[:2]})
+        name = "grp" + self.key
+        self.api.post("~/roles", {"name": name, "permissions": ["device:*"], "scope": {"groups": [group]}})
+        self.api.post("~/users", {"login": name, "password": PASSWORD, "roles": [name]})
+        some = self.node.api(self.api.post("/auth/login", {"user": name, "password": PASSWORD})["access"])
+        self.assertEqual(some.post("~/devices:bulk", {"action": "disable", "all": True, "dryRun": True})["total"], 2)
+        o = ended(some, some.post("~/devices:export", {"format": "ndjson", "columns": ["assetId"]}))
+        self.assertEqual({r["assetId"] for r in rows(some, o)}, set(ids[:2]))
+        tagged = ended(some, some.post("~/devices:bulk", {"action": "tag", "all": True, "tags": {"by": "group"}}))
+        self.assertEqual(tagged["counts"]["ok"], 2)
+        self.assertEqual(count(self.api, f"productKey = '{self.key}' and tags.by = 'group'"), 2)
+        got = rows(some, ended(some, some.post("~/devices:bulk", {"action": "delete", "ids": ids[1:3]})))
+        self.assertEqual([r["status"] for r in got], ["deleted", "failed"], "what is out of reach is not there")
+        self.assertEqual(got[1]["error"]["code"], "device_unknown")
+        self.api.get(f"~/devices/{ids[2]}")
+        # Rights are looked at again when a file is fetched.
+        self.api.post("~/roles", {"name": name + "-none", "permissions": ["group:read"]})
+        self.api.request("PATCH", f"~/users/{name}", json={"roles": [name + "-none"]})
+        none = self.node.api(self.api.post("/auth/login", {"user": name, "password": PASSWORD})["access"])
+        refused(self, none, "GET", f"~/operations/{o['id']}/result", 403, "forbidden")
+        self.assertEqual(len(rows(self.api, o)), 2, "somebody else who may see all devices")
+
+    def test_what_cannot_be_written_down(self):
+        for path, body in (("~/devices:provision", {"productKey": self.key, "keys": "z{1..2}", "tags": {f"t{n}": "x" for n in range(101)}}),
+                           ("~/devices:provision", {"productKey": self.key, "keys": "z{1..2}", "attributes": {"kind": "x" * 70_000}}),
+                           ("~/devices:bulk", {"action": "tag", "all": True, "tags": {"t": "x" * 300}}),
+                           ("~/devices:bulk", {"action": "untag", "all": True, "tagKeys": ["x" * 100]}),
+                           ("~/devices:export", {"columns": ["deviceKey", "deviceKey"]})):
+            with self.subTest(path=path):
+                refused(self, self.api, "POST", path, 422, "validation_failed", json=body)
+
     def test_lists_and_waits(self):
         o = self.imported([["l1", "", "", ""]])
         listed = all_of(self.api, "~/operations")
@@ -318,6 +410,27 @@ class Operations(NodeTest):
         self.assertEqual(ended(other, other.post("~/devices:export", {}))["counts"]["ok"], 0)
 
 
+class Room(NodeTest):
+    def test_a_full_quota_ends_an_import(self):
+        """More than a step beyond the limit: what has no room fails, and the operation succeeds."""
+        api = self.api
+        key = make_product(api, "Roomy")
+        admin = self.node.api(api.post("/auth/login", {"user": "admin", "password": (self.node.data / "admin-password").read_text().strip()})["access"])
+        had = count(api, "")
+        admin.request("PUT", "/orgs/-/quotas", json={"items": [{"item": "devices", "hard": had + 10}]})
+        body = table(("deviceKey",), [[f"r{n:04}"] for n in range(2500)])
+        o = ended(api, begin(api, body, product=key))
+        self.assertEqual((o["state"], o["counts"]["ok"], o["counts"]["failed"]), ("succeeded", 10, 2490), o)
+        self.assertEqual({r["error"]["code"] for r in rows(api, o, failed="true")}, {"quota_exceeded"})
+        again = ended(api, begin(api, body, product=key, mode="upsert"))
+        self.assertEqual((again["counts"]["skipped"], again["counts"]["failed"]), (10, 2490), "what is there needs no room")
+        admin.request("PUT", "/orgs/-/quotas", json={"items": [{"item": "devices", "hard": had + 15}]})
+        more = ended(api, begin(api, body, product=key))
+        self.assertEqual(more["counts"]["ok"], 5, "rows that are there take no room from those behind them")
+        self.assertEqual(count(api, ""), had + 15)
+        admin.request("PUT", "/orgs/-/quotas", json={"items": []})
+
+
 class CommandLine(NodeTest):
     def run_cli(self, *arguments, code=0, input=None):
         done = subprocess.run([str(BIN / "orrery"), *arguments], capture_output=True, text=True, timeout=90, input=input,
@@ -349,6 +462,8 @@ class CommandLine(NodeTest):
         slow = json.loads(self.run_cli("--output", "json", "device", "bulk", "untag", "--all", "--tag", "wave", "--rate", "1", "--no-wait").stdout)
         self.run_cli("operation", "cancel", slow["id"])
         self.assertIn("cancelled", self.run_cli("operation", "wait", slow["id"], code=1).stderr)
+        self.run_cli("operation", "delete", slow["id"])
+        self.run_cli("operation", "get", slow["id"], code=1)
 
 
 class Limits(unittest.TestCase):

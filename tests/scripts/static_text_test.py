@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = ("model", "storage", "actors", "cluster", "net", "transport")  # whatever may end up in an answer or a session
 API = ROOT / "transport/api"  # its own refusals go to the client at once
 TABLE = ROOT / "model/static_text.cpp"
-WORDS = {ROOT / "model/units.cpp", ROOT / "model/enos_dialect.cpp", ROOT / "model/model_csv.cpp", ROOT / "model/device/search.cpp", ROOT / "model/audit/search.cpp"}  # tables of other words; what these fail with is in the table
+WORDS = {ROOT / "model/units.cpp", ROOT / "model/enos_dialect.cpp", ROOT / "model/model_csv.cpp", ROOT / "model/wot.cpp", ROOT / "model/device/search.cpp", ROOT / "model/audit/search.cpp"}  # tables of other words; what these fail with is in the table
 WORD = r'"([a-z][a-z0-9]*(?:_[a-z0-9]+)*)"'
 TEXT = r'"(?:[^"\\\n]|\\.)*"'
 

@@ -72,6 +72,25 @@ TEST_F(Blobs, AreNamedByOwnerAndDigest) {
   EXPECT_EQ(store_->bytes(), 3u);
 }
 
+TEST_F(Blobs, AreKeptOnceMoreWhereWhatCameAfterItFailed) {
+  auto writer = store_->begin();
+  ASSERT_TRUE(writer && (*writer)->append("abc"));
+  EXPECT_TRUE((*writer)->takes_more());
+  EXPECT_FALSE((*writer)->is_finished());
+  ASSERT_TRUE((*writer)->finish());
+  EXPECT_FALSE((*writer)->takes_more());
+  EXPECT_TRUE((*writer)->is_finished());
+  ASSERT_TRUE((*writer)->keep(owner));
+  EXPECT_TRUE((*writer)->keep(owner));
+  EXPECT_EQ(store_->count(), 1u);
+  EXPECT_EQ(store_->bytes(), 3u);
+  EXPECT_TRUE((*writer)->is_finished());
+  ASSERT_TRUE(store_->remove({owner, abc}));
+  EXPECT_EQ((*writer)->keep(owner).error().reason, "blob_not_written") << "it went meanwhile";
+  EXPECT_FALSE((*writer)->is_finished());
+  EXPECT_EQ(store_->count(), 0u);
+}
+
 TEST_F(Blobs, AreReadInPieces) {
   const auto name = put(owner, "0123456789");
   EXPECT_EQ(*store_->read(name, 0, 4), "0123");

@@ -175,6 +175,28 @@ TEST_F(GroupRequest, DevicesAreRegisteredAllOrNone) {
   EXPECT_EQ(text(over), "[]");
 }
 
+TEST_F(GroupRequest, OnlyWhatIsKnownOfAllIsSure) {
+  using answers = std::vector<answer>;
+  const auto is_sure = [&](const answers& made, const answers& taken_back) {
+    const auto request = register_devices(
+        self, world, {{{"pk", ""}, "A", "", "", {}}, {{"pk", ""}, "B", "", "", {}}});
+    EXPECT_EQ(request->next({}).size(), 2u);
+    EXPECT_EQ(request->next(made).size(), taken_back.size());
+    EXPECT_TRUE(request->next(taken_back).empty());
+    EXPECT_TRUE(request->outcome().why);
+    return request->has_surely_none();
+  };
+  const auto refused = bad(errc::invalid_argument, "model_validate_failed"),
+             late = bad(errc::timeout, ""), gone = bad(errc::not_found, "device_unknown");
+  EXPECT_TRUE(is_sure({refused, refused}, {}));
+  EXPECT_FALSE(is_sure({refused, late}, {})) << "the first failure does not tell of the others";
+  EXPECT_FALSE(is_sure({late, refused}, {}));
+  EXPECT_TRUE(is_sure({good(), refused}, {good()}));
+  EXPECT_TRUE(is_sure({good(), refused}, {gone}));
+  EXPECT_FALSE(is_sure({good(), refused}, {late})) << "it may be there still";
+  EXPECT_FALSE(is_sure({good(), late}, {good()}));
+}
+
 TEST_F(GroupRequest, OnlyProductsOfTheOrganisationAreRegisteredIn) {
   for (const auto* product : {"theirs", "nothing"}) {
     const auto request = register_devices(self, world, {{{product, "a"}, "", "", "", {}}});

@@ -72,25 +72,35 @@ std::string id_in(const model::value& answer) {
   return {};
 }
 
-model::value asked(const exchange& e) {
+model::value asked(const exchange& e, const audit::lengths& most) {
   const auto& body = e.request().body;
   if (body.empty())
     return {};
   const auto type = e.request().header("content-type");
   if (type.empty() || type.find("json") != std::string_view::npos)
     if (auto read = model::parse_json(body, {.max_bytes = 8 * 1024 * 1024, .max_depth = 32}))
-      return audit::redacted(*read);
-  return model::object{{"bytes", static_cast<std::int64_t>(body.size())},
-                       {"sha256", model::sha256_hex(body)}};
+      return audit::redacted(*read, most);
+  auto shown = model::object{{"bytes", static_cast<std::int64_t>(body.size())}};
+  // Passwords come by calls without a permission: their hash is no secret for long.
+  if (e.at && e.at->permission != nobody_checked)
+    shown.emplace_back("sha256", model::sha256_hex(body));
+  return shown;
 }
 
 std::string_view result_of(const exchange& e, const http_response& r) {
   return is_refusal(e, r) ? "refused" : r.status >= 400 ? "failed" : "done";
 }
 
-void add(model::object& o, const char* name, std::string text) {
+void add(model::object& o, const char* name, std::string_view text) {
   if (!text.empty())
-    o.emplace_back(name, std::move(text));
+    o.emplace_back(name, audit::valid_text(text));
+}
+
+/// Nothing of a stranger's but where he knocked; of a call that proves who somebody is nothing of
+/// what did not prove it.
+bool tells_what_was_asked(const exchange& e, const http_response& r) {
+  return !is_stranger(e, r) && r.status != 401 &&
+         (r.status < 400 || (e.at && e.at->permission != nobody_checked));
 }
 
 void add_states(model::object& o, const exchange& e, const http_response& r) {
@@ -109,14 +119,20 @@ void add_states(model::object& o, const exchange& e, const http_response& r) {
   if (!facts.ids.empty()) {
     auto ids = model::array{};
     for (const auto& id : facts.ids)
-      ids.emplace_back(id);
+      ids.emplace_back(audit::valid_text(id, audit::max_text_bytes));
     o.emplace_back("ids", std::move(ids));
   }
 }
 
 }  // namespace
 
-noted_as noted_of(const route& r) {
+noted_as noted_of(const route& r, const http_request& asked) {
+  // By reading, secrets are handed out: of a device, and of those that an operation made.
+  for (const auto& [call, parameter] :
+       {std::pair{"getCredential", "reveal"}, std::pair{"getOperationResult", "secrets"}})
+    if (r.id.starts_with(call))
+      if (const auto* wanted = asked.parameter(parameter); wanted && *wanted == "true")
+        return noted_as::each;
   if (r.method == "GET" || r.method == "HEAD" || reads_by_post().contains(r.id) ||
       (r.id.ends_with("ByKey") &&
        reads_by_post().contains(std::string_view{r.id}.substr(0, r.id.size() - 5))))
@@ -131,6 +147,10 @@ bool is_refusal(const exchange& e, const http_response& r) {
          (r.status == 404 && e.facts.out_of_reach);
 }
 
+bool is_stranger(const exchange& e, const http_response& r) {
+  return e.who.actor.empty() && (r.status >= 400 || e.facts.actor.empty());
+}
+
 model::object audit_entry(const exchange& e, const http_response& r) {
   auto o = model::object{};
   const auto& facts = e.facts;
@@ -141,7 +161,10 @@ model::object audit_entry(const exchange& e, const http_response& r) {
   add(o, "session", e.who.session);
   add(o, "address", e.request().peer);
   o.emplace_back("requestId", e.request_id());
-  add(o, "idempotencyKey", std::string{e.request().header("idempotency-key").substr(0, 128)});
+  const auto most = is_refusal(e, r) ? audit::short_lengths : audit::lengths{};
+  const auto tells = tells_what_was_asked(e, r);
+  if (!is_stranger(e, r))
+    add(o, "idempotencyKey", audit::valid_text(e.request().header("idempotency-key"), 128));
   if (e.at) {
     o.emplace_back("action", e.at->id);
     if (e.at->permission != nobody_checked && e.at->permission != anyone_known)
@@ -149,16 +172,16 @@ model::object audit_entry(const exchange& e, const http_response& r) {
   } else {
     o.emplace_back("action", "openStream");
   }
-  o.emplace_back("method", e.request().method);
+  o.emplace_back("method", audit::valid_text(e.request().method, 32));
   auto path = std::string{};
   for (const auto& segment : e.request().path)
     path += '/' + segment;
-  o.emplace_back("path", audit::redacted(path));
-  if (!e.request().query.empty()) {
+  o.emplace_back("path", audit::redacted(path, most));
+  if (tells && !e.request().query.empty()) {
     auto query = model::object{};
     for (const auto& [name, v] : e.request().query)
       query.emplace_back(name, v);
-    o.emplace_back("query", audit::redacted(query));
+    o.emplace_back("query", audit::redacted(query, most));
   }
   if (e.at) {
     auto resource = resource_of(e);
@@ -166,7 +189,7 @@ model::object audit_entry(const exchange& e, const http_response& r) {
       resource.id = id_in(*facts.after);
     auto shown = model::object{{"kind", std::move(resource.kind)}};
     if (!resource.id.empty())
-      shown.emplace_back("id", audit::redacted(resource.id));
+      shown.emplace_back("id", audit::redacted(resource.id, most));
     o.emplace_back("resource", std::move(shown));
     add(o, "device", facts.device);
   }
@@ -175,14 +198,15 @@ model::object audit_entry(const exchange& e, const http_response& r) {
   if (r.status >= 400) {
     add(o, "reason", facts.reason);
     if (!facts.detail.empty())
-      o.emplace_back("detail", audit::redacted(facts.detail));
+      o.emplace_back("detail", audit::redacted(facts.detail, most));
   }
   if (std::any_of(r.headers.begin(), r.headers.end(),
                   [](const auto& h) { return h.first == "Idempotent-Replay"; }))
     o.emplace_back("replay", true);
   const auto least = o;
-  if (auto what = asked(e); !what.is_null() && r.status != 401)
-    o.emplace_back("asked", std::move(what));
+  if (tells)
+    if (auto what = asked(e, most); !what.is_null())
+      o.emplace_back("asked", std::move(what));
   add_states(o, e, r);
   return model::to_json(o).size() <= audit::max_entry_bytes ? o : least;
 }

@@ -13,14 +13,18 @@ enum class noted_as : std::uint8_t {
   counted,  // it brings data, as devices do: how often, by whom
   each      // it changes something, or hands out what opens something
 };
-noted_as noted_of(const route& r);
+noted_as noted_of(const route& r, const http_request& asked);
 
 /// True if the answer says that the caller may not: he proved nothing, has no right, or asked for
 /// what is not in his reach.
 bool is_refusal(const exchange& e, const http_response& r);
 
+/// True if nobody knows who asked: he has not proved it.
+bool is_stranger(const exchange& e, const http_response& r);
+
 /// A record's members but number, previous and time: who, from where, what, and what came of it.
-/// Without secrets. At most model::audit::max_entry_bytes.
+/// Without secrets, all texts UTF-8, of strangers no more than where they knocked. At most
+/// model::audit::max_entry_bytes.
 model::object audit_entry(const exchange& e, const http_response& r);
 
 }  // namespace orrery::transport::api

@@ -46,36 +46,24 @@ audit_trail::audit_trail(audit_trail_parts p)
       lost_{parts_.metrics->count("orrery_api_audit_lost_total",
                                   "Records that went to the node's own log alone")} {}
 
-void audit_trail::prepare(const std::string& organisation, then go_on) {
-  auto is_broken = false;
+void audit_trail::prepare(const std::vector<std::string>& logs, const then& go_on) {
+  auto takes = true;
   {
     const auto hold = std::lock_guard{mutex_};
-    is_broken = broken_.contains(organisation);
+    takes = !stopped_ && std::none_of(logs.begin(), logs.end(),
+                                      [&](const auto& log) { return waits_.contains(log); });
   }
-  if (!is_broken)
-    return go_on({});
-  parts_.ask(audit::log_id_of(organisation, parts_.shard_count),
-             audit::command{audit::read_head{}, {}, {}},
-             [self = shared_from_this(), organisation,
-              go_on = std::move(go_on)](const actors::answer& got) {
-               if (!got)
-                 return go_on(not_written());
-               {
-                 const auto hold = std::lock_guard{self->mutex_};
-                 self->broken_.erase(organisation);
-               }
-               go_on({});
-             });
+  go_on(takes ? model::status{} : model::status{not_written()});
 }
 
 void audit_trail::note(audit_note n, then done) {
   const auto now = parts_.now();
   auto w = std::make_shared<waiting>(
-      waiting{std::move(n), now + parts_.patience, std::move(done), true, {}});
+      waiting{std::move(n), now + parts_.patience, std::move(done), true, {}, false});
   ask(w, false);
 }
 
-void audit_trail::ask(const std::shared_ptr<waiting>& w, bool again) {
+void audit_trail::ask(const waiting_ptr& w, bool again) {
   auto order = audit::append_record{w->what.organisation, model::to_json(w->what.entry),
                                     w->what.request, again};
   parts_.ask(audit::log_id_of(w->what.organisation, parts_.shard_count),
@@ -83,31 +71,72 @@ void audit_trail::ask(const std::shared_ptr<waiting>& w, bool again) {
              [self = shared_from_this(), w](const actors::answer& got) { self->settled(w, got); });
 }
 
-void audit_trail::settled(const std::shared_ptr<waiting>& w, const actors::answer& got) {
+void audit_trail::keep(const waiting_ptr& w) {
+  if (std::find(waiting_.begin(), waiting_.end(), w) != waiting_.end())
+    return;
+  waiting_.push_back(w);
+  ++waits_[w->what.organisation];
+}
+
+void audit_trail::forget(const waiting_ptr& w) {
+  const auto place = std::find(waiting_.begin(), waiting_.end(), w);
+  if (place == waiting_.end())
+    return;
+  waiting_.erase(place);
+  if (const auto of = waits_.find(w->what.organisation); of != waits_.end() && --of->second == 0)
+    waits_.erase(of);
+}
+
+/// The oldest, but not the only one of a log: it says that nothing may be changed.
+audit_trail::waiting_ptr audit_trail::one_too_many() {
+  const auto place = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& w) {
+    return waits_.at(w->what.organisation) > 1;
+  });
+  auto w = place == waiting_.end() ? waiting_.front() : *place;
+  forget(w);
+  return w;
+}
+
+void audit_trail::give_up(const std::vector<waiting_ptr>& all) {
+  for (const auto& w : all) {
+    auto done = then{};
+    {
+      const auto hold = std::lock_guard{mutex_};
+      w->given_up = true;
+      done = std::exchange(w->done, {});
+    }
+    lost_.add();
+    log::error("audit", "record_given_up",
+               {{"organisation", w->what.organisation}, {"record", shown(w->what)}});
+    if (done)
+      done(not_written());
+  }
+}
+
+void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
   auto done = then{};
-  auto pushed_out = std::shared_ptr<waiting>{};
+  auto gone = std::vector<waiting_ptr>{};
+  auto was_given_up = false;
   // What the log itself does not take is not tried again.
   const auto is_hopeless =
       !got && (got.error().code == errc::invalid_argument || got.error().code == errc::too_large);
   {
     const auto hold = std::lock_guard{mutex_};
-    const auto place = std::find(waiting_.begin(), waiting_.end(), w);
+    was_given_up = w->given_up;
     if (got || is_hopeless) {
-      broken_.erase(w->what.organisation);
       done = std::exchange(w->done, {});
-      if (place != waiting_.end())
-        waiting_.erase(place);
-    } else {
-      broken_.insert(w->what.organisation);
+      forget(w);
+    } else if (stopped_ && !was_given_up) {
+      forget(w);
+      gone.push_back(w);
+    } else if (!was_given_up) {
       w->asked = false;
       w->next = parts_.now() + pause;
-      if (place == waiting_.end())
-        waiting_.push_back(w);
-      if (waiting_.size() > max_waiting) {
-        pushed_out = waiting_.front();
-        waiting_.pop_front();
-        done = std::exchange(pushed_out->done, {});
-      }
+      keep(w);
+      if (waiting_.size() > max_waiting)
+        gone.push_back(one_too_many());
+      for (const auto& one : gone)
+        one->given_up = true;
     }
   }
   if (got) {
@@ -116,6 +145,8 @@ void audit_trail::settled(const std::shared_ptr<waiting>& w, const actors::answe
       done({});
     return;
   }
+  if (was_given_up)
+    return;  // it was told then
   if (is_hopeless) {
     lost_.add();
     log::error("audit", "record_refused",
@@ -128,19 +159,12 @@ void audit_trail::settled(const std::shared_ptr<waiting>& w, const actors::answe
             {{"organisation", w->what.organisation},
              {"request", w->what.request},
              {"detail", got.error().detail}});
-  if (pushed_out) {
-    lost_.add();
-    log::error(
-        "audit", "record_given_up",
-        {{"organisation", pushed_out->what.organisation}, {"record", shown(pushed_out->what)}});
-    if (done)
-      done(not_written());
-  }
+  give_up(gone);
 }
 
 void audit_trail::look_after() {
   const auto now = parts_.now();
-  auto again = std::vector<std::shared_ptr<waiting>>{};
+  auto again = std::vector<waiting_ptr>{};
   auto late = std::vector<std::pair<then, std::string>>{};
   auto over = std::vector<counted>{};
   {
@@ -155,6 +179,7 @@ void audit_trail::look_after() {
     }
     for (auto i = counted_.begin(); i != counted_.end();)
       if (i->second.since + window <= now) {
+        leave_bounds(i->first, i->second);
         if (i->second.more > 0)
           over.push_back(std::move(i->second));
         i = counted_.erase(i);
@@ -180,8 +205,21 @@ void audit_trail::flush() {
       if (c.more > 0)
         over.push_back(std::move(c));
     counted_.clear();
+    sorts_ = {};
+    sorts_of_address_.clear();
   }
   write_counted(std::move(over));
+  auto left = std::vector<waiting_ptr>{};
+  {
+    const auto hold = std::lock_guard{mutex_};
+    stopped_ = true;
+    left.assign(waiting_.begin(), waiting_.end());
+    waiting_.clear();
+    waits_.clear();
+    for (const auto& w : left)
+      w->given_up = true;
+  }
+  give_up(left);
 }
 
 void audit_trail::write_counted(std::vector<counted> all) {
@@ -192,27 +230,68 @@ void audit_trail::write_counted(std::vector<counted> all) {
   }
 }
 
-void audit_trail::count(audit_note n, const std::string& source) {
+namespace {
+
+/// What is left of a note that stands for many of all sorts.
+void make_many(audit_note& n, bool with_address) {
+  std::erase_if(n.entry, [&](const auto& member) {
+    return member.first != "organisation" && member.first != "requestId" &&
+           member.first != "result" && member.first != "status" &&
+           !(with_address && member.first == "address");
+  });
+  model::set_member(n.entry, "action", "many");
+}
+
+}  // namespace
+
+audit_trail::sort audit_trail::sort_of(audit_note& n, const std::string& source,
+                                       const std::string& address, counted_as as, bool& is_many) {
+  auto what = sort{as, n.organisation, source, text_of(n, "action"), text_of(n, "reason")};
+  if (counted_.contains(what))
+    return what;
+  if (as != counted_as::data) {
+    const auto of = sorts_of_address_.find({as, address});
+    if (of != sorts_of_address_.end() && of->second >= max_sorts_of_address) {
+      is_many = true;
+      make_many(n, true);
+      return {as, n.organisation, "many " + address, {}, {}};
+    }
+  }
+  if (sorts_[static_cast<std::size_t>(as)] >= max_sorts) {
+    is_many = true;
+    make_many(n, false);
+    return {as, n.organisation, "many", {}, {}};
+  }
+  return what;
+}
+
+void audit_trail::leave_bounds(const sort& what, const counted& c) {
+  if (c.is_many)
+    return;
+  const auto as = std::get<counted_as>(what);
+  --sorts_[static_cast<std::size_t>(as)];
+  if (const auto of = sorts_of_address_.find({as, c.address});
+      of != sorts_of_address_.end() && --of->second == 0)
+    sorts_of_address_.erase(of);
+}
+
+void audit_trail::count(audit_note n, const std::string& source, const std::string& address,
+                        counted_as as) {
   const auto now = parts_.now();
   {
     const auto hold = std::lock_guard{mutex_};
-    auto what = sort{n.organisation, source, text_of(n, "action"), text_of(n, "reason")};
-    if (counted_.size() >= max_sources && !counted_.contains(what)) {
-      what = sort{std::string{audit::installation}, {}, {}, {}};
-      n.organisation = audit::installation;
-      std::erase_if(n.entry, [](const auto& member) {
-        return member.first != "organisation" && member.first != "requestId" &&
-               member.first != "result" && member.first != "status";
-      });
-      model::set_member(n.entry, "organisation", std::string{audit::installation});
-      model::set_member(n.entry, "action", "many");
-    }
+    auto is_many = false;
+    auto what = sort_of(n, source, address, as, is_many);
     if (const auto found = counted_.find(what); found != counted_.end()) {
       ++found->second.more;
       found->second.last = std::move(n);
       return;
     }
-    counted_.emplace(std::move(what), counted{n, now, 0});
+    if (!is_many) {
+      ++sorts_[static_cast<std::size_t>(as)];
+      ++sorts_of_address_[{as, address}];
+    }
+    counted_.emplace(std::move(what), counted{n, now, 0, address, is_many});
   }
   note(std::move(n), [](const model::status&) {});
 }

@@ -1,4 +1,6 @@
 // The same change for many devices: those that a filter finds, or that are named.
+#include <set>
+
 #include "actors/tree_scope.hpp"
 #include "model/json.hpp"
 #include "transport/api/device_work.hpp"
@@ -21,16 +23,20 @@ constexpr std::size_t most_at_once = 500;
 struct plan {
   std::uint64_t index = 0;  // of the first
   std::vector<model::entity_id> ids;
+  std::set<std::size_t> unknown;  // places of those that were not there then, or out of reach
   std::string cursor;  // where the filter goes on; of ids that are named, the place in their list
   bool last = false;   // nothing comes behind them
 };
 
 std::string write(const plan& p) {
-  auto ids = model::array{};
+  auto ids = model::array{}, unknown = model::array{};
   for (const auto& id : p.ids)
     ids.emplace_back(to_string(id));
+  for (const auto i : p.unknown)
+    unknown.emplace_back(static_cast<std::int64_t>(i));
   return model::to_json(model::object{{"index", static_cast<std::int64_t>(p.index)},
                                       {"ids", std::move(ids)},
+                                      {"unknown", std::move(unknown)},
                                       {"cursor", p.cursor},
                                       {"last", p.last}});
 }
@@ -47,6 +53,9 @@ plan read_plan(std::string_view text) {
     for (const auto& one : ids->as_array())
       if (const auto id = model::parse_entity_id(one.as_string()))
         p.ids.push_back(*id);
+  if (const auto* unknown = v->find("unknown"); unknown && unknown->is_array())
+    for (const auto& one : unknown->as_array())
+      p.unknown.insert(static_cast<std::size_t>(one.as_int()));
   return p;
 }
 
@@ -68,8 +77,11 @@ class device_bulk final : public work_base {
       done.result = operation::encode_outcomes(*outcomes);
     }
     if (now.last) {
-      done.position =
-          write({.index = now.index + now.ids.size(), .ids = {}, .cursor = {}, .last = true});
+      done.position = write({.index = now.index + now.ids.size(),
+                             .ids = {},
+                             .unknown = {},
+                             .cursor = {},
+                             .last = true});
       done.last = true;
       return done;
     }
@@ -91,6 +103,9 @@ class device_bulk final : public work_base {
         if (const auto id = model::parse_entity_id(all[i].as_string()))
           next.ids.push_back(*id);
       next.last = next.index + next.ids.size() >= all.size();
+      if (action_ == "delete")
+        if (auto ok = look_at(next); !ok)
+          return ok.error();
       return next;
     }
     auto q = actors::device_list_question{.organisation = operation().organisation};
@@ -108,6 +123,21 @@ class device_bulk final : public work_base {
     return next;
   }
 
+  /// Which of those that are named are there: one of these that is gone when it is to be deleted
+  /// was deleted by this step before.
+  model::status look_at(plan& next) const {
+    auto asked = std::vector<actors::question>{};
+    for (const auto& id : next.ids)
+      asked.push_back({id, command(device::read_device{})});
+    const auto there = ask_all(std::move(asked));
+    if (!there)
+      return there.error();
+    for (std::size_t i = 0; i < next.ids.size(); ++i)
+      if (const auto* found = snapshot_in((*there)[i]); !found || !reaches(found->id, *found->what))
+        next.unknown.insert(i);
+    return {};
+  }
+
   model::result<std::vector<row_outcome>> act(const plan& now) {
     auto asked = std::vector<actors::question>{};
     for (const auto& id : now.ids)
@@ -122,10 +152,13 @@ class device_bulk final : public work_base {
       rows[i].index = now.index + i;
       rows[i].id = to_string(now.ids[i]);
       const auto* found = snapshot_in((*there)[i]);
-      if (found && !reaches(found->id, *found->what))
-        found = nullptr;
-      if (!found) {
-        miss(rows[i], (*there)[i]);
+      const auto reached = found && reaches(found->id, *found->what);
+      if (!reached) {
+        const auto gone = !(*there)[i] && (*there)[i].error().code == errc::not_found;
+        if (gone && action_ == "delete" && !now.unknown.contains(i))
+          rows[i].status = row_status::deleted;  // this step has been here before
+        else
+          miss(rows[i], (*there)[i]);
         continue;
       }
       rows[i].product_key = found->what->name().product_key;
@@ -158,13 +191,9 @@ class device_bulk final : public work_base {
     return rows;
   }
 
-  /// It is not there (any more), or is another's.
-  void miss(row_outcome& row, const actors::answer& got) const {
+  /// It is not there (any more), or is out of reach.
+  static void miss(row_outcome& row, const actors::answer& got) {
     const auto unknown = got || got.error().code == errc::not_found;
-    if (unknown && action_ == "delete" && !request_.find("ids")) {
-      row.status = row_status::deleted;  // it was found: this step has been here before
-      return;
-    }
     const auto index = row.index;
     auto id = std::move(row.id);
     row = failed_row(
@@ -211,7 +240,8 @@ class device_bulk final : public work_base {
   }
 
   void settle(row_outcome& row, const actors::answer& got) const {
-    if (got) {
+    // Whoever is asked again after an answer that was lost may say that it is gone.
+    if (got || (action_ == "delete" && got.error().code == errc::not_found)) {
       row.status = action_ == "delete" ? row_status::deleted : row_status::updated;
     } else if (got.error().reason == "state_conflict") {
       row.status = row_status::unchanged;

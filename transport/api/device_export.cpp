@@ -85,8 +85,11 @@ class device_export final : public work_base {
     q.cursor = position;
     for (q.limit = std::min(max_rows, most_at_once);; q.limit = q.limit / 4 + 1) {
       auto done = page_of(q, position.empty());
-      if (!done || done->result.size() <= operation::max_result_piece_bytes || q.limit == 1)
+      if (!done || done->result.size() <= operation::max_result_piece_bytes)
         return done;
+      if (q.limit == 1)
+        return model::failure{model::errc::too_large, "export_row_too_large",
+                              "a device fills more than 1 MiB of the file: ask for fewer columns"};
     }
   }
 
@@ -104,6 +107,8 @@ class device_export final : public work_base {
         continue;
       csv ? add_csv(d, done.result) : add_json(d, done.result);
       ++done.more.ok;
+      if (done.result.size() > operation::max_result_piece_bytes)
+        return done;  // it is asked for with fewer devices
     }
     done.last = page->next.empty();
     done.position = done.last ? behind_all : page->next;

@@ -103,9 +103,13 @@ class device_import final : public work_base, private row_models {
     outcomes_.assign(count, {});
     open_.clear();
     without_room_.clear();
+    gateways_.clear();
     for (std::size_t i = 0; i < count; ++i)
       look_at(i);
-    auto ok = mode_ == import_mode::update || dry_run_ ? model::status{} : create();
+    auto ok = find_gateways(open_, true);
+    std::erase_if(open_, [&](auto i) { return outcomes_[i].status == row_status::failed; });
+    if (ok && mode_ != import_mode::update && !dry_run_)
+      ok = create();
     if (ok)
       ok = update();
     if (ok)
@@ -144,6 +148,9 @@ class device_import final : public work_base, private row_models {
         break;
       text.remove_prefix(cut.taken);
       at.offset += cut.taken;
+      if (cut.too_long && text.empty() && window->back() != '\n')
+        if (auto ok = skip_line(at); !ok)  // longer than the window
+          return ok.error();
       if (cut.record.empty())
         continue;
       auto row = import_row{};
@@ -157,6 +164,20 @@ class device_import final : public work_base, private row_models {
       rows_.push_back(std::move(row));
     }
     return at.offset >= size;
+  }
+
+  /// Goes behind the end of the line.
+  model::status skip_line(place& at) {
+    while (at.offset < operation().input_bytes) {
+      const auto window = order_.read_input(at.offset, window_bytes);
+      if (!window)
+        return window.error();
+      const auto end = window->find('\n');
+      at.offset += end == std::string::npos ? window->size() : end + 1;
+      if (end != std::string::npos)
+        break;
+    }
+    return {};
   }
 
   model::result<bool> from_pattern(place& at, std::size_t max_rows) {
@@ -242,20 +263,56 @@ class device_import final : public work_base, private row_models {
     return r;
   }
 
-  /// Registers what is open; what is there already stays open.
+  /// Registers what is open; what is there already, or has no room, stays open.
   model::status create() {
-    const auto room = open_.empty() ? device_room{} : room_for(open_.size());
-    if (!room && actors::is_passing(room.error()))
-      return room.error();
-    // Rows without room may be there already, made by this step before: that is seen later.
-    const auto fitting = room ? std::min<std::size_t>(room->devices, open_.size()) : 0;
-    for (auto n = fitting; n < open_.size(); ++n)
-      without_room_.insert(open_[n]);
-    const auto rest =
-        std::vector(open_.begin() + static_cast<std::ptrdiff_t>(fitting), open_.end());
-    open_.resize(fitting);
+    auto waiting = std::exchange(open_, {});
+    auto looked = false;
+    while (!waiting.empty()) {
+      const auto room = room_for(waiting.size());
+      if (!room && room.error().reason != "quota_exceeded")
+        return room.error();
+      const auto fitting = room ? std::min<std::size_t>(room->devices, waiting.size()) : 0;
+      if (fitting < waiting.size() && !std::exchange(looked, true)) {
+        if (room)
+          parts_.quota->release(*room, room->devices);
+        if (auto ok = set_aside(waiting); !ok)
+          return ok;
+        continue;
+      }
+      if (fitting == 0)
+        break;
+      const auto behind = waiting.begin() + static_cast<std::ptrdiff_t>(fitting);
+      if (auto ok = register_some({waiting.begin(), behind}, *room); !ok)
+        return ok;
+      waiting.erase(waiting.begin(), behind);  // the others ask for what was not needed
+    }
+    without_room_.insert(waiting.begin(), waiting.end());
+    open_.insert(open_.end(), waiting.begin(), waiting.end());
+    return {};
+  }
+
+  /// Those that are there already need no room: they stay open, and the others are left.
+  model::status set_aside(std::vector<std::size_t>& waiting) {
+    const auto answers = ask_all(reads_of(waiting));
+    if (!answers)
+      return answers.error();
+    auto others = std::vector<std::size_t>{};
+    for (std::size_t n = 0; n < waiting.size(); ++n)
+      (snapshot_in((*answers)[n]) ? open_ : others).push_back(waiting[n]);
+    waiting = std::move(others);
+    return {};
+  }
+
+  std::vector<actors::question> reads_of(const std::vector<std::size_t>& which) const {
     auto asked = std::vector<actors::question>{};
-    for (const auto i : open_) {
+    for (const auto i : which)
+      asked.push_back({rows_[i].name, command(device::read_device{})});
+    return asked;
+  }
+
+  model::status register_some(const std::vector<std::size_t>& which, const device_room& room) {
+    auto asked = std::vector<actors::question>{};
+    for (const auto i : which) {
       auto r = registration(i);
       r.secret = sealed_secret_of(r.name);
       asked.push_back({id_of(i), command(std::move(r))});
@@ -265,35 +322,39 @@ class device_import final : public work_base, private row_models {
       return answers.error();  // what was reserved is free again at the next count
     auto there = std::vector<std::size_t>{};
     auto unused = std::uint64_t{0};
-    for (std::size_t n = 0; n < open_.size(); ++n) {
-      const auto i = open_[n];
+    for (std::size_t n = 0; n < which.size(); ++n) {
+      const auto i = which[n];
       const auto& got = (*answers)[n];
-      if (!got && device_quota::is_surely_not(got.error()))
-        ++unused;
-      if (const auto* made = snapshot_in(got))
+      if (const auto* made = snapshot_in(got)) {
         settle(i, row_status::created, made->id);
-      else if (!got && got.error().code == errc::already_exists)
+      } else if (!got && got.error().code == errc::already_exists) {
         there.push_back(i);  // another one, or made by this row before
-      else
+      } else {
         fail(i, got ? failure{errc::internal, "", "another reply"} : got.error());
+        unused += !got && device_quota::is_surely_not(got.error()) ? 1 : 0;
+      }
     }
-    if (room && unused > 0)
-      parts_.quota->release(*room, unused);
-    there.insert(there.end(), rest.begin(), rest.end());
-    open_ = std::move(there);
+    open_.insert(open_.end(), there.begin(), there.end());
+    if (room.limited && !there.empty()) {
+      const auto found = ask_all(reads_of(there));
+      if (!found)
+        return found.error();
+      for (std::size_t n = 0; n < there.size(); ++n)
+        if (const auto* s = snapshot_in((*found)[n]); s && s->id != id_of(there[n]))
+          ++unused;  // one that is the row's own may be what this room was taken for
+    }
+    if (unused > 0)
+      parts_.quota->release(room, unused);
     return {};
   }
 
   /// Looks at the devices of the rows that are open, and updates them if that is wanted.
   model::status update() {
-    auto asked = std::vector<actors::question>{};
-    for (const auto i : open_)
-      asked.push_back({rows_[i].name, command(device::read_device{})});
-    auto answers = ask_all(std::move(asked));
+    auto answers = ask_all(reads_of(open_));
     if (!answers)
       return answers.error();
     auto changed = std::vector<std::pair<std::size_t, model::entity_id>>{};
-    asked.clear();
+    auto asked = std::vector<actors::question>{};
     for (std::size_t n = 0; n < open_.size(); ++n) {
       const auto i = open_[n];
       const auto& got = (*answers)[n];
@@ -359,6 +420,9 @@ class device_import final : public work_base, private row_models {
   void judge(std::size_t i, const device::state& s, const actors::any_command& what,
              const model::entity_id& id) {
     const auto p = product(rows_[i].name.product_key);
+    if (!p)  // it is gone meanwhile
+      return fail(i,
+                  {errc::not_found, "product_unknown", "no product " + rows_[i].name.product_key});
     const auto decided = device::decide(s, std::get<device::command>(what),
                                         {id, parts_.now(), p->view, *parts_.keys, 50});
     if (decided)
@@ -367,41 +431,76 @@ class device_import final : public work_base, private row_models {
       fail(i, decided.error());
   }
 
-  struct gateway_rows {
-    model::entity_id id;
-    device::change_sub_devices order;
-  };
-
-  /// Makes devices sub-devices of the gateways that their rows name.
-  model::status bind() {
-    auto wanted = std::map<std::string, std::vector<std::size_t>>{};
-    for (std::size_t i = 0; i < rows_.size(); ++i)
-      if (!rows_[i].gateway.empty() && outcomes_[i].status != row_status::failed)
-        wanted[rows_[i].gateway].push_back(i);
-    for (const auto& [gateway, rows] : wanted)
-      if (auto ok = bind_to(gateway, rows); !ok)
-        return ok;
-    return {};
-  }
-  model::status bind_to(const std::string& text, const std::vector<std::size_t>& rows) {
+  static model::device_name gateway_name(const std::string& text) {
     const auto slash = text.find('/');
-    const auto name = slash == std::string::npos
-                          ? model::device_name{}
-                          : model::device_name{text.substr(0, slash), text.substr(slash + 1)};
+    return slash == std::string::npos
+               ? model::device_name{}
+               : model::device_name{text.substr(0, slash), text.substr(slash + 1)};
+  }
+
+  /// Looks at the gateways that rows name, before anything is made of these rows. `may_come`: of
+  /// those that the rows themselves make.
+  model::status find_gateways(const std::vector<std::size_t>& rows, bool may_come) {
+    auto wanted = std::map<std::string, std::vector<std::size_t>>{};
+    auto made = std::set<model::device_name>{};
+    for (const auto i : rows) {
+      if (!rows_[i].gateway.empty() && !gateways_.contains(rows_[i].gateway))
+        wanted[rows_[i].gateway].push_back(i);
+      made.insert(rows_[i].name);
+    }
     auto asked = std::vector<actors::question>{};
-    asked.push_back({name, command(device::read_device{})});
+    for (const auto& [text, of] : wanted)
+      asked.push_back({gateway_name(text), command(device::read_device{})});
     const auto answers = ask_all(std::move(asked));
     if (!answers)
       return answers.error();
-    const auto* found = snapshot_in(answers->front());
-    const auto p = found && reaches(found->id, *found->what) ? product(name.product_key) : nullptr;
-    if (!p || !p->view.gateway) {
-      for (const auto i : rows)
-        fail(i, p ? failure{errc::conflict, "not_gateway", text + " is no gateway"}
-                  : failure{errc::not_found, "device_unknown", "no gateway " + text});
-      return {};
+    auto n = std::size_t{0};
+    for (const auto& [text, of] : wanted) {
+      const auto& got = (*answers)[n++];
+      const auto* found = snapshot_in(got);
+      const auto name = gateway_name(text);
+      const auto p =
+          found && reaches(found->id, *found->what) ? product(name.product_key) : nullptr;
+      if (p && p->view.gateway) {
+        gateways_.emplace(text, *found);
+        continue;
+      }
+      if (!found && may_come && mode_ != import_mode::update &&
+          (made.contains(name) || seen_.contains(name)))
+        continue;
+      for (const auto i : of)
+        miss_gateway(i, p ? failure{errc::conflict, "not_gateway", text + " is no gateway"}
+                          : failure{errc::not_found, "device_unknown", "no gateway " + text});
     }
-    return bind_to(*found, rows);
+    return {};
+  }
+
+  /// What the row has made stays: its device, and the secret of that.
+  void miss_gateway(std::size_t i, const failure& why) {
+    const auto before = outcomes_[i];
+    fail(i, why);
+    outcomes_[i].id = before.id;
+    outcomes_[i].has_secret = before.has_secret;
+  }
+
+  /// Makes devices sub-devices of the gateways that their rows name.
+  model::status bind() {
+    auto with_gateway = std::vector<std::size_t>{};
+    for (std::size_t i = 0; i < rows_.size(); ++i)
+      if (!rows_[i].gateway.empty() && outcomes_[i].status != row_status::failed)
+        with_gateway.push_back(i);
+    if (auto ok = find_gateways(with_gateway, dry_run_); !ok)
+      return ok;
+    if (dry_run_ && mode_ != import_mode::update)
+      return {};  // they are not there to be asked
+    auto wanted = std::map<std::string, std::vector<std::size_t>>{};
+    for (const auto i : with_gateway)
+      if (gateways_.contains(rows_[i].gateway))
+        wanted[rows_[i].gateway].push_back(i);
+    for (const auto& [gateway, rows] : wanted)
+      if (auto ok = bind_to(gateways_.at(gateway), rows); !ok)
+        return ok;
+    return {};
   }
   model::status bind_to(const device::device_snapshot& gateway,
                         const std::vector<std::size_t>& rows) {
@@ -411,8 +510,6 @@ class device_import final : public work_base, private row_models {
           {rows_[i].name,
            command(device::bind_gateway{
                {gateway.id, gateway.what->name()}, operation().organisation, {}, dry_run_})});
-    if (dry_run_ && mode_ != import_mode::update)
-      return {};  // they are not there to be asked
     const auto answers = ask_all(std::move(asked));
     if (!answers)
       return answers.error();
@@ -423,7 +520,7 @@ class device_import final : public work_base, private row_models {
       if (const auto* bound = reply ? std::get_if<device::device_bound>(reply) : nullptr)
         order.changes[rows_[rows[n]].name] = bound->id;
       else if (!got)
-        fail(rows[n], got.error());
+        miss_gateway(rows[n], got.error());
     }
     if (order.changes.empty() || dry_run_)
       return {};
@@ -434,7 +531,7 @@ class device_import final : public work_base, private row_models {
       return told.error();
     if (!told->front())
       for (const auto i : rows)
-        fail(i, told->front().error());
+        miss_gateway(i, told->front().error());
     return {};
   }
 
@@ -449,6 +546,7 @@ class device_import final : public work_base, private row_models {
   std::vector<row_outcome> outcomes_;
   std::vector<std::size_t> open_;
   std::set<std::size_t> without_room_;
+  std::map<std::string, device::device_snapshot> gateways_;  // as rows name them
   std::set<model::device_name> seen_;  // of a dry run, as far as this runner has come
 };
 

@@ -22,6 +22,8 @@ using model::failure;
 constexpr std::size_t max_filter = 64 * 1024;
 constexpr std::size_t max_ids = 1'000;
 constexpr std::size_t max_columns = 200;
+constexpr std::size_t max_tags = 100, max_tag_key = 50, max_tag = 200;
+constexpr std::size_t max_attributes = 64 * 1024;
 constexpr std::size_t sample_size = 10;
 constexpr std::int64_t max_rate = 100'000;
 
@@ -76,23 +78,40 @@ void with_reached(const exchange_ptr& e, const std::string& asked, std::string_v
 
 struct bulk_order {
   model::object request;
-  std::string action, filter;          // of a filter: within reach
+  std::string action, asked;           // the filter as it was asked
+  std::string filter;                  // and within reach
   std::optional<std::uint64_t> named;  // so many ids
   bool dry_run = false;
 };
 
+/// Tags that devices may be able to keep; each device says for itself whether it can.
+model::object read_tag_map(fields& f) {
+  auto tags = model::object{};
+  const auto given = f.text_map("tags", false);
+  if (given.size() > max_tags)
+    f.note("tags", "too_large", "a device has at most 100 tags");
+  else
+    for (const auto& [k, v] : given)
+      if (k.size() > max_tag_key || v->size() > max_tag)
+        f.note("tags", "too_long", "a tag has a key of at most 50 bytes and 200 bytes of text");
+      else
+        tags.emplace_back(k, *v);
+  return tags;
+}
+
 void read_tags(fields& f, const std::string& action, model::object& request) {
   if (action == "tag") {
-    auto tags = model::object{};
-    for (auto& [k, v] : f.text_map("tags", false))
-      tags.emplace_back(k, std::move(*v));
+    auto tags = read_tag_map(f);
     if (tags.empty())
       f.missing("tags");
     request.emplace_back("tags", std::move(tags));
   } else if (action == "untag") {
     auto keys = model::array{};
-    for (auto& k : f.texts("tagKeys", 100).value_or(std::vector<std::string>{}))
-      keys.emplace_back(std::move(k));
+    for (auto& k : f.texts("tagKeys", max_tags).value_or(std::vector<std::string>{}))
+      if (k.size() > max_tag_key)
+        f.note("tagKeys", "too_long", "the key of a tag has at most 50 bytes");
+      else
+        keys.emplace_back(std::move(k));
     if (keys.empty())
       f.missing("tagKeys");
     request.emplace_back("tags", std::move(keys));
@@ -123,10 +142,13 @@ model::result<bulk_order> read_bulk(const exchange& e, const model::value& body)
     b.request.emplace_back("overlap", *overlap);
   if (ids) {
     auto named = model::array{};
+    auto seen = std::set<model::entity_id>{};
     for (std::size_t i = 0; i < ids->size(); ++i) {
       const auto id = model::parse_entity_id((*ids)[i]);
       if (!id || id->shard >= e.parts().shard_count)
         f.note("ids/" + std::to_string(i), "type_mismatch", "expected an assetId");
+      else if (!seen.insert(*id).second)
+        f.note("ids/" + std::to_string(i), "duplicate", "it is named before");
       named.emplace_back((*ids)[i]);
     }
     b.named = ids->size();
@@ -134,14 +156,7 @@ model::result<bulk_order> read_bulk(const exchange& e, const model::value& body)
   }
   if (auto ok = f.finish(); !ok)
     return ok.error();
-  if (b.named)
-    return b;
-  auto reached = reached_filter(e, filter.value_or(""), right_of(b.action));
-  if (!reached)
-    return reached.error();
-  b.filter = std::move(*reached);
-  b.request.emplace_back("filter", b.filter);
-  b.request.emplace_back("asked", filter.value_or(""));
+  b.asked = filter.value_or("");
   return b;
 }
 
@@ -174,20 +189,17 @@ void try_bulk(const exchange_ptr& e, const bulk_order& b) {
 }
 
 void begin_bulk(const exchange_ptr& e, bulk_order& b, std::string_view right, std::string reach) {
-  const auto id = fresh_operation(e->parts(), e->who.organisation);
-  const auto request = model::value{b.request};
-  const auto* ids = request.find("ids");
-  const auto total = ids ? std::optional{ids->as_array().size()} : std::nullopt;
-  if (!b.by_ids) {
+  if (!b.named) {
     b.request.emplace_back("filter", b.filter);
     b.request.emplace_back("asked", b.asked);
   }
   if (!reach.empty())
     b.request.emplace_back("reach", std::move(reach));
+  const auto id = fresh_operation(e->parts(), e->who.organisation);
   auto what = new_operation(e->parts(), e->who, id, operation::work_kind::bulk_devices,
                             std::move(b.request), right);
   what.wants_secrets = b.action == "resetSecret";
-  what.total = total;
+  what.total = b.named;
   begin_operation(e, id, std::move(what));
 }
 
@@ -195,23 +207,23 @@ void bulk(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
-  auto b = read_bulk(*e, *body);
-  if (!b)
-    return e->fail(b.error());
-  const auto right = right_of(b->action);
+  auto read = read_bulk(*e, *body);
+  if (!read)
+    return e->fail(read.error());
+  const auto right = right_of(read->action);
   if (!e->who.may_for_some(right))
     return e->fail({errc::forbidden, "forbidden", "needs the permission " + std::string{right}});
-  if (b->dry_run && b->named)
+  if (read->dry_run && read->named)
     return e->fail({errc::invalid_argument, "validation_failed",
                     "dryRun tells what a filter finds; ids are known"});
-  if (b->dry_run)
-    return try_bulk(e, *b);
-  const auto id = fresh_operation(e->parts(), e->who.organisation);
-  auto what = new_operation(e->parts(), e->who, id, operation::work_kind::bulk_devices,
-                            std::move(b->request), right);
-  what.wants_secrets = b->action == "resetSecret";
-  what.total = b->named;
-  begin_operation(e, id, std::move(what));
+  const auto asked = read->asked;
+  with_reached(e, asked, right,
+               [e, right, b = std::move(*read)](std::string filter, std::string reach) mutable {
+                 b.filter = std::move(filter);
+                 if (b.dry_run)
+                   return try_bulk(e, b);
+                 begin_bulk(e, b, right, std::move(reach));
+               });
 }
 
 // ---- export
@@ -251,9 +263,12 @@ void export_devices(const exchange_ptr& e) {
   const auto asked = f.text("filter", max_filter).value_or("");
   const auto csv = f.word("format", {"csv", "ndjson"}).value_or("csv") == "csv";
   auto columns = f.texts("columns", max_columns).value_or(std::vector<std::string>{});
+  auto seen = std::set<std::string>{};
   for (std::size_t i = 0; i < columns.size(); ++i)
     if (!is_export_column(columns[i], csv))
       f.note("columns/" + std::to_string(i), "unknown_field", "there is no such column");
+    else if (!seen.insert(columns[i]).second)
+      f.note("columns/" + std::to_string(i), "duplicate", "the column is there before");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   if (columns.empty())
@@ -291,13 +306,14 @@ void provision(const exchange_ptr& e) {
   auto request = model::object{{"product", product}, {"keys", keys}, {"mode", "create"}};
   if (auto name = f.text("name", 200))
     request.emplace_back("name", std::move(*name));
-  auto tags = model::object{};
-  for (auto& [k, v] : f.text_map("tags", false))
-    tags.emplace_back(k, std::move(*v));
-  if (!tags.empty())
+  if (auto tags = read_tag_map(f); !tags.empty())
     request.emplace_back("tags", std::move(tags));
-  if (auto attributes = f.object("attributes"))
-    request.emplace_back("attributes", std::move(*attributes));
+  if (auto attributes = f.object("attributes")) {
+    auto all = model::value{std::move(*attributes)};
+    if (model::to_json(all).size() > max_attributes)
+      f.note("attributes", "too_large", "the attributes of a device have at most 64 KiB");
+    request.emplace_back("attributes", std::move(all));
+  }
   if (const auto rate = f.integer("rate", 1, max_rate))
     request.emplace_back("rate", *rate);
   if (f.truth("dryRun").value_or(false))

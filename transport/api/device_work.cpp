@@ -18,6 +18,31 @@ using model::errc;
 using model::failure;
 
 constexpr auto step_patience = std::chrono::seconds{5};  // within the lease of an operation
+constexpr auto room_patience = std::chrono::seconds{5};
+
+bool makes_secrets(const operation::state& s, const model::value& request) {
+  return s.kind == operation::work_kind::import_devices ||
+         s.kind == operation::work_kind::provision_devices ||
+         text_of(request, "action") == "resetSecret";
+}
+
+/// Fails if the work cannot be begun: secrets made of an empty seed could be guessed, and without
+/// its reach it would touch less than it was asked for.
+model::status can_begin(const work_parts& parts, const actors::work_order& order,
+                        const model::value& request) {
+  if (makes_secrets(*order.what, request) &&
+      parts.keys->open(order.what->seed, operation::seed_owner(order.id)).value_or("").empty())
+    return failure{errc::internal, "operation_seed_lost",
+                   "what its secrets are made of cannot be opened with this service's master key"};
+  const auto text = text_of(request, "reach");
+  if (text.empty())
+    return {};
+  const auto parsed = filter::parse(text, device::wide_limits());
+  if (!parsed || !filter::check(*parsed, device::search_fields()))
+    return failure{errc::internal, "operation_reach_unreadable",
+                   "which devices it may touch cannot be read: begin it again"};
+  return {};
+}
 
 }  // namespace
 
@@ -51,11 +76,15 @@ bool work_base::reaches(const model::entity_id& id, const device::state& s) cons
 }
 
 model::result<device_room> work_base::room_for(std::uint64_t devices) const {
-  auto got = std::promise<model::result<device_room>>{};
-  parts_.quota->reserve(operation().organisation, devices, [&got](model::result<device_room> room) {
-    got.set_value(std::move(room));
+  const auto got = std::make_shared<std::promise<model::result<device_room>>>();
+  auto room = got->get_future();
+  parts_.quota->reserve(operation().organisation, devices, [got](model::result<device_room> given) {
+    got->set_value(std::move(given));
   });
-  return got.get_future().get();
+  if (room.wait_for(room_patience) != std::future_status::ready)
+    return failure{errc::unavailable, "quota_counting",
+                   "the limit of the organisation's devices has not answered"};
+  return room.get();
 }
 
 actors::any_command work_base::command(device::order what) const {
@@ -120,6 +149,8 @@ actors::work_maker device_work(work_parts parts) {
     auto request = model::parse_json(order.what->request);
     if (!request || !request->is_object())
       return failure{errc::internal, "", "what the operation is to do cannot be read"};
+    if (auto ok = can_begin(parts, order, *request); !ok)
+      return ok.error();
     switch (order.what->kind) {
       case operation::work_kind::import_devices:
       case operation::work_kind::provision_devices:

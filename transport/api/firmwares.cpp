@@ -45,9 +45,11 @@ struct place {
 place find(const exchange& e) {
   const auto known = e.parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (e.sees(*p->state))
-      if (const auto* found = p->state->find_firmware(e.param("firmware")))
+    if (const auto* found = p->state->find_firmware(e.param("firmware"))) {
+      if (e.sees(*p->state))
         return {p, found};
+      e.facts.out_of_reach = true;
+    }
   return {};
 }
 

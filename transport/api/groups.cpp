@@ -1,5 +1,7 @@
 // Groups of devices: those that devices are put into, and those that a rule gathers (group E of the
 // API). Which groups there are stands in the organisation, who is in one in the devices.
+#include "model/organisation/groups.hpp"
+
 #include <algorithm>
 #include <atomic>
 
@@ -95,6 +97,29 @@ model::status check_rule(const exchange& e, const std::string& rule) {
   return checked ? model::status{} : checked.error();
 }
 
+/// Whoever says who is in a group that a role holds for says whom that role reaches: what it gives
+/// he has himself, as whoever changes the role. Else why not.
+std::optional<failure> beyond_roles(const exchange& e, const std::string& id, bool by_leaving) {
+  for (const auto& r : organisation::roles_reached_by(*own_organisation(e)->state, id, by_leaving))
+    if (const auto missing =
+            organisation::missing_to_give(e.who.rights, {r.name, r.permissions, r.within}))
+      return failure{errc::forbidden, "forbidden",
+                     "who is in the group " + id + " decides whom the role " + r.name +
+                         " reaches, and it gives what you do not have: " + *missing};
+  return std::nullopt;
+}
+
+/// From here on the caller reaches what he does by that permission; false, and answered, if that is
+/// nothing.
+bool reach_by(const exchange_ptr& e, std::string_view permission) {
+  if (!e->who.may_for_some(permission)) {
+    e->fail({errc::forbidden, "forbidden", "needs the permission " + std::string{permission}});
+    return false;
+  }
+  set_reach(*e, permission);
+  return true;
+}
+
 void put(const exchange_ptr& e, group what, bool is_new, std::optional<std::uint64_t> expected) {
   if (!what.rule.empty())
     if (auto ok = check_rule(*e, what.rule); !ok)
@@ -158,6 +183,9 @@ void update(const exchange_ptr& e) {
     f.note("rule", "not_allowed", "devices are put into a static group: it has no rule");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  if (g.rule != before->rule)
+    if (const auto why = beyond_roles(*e, g.id, false))
+      return e->fail(*why);
   put(e, std::move(g), false, *expected);
 }
 
@@ -237,9 +265,8 @@ void remove(const exchange_ptr& e) {
 void members(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
   const auto* g = named(e, *org);
-  if (!g)
-    return;
-  list_devices(e, equals("group", g->id));
+  if (g && reach_by(e, "device:read"))
+    list_devices(e, equals("group", g->id));
 }
 
 /// Puts devices into a group, or takes them out, one by one.
@@ -255,22 +282,46 @@ struct member_change : std::enable_shared_from_this<member_change> {
     auto whom = std::vector<actors::target>{};
     for (const auto& text : ids)
       whom.emplace_back(*model::parse_entity_id(text));
-    e->with_devices(std::move(whom),
-                    [self = shared_from_this()](const exchange::found_devices& found) {
-                      self->open = found.size();
-                      for (std::size_t i = 0; i < found.size(); ++i)
-                        self->change(i, found[i]);
-                    });
+    e->with_devices(
+        std::move(whom),
+        [self = shared_from_this()](const exchange::found_devices& found) { self->take(found); });
   }
 
-  void change(std::size_t i, const model::result<found_device>& d) {
+  /// Groups that are gone make room where there is none. Which ones are is asked of the
+  /// organisation itself: this node may not know yet of one that was made elsewhere.
+  void take(const exchange::found_devices& found) {
+    open = found.size();
+    const auto is_full = [this](const model::result<found_device>& d) {
+      return d && lacks_room(*d);
+    };
+    if (std::none_of(found.begin(), found.end(), is_full))
+      return change_all(found, nullptr);
+    e->ask(own_organisation(*e)->id, order_of(*e, organisation::read_organisation{}),
+           [self = shared_from_this(), found](const actors::outcome& done) {
+             self->change_all(found, organisation_in(done));
+           });
+  }
+  bool lacks_room(const found_device& d) const {
+    const auto& in = d.state->groups();
+    return adds && in.size() >= device::max_groups &&
+           std::find(in.begin(), in.end(), group_id) == in.end();
+  }
+
+  void change_all(const exchange::found_devices& found,
+                  const std::shared_ptr<const organisation::state>& now) {
+    for (std::size_t i = 0; i < found.size(); ++i)
+      change(i, found[i], now.get());
+  }
+
+  void change(std::size_t i, const model::result<found_device>& d, const organisation::state* now) {
     if (!d)
       return set(i, d.error());
     auto order = device::change_groups{};
     (adds ? order.add : order.remove).push_back(group_id);
-    for (const auto& id : d->state->groups())  // groups that are gone make room
-      if (!groups.contains(id))
-        order.remove.push_back(id);
+    if (now && lacks_room(*d))
+      for (const auto& id : d->state->groups())
+        if (!now->find_group(id))
+          order.remove.push_back(id);
     e->parts().ask->ask(d->id, device_order(*e, std::move(order)),
                         [self = shared_from_this(), i](const actors::answer& got) {
                           self->set(i, got ? model::status{} : got.error());
@@ -297,7 +348,6 @@ struct member_change : std::enable_shared_from_this<member_change> {
   std::vector<std::string> ids;
   model::array results;
   bool adds;
-  group_facts groups = groups_of(*e);
   std::atomic<std::size_t> open{0};
   std::atomic<int> ok{0}, failed{0};
 };
@@ -323,6 +373,10 @@ void change_members(const exchange_ptr& e, bool adds) {
       f.note("ids/" + std::to_string(i), "type_mismatch", "expected an assetId");
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  if (const auto why = beyond_roles(*e, g->id, !adds))
+    return e->fail(*why);
+  if (!reach_by(e, "device:write"))
+    return;
   if (ids->empty())
     return e->reply(200, model::object{{"results", model::array{}}, {"ok", 0}, {"failed", 0}});
   std::make_shared<member_change>(e, g->id, std::move(*ids), adds)->start();
@@ -334,7 +388,32 @@ void remove_members(const exchange_ptr& e) {
   change_members(e, false);
 }
 
-/// Who a rule would gather.
+/// How many a filter finds, and some of them.
+void show_some(const exchange_ptr& e, const std::string& filter, std::size_t most) {
+  auto q = actors::device_list_question{.organisation = e->who.organisation,
+                                        .filter = filter,
+                                        .limit = std::max<std::size_t>(most, 1)};
+  e->parts().query->devices(std::move(q), [e, filter, most](const auto& page) {
+    if (!page)
+      return e->fail(page.error());
+    auto sample = model::array{};
+    for (const auto& d : page->devices)
+      if (sample.size() < most)
+        sample.push_back(show_device(*e, d.id, *d.what));
+    e->parts().query->count(
+        {e->who.organisation, filter},
+        [e, sample = std::move(sample)](const model::result<actors::device_counts>& n) {
+          if (!n)
+            return e->fail(n.error());
+          auto total = std::int64_t{0};
+          for (const auto& [nothing, count] : n->of)
+            total += static_cast<std::int64_t>(count);
+          e->reply(200, model::object{{"count", total}, {"sample", sample}});
+        });
+  });
+}
+
+/// Who a rule would gather, of those that the caller reaches.
 void preview(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -349,30 +428,13 @@ void preview(const exchange_ptr& e) {
     return e->fail(ok.error());
   if (auto ok = check_rule(*e, *rule); !ok)
     return e->fail(ok.error());
-  const auto text = rule_filter(*rule, products_of(*e), groups_of(*e));
+  auto text = rule_filter(*rule, products_of(*e), groups_of(*e));
   if (!text)
     return e->fail(text.error());
-  auto q = actors::device_list_question{.organisation = e->who.organisation,
-                                        .filter = *text,
-                                        .limit = std::max<std::size_t>(most, 1)};
-  e->parts().query->devices(std::move(q), [e, text = *text, most](const auto& page) {
-    if (!page)
-      return e->fail(page.error());
-    auto sample = model::array{};
-    for (const auto& d : page->devices)
-      if (sample.size() < most)
-        sample.push_back(show_device(*e, d.id, *d.what));
-    e->parts().query->count(
-        {e->who.organisation, text},
-        [e, sample = std::move(sample)](const model::result<actors::device_counts>& n) {
-          if (!n)
-            return e->fail(n.error());
-          auto total = std::int64_t{0};
-          for (const auto& [nothing, count] : n->of)
-            total += static_cast<std::int64_t>(count);
-          e->reply(200, model::object{{"count", total}, {"sample", sample}});
-        });
-  });
+  if (!reach_by(e, "device:read"))
+    return;
+  e->with_reach(std::move(*text),
+                [e, most](const std::string& filter) { show_some(e, filter, most); });
 }
 
 }  // namespace

@@ -124,15 +124,18 @@ void import_upload::create(bool at_end, std::function<void(bool)> done) {
                             std::move(request), "device:write");
   what.receives = true;
   what.wants_secrets = o.secrets;
-  parts_->ask->ask(id_, operation_order(who_, std::move(what)),
-                   [self = shared_from_this(), at_end, done](const actors::answer& got) {
-                     self->created_ = got || got.error().code == errc::timeout;
-                     if (!got) {
-                       self->failure_ = got.error();
-                       return done(false);
-                     }
-                     self->pump(at_end, done);
-                   });
+  make_room(*parts_, who_.organisation,
+            [self = shared_from_this(), at_end, done, what = std::move(what)] {
+              self->parts_->ask->ask(self->id_, operation_order(self->who_, what),
+                                     [self, at_end, done](const actors::answer& got) {
+                                       self->created_ = got || got.error().code == errc::timeout;
+                                       if (!got) {
+                                         self->failure_ = got.error();
+                                         return done(false);
+                                       }
+                                       self->pump(at_end, done);
+                                     });
+            });
 }
 
 void import_upload::send_piece(bool at_end, std::function<void(bool)> done) {

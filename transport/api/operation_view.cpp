@@ -124,10 +124,38 @@ void reply_begun(const exchange_ptr& e, const actors::outcome& done) {
   e->reply(202, show_operation(*e, made->id, *made->what), std::move(h));
 }
 
+void make_room(const service_parts& parts, const std::string& organisation,
+               std::function<void()> then) {
+  auto q = actors::operation_list_question{};
+  q.shard = actors::operation_shard(organisation, parts.shard_count);
+  q.organisation = organisation;
+  q.limit = 2 * max_kept;
+  parts.query->operations(std::move(q), [ask = parts.ask, organisation, then = std::move(then)](
+                                            const model::result<actors::operation_page>& got) {
+    auto kept = std::size_t{0};
+    auto bytes = std::uint64_t{0};
+    if (got)
+      for (const auto& o : got->operations) {  // newest first
+        if (!operation::is_over(o.what.phase))
+          continue;
+        ++kept;
+        bytes += o.what.result_bytes;
+        if (kept < max_kept && (kept == 1 || bytes <= max_kept_bytes))
+          continue;
+        ask->ask(o.id,
+                 operation::command{operation::remove_operation{}, "service", {}, organisation},
+                 [](const actors::answer&) {});
+      }
+    then();
+  });
+}
+
 void begin_operation(const exchange_ptr& e, const model::entity_id& id,
                      operation::create_operation what) {
-  e->ask(id, operation_order(e->who, std::move(what)),
-         [e](const actors::outcome& done) { reply_begun(e, done); });
+  make_room(e->parts(), e->who.organisation, [e, id, what = std::move(what)] {
+    e->ask(id, operation_order(e->who, what),
+           [e](const actors::outcome& done) { reply_begun(e, done); });
+  });
 }
 
 }  // namespace orrery::transport::api

@@ -24,6 +24,13 @@ model::operation::create_operation new_operation(const service_parts& parts, con
 model::object show_operation(const exchange& e, const model::entity_id& id,
                              const model::operation::state& s);
 
+/// Removes the oldest of those that are over, beyond so many and so much of what they have left;
+/// `then` runs in any case. Before one more is begun.
+inline constexpr std::size_t max_kept = 200;
+inline constexpr std::uint64_t max_kept_bytes = std::uint64_t{1} << 30;
+void make_room(const service_parts& parts, const std::string& organisation,
+               std::function<void()> then);
+
 /// Begins it: 202 with its place, or the failure.
 void begin_operation(const exchange_ptr& e, const model::entity_id& id,
                      model::operation::create_operation what);

@@ -41,8 +41,10 @@ void with_operation(const exchange_ptr& e, std::string_view right,
           return e->fail(got.error().code == errc::not_found ? unknown : got.error());
         const auto* found = operation_in(*got);
         const auto own = found && found->what->actor == e->who.actor;
-        if (!found || (!own && !e->who.may(right)))
+        if (!found || (!own && !e->who.may(right))) {
+          e->facts.out_of_reach = found != nullptr;
           return e->fail(unknown);
+        }
         then({found->id, got->revision, found->what});
       });
 }
@@ -120,6 +122,13 @@ void cancel(const exchange_ptr& e) {
              e->reply(200, show_operation(*e, after->id, *after->what),
                       exchange::revision_headers(done));
            });
+  });
+}
+
+void remove(const exchange_ptr& e) {
+  with_operation(e, change_any, [e](const found_operation& o) {
+    e->ask(o.id, operation_order(e->who, operation::remove_operation{}),
+           [e](const actors::outcome&) { e->reply_empty(204); });
   });
 }
 
@@ -225,6 +234,32 @@ void send_result(std::shared_ptr<result_view> v) {
   e->send(std::move(r));
 }
 
+/// `then` if the caller has that right now for all that the operation was for; else it is refused.
+/// What was reached by groups, rules or trees is compared as it is written: after a change of these
+/// somebody who has the right for everything may look, or it is begun again.
+void with_right(const exchange_ptr& e, const operation::state& s, std::string_view right,
+                std::function<void()> then) {
+  if (e->who.may(right))
+    return then();
+  auto covered = s.products && e->who.may_for_some(right);
+  if (covered)
+    for (const auto& key : *s.products)
+      covered = covered && e->who.may_for(right, key);
+  const auto refusal =
+      failure{errc::forbidden, "forbidden",
+              "needs the permission " + std::string{right} + " for what the operation was for"};
+  if (!covered)
+    return e->fail(refusal);
+  const auto request = model::parse_json(s.request);
+  const auto* reach = request ? request->find("reach") : nullptr;
+  if (!reach || !reach->is_string())
+    return then();
+  set_reach(*e, right);
+  e->with_reach({}, [e, refusal, was = reach->as_string(), then](const std::string& now) {
+    now == was ? then() : e->fail(refusal);
+  });
+}
+
 void result(const exchange_ptr& e) {
   const auto format = e->query("format"), secrets = e->query("secrets"), only = e->query("failed");
   if (!format.empty() && format != "csv" && format != "ndjson")
@@ -245,16 +280,26 @@ void result(const exchange_ptr& e) {
     v->what = o.what;
     v->failed_only = only == "true";
     v->csv = is_file ? o.what->form == operation::result_form::csv : format == "csv";
-    if (secrets != "true")
+    if (secrets != "true" && !is_file)
       return send_result(std::move(v));
+    if (secrets != "true")
+      return with_right(e, *v->what, "device:read", [v] { send_result(v); });
     if (o.what->actor != e->who.actor)
       return e->fail(
           {errc::forbidden, "forbidden", "secrets are shown to whoever has begun the operation"});
-    e->ask(
-        o.id, operation_order(e->who, operation::show_secrets{}), [e, v](const actors::outcome&) {
-          v->seed = e->parts().keys->open(v->what->seed, operation::seed_owner(v->id)).value_or("");
-          send_result(v);
-        });
+    if (v->what->wants_secrets) {  // before they count as shown
+      v->seed = e->parts().keys->open(v->what->seed, operation::seed_owner(v->id)).value_or("");
+      if (v->seed.empty())
+        return e->fail({errc::internal, "operation_seed_lost",
+                        "what its secrets are made of cannot be opened with this service's master "
+                        "key"});
+    }
+    const auto right =
+        v->what->kind == operation::work_kind::bulk_devices ? "device:credential" : "device:write";
+    with_right(e, *v->what, right, [e, v] {
+      e->ask(v->id, operation_order(e->who, operation::show_secrets{}),
+             [v](const actors::outcome&) { send_result(v); });
+    });
   });
 }
 
@@ -272,6 +317,9 @@ std::vector<route> operation_routes() {
       {"POST", "~/operations/{operation}:cancel", "any", cancel, "cancelOperation",
        "End an operation after the rows in hand; what was done stays (one's own, or `ops:write`)",
        "", "Operation", 200, ""},
+      {"DELETE", "~/operations/{operation}", "any", remove, "deleteOperation",
+       "Remove an operation that is over, with its result (one's own, or `ops:write`)", "", "", 204,
+       ""},
       {"GET", "~/operations/{operation}/result", "any", result, "getOperationResult",
        "What became of each row, or the file, as NDJSON or CSV; secrets once, for whoever began it",
        "", "", 200, "format secrets failed"},

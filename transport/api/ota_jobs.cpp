@@ -32,9 +32,11 @@ struct found_job {
 std::optional<found_job> find(const exchange& e) {
   const auto known = e.parts().known->current();
   for (const auto& [key, p] : known->products)
-    if (e.sees(*p->state))
-      if (const auto* job = p->state->find_job(e.param("job")))
+    if (const auto* job = p->state->find_job(e.param("job"))) {
+      if (e.sees(*p->state))
         return found_job{p->id, key, *job};
+      e.facts.out_of_reach = true;
+    }
   return std::nullopt;
 }
 

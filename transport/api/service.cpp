@@ -112,10 +112,10 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     if (m.found->takes.empty())
       if (auto ok = check_no_body(*e); !ok)
         return e->fail(ok.error());
-    if (m.found->permission.empty() || noted_of(*m.found) != noted_as::each)
+    if (m.found->permission.empty() || noted_of(*m.found, *request) != noted_as::each)
       return run(e);
     // What cannot be noted is not done.
-    trail_->prepare(e->who.organisation, [self = shared_from_this(), e](const model::status& ok) {
+    trail_->prepare(logs_of(*e, false), [self = shared_from_this(), e](const model::status& ok) {
       if (ok)
         return self->run(e);
       e->on_leaving = {};
@@ -155,15 +155,17 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     e->at->run(e);
   }
 
-  /// The logs that the request is noted in: that of whoever asks, and that of whom it is about.
-  static std::vector<std::string> logs_of(const exchange& e) {
+  /// The logs that the request is noted in: that of whoever asks, and that of whom it is about, if
+  /// there is such a one. `done`: what was asked was done, perhaps to the organisation itself.
+  static std::vector<std::string> logs_of(const exchange& e, bool done) {
     if (!e.facts.organisation.empty())
       return {e.facts.organisation};
     if (e.who.organisation.empty())
       return {std::string{model::audit::installation}};
     auto all = std::vector{e.who.organisation};
     if (e.at && !e.facts.out_of_reach && is_for_operators(*e.at) &&
-        e.organisation() != e.who.organisation)
+        e.organisation() != e.who.organisation &&
+        (done || e.parts().known->current()->organisation(e.organisation())))
       all.push_back(e.organisation());
     return all;
   }
@@ -171,19 +173,30 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   /// Notes what is to be noted of the request, and lets its answer go once that is committed.
   void note(exchange& e, http_response r) {
     const auto refused = is_refusal(e, r);
-    const auto how = e.at ? noted_of(*e.at) : noted_as::nothing;
+    const auto how = e.at ? noted_of(*e.at, e.request()) : noted_as::nothing;
     if (!refused && how == noted_as::nothing)
       return e.leave(std::move(r));
     const auto entry = audit_entry(e, r);
-    const auto logs = logs_of(e);
-    const auto caller =
-        logs.front() + '/' + (e.who.actor.empty() ? "" : e.who.actor) + '/' + e.request().peer;
-    const auto is_known = !e.who.actor.empty() || (r.status < 400 && !e.facts.actor.empty());
-    const auto changed = r.status < 400 || r.status >= 500;
+    const auto logs = logs_of(e, r.status < 400);
+    const auto is_known = !is_stranger(e, r);
+    // Whoever is known is one, from however many addresses.
+    const auto caller = logs.front() + '/' +
+                        (!is_known             ? e.request().peer
+                         : e.who.actor.empty() ? e.facts.actor
+                                               : e.who.actor);
+    // Whoever has a right is trusted with it; what anybody may do can be done without end.
+    const auto has_right =
+        e.at && e.at->permission != nobody_checked && e.at->permission != anyone_known;
+    const auto hands_out = how == noted_as::each && e.at->method == "GET";
+    const auto changed = (has_right || hands_out) && (r.status < 400 || r.status >= 500);
     const auto one_by_one =
         is_known && how != noted_as::counted && (changed || trail_->tells_one_by_one(caller));
     if (!one_by_one) {
-      trail_->count({logs.front(), std::string{e.request_id()}, entry}, caller);
+      const auto as = is_known && how == noted_as::counted         ? counted_as::data
+                      : logs.front() == model::audit::installation ? counted_as::stranger
+                                                                   : counted_as::member;
+      trail_->count({logs.front(), std::string{e.request_id()}, entry}, caller, e.request().peer,
+                    as);
       return e.leave(std::move(r));
     }
     struct leaving {

@@ -40,6 +40,54 @@ void only_seen(const exchange_ptr& e, named_devices all, std::function<void(name
                   });
 }
 
+/// A page of those that the caller reaches. The place of the next one is the last name that he was
+/// shown: of the others a cursor tells nothing.
+struct sub_list : std::enable_shared_from_this<sub_list> {
+  static constexpr std::size_t at_once = 500;
+
+  sub_list(exchange_ptr for_whom, found_device which, std::size_t most, const std::string& after)
+      : e{std::move(for_whom)}, gateway{std::move(which)}, limit{most} {
+    const auto& subs = gateway.state->sub_devices();
+    const auto cut = after.find('/');
+    at = after.empty() || cut == std::string::npos
+             ? subs.begin()
+             : subs.upper_bound({after.substr(0, cut), after.substr(cut + 1)});
+  }
+
+  /// A gateway has so many sub-devices at most that all of them can be looked at.
+  void go_on() {
+    const auto end = gateway.state->sub_devices().end();
+    auto some = named_devices{};
+    const auto wanted = e->reach.everything ? limit + 1 : at_once;
+    for (; at != end && some.size() < wanted; ++at)
+      some.emplace_back(*at);
+    only_seen(e, std::move(some), [self = shared_from_this()](const named_devices& seen) {
+      self->page.insert(self->page.end(), seen.begin(), seen.end());
+      if (self->page.size() > self->limit || self->at == self->gateway.state->sub_devices().end())
+        return self->end();
+      self->go_on();
+    });
+  }
+
+  void end() {
+    auto next = std::string{};
+    if (page.size() > limit) {
+      page.resize(limit);
+      next = page.back().first.product_key + '/' + page.back().first.device_key;
+    }
+    auto items = model::array{};
+    for (const auto& [name, id] : page)
+      items.emplace_back(show_sub(name, id));
+    e->reply_page(std::move(items), next);
+  }
+
+  exchange_ptr e;
+  found_device gateway;
+  std::size_t limit;
+  device::sub_device_map::const_iterator at;
+  named_devices page;
+};
+
 void list(const exchange_ptr& e) {
   const auto limit = e->limit();
   const auto cursor = e->cursor();
@@ -47,23 +95,7 @@ void list(const exchange_ptr& e) {
     if (why)
       return e->fail(*why);
   e->with_device([e, limit = *limit, after = *cursor](const found_device& d) {
-    // The cursor is the last name of the page before.
-    const auto& subs = d.state->sub_devices();
-    const auto cut = after.find('/');
-    auto at = after.empty() ? subs.begin()
-                            : subs.upper_bound({after.substr(0, cut), after.substr(cut + 1)});
-    auto page = named_devices{};
-    for (; at != subs.end() && page.size() < limit; ++at)
-      page.emplace_back(*at);
-    auto next = std::string{};
-    if (at != subs.end())
-      next = page.back().first.product_key + '/' + page.back().first.device_key;
-    only_seen(e, std::move(page), [e, next](const auto& seen) {
-      auto items = model::array{};
-      for (const auto& [name, id] : seen)
-        items.emplace_back(show_sub(name, id));
-      e->reply_page(std::move(items), next);
-    });
+    std::make_shared<sub_list>(e, d, limit, after)->go_on();
   });
 }
 
@@ -127,6 +159,14 @@ struct change : std::enable_shared_from_this<change> {
            });
   }
 
+  /// Why one was refused. Whose it is already is said to those alone who reach all gateways.
+  failure shown(std::size_t i) const {
+    const auto& why = answers[i].error();
+    if (why.reason != "already_bound" || e->reach.everything)
+      return why;
+    return {why.code, why.reason, subs[i].device_key + " is a sub-device of another gateway"};
+  }
+
   void finish(exchange::headers h) {
     auto items = model::array{};
     auto ok = std::int64_t{0};
@@ -139,7 +179,7 @@ struct change : std::enable_shared_from_this<change> {
         o.emplace_back("device", show_sub(subs[i], done->id));
         ++ok;
       } else {
-        const auto& why = answers[i].error();
+        const auto why = shown(i);
         o.emplace_back("status", status_of(why));
         o.emplace_back("error", problem_object(why, "", e->request_id()));
       }

@@ -1,7 +1,8 @@
 // The twin of a device: how it is to be configured, and how it says that it is (group F of the
 // API).
-#include <atomic>
 #include <limits>
+#include <mutex>
+#include <utility>
 
 #include "transport/api/fields.hpp"
 #include "transport/api/routes.hpp"
@@ -98,54 +99,78 @@ class twin_wait : public std::enable_shared_from_this<twin_wait> {
 
   void start(model::milliseconds at_most) {
     const auto& parts = e_->parts();
-    subscription_ = parts.feed->subscribe({.kind = actors::feed_kind::lifecycle,
-                                           .organisation = e_->who.organisation,
-                                           .products = {},
-                                           .devices = {id_},
-                                           .points = {}},
-                                          [weak = weak_from_this(), query = parts.query] {
-                                            query->run([weak] {
-                                              if (const auto self = weak.lock())
-                                                self->look_at_feed();
-                                            });
-                                          });
+    const auto subscription =
+        parts.feed->subscribe({.kind = actors::feed_kind::lifecycle,
+                               .organisation = e_->who.organisation,
+                               .products = {},
+                               .devices = {id_},
+                               .points = {}},
+                              [weak = weak_from_this(), query = parts.query] {
+                                query->run([weak] {
+                                  if (const auto self = weak.lock(); self && self->has_news())
+                                    self->read(false);
+                                });
+                              });
     // It lives as long as it may be called back from here.
-    waiter_ =
+    auto waiter =
         parts.ask->expect_command(at_most, [self = shared_from_this()](bool) { self->read(true); });
+    auto is_over = false;
+    {
+      const auto hold = std::lock_guard{mutex_};
+      subscription_ = subscription;
+      waiter_ = std::move(waiter);
+      is_set_ = true;
+      is_over = done_;
+    }
+    if (is_over)
+      return let_go();
+    // What came while the subscription had no name yet woke nobody: a queue tells that it is not
+    // empty once.
+    (void)has_news();
     read(false);
   }
 
  private:
-  void look_at_feed() {
+  /// Takes all that the feed has; true if the version may be among it.
+  bool has_news() {
     constexpr auto most = std::size_t{100};
+    auto subscription = std::uint64_t{0};
+    {
+      const auto hold = std::lock_guard{mutex_};
+      if (!is_set_ || done_)
+        return false;
+      subscription = subscription_;
+    }
     auto news = false;
     for (auto more = true; more;) {
-      const auto got = e_->parts().feed->take(subscription_, most);
+      const auto got = e_->parts().feed->take(subscription, most);
       more = got.items.size() == most;
       news = news || got.lost > 0;
       for (const auto& item : got.items)
         if (const auto* said = std::get_if<device::twin_reported>(&(*item.events)[item.index]))
           news = news || said->applied >= version_;
     }
-    if (news)
-      read(false);
+    return news;
   }
 
   void read(bool is_over) {
-    if (done_)
-      return;
+    {
+      const auto hold = std::lock_guard{mutex_};
+      if (done_)
+        return;
+    }
     e_->parts().ask->ask(
         id_, device_order(*e_, device::read_twin{}),
         [self = shared_from_this(), is_over](const actors::answer& got) {
           const auto* twin = got ? device_reply<device::twin_status>(*got) : nullptr;
           if (twin && twin->what.applied_version < self->version_ && !is_over)
             return;
-          if (self->done_.exchange(true))
+          if (!self->end())
             return;
-          self->e_->parts().feed->unsubscribe(self->subscription_);
-          self->e_->parts().ask->forget(self->waiter_);
           if (!twin)
-            return self->e_->fail(got.error());
+            return self->e_->fail(
+                got ? model::failure{model::errc::internal, "the device has said something else"}
+                    : got.error());
           if (twin->what.applied_version < self->version_)
             return self->e_->fail({model::errc::timeout, "device_timeout",
                                    "the device has not said that it has version " +
@@ -155,12 +180,32 @@ class twin_wait : public std::enable_shared_from_this<twin_wait> {
         });
   }
 
+  /// False: it has ended before.
+  bool end() {
+    auto is_set = false;
+    {
+      const auto hold = std::lock_guard{mutex_};
+      if (std::exchange(done_, true))
+        return false;
+      is_set = is_set_;
+    }
+    if (is_set)
+      let_go();  // else start() does
+    return true;
+  }
+  void let_go() {
+    e_->parts().feed->unsubscribe(subscription_);
+    e_->parts().ask->forget(waiter_);
+  }
+
   exchange_ptr e_;
   model::entity_id id_;
   std::uint64_t version_;
+  std::mutex mutex_;
+  bool is_set_ = false;  // the two below, which then stay
   std::uint64_t subscription_ = 0;
   model::waiter_ref waiter_;
-  std::atomic<bool> done_{false};
+  bool done_ = false;
 };
 
 void wait(const exchange_ptr& e) {

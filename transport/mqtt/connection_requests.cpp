@@ -308,7 +308,7 @@ void connection::finish_group(const group_work& work) {
   if (place == open_.end() || place->settled)
     return;
   auto over = work.request->outcome();
-  if (over.why && with_->quota && device_quota::is_surely_not(*over.why))
+  if (over.why && with_->quota && work.request->has_surely_none())
     with_->quota->release(work.room, work.room.devices);
   settle_request(
       *place,

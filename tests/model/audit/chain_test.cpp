@@ -141,6 +141,31 @@ TEST(AuditChain, AWitnessFindsALogThatWasMadeAnew) {
               HasSubstr("record 3, which the witness saw, is missing"));
 }
 
+TEST(AuditChain, AWitnessOfTheRecordBeforeIsComparedWithTheAnchor) {
+  const auto all = records(4);
+  const auto lines = std::vector<std::string>{line_of(part{"org", 3, all[1].hash, 4, all[3].hash}),
+                                              line_of(all[2]), line_of(all[3])};
+  const auto said = [&](std::uint64_t number, const std::string& hash) {
+    auto v = verifier{};
+    v.expect(number, hash);
+    for (const auto& line : lines)
+      if (auto ok = v.take(line); !ok)
+        return ok.error().detail;
+    const auto ok = v.finish();
+    return ok ? std::string{} : ok.error().detail;
+  };
+  EXPECT_EQ(said(2, all[1].hash), "");
+  EXPECT_EQ(said(3, all[2].hash), "");
+  EXPECT_THAT(said(2, all[0].hash), HasSubstr("record 2, before the first one here, is another"));
+  EXPECT_THAT(said(1, all[0].hash), HasSubstr("older than what is here"));
+  EXPECT_THAT(said(5, all[3].hash), HasSubstr("record 5, which the witness saw, is missing"));
+  // Nothing of the log is left but its end.
+  auto v = verifier{};
+  v.expect(4, all[3].hash);
+  ASSERT_TRUE(v.take(line_of(part{"org", 5, all[3].hash, 4, all[3].hash})));
+  EXPECT_TRUE(v.finish());
+}
+
 TEST(AuditChain, WhateverIsChangedIsFound) {
   auto random = std::mt19937{7};
   const auto any = [&](std::size_t below) {

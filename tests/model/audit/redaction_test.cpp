@@ -79,6 +79,33 @@ TEST(AuditRedaction, IsBounded) {
   EXPECT_TRUE(parse_json(to_json(redacted("x" + umlauts))));
 }
 
+TEST(AuditRedaction, WhateverComesIsUtf8Afterwards) {
+  EXPECT_EQ(valid_text("plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(valid_text("a\xff"
+                       "b"),
+            "a\xef\xbf\xbd"
+            "b");
+  // Cut off, too long, a half of a pair, beyond the last character.
+  for (const auto* text : {"\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc0\x80", "\xe0\x80\x80",
+                           "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xf8\x88\x80\x80\x80"}) {
+    EXPECT_FALSE(parse_json('"' + std::string{text} + '"'));
+    EXPECT_TRUE(parse_json(to_json(value{valid_text(text)})));
+    EXPECT_TRUE(parse_json(to_json(redacted(object{{text, text}}))));
+  }
+  EXPECT_EQ(valid_text("x\xc3\xa4\xc3\xa4", 4), "x\xc3\xa4") << "not in a character";
+  EXPECT_EQ(valid_text("\xff\xff", 4), "\xef\xbf\xbd");
+}
+
+TEST(AuditRedaction, WhatWasRefusedIsShorter) {
+  EXPECT_LT(to_json(redacted(std::string(5000, 'a'), short_lengths)).size(), 200u);
+  auto o = object{};
+  for (int i = 0; i < 200; ++i)
+    o.emplace_back("member" + std::to_string(i), i);
+  EXPECT_FALSE(redacted(o).find("omittedBytes"));
+  EXPECT_TRUE(redacted(o, short_lengths).find("omittedBytes"));
+}
+
 TEST(AuditRedaction, DifferencesAreMemberByMember) {
   const auto d = difference_of(json(R"({"a":1,"b":{"x":1,"y":2},"c":[1],"gone":true})"),
                                json(R"({"a":1,"b":{"x":1,"y":3},"c":[2],"new":false})"));

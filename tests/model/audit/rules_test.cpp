@@ -55,9 +55,24 @@ TEST(AuditLog, RefusesWhatIsNoEntry) {
   for (const auto* entry : {"", "{}", "[1,2]", "{\"a\":1"})
     EXPECT_EQ(log.ask(append_record{"org", entry, "r", false}).error().reason, "audit_invalid")
         << entry;
+  for (const auto* entry :
+       {"{\"a\":\"\xff\"}", "{\"a\":1,}", "{a:1}", "{\"a\":1}{\"b\":2}", "{\"a\":\"\xc3\"}", "{  }",
+        "{\"number\":9}", "{\"a\":1,\"previous\":\"x\"}", "{\"time\":1}", "{\"log\":\"x\"}"})
+    EXPECT_EQ(log.ask(append_record{"org", entry, "r", false}).error().reason, "audit_invalid")
+        << entry;
+  for (const auto* organisation : {"", "\xff"})
+    EXPECT_EQ(log.ask(append_record{organisation, R"({"a":1})", "r", false}).error().reason,
+              "audit_invalid");
   const auto long_one = R"({"a":")" + std::string(max_entry_bytes, 'x') + R"("})";
   EXPECT_EQ(log.ask(append_record{"org", long_one, "r", false}).error().code, errc::too_large);
   EXPECT_FALSE(log.s.exists);
+}
+
+TEST(AuditLog, TheRequestOfARecordIsItsOwn) {
+  EXPECT_EQ(request_of(R"({"number":1,"requestId":"r1","asked":{"requestId":"r2"}})"), "r1");
+  EXPECT_EQ(request_of(R"({"asked":{"requestId":"r2"}})"), "");
+  EXPECT_EQ(request_of(R"({"requestId":7})"), "");
+  EXPECT_EQ(request_of("none"), "");
 }
 
 TEST(AuditLog, OldRecordsGoAndTheRestVerifies) {

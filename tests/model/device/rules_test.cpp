@@ -176,6 +176,15 @@ TEST_F(Device, AnOldSecretCountsForItsOverlap) {
   EXPECT_TRUE(tell(proof(4, "second")));
 }
 
+TEST_F(Device, TheSameSecretAgainChangesNothing) {
+  registered();
+  ASSERT_TRUE(tell(reset_secret{keys.seal("second", secret_owner(name)), milliseconds{1000}}));
+  ASSERT_TRUE(tell(reset_secret{keys.seal("second", secret_owner(name)), milliseconds{1000}}));
+  EXPECT_TRUE(happened.empty());
+  EXPECT_TRUE(tell(proof(1, "secret"))) << "what was valid beside it still is";
+  EXPECT_TRUE(tell(proof(2, "second")));
+}
+
 TEST_F(Device, ANewSessionTakesOver) {
   registered();
   const auto first = online(1);

@@ -116,6 +116,42 @@ TEST_F(Ledger, ADeviceThatWentBeforeACountIsNotTakenBackTwice) {
   EXPECT_EQ(std::get<room>(ask(reserve{"org", 1, 0, 10})->answer).count, 0u);
 }
 
+TEST_F(Ledger, ACountThatFindsMoreIsBelieved) {
+  count(3);
+  now += 5min;
+  count(8);  // however they came
+  EXPECT_EQ(s.used, 8u);
+  EXPECT_EQ(given(5, 10), 2u);
+  now += 5min;
+  count(4);
+  EXPECT_EQ(s.used, 4u);
+}
+
+TEST_F(Ledger, ACountThatDoesNotWorkIsAbandoned) {
+  count(3);
+  const auto begun = ask(begin_count{"org", 2});
+  const auto number = std::get<counting>(begun->answer).number;
+  EXPECT_EQ(reserve_some(1, 10, 2).error().reason, "quota_counting");
+  ASSERT_TRUE(ask(abandon_count{number - 1}));
+  EXPECT_EQ(reserve_some(1, 10, 2).error().reason, "quota_counting") << "of another";
+  ASSERT_TRUE(ask(abandon_count{number}));
+  EXPECT_TRUE(std::holds_alternative<count_first>(reserve_some(1, 10, 2)->answer));
+  EXPECT_EQ(ask(end_count{number, 3}).error().code, errc::conflict);
+  EXPECT_EQ(given(1, 10), 1u) << "what was known is known";
+  EXPECT_TRUE(ask(abandon_count{number})->events.empty());
+}
+
+TEST_F(Ledger, ACountThatNobodyEndsIsOver) {
+  count(0);
+  ASSERT_TRUE(ask(begin_count{"org", 1}));
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(given(1, 100'000), 1u);
+    now += 1s;
+  }
+  EXPECT_LE(s.recent.size(), 62u);
+  EXPECT_EQ(s.counting_stamp, 0u);
+}
+
 TEST_F(Ledger, RemembersAMinuteOfThem) {
   count(0);
   for (int i = 0; i < 10'000; ++i) {
@@ -207,7 +243,7 @@ TEST_F(Ledger, ComesBackFromItsBytes) {
   EXPECT_EQ(*revision, 5u);
   EXPECT_EQ(encode_state(read, 5), encode_state(s, 5));
   const auto events = std::vector<event>{reserved{now, 1}, released{2}, count_begun{"o", 1, 2, now},
-                                         count_ended{4, now}};
+                                         count_ended{4, now}, count_abandoned{}};
   EXPECT_EQ(encode_events(*decode_events(encode_events(events))), encode_events(events));
 }
 

@@ -126,6 +126,15 @@ TEST_F(Operation, TakesItsInputInOrderAndOnce) {
   EXPECT_EQ(reason(add_input{2, "more"}), "operation_submitted");
 }
 
+TEST_F(Operation, GoesBeforeItsTimeWhenItIsOver) {
+  begin();
+  EXPECT_EQ(reason(remove_operation{}), "operation_not_over");
+  ASSERT_TRUE(tell(finish_operation{1, {}, {}}));
+  ASSERT_TRUE(tell(remove_operation{}));
+  EXPECT_TRUE(s.deleted);
+  EXPECT_EQ(reason(remove_operation{}), "operation_unknown");
+}
+
 TEST_F(Operation, AnInputThatEndsHalfwayIsGivenUp) {
   ASSERT_TRUE(tell(made(true)));
   now += input_patience - seconds{1};

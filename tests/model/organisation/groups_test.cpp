@@ -119,6 +119,38 @@ TEST_F(Groups, ARoleThatNamesOneHoldsIt) {
   EXPECT_EQ(tell(remove_group{"g1"}), "");
 }
 
+TEST_F(Groups, TellWhichRolesReachWhomTheyHave) {
+  const auto names = [&](const std::string& id, bool by_leaving = false) {
+    auto all = std::string{};
+    for (const auto& r : roles_reached_by(s, id, by_leaving))
+      all += r.name + " ";
+    return all;
+  };
+  for (const auto* id : {"g1", "g2", "g3"})
+    EXPECT_EQ(tell(fixed(id)), "");
+  EXPECT_EQ(tell(by_rule("r1", "tags.site = 'A' and group != 'g1'")), "");
+  EXPECT_EQ(tell(by_rule("r2", "tags.site = 'B'")), "");
+  const auto role = [&](const char* name, std::vector<std::string> groups) {
+    auto r = put_role{{}, true};
+    r.what.name = name;
+    r.what.permissions = {"device:read"};
+    r.what.within.groups = std::move(groups);
+    EXPECT_EQ(tell(r), "");
+  };
+  role("direct", {"g2", "g1"});
+  role("ruled", {"r1"});
+  role("other", {"r2"});
+  role("whole", {});
+  EXPECT_EQ(names("g1"), "direct ruled ");
+  EXPECT_EQ(names("g1", true), "ruled ") << "whoever leaves it may come under the rule";
+  EXPECT_EQ(names("g2"), "direct ");
+  EXPECT_EQ(names("g2", true), "");
+  EXPECT_EQ(names("g3"), "");
+  EXPECT_EQ(names("r1"), "ruled ");
+  EXPECT_EQ(names("r2"), "other ");
+  EXPECT_EQ(names("gone"), "");
+}
+
 TEST_F(Groups, AreBounded) {
   for (int i = 0; i < 200; ++i)
     ASSERT_EQ(tell(fixed("g" + std::to_string(i))), "");

@@ -21,14 +21,9 @@ class AuditTrail : public testing::Test {
         .ask =
             [this](const actors::target&, const actors::any_command& what,
                    const actors::caller::on_answer& then) {
-              const auto& order = std::get<audit::command>(what).what;
-              if (std::holds_alternative<audit::read_head>(order)) {
-                ++heads;
-              } else {
-                const auto& a = std::get<audit::append_record>(order);
-                asked.push_back(a.organisation + ' ' + a.request + (a.again ? " again" : ""));
-                entries.push_back(a.entry);
-              }
+              const auto& a = std::get<audit::append_record>(std::get<audit::command>(what).what);
+              asked.push_back(a.organisation + ' ' + a.request + (a.again ? " again" : ""));
+              entries.push_back(a.entry);
               if (fails)
                 return then(*fails);
               if (keeps)
@@ -60,7 +55,6 @@ class AuditTrail : public testing::Test {
   model::timestamp now = model::from_ms(1'700'000'000'000);
   std::optional<failure> fails;
   bool keeps = false;
-  int heads = 0;
   std::vector<actors::caller::on_answer> kept;
   std::vector<std::string> asked, entries, answers;
   std::shared_ptr<audit_trail> trail;
@@ -101,19 +95,24 @@ TEST_F(AuditTrail, SaysSoWhenItTakesTooLongAndTriesOn) {
   EXPECT_THAT(metrics.text(), HasSubstr("orrery_api_audit_late_total 1"));
 }
 
-TEST_F(AuditTrail, AChangeIsRefusedBeforeItIsMadeOnceOneWasNotNoted) {
-  trail->prepare("org", answer());
-  EXPECT_EQ(heads, 0) << "nobody is asked while all is well";
+TEST_F(AuditTrail, AChangeIsRefusedBeforeItIsMadeWhileOneIsNotNoted) {
+  const auto prepared = [&](const std::vector<std::string>& logs) {
+    answers.clear();
+    trail->prepare(logs, answer());
+    return answers.front();
+  };
+  EXPECT_EQ(prepared({"org"}), "ok");
   fails = failure{errc::unavailable, "shard_unavailable", ""};
   trail->note(note("r1"), [](const model::status&) {});
-  trail->prepare("org", answer());
-  trail->prepare("another", answer());
+  trail->note(note("r2"), [](const model::status&) {});
+  EXPECT_EQ(prepared({"org"}), "audit_unavailable");
+  EXPECT_EQ(prepared({"another"}), "ok");
+  EXPECT_EQ(prepared({"another", "org"}), "audit_unavailable") << "all that are to have it";
   fails.reset();
-  trail->prepare("org", answer());
-  EXPECT_THAT(answers, ElementsAre("ok", "audit_unavailable", "ok", "ok"));
-  EXPECT_EQ(heads, 2);
-  trail->prepare("org", answer());
-  EXPECT_EQ(heads, 2);
+  trail->note(note("r3"), [](const model::status&) {});
+  EXPECT_EQ(prepared({"org"}), "audit_unavailable") << "two are still not written";
+  pass(600ms);
+  EXPECT_EQ(prepared({"org", "another"}), "ok");
 }
 
 TEST_F(AuditTrail, WhatTheLogDoesNotTakeIsNotTriedAgain) {
@@ -137,28 +136,113 @@ TEST_F(AuditTrail, KeepsABoundedNumber) {
   EXPECT_EQ(asked.front(), "org r5 again");
 }
 
+TEST_F(AuditTrail, TheLastOneOfALogIsNotPushedOut) {
+  fails = failure{errc::unavailable, "", ""};
+  trail->note(note("first", "a", "small"), answer());
+  for (std::size_t i = 0; i < audit_trail::max_waiting; ++i)
+    trail->note(note("r" + std::to_string(i)), answer());
+  answers.clear();
+  trail->prepare({"small"}, answer());
+  EXPECT_THAT(answers, ElementsAre("audit_unavailable"));
+}
+
+TEST_F(AuditTrail, WhatWasGivenUpIsNotTriedAgain) {
+  keeps = true;
+  trail->note(note("r0"), answer());
+  kept.front()(failure{errc::unavailable, "", ""});
+  pass(600ms);  // asked again, no answer yet
+  keeps = false;
+  fails = failure{errc::unavailable, "", ""};
+  for (std::size_t i = 1; i <= audit_trail::max_waiting; ++i)
+    trail->note(note("r" + std::to_string(i)), [](const model::status&) {});
+  EXPECT_THAT(answers, ElementsAre("audit_unavailable"));
+  kept.back()(failure{errc::unavailable, "", ""});
+  asked.clear();
+  pass(1s);
+  EXPECT_EQ(asked.size(), audit_trail::max_waiting);
+  EXPECT_EQ(asked.front(), "org r1 again");
+}
+
+TEST_F(AuditTrail, WhatWaitsWhenTheNodeStopsIsToldAndAnswered) {
+  keeps = true;
+  trail->note(note("under way"), answer());
+  keeps = false;
+  fails = failure{errc::unavailable, "", ""};
+  trail->note(note("waits"), answer());
+  trail->flush();
+  EXPECT_THAT(answers, ElementsAre("audit_unavailable"));
+  EXPECT_THAT(metrics.text(), HasSubstr("orrery_api_audit_lost_total 1"));
+  kept.front()(failure{errc::unavailable, "stopping", ""});
+  EXPECT_THAT(answers, ElementsAre("audit_unavailable", "audit_unavailable"));
+  EXPECT_THAT(metrics.text(), HasSubstr("orrery_api_audit_lost_total 2"));
+  trail->note(note("after"), answer());
+  EXPECT_EQ(answers.size(), 3u);
+  trail->prepare({"org"}, answer());
+  EXPECT_EQ(answers.back(), "audit_unavailable");
+  asked.clear();
+  pass(1h);
+  EXPECT_TRUE(asked.empty());
+}
+
 TEST_F(AuditTrail, CountsWhatComesTooOften) {
   for (int i = 0; i < 1000; ++i)
-    trail->count(note("r" + std::to_string(i)), "10.0.0.1");
-  trail->count(note("other"), "10.0.0.2");
+    trail->count(note("r" + std::to_string(i)), "10.0.0.1", "10.0.0.1", counted_as::stranger);
+  trail->count(note("other"), "10.0.0.2", "10.0.0.2", counted_as::stranger);
   EXPECT_THAT(asked, ElementsAre("org r0", "org other"));
   pass(1min);
   EXPECT_THAT(asked, ElementsAre("org r0", "org other", "org r999"));
   EXPECT_THAT(entries.back(), HasSubstr(R"("count":999,"since":"2023-11-14T22:13:20.000Z")"));
-  trail->count(note("later"), "10.0.0.1");
+  trail->count(note("later"), "10.0.0.1", "10.0.0.1", counted_as::stranger);
   EXPECT_EQ(asked.back(), "org later");
 }
 
 TEST_F(AuditTrail, CountsManySourcesAsOne) {
-  for (int source = 0; source < 5000; ++source)
-    trail->count(note("r" + std::to_string(source)), "10.0." + std::to_string(source));
-  EXPECT_EQ(asked.size(), audit_trail::max_sources + 1);
-  EXPECT_EQ(asked.back(), "~ r" + std::to_string(audit_trail::max_sources));
+  for (int source = 0; source < 5000; ++source) {
+    const auto address = "10.0." + std::to_string(source);
+    trail->count(note("r" + std::to_string(source), "a", "~"), address, address,
+                 counted_as::stranger);
+  }
+  EXPECT_EQ(asked.size(), audit_trail::max_sorts + 1);
+  EXPECT_EQ(asked.back(), "~ r" + std::to_string(audit_trail::max_sorts));
   pass(1min);
-  EXPECT_EQ(asked.size(), audit_trail::max_sources + 2);
+  EXPECT_EQ(asked.size(), audit_trail::max_sorts + 2);
   const auto last = model::parse_json(entries.back());
-  EXPECT_EQ(last->find("count")->as_int(), 5000 - 1 - static_cast<int>(audit_trail::max_sources));
+  EXPECT_EQ(last->find("count")->as_int(), 5000 - 1 - static_cast<int>(audit_trail::max_sorts));
   EXPECT_EQ(last->find("action")->as_string(), "many");
+  trail->count(note("later", "a", "~"), "10.1", "10.1", counted_as::stranger);
+  EXPECT_EQ(asked.back(), "~ later") << "a minute after there is room again";
+}
+
+TEST_F(AuditTrail, OneAddressHidesNoOther) {
+  for (int i = 0; i < 1000; ++i)
+    trail->count(note("r" + std::to_string(i), "a" + std::to_string(i), "~"), "10.0.0.1",
+                 "10.0.0.1", counted_as::stranger);
+  EXPECT_EQ(asked.size(), audit_trail::max_sorts_of_address + 1);
+  trail->count(note("other", "a", "~"), "10.0.0.2", "10.0.0.2", counted_as::stranger);
+  EXPECT_EQ(asked.back(), "~ other");
+  pass(1min);
+  EXPECT_EQ(asked.size(), audit_trail::max_sorts_of_address + 3);
+  asked.clear();
+  trail->count(note("again", "a", "~"), "10.0.0.1", "10.0.0.1", counted_as::stranger);
+  EXPECT_THAT(asked, ElementsAre("~ again"));
+}
+
+TEST_F(AuditTrail, NeitherStrangersNorDataHideAnAttackOnPeople) {
+  for (int i = 0; i < 1000; ++i) {
+    const auto address = "10.0." + std::to_string(i);
+    trail->count(note("s", "a", "~"), address, address, counted_as::stranger);
+    trail->count(note("d", "ingest"), "key:" + std::to_string(i), "10.9", counted_as::data);
+  }
+  asked.clear();
+  trail->count(note("m", "login"), "10.0.7", "10.0.7", counted_as::member);
+  EXPECT_THAT(asked, ElementsAre("org m"));
+  for (int i = 0; i < 1000; ++i) {
+    const auto address = "10.1." + std::to_string(i);
+    trail->count(note("m", "login", "org"), address, address, counted_as::member);
+  }
+  asked.clear();
+  trail->count(note("x", "login", "another"), "10.2", "10.2", counted_as::member);
+  EXPECT_THAT(asked, ElementsAre("another x")) << "each log tells that there were many";
 }
 
 TEST_F(AuditTrail, TellsSomeOneByOneAndTheRestIsCounted) {
@@ -173,7 +257,7 @@ TEST_F(AuditTrail, TellsSomeOneByOneAndTheRestIsCounted) {
 
 TEST_F(AuditTrail, WritesWhatWasCountedWhenTheNodeStops) {
   for (int i = 0; i < 3; ++i)
-    trail->count(note("r" + std::to_string(i)), "10.0.0.1");
+    trail->count(note("r" + std::to_string(i)), "10.0.0.1", "10.0.0.1", counted_as::stranger);
   trail->flush();
   EXPECT_THAT(asked, ElementsAre("org r0", "org r2"));
 }
