@@ -52,7 +52,7 @@ class bench_tree {
 
   void tell(tree::order what) {
     const auto d = must(kind_.decide(state_, {std::move(what), "bench", {}},
-                                     {id, now, known_, keys_, store_, 50, 5, 1'000, 64}));
+                                     {id, now, known_, keys_, store_, 50, 5, 1'000, 64, {}, 0}));
     for (const auto& e : d.events)
       tree::apply(state_, e);
     const auto rows = actors::tree_kind::rows_of(id, state_, d.events, state_.revision, {});

@@ -96,7 +96,7 @@ class Matrix(NodeTest):
         self.assertGreater(len(self.operations), 100)
         self.assertGreater(len([o for o in self.operations if o.permission]), 90)
         public = {o.id for o in self.operations if o.is_public}
-        self.assertEqual(public, {"login", "refreshToken", "getOpenApi", "getVersion"})
+        self.assertEqual(public, {"login", "refreshToken", "getOpenApi", "getReference", "getVersion"})
 
     def test_who_does_not_say_who_he_is(self):
         def look(operation):

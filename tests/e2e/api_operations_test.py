@@ -457,7 +457,7 @@ class Document(NodeTest):
             templates.add(template)
             for method, operation in item.items():
                 where = f"{method} {path}"
-                self.only(operation, {"operationId", "summary", "description", "parameters", "requestBody", "responses", "security"}, where)
+                self.only(operation, {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security"}, where)
                 self.assertNotIn(operation["operationId"], ids)
                 ids.add(operation["operationId"])
                 self.parameters(path, operation["parameters"], where)

@@ -707,7 +707,6 @@ json operations() {
             {"endedAt?", time},
             {"expiresAt?", time}})},
       {"OperationList", page_of("Operation")},
-      {"ImportedDevices", anything},
       {"DeviceExport",
        object({{"filter?", text}, {"columns?", columns}, {"format?", word({"csv", "ndjson"})}})},
       {"DeviceBulk",
