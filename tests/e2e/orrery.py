@@ -171,7 +171,7 @@ class Api:
                 return
             kind = reply.headers["Content-Type"].split(";")[0]
             assert kind in content, f"{method} {path}: {kind} is not described"
-            if not kind.endswith("json") or kind.endswith("ndjson"):
+            if not kind.endswith("json"):
                 return
             schema = content[kind]["schema"]
             if "anyOf" in schema and "fields=" not in reply.url:

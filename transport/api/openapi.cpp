@@ -108,6 +108,8 @@ std::string make() {
       operation["responses"]["200"]["content"]["application/zip"] = zip;
     if (r.gives == "AuditLine")  // line by line
       operation["responses"]["200"]["content"] = content("AuditLine", "application/x-ndjson");
+    if (r.id == "getReference")
+      success_of(operation)["content"]["text/html"] = zip;
     if (r.takes == "ImportedDevices")
       operation["requestBody"]["content"] = {{"text/csv", zip}, {"application/x-ndjson", zip}};
     if (r.id == "getOperationResult" || r.id == "getImportTemplate")
