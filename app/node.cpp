@@ -449,6 +449,7 @@ struct node::impl {
     if (effects)
       effects->set_runner(nullptr);
     operations.reset();
+    quota.reset();
     query.reset();
     ask.reset();
     if (router)
