@@ -487,7 +487,7 @@ class Document(NodeTest):
 
     def content(self, content, where):
         for kind, media in content.items():
-            self.assertRegex(kind, r"^(application/|text/csv$)", where)
+            self.assertRegex(kind, r"^(application/|text/(csv|html)$)", where)
             self.only(media, {"schema"}, where)
             self.schema(media["schema"], where)
 
