@@ -111,7 +111,9 @@ std::string make() {
     if (r.id == "getReference")
       success_of(operation)["content"]["text/html"] = zip;
     if (r.takes == "ImportedDevices")
-      operation["requestBody"]["content"] = {{"text/csv", zip}, {"application/x-ndjson", zip}};
+      operation["requestBody"]["content"] = {
+          {"text/csv", {{"schema", reference(r.takes)}}},
+          {"application/x-ndjson", {{"schema", reference(r.takes)}}}};
     if (r.id == "getOperationResult" || r.id == "getImportTemplate")
       success_of(operation)["content"]["text/csv"] = zip;
     if (r.id == "getOperationResult")

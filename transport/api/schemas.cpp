@@ -707,6 +707,7 @@ json operations() {
             {"endedAt?", time},
             {"expiresAt?", time}})},
       {"OperationList", page_of("Operation")},
+      {"ImportedDevices", anything},
       {"DeviceExport",
        object({{"filter?", text}, {"columns?", columns}, {"format?", word({"csv", "ndjson"})}})},
       {"DeviceBulk",
