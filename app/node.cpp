@@ -114,7 +114,9 @@ struct node::impl {
   std::thread housekeeper;
   std::mutex mutex;
   std::condition_variable wake;
-  bool stopping = false, stopped = false;
+  bool stopping = false;  // with the mutex, as the next one
+  bool settled = false;   // nothing is answered any more
+  bool stopped = false;
 
   std::uint16_t shard_count() const {
     return static_cast<std::uint16_t>(settings.cluster.shard_count);
@@ -384,6 +386,12 @@ struct node::impl {
         log::warn("storage", "journal_not_limited", {{"detail", ok.error().detail}});
       hold.lock();
     }
+    // Records that answers wait for are still tried.
+    while (!wake.wait_for(hold, trust_interval, [this] { return settled; })) {
+      hold.unlock();
+      api->look_after();
+      hold.lock();
+    }
   }
 
   template <class Condition>
@@ -408,18 +416,28 @@ struct node::impl {
     wake.notify_all();
     if (place)
       place->stop_asking();
-    if (housekeeper.joinable())
-      housekeeper.join();
     if (operations)
       operations->stop();  // while whom it asks is there
     if (backups)
       backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
       log::warn("node", "shards_left", {});
+    if (api) {
+      api->stop();
+      if (!wait_for([this] { return api->under_way() == 0; }))
+        log::warn("node", "requests_left", {{"requests", api->under_way()}});
+    }
+    {
+      const auto hold = std::lock_guard{mutex};
+      settled = true;
+    }
+    wake.notify_all();
+    if (housekeeper.joinable())
+      housekeeper.join();
+    if (api)
+      api->flush();
     if (place)
       place->reads()->stop();
-    if (api)
-      api->stop();
     if (devices)
       devices->stop();
     if (mqtt)

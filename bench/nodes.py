@@ -24,7 +24,10 @@ START = 600  # seconds until a cluster is whole: with thousands of shards that t
 MQTT = 11883
 
 
-class Nodes(load_deploy().Cluster, Registry):
+Cluster = load_deploy().Cluster
+
+
+class Nodes(Cluster, Registry):
     """`started_first`: nodes that start at once, all unless given. Every process ends with this one, however it ends."""
     plain = False
 

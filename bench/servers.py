@@ -27,6 +27,13 @@ def cpu_seconds(process):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def resident_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise RuntimeError("no Rss")
+
+
 class Server:
     """A process on the server's core, with its CPU time and memory."""
     process = None
@@ -54,10 +61,7 @@ class Server:
         return cpu_seconds(self.process)
 
     def memory_kib(self):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Rss:"):
-                return int(line.split()[1])
-        raise RuntimeError("no Rss")
+        return resident_kib(self.process.pid)
 
 
 class Mosquitto(Server):

@@ -4,7 +4,10 @@
 #include <atomic>
 #include <cctype>
 #include <cstdio>
+#include <functional>
+#include <mutex>
 #include <optional>
+#include <unordered_map>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -28,7 +31,19 @@ struct server_parts {
   body_taker taker;
   std::atomic<bool> stopping{false};
   std::atomic<std::size_t> held{0};  // bytes of bodies in memory
+  std::shared_ptr<std::atomic<std::size_t>> under_way =
+      std::make_shared<std::atomic<std::size_t>>(0);  // requests
+  // Connections; each takes itself out when it ends.
+  std::mutex mutex;
+  std::unordered_map<const void*, std::function<void()>> endings;
 };
+
+/// A request, from its last byte until its answer is on its way.
+std::shared_ptr<void> count_under_way(const server_parts& parts) {
+  parts.under_way->fetch_add(1);
+  return {static_cast<void*>(parts.under_way.get()),
+          [counter = parts.under_way](void*) { counter->fetch_sub(1); }};
+}
 
 /// A connection's part of the bodies in memory.
 class held_bytes {
@@ -68,8 +83,23 @@ class connection : public std::enable_shared_from_this<connection> {
         permit_{std::move(permit)},
         timer_{bytes_->executor()},
         held_{parts_} {}
+  ~connection() {
+    const auto hold = std::lock_guard{parts_->mutex};
+    parts_->endings.erase(this);
+  }
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
 
   void start() {
+    {
+      const auto hold = std::lock_guard{parts_->mutex};
+      parts_->endings.emplace(this, [weak = weak_from_this()] {
+        if (const auto self = weak.lock())
+          asio::post(self->bytes_->executor(), [self] { self->end_if_idle(); });
+      });
+    }
+    if (parts_->stopping.load())
+      return end();
     begin();
     wait();
   }
@@ -254,8 +284,14 @@ class connection : public std::enable_shared_from_this<connection> {
     answer();
   }
 
+  void end_if_idle() {
+    if (!started_ && !answering_ && !is_upgraded_)
+      end();
+  }
+
   void answer() {
     answering_ = true;
+    under_way_ = count_under_way(*parts_);
     request_ = parser_->release();
     keep_alive_ = !refused_ && request_.keep_alive() && !parts_->stopping.load();
     head_ = request_.method() == http::verb::head;
@@ -285,6 +321,7 @@ class connection : public std::enable_shared_from_this<connection> {
       message.insert(name, value);
     if (!response.content_type.empty())
       message.set(http::field::content_type, response.content_type);
+    keep_alive_ = keep_alive_ && !parts_->stopping.load();
     message.keep_alive(keep_alive_);
     message.body() = std::move(response.body);
     // To a peer that knows no chunks the end of the connection is the end of the body.
@@ -372,6 +409,7 @@ class connection : public std::enable_shared_from_this<connection> {
       return drain();
     if (!keep_alive_) {
       timer_.cancel();
+      bytes_->wait_drained([self = shared_from_this()] { self->under_way_ = nullptr; });
       return bytes_->finish();
     }
     // The next request is read when this answer is on its way: a peer that does not read waits.
@@ -380,7 +418,8 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void next() {
     answering_ = false;
-    if (!bytes_->is_open())
+    under_way_ = nullptr;
+    if (!bytes_->is_open() || parts_->stopping.load())
       return end();
     begin();
     if (!in_.empty()) {
@@ -394,6 +433,8 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void upgrade(http_response response) {
     timer_.cancel();
+    is_upgraded_ = true;
+    under_way_ = nullptr;
     if (response.upgrade_to_bytes)
       accept_byte_socket(bytes_, permit_, request_, response.sub_protocol,
                          std::move(response.upgrade_to_bytes));
@@ -483,7 +524,9 @@ class connection : public std::enable_shared_from_this<connection> {
   std::uint64_t sunk_ = 0;  // bytes that it has taken
   std::function<void(http_response::piece_taker)> source_;
   bool looked_ = false;   // at the head
+  std::shared_ptr<void> under_way_;
   bool chunked_ = false;  // the answer
+  bool is_upgraded_ = false;
   bool continued_ = false, started_ = false, answering_ = false, keep_alive_ = true, head_ = false,
        refused_ = false;
 };
@@ -522,6 +565,17 @@ std::uint64_t http_server::refused() const {
 void http_server::stop() {
   impl_->parts->stopping.store(true);
   impl_->port->stop();
+  auto all = decltype(impl_->parts->endings){};
+  {
+    const auto hold = std::lock_guard{impl_->parts->mutex};
+    all = impl_->parts->endings;
+  }
+  // Without the mutex: a connection whose last owner this is takes itself out.
+  for (const auto& [connection, end] : all)
+    end();
+}
+std::size_t http_server::under_way() const {
+  return impl_->parts->under_way->load();
 }
 
 }  // namespace orrery::transport

@@ -31,8 +31,11 @@ class http_server {
   std::uint16_t port() const;
   std::size_t connections() const;
   std::uint64_t refused() const;  // connections beyond the limit
-  /// Accepts no more. Connections end with their next answer.
+  /// Accepts no more. Connections that wait for a request end now, others with their answer. Any
+  /// thread.
   void stop();
+  /// Requests whose answer is not on its way yet.
+  std::size_t under_way() const;
 
  private:
   struct impl;

@@ -233,7 +233,7 @@ void add_bulk(CLI::App& devices, session& s) {
   auto all = make<bool>(), dry_run = make<bool>(), no_wait = make<bool>();
   auto* c = command(devices, "bulk", "The same change for many devices",
                     "device bulk disable --filter 'tags.site = \"A\"' --dry-run");
-  c->add_option("action", *action, "enable, disable, tag, untag, resetSecret or delete")
+  c->add_option("action", *action, "enable, disable, tag, untag, kick, resetSecret or delete")
       ->required();
   c->add_option("--filter", *filter, "which ones");
   c->add_option("--id", *ids, "an assetId; several");

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from api_kit import all_of, model_document, refused
-from orrery import BIN, Device, Node, NodeTest, wait_for
+from orrery import BIN, DEADLINE, Device, Node, NodeTest, wait_for
 
 CSV = {"Content-Type": "text/csv"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -194,6 +194,9 @@ class Operations(NodeTest):
         device = Device(self.node, self.key, fresh[0]["deviceKey"], fresh[0]["deviceSecret"])
         self.addCleanup(device.close)
         device.connect()
+        o = bulk(action="kick", filter=mine)
+        self.assertEqual((o["counts"]["ok"], o["counts"]["skipped"]), (1, 599))
+        device.gone.get(timeout=DEADLINE)
         o = bulk(action="delete", filter=f"{mine} and tags.site = 'S0'")
         self.assertEqual(o["counts"]["ok"], 300)
         self.assertEqual(count(self.api, mine), 300)

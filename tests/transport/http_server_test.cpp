@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstring>
+#include <future>
 #include <mutex>
 #include <netinet/in.h>
+#include <optional>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <thread>
@@ -368,15 +370,45 @@ TEST_F(HttpServer, AnAnswerWhoseSizeIsNotKnownGoesInChunks) {
       << "its end is that of the connection";
 }
 
-TEST_F(HttpServer, AStoppedServerEndsItsConnectionsWithTheirNextAnswer) {
-  auto c = client{start(answer_path)};
+TEST_F(HttpServer, AStoppedServerEndsConnectionsThatWaitForARequest) {
+  limits.idle_timeout = 1h;
+  auto c = client{start(answer_path)}, silent = client{server->port()};
   c.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
   c.read("/a|");
   server->stop();
-  c.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(c.read(), "");
+  EXPECT_EQ(silent.read(), "");
+}
+
+TEST_F(HttpServer, AStoppedServerAnswersWhatIsUnderWay) {
+  limits.request_timeout = 10s;
+  auto asked = std::promise<void>{};
+  auto answer_later = std::optional<responder>{};
+  auto c = client{start([&](const std::shared_ptr<const http_request>&, responder answer) {
+    answer_later = std::move(answer);
+    asked.set_value();
+  })};
+  auto half = client{server->port()};
+  half.send("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab");
+  c.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  asked.get_future().wait();
+  EXPECT_EQ(server->under_way(), 1u);
+  server->stop();
+  auto response = http_response{};
+  response.body = "there";
+  (*std::exchange(answer_later, std::nullopt))(std::move(response));
   const auto reply = c.read();
-  EXPECT_NE(reply.find("Connection: close"), std::string::npos);
-  EXPECT_TRUE(reply.ends_with("/b|"));
+  EXPECT_NE(reply.find("Connection: close"), std::string::npos) << reply;
+  EXPECT_TRUE(reply.ends_with("there"));
+  const auto until = std::chrono::steady_clock::now() + 10s;
+  while (server->under_way() != 0 && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  EXPECT_EQ(server->under_way(), 0u);
+  asked = {};
+  half.send("cd");
+  asked.get_future().wait();
+  (*std::exchange(answer_later, std::nullopt))(http_response{});
+  EXPECT_NE(half.read().find("Connection: close"), std::string::npos);
 }
 
 }  // namespace

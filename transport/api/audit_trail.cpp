@@ -15,7 +15,8 @@ namespace log = observe::log;
 using model::errc;
 using model::failure;
 
-constexpr auto pause = std::chrono::milliseconds{500};  // between two attempts
+constexpr auto short_pause = std::chrono::milliseconds{100};  // while an answer waits
+constexpr auto pause = std::chrono::milliseconds{500};        // between two attempts
 constexpr auto window = std::chrono::minutes{1};        // of counting
 
 failure not_written() {
@@ -46,14 +47,33 @@ audit_trail::audit_trail(audit_trail_parts p)
       lost_{parts_.metrics->count("orrery_api_audit_lost_total",
                                   "Records that went to the node's own log alone")} {}
 
-void audit_trail::prepare(const std::vector<std::string>& logs, const then& go_on) {
-  auto takes = true;
+bool audit_trail::takes(const std::vector<std::string>& logs) const {
+  return std::none_of(logs.begin(), logs.end(),
+                      [&](const auto& log) { return waits_.contains(log); });
+}
+
+void audit_trail::prepare(std::vector<std::string> logs, then go_on) {
+  auto goes = false;
   {
     const auto hold = std::lock_guard{mutex_};
-    takes = !stopped_ && std::none_of(logs.begin(), logs.end(),
-                                      [&](const auto& log) { return waits_.contains(log); });
+    goes = !stopped_ && takes(logs);
+    if (!goes && !stopped_ && held_.size() < max_held) {
+      held_.push_back({std::move(logs), parts_.now() + parts_.patience, std::move(go_on)});
+      return;
+    }
   }
-  go_on(takes ? model::status{} : model::status{not_written()});
+  go_on(goes ? model::status{} : model::status{not_written()});
+}
+
+std::vector<audit_trail::then> audit_trail::released() {
+  auto all = std::vector<then>{};
+  std::erase_if(held_, [&](held& h) {
+    if (!takes(h.logs))
+      return false;
+    all.push_back(std::move(h.go_on));
+    return true;
+  });
+  return all;
 }
 
 void audit_trail::note(audit_note n, then done) {
@@ -116,6 +136,7 @@ void audit_trail::give_up(const std::vector<waiting_ptr>& all) {
 void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
   auto done = then{};
   auto gone = std::vector<waiting_ptr>{};
+  auto free = std::vector<then>{};
   auto was_given_up = false;
   // What the log itself does not take is not tried again.
   const auto is_hopeless =
@@ -126,12 +147,13 @@ void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
     if (got || is_hopeless) {
       done = std::exchange(w->done, {});
       forget(w);
+      free = released();
     } else if (stopped_ && !was_given_up) {
       forget(w);
       gone.push_back(w);
     } else if (!was_given_up) {
       w->asked = false;
-      w->next = parts_.now() + pause;
+      w->next = parts_.now() + (w->done ? short_pause : pause);
       keep(w);
       if (waiting_.size() > max_waiting)
         gone.push_back(one_too_many());
@@ -143,6 +165,8 @@ void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
     written_.add();
     if (done)
       done({});
+    for (const auto& go_on : free)
+      go_on({});
     return;
   }
   if (was_given_up)
@@ -153,6 +177,8 @@ void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
                {{"detail", got.error().detail}, {"record", shown(w->what)}});
     if (done)
       done(not_written());
+    for (const auto& go_on : free)
+      go_on({});
     return;
   }
   log::warn("audit", "record_not_written",
@@ -166,6 +192,7 @@ void audit_trail::look_after() {
   const auto now = parts_.now();
   auto again = std::vector<waiting_ptr>{};
   auto late = std::vector<std::pair<then, std::string>>{};
+  auto refused = std::vector<then>{};
   auto over = std::vector<counted>{};
   {
     const auto hold = std::lock_guard{mutex_};
@@ -177,6 +204,12 @@ void audit_trail::look_after() {
         again.push_back(w);
       }
     }
+    std::erase_if(held_, [&](held& h) {
+      if (h.until > now)
+        return false;
+      refused.push_back(std::move(h.go_on));
+      return true;
+    });
     for (auto i = counted_.begin(); i != counted_.end();)
       if (i->second.since + window <= now) {
         leave_bounds(i->first, i->second);
@@ -192,6 +225,8 @@ void audit_trail::look_after() {
     log::error("audit", "record_late", {{"record", record}});
     done(not_written());
   }
+  for (const auto& go_on : refused)
+    go_on(not_written());
   for (const auto& w : again)
     ask(w, true);
   write_counted(std::move(over));
@@ -210,9 +245,11 @@ void audit_trail::flush() {
   }
   write_counted(std::move(over));
   auto left = std::vector<waiting_ptr>{};
+  auto refused = std::deque<held>{};
   {
     const auto hold = std::lock_guard{mutex_};
     stopped_ = true;
+    refused.swap(held_);
     left.assign(waiting_.begin(), waiting_.end());
     waiting_.clear();
     waits_.clear();
@@ -220,6 +257,8 @@ void audit_trail::flush() {
       w->given_up = true;
   }
   give_up(left);
+  for (const auto& h : refused)
+    h.go_on(not_written());
 }
 
 void audit_trail::write_counted(std::vector<counted> all) {

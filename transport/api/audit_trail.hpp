@@ -49,6 +49,8 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
   using then = std::function<void(model::status)>;
   /// So many records wait at most to be tried again; then the oldest goes to the node's own log.
   static constexpr std::size_t max_waiting = 1000;
+  /// So many changes wait at most for a log to take records again; more are refused at once.
+  static constexpr std::size_t max_held = 1000;
   /// So many sorts (who, what, which reason) of each `counted_as` are counted at a time, each by
   /// itself; of more there is one number for each log.
   static constexpr std::size_t max_sorts = 100;
@@ -59,9 +61,10 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
 
   explicit audit_trail(audit_trail_parts p);
 
-  /// Before something is changed that these logs are to have: whether they take records. They do
-  /// not while one waits that could not be written. Fails: `unavailable` "audit_unavailable".
-  void prepare(const std::vector<std::string>& logs, const then& go_on);
+  /// Before something is changed that these logs are to have: goes on when they take records. They
+  /// do not while one waits that could not be written; whoever asks waits for that, as long as an
+  /// answer waits for its record. Fails: `unavailable` "audit_unavailable".
+  void prepare(std::vector<std::string> logs, then go_on);
   /// `done` once the record is committed, or has not been for too long: `unavailable`
   /// "audit_unavailable". Then it is still tried.
   void note(audit_note n, then done);
@@ -87,6 +90,11 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
     bool given_up = false;
   };
   using waiting_ptr = std::shared_ptr<waiting>;
+  struct held {
+    std::vector<std::string> logs;
+    model::timestamp until;
+    then go_on;
+  };
   struct counted {
     audit_note last;
     model::timestamp since;
@@ -102,6 +110,9 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
   void write_counted(std::vector<counted> all);
   void give_up(const std::vector<waiting_ptr>& all);
   // With the mutex held:
+  bool takes(const std::vector<std::string>& logs) const;
+  /// Those that need not wait any more go from held_.
+  std::vector<then> released();
   void keep(const waiting_ptr& w);
   void forget(const waiting_ptr& w);
   /// The one that is to go when too many wait.
@@ -118,6 +129,7 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
   std::mutex mutex_;
   std::deque<waiting_ptr> waiting_;           // could not be written so far
   std::map<std::string, std::size_t> waits_;  // so many of each log; none of 0
+  std::deque<held> held_;                     // changes that are not begun yet
   bool stopped_ = false;
   std::map<sort, counted> counted_;
   std::array<std::size_t, 3> sorts_{};  // of each counted_as

@@ -214,6 +214,9 @@ class device_bulk final : public work_base {
     }
     if (action_ == "delete")
       return device::remove_device{};
+    if (action_ == "kick")
+      return s.connection.online ? std::optional<device::order>{device::kick_device{}}
+                                 : std::nullopt;
     if (action_ == "resetSecret") {
       row.has_secret = true;
       if (parts_.keys->open(s.secret, device::secret_owner(s.name())) == secret_of(s.name())) {
@@ -243,7 +246,7 @@ class device_bulk final : public work_base {
     // Whoever is asked again after an answer that was lost may say that it is gone.
     if (got || (action_ == "delete" && got.error().code == errc::not_found)) {
       row.status = action_ == "delete" ? row_status::deleted : row_status::updated;
-    } else if (got.error().reason == "state_conflict") {
+    } else if (got.error().reason == "state_conflict" || got.error().reason == "not_connected") {
       row.status = row_status::unchanged;
     } else {
       auto id = std::move(row.id);

@@ -57,6 +57,7 @@ void import_template(const exchange_ptr& e) {
 std::string_view right_of(std::string_view action) {
   return action == "delete"        ? "device:decommission"
          : action == "resetSecret" ? "device:credential"
+         : action == "kick"        ? "device:control"
                                    : "device:write";
 }
 
@@ -120,7 +121,7 @@ void read_tags(fields& f, const std::string& action, model::object& request) {
 
 model::result<bulk_order> read_bulk(const exchange& e, const model::value& body) {
   static const auto actions =
-      std::vector<std::string_view>{"enable", "disable", "tag", "untag", "resetSecret", "delete"};
+      std::vector<std::string_view>{"enable", "disable", "tag", "untag", "kick", "resetSecret", "delete"};
   auto f = fields{body};
   auto b = bulk_order{};
   b.action = f.word("action", actions).value_or("");

@@ -711,7 +711,7 @@ json operations() {
       {"DeviceExport",
        object({{"filter?", text}, {"columns?", columns}, {"format?", word({"csv", "ndjson"})}})},
       {"DeviceBulk",
-       object({{"action", word({"enable", "disable", "tag", "untag", "resetSecret", "delete"})},
+       object({{"action", word({"enable", "disable", "tag", "untag", "kick", "resetSecret", "delete"})},
                {"filter?", text},
                {"ids?", list(text, 1'000)},
                {"all?", truth},

@@ -124,10 +124,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   }
 
   void look_after() { trail_->look_after(); }
-  void stop() {
-    streams_.close_all();
-    trail_->flush();
-  }
+  void stop() { streams_.close_all(); }
+  void flush() { trail_->flush(); }
 
   /// Takes the bodies of imports; null for any other request. One that will be refused is not read:
   /// `handle` says why.
@@ -458,6 +456,17 @@ void service::stop() {
     if (server)
       server->stop();
   impl_->api->stop();
+}
+
+std::size_t service::under_way() const {
+  auto n = std::size_t{0};
+  for (const auto* server : {impl_->plain.get(), impl_->secure.get()})
+    n += server ? server->under_way() : 0;
+  return n;
+}
+
+void service::flush() {
+  impl_->api->flush();
 }
 
 void service::look_after() {

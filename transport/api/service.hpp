@@ -24,8 +24,12 @@ class service {
   std::uint16_t admin_port() const;  // 0: off
   /// Does what is to be done from time to time (audit log): several times a second.
   void look_after();
-  /// Accepts no more, ends streams.
+  /// Accepts no more, ends streams and connections that wait. What is under way goes on.
   void stop();
+  /// Requests whose answer is not on its way yet.
+  std::size_t under_way() const;
+  /// Writes what the audit log has counted; after this what it cannot write is told and given up.
+  void flush();
 
  private:
   struct impl;
