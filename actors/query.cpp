@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -417,8 +418,15 @@ struct query::pool {
   struct round;
   template <class Page, class Question>
   void ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
-               std::function<void(model::result<std::vector<Page>>)> done,
-               std::function<void(std::vector<Page>&)> shorten = {});
+               std::function<void(model::result<std::vector<Page>>)> done);
+  /// `parts`: each of one shard.
+  template <class Page, class Question>
+  void ask_each(std::vector<Question> parts,
+                std::function<model::result<Page>(const Question&)> here,
+                std::function<void(model::result<std::vector<Page>>)> done,
+                std::function<void(std::vector<Page>&)> shorten = {});
+  struct sorted_list;
+  void ask_sorted(const std::shared_ptr<sorted_list>& l, std::vector<device_list_question> parts);
   struct gathering;
   void scatter(const std::shared_ptr<gathering>& g);
   void gather(const std::shared_ptr<gathering>& g);
@@ -586,7 +594,6 @@ void query::pool::gather(const std::shared_ptr<gathering>& g) {
 /// A question to all shards, each where it is.
 template <class Page, class Question>
 struct query::pool::round {
-  Question what;
   std::function<void(model::result<std::vector<Page>>)> done;
   std::function<void(std::vector<Page>&)> shorten;  // what is there so far; may be null
   std::mutex mutex{};
@@ -603,13 +610,22 @@ struct query::pool::round {
 
 template <class Page, class Question>
 void query::pool::ask_all(Question what, std::function<model::result<Page>(const Question&)> here,
-                          std::function<void(model::result<std::vector<Page>>)> done,
-                          std::function<void(std::vector<Page>&)> shorten) {
+                          std::function<void(model::result<std::vector<Page>>)> done) {
+  auto parts = std::vector<Question>(shard_count, what);
+  for (auto shard = 0u; shard < shard_count; ++shard)
+    parts[shard].shards = shard_span{static_cast<model::shard_id>(shard), 1};
+  ask_each<Page, Question>(std::move(parts), std::move(here), std::move(done));
+}
+
+template <class Page, class Question>
+void query::pool::ask_each(std::vector<Question> parts,
+                           std::function<model::result<Page>(const Question&)> here,
+                           std::function<void(model::result<std::vector<Page>>)> done,
+                           std::function<void(std::vector<Page>&)> shorten) {
   auto r = std::make_shared<round<Page, Question>>();
   r->shorten = std::move(shorten);
-  r->what = std::move(what);
   r->done = std::move(done);
-  r->open = shard_count;
+  r->open = parts.size();
   const auto take = std::function<void(model::result<Page>)>{[r](model::result<Page> got) {
     {
       const auto hold = std::lock_guard{r->mutex};
@@ -624,9 +640,7 @@ void query::pool::ask_all(Question what, std::function<model::result<Page>(const
       return r->done(std::move(*r->failed));
     r->done(std::move(r->pages));
   }};
-  for (auto shard = 0u; shard < shard_count; ++shard) {
-    auto part = r->what;
-    part.shards = shard_span{static_cast<model::shard_id>(shard), 1};
+  for (const auto& part : parts) {
     if (passed_on<Page>(part.shards->first, part, take))
       continue;
     const auto or_there =
@@ -708,6 +722,77 @@ void query::history(history_question what, then<history_page> done) {
                   });
 }
 
+/// A page of a sorted list of all shards: of what has come no more than that page is kept.
+struct query::pool::sorted_list {
+  explicit sorted_list(device_search how) : search{std::move(how)} {}
+  const device_search search;
+  device_list_question what{};
+  std::size_t limit = 0;
+  then<device_page> done{};
+  device_page page{};
+  /// Shards that have more behind the place where what they gave ends.
+  std::map<model::shard_id, sorted_place> open{};
+
+  void take(device_page got) {
+    if (!got.next.empty() && !got.devices.empty()) {
+      const auto& last = got.devices.back();
+      open.insert_or_assign(last.id.shard, sorted_place{last.by, last.id});
+    }
+    const auto left_some = !page.next.empty();
+    std::move(page.devices.begin(), page.devices.end(), std::back_inserter(got.devices));
+    page = merge_sorted(search, std::move(got.devices), limit);
+    if (left_some)
+      go_on_behind();
+  }
+
+  /// The page is not the last one.
+  void go_on_behind() {
+    if (!page.devices.empty())
+      page.next = to_hex(write_place({page.devices.back().by, page.devices.back().id}));
+  }
+
+  /// Questions to the shards whose next device may be one of the page.
+  std::vector<device_list_question> left() {
+    auto parts = std::vector<device_list_question>{};
+    const auto full = page.devices.size() >= limit;
+    for (const auto& [shard, place] : open) {
+      if (full && !search.before(place, {page.devices.back().by, page.devices.back().id}))
+        continue;
+      auto& part = parts.emplace_back(what);
+      part.limit = limit;
+      part.shards = shard_span{shard, 1};
+      part.cursor = to_hex(write_place(place));
+    }
+    for (const auto& part : parts)
+      open.erase(part.shards->first);
+    return parts;
+  }
+};
+
+void query::pool::ask_sorted(const std::shared_ptr<sorted_list>& l,
+                             std::vector<device_list_question> parts) {
+  ask_each<device_page, device_list_question>(
+      std::move(parts),
+      [this](const device_list_question& q) {
+        return sort_devices(q, *store, shard_count, elsewhere.get());
+      },
+      [this, l](const model::result<std::vector<device_page>>& ok) {
+        if (!ok)
+          return l->done(ok.error());
+        if (auto more = l->left(); !more.empty())
+          return ask_sorted(l, std::move(more));
+        if (!l->open.empty())
+          l->go_on_behind();
+        l->done(std::move(l->page));
+      },
+      // With the mutex of the round.
+      [l](std::vector<device_page>& pages) {
+        for (auto& page : pages)
+          l->take(std::move(page));
+        pages.clear();
+      });
+}
+
 void query::devices(device_list_question what, then<device_page> done) {
   if (!pool_->elsewhere)
     return pool_->answer<device_page>(done, [p = pool_.get(), what = std::move(what)] {
@@ -718,32 +803,17 @@ void query::devices(device_list_question what, then<device_page> done) {
     auto read = device_search::make(what);
     if (!read)
       return done(read.error());
-    const auto search = std::make_shared<const device_search>(std::move(*read));
-    // Of all that came so far no more than a page is kept.
-    const auto shorten = [search, limit = what.limit](std::vector<device_page>& pages) {
-      auto all = std::vector<listed_device>{};
-      auto more = false;
-      for (auto& page : pages) {
-        more = more || !page.next.empty();
-        std::move(page.devices.begin(), page.devices.end(), std::back_inserter(all));
-      }
-      auto page = merge_sorted(*search, std::move(all), limit);
-      if (more && page.next.empty() && !page.devices.empty())
-        page.next = to_hex(write_place({page.devices.back().by, page.devices.back().id}));
-      pages.clear();
-      pages.push_back(std::move(page));
-    };
-    return pool_->ask_all<device_page, device_list_question>(
-        what,
-        [p = pool_.get()](const device_list_question& q) {
-          return sort_devices(q, *p->store, p->shard_count, p->elsewhere.get());
-        },
-        [done](model::result<std::vector<device_page>> parts) {
-          if (!parts)
-            return done(parts.error());
-          done(parts->empty() ? device_page{} : std::move(parts->front()));
-        },
-        shorten);
+    auto l = std::make_shared<pool::sorted_list>(std::move(*read));
+    l->limit = what.limit;
+    l->done = std::move(done);
+    // Devices are spread evenly: each shard is asked for a little more than its part of a page.
+    const auto shards = std::size_t{pool_->shard_count};
+    what.limit = std::min(what.limit, 4 * what.limit / shards + 4);
+    auto parts = std::vector<device_list_question>(shards, what);
+    for (std::size_t shard = 0; shard < shards; ++shard)
+      parts[shard].shards = shard_span{static_cast<model::shard_id>(shard), 1};
+    l->what = std::move(what);
+    return pool_->ask_sorted(l, std::move(parts));
   }
   const auto at = read_cursor(what.cursor, pool_->shard_count);
   if (!at)
