@@ -74,6 +74,7 @@ constexpr std::string_view texts[] = {
     "command_final",
     "command_unknown",
     "compatible_change",
+    "condition_unsupported",
     "conflict",
     "coordinator_busy",
     "coordinator_refuses",

@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import secrets
 import shutil
 import tempfile
 import time
@@ -22,6 +23,35 @@ METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
 
+class AskingTwice(Api):
+    """Before each call it asks for it on the condition of an ETag that nothing has; a POST with a key is repeated behind it."""
+    conditions, repeats = set(), set()
+
+    def request(self, method, path, expect=None, **options):
+        operation = self.operation_of(method, path.replace("~", self.org, 1).split("?")[0])
+        if operation is None or method in ("GET", "HEAD") or expect is not None and expect >= 400 or "data" in options:
+            return super().request(method, path, expect, **options)
+        headers = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+        given = {k: v for k, v in options.pop("headers", {}).items()}
+        stale = {k: v for k, v in given.items() if k != "If-None-Match"} | {"If-Match": '"999999999"'}
+        if "If-Match" in headers:
+            refused = super().request(method, path, 412, headers=stale, **options).json()
+            assert refused["code"] == "etag_mismatch", refused
+            AskingTwice.conditions.add(operation["operationId"])
+        else:
+            refused = super().request(method, path, 400, headers=stale, **options).json()
+            assert refused["code"] == "condition_unsupported", refused
+        if "Idempotency-Key" not in headers:
+            return super().request(method, path, expect, headers=given, **options)
+        given["Idempotency-Key"] = given.get("Idempotency-Key", secrets.token_hex(8))
+        first = super().request(method, path, expect, headers=given, **options)
+        again = super().request(method, path, first.status_code, headers=given, **options)
+        assert again.headers.get("Idempotent-Replay") == "true", f"{method} {path} was done twice"
+        assert again.content == first.content, f"{method} {path}: {first.text} and then {again.text}"
+        AskingTwice.repeats.add(operation["operationId"])
+        return first
+
+
 class Operations(NodeTest):
     @classmethod
     def setUpClass(cls):
@@ -29,6 +59,7 @@ class Operations(NodeTest):
         cls.addClassCleanup(shutil.rmtree, backups, ignore_errors=True)
         cls.settings = (f"backup.directory={backups}",)
         super().setUpClass()
+        cls.api = AskingTwice(cls.node, cls.node.demo["apiKey"])
 
     def test_each_is_called(self):
         self.people()
@@ -51,6 +82,9 @@ class Operations(NodeTest):
         documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER
         called = {name for name, status in Api.seen if status < 400}
         self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
+        of = lambda name: {o["operationId"] for o in self.operations() if name in {p["name"] for p in o["parameters"]}} - OF_A_CLUSTER
+        self.assertEqual(of("If-Match") - AskingTwice.conditions, set(), "not asked for on a condition")
+        self.assertEqual(of("Idempotency-Key") - AskingTwice.repeats - {"importDevices"}, set(), "not repeated")
 
     def operations(self):
         return [o for path in self.api.document["paths"].values() for o in path.values()]

@@ -52,6 +52,20 @@ json parameters_of(const route& r) {
       all.back()["description"] = words;
     at = end + 1;
   }
+  const auto header = [&](const char* name, bool required, const char* what) {
+    all.push_back({{"name", name},
+                   {"in", "header"},
+                   {"required", required},
+                   {"description", what},
+                   {"schema", {{"type", "string"}}}});
+  };
+  if (const auto c = condition_of(r); c != condition::none)
+    // A draft that is to be made for the first time has If-None-Match instead.
+    header("If-Match", c == condition::demanded && r.id != "saveDraft",
+           "The ETag of what is to be changed, or *");
+  if (r.method == "POST" && !r.permission.empty())
+    header("Idempotency-Key", false,
+           "At most 128 characters: a repeat with the same key gets the answer of the first call");
   if (!r.gives.empty())
     all.push_back({{"name", "timeFormat"},
                    {"in", "query"},

@@ -163,6 +163,23 @@ bool looks_at_products(const route& r) {
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }
 
+condition condition_of(const route& r) {
+  static const auto demand = std::set<std::string_view>{
+      "changeDesired", "changeDraft",   "changeProductTags", "deleteDecoder", "deleteElement",
+      "deleteModel",   "deleteProduct", "discardDraft",      "putElement",    "replaceDesired",
+      "saveDraft",     "setDecoder",    "updateModel",       "updateProduct"};
+  static const auto know = std::set<std::string_view>{
+      "changeAttributes", "changeTags",    "deleteApp",    "deleteAsset",        "deleteAttribute",
+      "deleteDevice",     "deleteGroup",   "deleteNode",   "deleteRole",         "deleteTag",
+      "deleteTree",       "disableDevice", "enableDevice", "moveNode",           "publishModel",
+      "reopenActivation", "replaceRole",   "replaceTags",  "resetProductSecret", "shareModel",
+      "unshareModel",     "updateApp",     "updateAsset",  "updateDevice",       "updateGroup",
+      "updateNode",       "updateTree",    "updateUser"};
+  return demand.contains(r.id) ? condition::demanded
+         : know.contains(r.id) ? condition::possible
+                               : condition::none;
+}
+
 bool is_for_operators(const route& r) {
   return r.pattern.starts_with("/orgs/{org}") &&
          (r.permission == "sys:org" || r.id == "getOrganisation" || r.id == "getQuotas");

@@ -68,6 +68,10 @@ std::vector<route> cluster_routes();
 /// or it is a list or takes names and leaves out what its caller does not reach. All
 /// other calls are about the organisation: a role with a scope does not give them.
 bool looks_at_products(const route& r);
+/// Whether a change can be made subject to a revision that was read before (If-Match; RFC 9110,
+/// 13.1.1).
+enum class condition : std::uint8_t { none, possible, demanded };
+condition condition_of(const route& r);
 /// True if an operator may call it for another organisation than his own.
 bool is_for_operators(const route& r);
 

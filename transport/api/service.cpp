@@ -255,7 +255,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     e->send(std::move(r));
   }
 
-  /// Query and Accept: whatever nobody reads is an error, so that typing errors surface.
+  /// Query, If-Match and Accept: whatever nobody reads is an error, so that typing errors surface
+  /// and nothing is changed that was not meant.
   static model::status check_form(const route& r, const http_request& request) {
     for (const auto& [name, v] : request.query) {
       auto known = false;
@@ -273,6 +274,11 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
             "no parameter " + name + " here; there are: " + (r.query.empty() ? "none" : r.query)};
       }
     }
+    const auto wanted = request.header("if-match");
+    if (request.method != "GET" && request.method != "HEAD" && !wanted.empty() && wanted != "*" &&
+        condition_of(r) == condition::none)
+      return failure{errc::invalid_argument, "condition_unsupported",
+                     "this call cannot depend on an ETag: leave If-Match out"};
     if (const auto accept = request.header("accept");
         !accept.empty() && accept.find("json") == std::string_view::npos &&
         accept.find("*/*") == std::string_view::npos &&

@@ -123,6 +123,18 @@ TEST(Routes, ARoleWithAScopeReachesThoseThatLookAtProducts) {
   EXPECT_EQ(by_name, 30) << "each that is named is there";
 }
 
+TEST(Routes, ConditionsAreOfCallsThatAreThere) {
+  auto possible = 0, demanded = 0;
+  for (const auto& r : all_routes()) {
+    const auto c = condition_of(r);
+    EXPECT_TRUE(c == condition::none || r.method != "GET") << r.id;
+    possible += c == condition::possible ? 1 : 0;
+    demanded += c == condition::demanded ? 1 : 0;
+  }
+  EXPECT_EQ(possible, 28) << "each that is named is there";
+  EXPECT_EQ(demanded, 14);
+}
+
 TEST(Routes, OperatorsReachOtherOrganisationsByFew) {
   const auto of = [](std::string_view method, const std::string& path) {
     const auto m = find(method, path);
