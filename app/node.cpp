@@ -27,6 +27,7 @@
 #include "cluster/router.hpp"
 #include "net/io_threads.hpp"
 #include "net/tls.hpp"
+#include "net/web_client.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "storage/restore.hpp"
@@ -35,6 +36,7 @@
 #include "transport/device_ports.hpp"
 #include "transport/device_quota.hpp"
 #include "transport/file_exchange.hpp"
+#include "transport/identity_desk.hpp"
 #include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
 
@@ -291,6 +293,16 @@ struct node::impl {
     renew_bans = keep_bans(guard, known, clock_now);
     renew_bans();  // before anybody can log in
     io = std::make_unique<net::io_threads>(settings.threads.io);
+    const auto web = std::make_shared<net::web_client>(
+        io->next(), net::outbound_context(settings.identity.ca),
+        net::web_limits{.patience = settings.identity.timeout,
+                        .private_addresses = settings.identity.private_addresses});
+    const auto identities =
+        std::make_shared<transport::identity_desk>(transport::identity_desk_parts{
+            .ask = [web](net::web_request what,
+                         net::web_client::then done) { web->ask(std::move(what), std::move(done)); },
+            .keys = keys,
+            .now = clock_now});
     api = std::make_unique<transport::api::service>(
         *io,
         transport::api::service_parts{
@@ -308,7 +320,8 @@ struct node::impl {
             .now = clock_now,
             .settings = settings,
             .shard_count = shard_count(),
-            .quota = quota},
+            .quota = quota,
+            .identities = identities},
         for_anyone, [this]() -> std::optional<std::string> {
           if (!ready.load())
             return "starting or stopping";

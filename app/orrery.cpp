@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   cli::add_people(app, s);
+  cli::add_providers(app, s);
   cli::add_organisations(app, s);
   cli::add_management(app, s);
   cli::add_ota(app, s);

@@ -120,6 +120,13 @@ struct settings {
     std::uint64_t max_connections = 2'000;
   } api;
 
+  /// What a node asks identity providers of organisations.
+  struct identity_section {
+    std::string ca;                  // PEM file of authorities beside those of the system
+    bool private_addresses = false;  // also inside: their owners may not be trusted with that
+    milliseconds timeout{std::chrono::seconds{10}};  // of each question
+  } identity;
+
   struct audit_section {
     milliseconds retention{std::chrono::hours{24 * 400}};
     std::uint64_t max_bytes = 1024ull * 1024 * 1024;  // of each organisation's log

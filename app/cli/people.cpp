@@ -1,6 +1,8 @@
 // login, logout, totp, user, role, app, key.
+#include <fcntl.h>
 #include <fstream>
 #include <iostream>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -47,18 +49,58 @@ json given(std::initializer_list<std::pair<const char*, CLI::Option*>> options) 
   return body;
 }
 
+/// What it says is nobody's business, and it may stay open longer than this program.
+void open_browser(const std::string& url) {
+  const auto child = fork();
+  if (child != 0) {
+    if (child > 0)
+      waitpid(child, nullptr, 0);
+    return;
+  }
+  if (fork() == 0) {
+    const auto silent = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (const auto fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+      dup2(silent, fd);
+    execlp("xdg-open", "xdg-open", url.c_str(), static_cast<char*>(nullptr));
+  }
+  _exit(0);
+}
+
 void add_log_ins(CLI::App& to, session& s) {
   auto* login = command(to, "login", "Log in and keep the tokens in the profile",
                         "--server http://127.0.0.1:8090 login --user admin");
   auto user = make<std::string>(), file = make<std::string>(), org = make<std::string>(),
-       code = make<std::string>();
+       code = make<std::string>(), provider = make<std::string>();
+  auto patience = make<std::uint64_t>(300);
+  auto opens = make<bool>();
   *user = "admin";
-  login->add_option("--user", *user, "login name")->capture_default_str();
-  login->add_option("--organisation", *org, "its id; `default` if not given");
+  auto* by_name = login->add_option("--user", *user, "login name")->capture_default_str();
+  login->add_option("--organisation,--org", *org, "its id; `default` if not given");
   login->add_option("--otp", *code, "a code of the second factor, or a spare code");
   login->add_option("--password-file", *file,
                     "reads the password from there; else ORRERY_PASSWORD, else it is asked for");
-  login->callback([&s, user, file, org, code] {
+  auto* by_provider =
+      login->add_option("--provider", *provider,
+                        "by that identity provider of the organisation, in a browser")
+          ->excludes(by_name);
+  login->add_option("--timeout", *patience, "seconds that the browser may take")
+      ->check(CLI::Range(1, 600))
+      ->capture_default_str()
+      ->needs(by_provider);
+  login->add_flag("--browser", *opens, "opens the browser of this machine (xdg-open)")
+      ->needs(by_provider);
+  login->callback([&s, user, file, org, code, provider, patience, opens] {
+    if (!provider->empty()) {
+      s.login_by(*provider, *org, std::chrono::seconds{*patience},
+                 [opens](const std::string& url) {
+                   std::cerr << "Log in there with a browser of this machine:\n" << std::flush;
+                   std::cout << url << std::endl;
+                   if (*opens)
+                     open_browser(url);
+                 });
+      s.say("logged in by " + *provider + " at " + s.server);
+      return;
+    }
     auto password = std::string{};
     if (file->empty()) {
       password = ask_password();

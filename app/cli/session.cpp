@@ -11,6 +11,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "app/cli/browser_login.hpp"
+
 namespace orrery::app::cli {
 
 namespace fs = std::filesystem;
@@ -338,6 +340,35 @@ void session::login(const std::string& user, const std::string& password,
   if (reply.status != 200)
     throw refused{explain(reply.status, reply.body)};
   keep_tokens(json::parse(reply.body));
+}
+
+void session::login_by(const std::string& provider, const std::string& organisation,
+                       std::chrono::seconds patience,
+                       const std::function<void(const std::string&)>& go) {
+  load_profile();
+  const auto call = [&](const char* path, const json& body) {
+    const auto reply =
+        client().request("POST", path, {{"Content-Type", "application/json"}}, body.dump());
+    if (reply.status != 200)
+      throw refused{explain(reply.status, reply.body)};
+    return json::parse(reply.body);
+  };
+  const auto back = loopback_port{};
+  auto body = json{{"provider", provider}, {"redirectUri", back.uri()}};
+  if (!organisation.empty())
+    body["organisation"] = organisation;
+  const auto begun = call("/api/v1/auth/external:begin", body);
+  const auto url = begun.at("url").get<std::string>();
+  go(url);
+  const auto state_at = url.find("&state=");
+  const auto state = state_at == std::string::npos
+                         ? std::string{}
+                         : url.substr(state_at + 7, url.find('&', state_at + 7) - state_at - 7);
+  const auto got = back.wait(state, patience);
+  auto end = json{{"transaction", begun.at("transaction")}, {"state", got.state}, {"code", got.code}};
+  if (!got.issuer.empty())
+    end["issuer"] = got.issuer;
+  keep_tokens(call("/api/v1/auth/external:finish", end));
 }
 
 void session::logout() {

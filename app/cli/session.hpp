@@ -1,6 +1,7 @@
 // What every command of `orrery` has: a server, a credential, a way to show results.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -60,6 +61,10 @@ class session {
   /// Logs in and keeps the tokens in the profile. `code`: of a second factor, "" without one.
   void login(const std::string& user, const std::string& password, const std::string& organisation,
              const std::string& code);
+  /// The same by an identity provider: `go` is told where a browser is to go, and the address that
+  /// it is sent back to is waited at for so long.
+  void login_by(const std::string& provider, const std::string& organisation,
+                std::chrono::seconds patience, const std::function<void(const std::string&)>& go);
   /// Ends the log-in of the profile and forgets its tokens.
   void logout();
 
@@ -103,6 +108,7 @@ json read_json(const std::string& text);
 
 // Each adds its commands.
 void add_people(CLI::App& to, session& s);
+void add_providers(CLI::App& to, session& s);
 void add_organisations(CLI::App& to, session& s);
 void add_management(CLI::App& to, session& s);
 void add_models(CLI::App& to, session& s);

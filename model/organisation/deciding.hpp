@@ -1,5 +1,5 @@
 // What the rules of an organisation share: refusals, and a decision with the state that follows.
-// For rules.cpp, people.cpp and groups.cpp.
+// For rules.cpp, people.cpp, providers.cpp and groups.cpp.
 #pragma once
 
 #include <algorithm>

@@ -6,7 +6,18 @@ namespace orrery::model::organisation {
 namespace {
 
 constexpr std::uint8_t version = 1;
-constexpr std::uint8_t state_version = 3;
+constexpr std::uint8_t state_version = 4;  // 3: without providers
+
+/// A state of version 3, which is still read.
+result<std::uint64_t> decode_without_providers(std::string_view bytes, state& s) {
+  auto in = byte_reader{bytes};
+  in.u8();
+  const auto revision = in.varint();
+  std::apply([&](auto&... field) { (read(in, field), ...); }, fields_without_providers(s));
+  if (!in.ok() || !in.at_end())
+    return failure{errc::corrupted, "organisation snapshot does not decode: damaged"};
+  return revision;
+}
 
 }  // namespace
 
@@ -23,6 +34,8 @@ std::string encode_state(const state& s, std::uint64_t revision) {
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
+  if (bytes.starts_with('\3'))
+    return decode_without_providers(bytes, s);
   return decode_snapshot(state_version, bytes, s, "organisation");
 }
 

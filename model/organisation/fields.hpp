@@ -74,6 +74,21 @@ auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.description, x.what, x.rule, x.created_at, x.updated_at, x.actor,
                   x.revision);
 }
+template <field_of<role_mapping> X>
+auto fields_of(X& x) {
+  return std::tie(x.value, x.roles);
+}
+template <field_of<identity_provider> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.issuer, x.client_id, x.client_secret, x.scopes, x.login_claim,
+                  x.name_claim, x.mail_claim, x.role_claim, x.role_map, x.default_roles,
+                  x.creates_users, x.links_by_mail, x.mail_domains, x.redirect_uris, x.enabled,
+                  x.created_at, x.updated_at, x.actor, x.revision);
+}
+template <field_of<identity_link> X>
+auto fields_of(X& x) {
+  return std::tie(x.issuer, x.subject, x.login, x.linked_at);
+}
 template <field_of<create_organisation> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.name, x.locale, x.time_zone, x.first);
@@ -182,12 +197,29 @@ template <field_of<reveal_set> X>
 auto fields_of(X& x) {
   return std::tie(x.now, x.at);
 }
-template <field_of<state> X>
+template <field_of<provider_set> X>
 auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<provider_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<identity_linked> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+/// Of a state of version 3.
+template <field_of<state> X>
+auto fields_without_providers(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
                   x.sessions, x.authorities, x.topic_shards, x.bans, x.roles, x.applications,
                   x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone, x.groups,
                   x.reveals_secrets, x.device_limits);
+}
+template <field_of<state> X>
+auto fields_of(X& x) {
+  return std::tuple_cat(fields_without_providers(x), std::tie(x.providers, x.identities));
 }
 
 // Between nodes.
@@ -283,6 +315,19 @@ auto fields_of(X& x) {
 template <field_of<end_session> X>
 auto fields_of(X& x) {
   return std::tie(x.login, x.id);
+}
+template <field_of<put_provider> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.keeps_secret);
+}
+template <field_of<remove_provider> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<open_external_session> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.provider, x.issuer, x.client_id, x.subject, x.login, x.name, x.mail,
+                  x.mail_verified, x.values);
 }
 template <field_of<create_key> X>
 auto fields_of(X& x) {

@@ -1,5 +1,6 @@
-// An organisation: its people, their roles, its applications and their keys, how much of everything
-// it may have, and the authorities that sign the certificates of its devices.
+// An organisation: its people, their roles, who else proves who they are, its applications and their
+// keys, how much of everything it may have, and the authorities that sign the certificates of its
+// devices.
 #pragma once
 
 #include <memory>
@@ -76,6 +77,46 @@ struct login_session {
 };
 /// So long the refresh token of before is taken once more: the answer may have been lost.
 inline constexpr auto refresh_grace = std::chrono::seconds{60};
+
+/// What somebody has who shows that value in the claim of roles.
+struct role_mapping {
+  std::string value;
+  std::vector<std::string> roles;
+};
+/// Who proves who people are in place of a password: an OpenID provider.
+struct identity_provider {
+  std::string id;      // as the organisation calls it
+  std::string name;    // for people
+  std::string issuer;  // its URL, as its tokens have it
+  std::string client_id;
+  sealed_secret client_secret;      // empty: PKCE alone
+  std::vector<std::string> scopes;  // beside "openid"
+  std::string login_claim, name_claim, mail_claim;
+  std::string role_claim;  // empty: roles are given here, not there
+  std::vector<role_mapping> role_map;
+  std::vector<std::string> default_roles;  // of everybody who comes by it
+  bool creates_users = false;              // who is not known is made a person at his first log-in
+  bool links_by_mail = false;  // who is known by a mail that it has verified is taken for him
+  std::vector<std::string> mail_domains;   // lower case; none: any, and none at all
+  std::vector<std::string> redirect_uris;  // beside those of the loopback interface
+  bool enabled = true;
+  timestamp created_at{}, updated_at{};
+  std::string actor;           // who made it
+  std::uint64_t revision = 0;  // of the organisation when it was last changed
+};
+inline constexpr std::size_t max_providers = 10;
+inline constexpr std::size_t max_role_mappings = 100;
+inline constexpr std::size_t max_mail_domains = 50;
+inline constexpr std::size_t max_redirect_uris = 20;
+inline constexpr std::size_t max_scopes = 20;
+inline constexpr std::size_t max_identities = 5;  // of one person
+
+/// Whom a provider means by one of its subjects: the same person whatever becomes of his name.
+struct identity_link {
+  std::string issuer, subject;
+  std::string login;
+  timestamp linked_at{};
+};
 
 /// How much of something the organisation may have. Beyond `soft` somebody is told; `hard` is the
 /// end of it.
@@ -273,6 +314,25 @@ struct keep_session {
 struct end_session {
   std::string login, id;
 };
+/// With that id: a new one, or in place of the one that is there.
+struct put_provider {
+  identity_provider what;
+  bool keeps_secret = false;  // the client's secret is that of before
+};
+/// And what links people with it, unless another one has its issuer.
+struct remove_provider {
+  std::string id;
+};
+/// A provider has proved who comes: opens a session of whom it means, who may be made, or linked,
+/// or given other roles first. The session's login is not known yet; its id counts once.
+struct open_external_session {
+  login_session what;
+  std::string provider, issuer, client_id;  // that were asked; they may be others by now
+  std::string subject;
+  std::string login, name, mail;  // as they are claimed; empty: not at all
+  bool mail_verified = false;
+  std::vector<std::string> values;  // of the claim of roles
+};
 /// Makes its application if there is none.
 struct create_key {
   api_key key;
@@ -323,8 +383,9 @@ using order =
                  remove_organisation, suspend_organisation, set_quotas, update_user, lock_user,
                  set_second_factor, confirm_second_factor, remove_second_factor, put_role,
                  remove_role, create_application, update_application, remove_application,
-                 rotate_key, put_group, remove_group>;
-/// `expected_revision` is that of the person, role, application or group it is about.
+                 rotate_key, put_group, remove_group, put_provider, remove_provider,
+                 open_external_session>;
+/// `expected_revision` is that of the person, role, application, group or provider it is about.
 struct command {
   order what;
   std::string actor;
@@ -419,12 +480,22 @@ struct reveal_set {
   bool now = false;
   timestamp at;
 };
+struct provider_set {
+  identity_provider what;
+};
+struct provider_removed {
+  std::string id;
+};
+struct identity_linked {
+  identity_link what;
+};
 using event =
     std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
                  session_ended, authority_set, authority_removed, revocation_listed,
                  revocations_set, topics_opened, authority_proved, ban_set, ban_removed, removed,
                  suspended, quotas_set, role_set, role_removed, application_set,
-                 application_removed, group_set, group_removed, reveal_set>;
+                 application_removed, group_set, group_removed, reveal_set, provider_set,
+                 provider_removed, identity_linked>;
 
 struct state {
   bool exists = false;
@@ -447,6 +518,8 @@ struct state {
   std::vector<device_group> groups;  // in the order in which they were made
   bool reveals_secrets = false;
   std::uint64_t device_limits = 0;  // how many times devices came to have limits
+  std::vector<identity_provider> providers;
+  std::vector<identity_link> identities;  // oldest first
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
@@ -454,6 +527,8 @@ struct state {
   /// A built-in one too.
   const role* find_role(std::string_view role_name) const;
   const device_group* find_group(std::string_view group_id) const;
+  const identity_provider* find_provider(std::string_view provider_id) const;
+  const identity_link* find_identity(std::string_view issuer, std::string_view subject) const;
   const quota* find_quota(std::string_view item) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
   const ban* find_ban(std::string_view wanted) const;  // by ban_id

@@ -27,16 +27,6 @@ failure key_unknown(const std::string& id) {
   return {errc::not_found, "key_unknown", "no key " + id};
 }
 
-/// Roles that somebody is given have to be there.
-status check_roles(const state& s, const std::vector<std::string>& roles) {
-  if (roles.size() > max_roles)
-    return failure{errc::invalid_argument, "role_invalid", "at most 20 roles for one"};
-  for (const auto& name : roles)
-    if (!s.find_role(name))
-      return failure{errc::invalid_argument, "role_invalid", "no role " + name};
-  return {};
-}
-
 status check_mail(const std::string& mail) {
   const auto at = mail.find('@');
   const auto is_good = mail.size() <= max_mail_bytes && at != std::string::npos && at > 0 &&
@@ -61,6 +51,15 @@ status first_failure(std::initializer_list<status> all) {
 }  // namespace
 
 // ---- people
+
+status check_roles(const state& s, const std::vector<std::string>& roles) {
+  if (roles.size() > max_roles)
+    return failure{errc::invalid_argument, "role_invalid", "at most 20 roles for one"};
+  for (const auto& name : roles)
+    if (!s.find_role(name))
+      return failure{errc::invalid_argument, "role_invalid", "no role " + name};
+  return {};
+}
 
 status check_new_user(const state& s, const user& who) {
   if (!is_valid_key(who.login))
@@ -227,6 +226,23 @@ result<decision> decide_on(const state& s, const command&, const note_bad_login&
   return then(s, user_set{std::move(who)}, around);
 }
 
+void open_one(const state& s, const login_session& what, timestamp now,
+              std::vector<event>& events) {
+  auto open = std::size_t{0};
+  const login_session* oldest = nullptr;
+  for (const auto& session : s.sessions)
+    if (session.login == what.login && session.until > now) {
+      ++open;
+      oldest = oldest ? oldest : &session;
+    }
+  if (open >= max_sessions)
+    events.emplace_back(session_ended{oldest->login, oldest->id});
+  for (const auto& session : s.sessions)  // what is over is swept by whoever comes next
+    if (session.until <= now)
+      events.emplace_back(session_ended{session.login, session.id});
+  events.emplace_back(session_set{what});
+}
+
 result<decision> decide_on(const state& s, const command&, const open_session& o,
                            const surroundings& around) {
   const auto* found = s.find_user(o.what.login);
@@ -251,19 +267,7 @@ result<decision> decide_on(const state& s, const command&, const open_session& o
     who.locked_until = {};
     events.emplace_back(user_set{std::move(who)});
   }
-  auto open = std::size_t{0};
-  const login_session* oldest = nullptr;
-  for (const auto& session : s.sessions)
-    if (session.login == o.what.login && session.until > around.now) {
-      ++open;
-      oldest = oldest ? oldest : &session;
-    }
-  if (open >= max_sessions)
-    events.emplace_back(session_ended{oldest->login, oldest->id});
-  for (const auto& session : s.sessions)  // what is over is swept by whoever comes next
-    if (session.until <= around.now)
-      events.emplace_back(session_ended{session.login, session.id});
-  events.emplace_back(session_set{o.what});
+  open_one(s, o.what, around.now, events);
   return then(s, std::move(events), around);
 }
 
@@ -322,7 +326,12 @@ bool is_used(const state& s, const std::string& name) {
       return std::find(one.roles.begin(), one.roles.end(), name) != one.roles.end();
     });
   };
-  return by(s.users) || by(s.applications) || by(s.keys);
+  const auto given_by = [&](const identity_provider& p) {
+    return by(p.role_map) || std::find(p.default_roles.begin(), p.default_roles.end(), name) !=
+                                 p.default_roles.end();
+  };
+  return by(s.users) || by(s.applications) || by(s.keys) ||
+         std::any_of(s.providers.begin(), s.providers.end(), given_by);
 }
 
 }  // namespace
@@ -357,7 +366,7 @@ result<decision> decide_on(const state& s, const command& c, const remove_role& 
   if (auto ok = check_expected(c, found->revision); !ok)
     return ok.error();
   if (is_used(s, r.name))
-    return refused(errc::conflict, "role_in_use", "somebody has the role " + r.name);
+    return refused(errc::conflict, "role_in_use", "somebody or an identity provider has the role " + r.name);
   return then(s, role_removed{r.name}, around);
 }
 
@@ -507,6 +516,7 @@ void apply_on(state& s, const session_ended& e) {
 }
 void apply_on(state& s, const user_removed& e) {
   std::erase_if(s.users, [&](const user& u) { return u.login == e.login; });
+  std::erase_if(s.identities, [&](const identity_link& i) { return i.login == e.login; });
   apply_on(s, session_ended{e.login, {}});
 }
 void apply_on(state& s, const role_set& e) {

@@ -34,6 +34,11 @@ result<decision> decide_on(const state&, const command&, const create_key&, cons
 result<decision> decide_on(const state&, const command&, const rotate_key&, const surroundings&);
 result<decision> decide_on(const state&, const command&, const revoke_key&, const surroundings&);
 
+/// Roles that somebody is given have to be there.
+status check_roles(const state& s, const std::vector<std::string>& roles);
+/// Opens a session of somebody who is there: of too many of one person the oldest ends, and what is
+/// over is swept.
+void open_one(const state& s, const login_session& what, timestamp now, std::vector<event>& events);
 /// As a new person has to be. Fails as `create_user`.
 status check_new_user(const state& s, const user& who);
 

@@ -3,6 +3,7 @@
 #include "model/organisation/deciding.hpp"
 #include "model/organisation/groups.hpp"
 #include "model/organisation/people.hpp"
+#include "model/organisation/providers.hpp"
 
 namespace orrery::model::organisation {
 namespace {
@@ -376,6 +377,19 @@ const device_group* state::find_group(std::string_view group_id) const {
   const auto found = std::find_if(groups.begin(), groups.end(),
                                   [&](const device_group& g) { return g.id == group_id; });
   return found == groups.end() ? nullptr : &*found;
+}
+
+const identity_provider* state::find_provider(std::string_view provider_id) const {
+  const auto found = std::find_if(providers.begin(), providers.end(),
+                                  [&](const auto& p) { return p.id == provider_id; });
+  return found == providers.end() ? nullptr : &*found;
+}
+
+const identity_link* state::find_identity(std::string_view issuer, std::string_view subject) const {
+  const auto found = std::find_if(identities.begin(), identities.end(), [&](const auto& i) {
+    return i.subject == subject && i.issuer == issuer;
+  });
+  return found == identities.end() ? nullptr : &*found;
 }
 
 const quota* state::find_quota(std::string_view item) const {

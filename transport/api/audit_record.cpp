@@ -15,7 +15,7 @@ namespace audit = model::audit;
 /// Calls by POST that only read.
 const std::set<std::string_view>& reads_by_post() {
   static const auto all = std::set<std::string_view>{
-      "checkDeviceKeys",   "checkDraft",      "checkGrant",      "countDevices",
+      "beginExternalLogin", "checkDeviceKeys",   "checkDraft",      "checkGrant",      "countDevices",
       "getDeviceStatuses", "getLatestOfMany", "previewGroup",    "searchAssets",
       "searchAuditLog",    "searchDevices",   "searchFirmwares", "searchModels",
       "searchNodes",       "searchPaths",     "searchProducts",  "searchSystemAuditLog",

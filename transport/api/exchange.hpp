@@ -24,6 +24,7 @@
 
 namespace orrery::transport {
 class file_exchange;
+class identity_desk;
 class device_quota;
 class issuance;
 class login_guard;
@@ -48,6 +49,7 @@ struct service_parts {
   config::settings settings;
   std::uint16_t shard_count = 64;
   std::shared_ptr<device_quota> quota = {};
+  std::shared_ptr<identity_desk> identities = {};
   /// Passwords that are being hashed or wait for it.
   std::shared_ptr<std::atomic<int>> hashing = std::make_shared<std::atomic<int>>(0);
   /// Scripts that are being tried or wait for it.

@@ -18,21 +18,6 @@ const auto bad_credentials =
 const auto bad_code = failure{errc::unauthenticated, "bad_credentials", "the code is wrong"};
 const auto suspended = failure{errc::forbidden, "org_suspended", "the organisation is suspended"};
 
-model::value tokens_for(const service_parts& parts, const std::string& org,
-                        const organisation::login_session& session) {
-  const auto sign = [&](const char* use, model::timestamp expires) {
-    return parts.tokens->sign({org, session.login, use, session.id, expires, session.generation});
-  };
-  const auto now = parts.now();  // read once: the time left is then the whole of it
-  const auto access_ends =
-      std::min<model::timestamp>(now + parts.settings.api.access_ttl, session.until);
-  return model::object{
-      {"access", sign("access", access_ends)},
-      {"refresh", sign("refresh", session.until)},
-      {"tokenType", "Bearer"},
-      {"expiresIn", std::chrono::floor<std::chrono::seconds>(access_ends - now).count()}};
-}
-
 /// The owner that the secret of a second factor is bound to.
 std::string owner_of(const std::string& org, const std::string& login) {
   return "totp:" + org + "/" + login;
@@ -100,13 +85,6 @@ void open_session(const exchange_ptr& e, const actors::catalogue_organisation& o
          });
 }
 
-/// Whose log-in it is, for the audit log: somebody who is there.
-void concerns(const exchange& e, const std::string& org, const std::string& login) {
-  e.facts.organisation = org;
-  e.facts.actor = "user:" + login;
-  e.facts.kind = "session";
-}
-
 void login(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -129,9 +107,10 @@ void login(const exchange_ptr& e) {
       concerns(*e, org, login);
     if (found && !found->may_log_in(e->parts().now()))
       return e->fail(locked(*found));
-    // Whoever does not exist takes as long as who does.
+    // Whoever does not exist, or has no password, takes as long as who does.
     static const auto nobody = hash_password(model::random_text(24));
-    const auto good = verify_password(password, found ? found->password_hash : nobody) && found;
+    const auto has_one = found && !found->password_hash.empty();
+    const auto good = verify_password(password, has_one ? found->password_hash : nobody) && has_one;
     if (!found)
       return e->fail(bad_credentials);
     if (!good)
@@ -287,6 +266,27 @@ void disable(const exchange_ptr& e) {
 }
 
 }  // namespace
+
+model::value tokens_for(const service_parts& parts, const std::string& org,
+                        const organisation::login_session& session) {
+  const auto sign = [&](const char* use, model::timestamp expires) {
+    return parts.tokens->sign({org, session.login, use, session.id, expires, session.generation});
+  };
+  const auto now = parts.now();  // read once: the time left is then the whole of it
+  const auto access_ends =
+      std::min<model::timestamp>(now + parts.settings.api.access_ttl, session.until);
+  return model::object{
+      {"access", sign("access", access_ends)},
+      {"refresh", sign("refresh", session.until)},
+      {"tokenType", "Bearer"},
+      {"expiresIn", std::chrono::floor<std::chrono::seconds>(access_ends - now).count()}};
+}
+
+void concerns(const exchange& e, const std::string& org, const std::string& login) {
+  e.facts.organisation = org;
+  e.facts.actor = "user:" + login;
+  e.facts.kind = "session";
+}
 
 std::vector<route> log_in_routes() {
   return {

@@ -16,7 +16,12 @@ using model::failure;
 
 constexpr std::size_t least_password = 10, most_password = 1024;
 
-model::value show(const exchange& e, const organisation::user& u) {
+model::value show(const exchange& e, const organisation::state& org, const organisation::user& u) {
+  auto identities = model::array{};
+  for (const auto& i : org.identities)
+    if (i.login == u.login)
+      identities.emplace_back(model::object{
+          {"issuer", i.issuer}, {"subject", i.subject}, {"linkedAt", e.show(i.linked_at)}});
   const auto kept_out = u.locked_until > e.parts().now();
   auto o = model::object{{"login", u.login},
                          {"name", u.name},
@@ -24,6 +29,7 @@ model::value show(const exchange& e, const organisation::user& u) {
                          {"roles", texts(u.roles)},
                          {"locked", u.locked || kept_out},
                          {"secondFactor", u.second.is_needed()},
+                         {"identities", std::move(identities)},
                          {"createdAt", e.show(u.created_at)}};
   if (!u.locked && kept_out)
     o.emplace_back("lockedUntil", e.show(u.locked_until));
@@ -43,7 +49,7 @@ void list(const exchange_ptr& e) {
   auto all = std::vector<list_row>{};
   const auto org = own_organisation(*e);
   for (const auto& u : org->state->users)
-    all.push_back({u.login, [&e, &u] { return show(*e, u); }});
+    all.push_back({u.login, [&e, &org, &u] { return show(*e, *org->state, u); }});
   reply_list(e, fields_of_users, std::move(all));
 }
 
@@ -54,14 +60,15 @@ void get(const exchange_ptr& e) {
   const auto* found = org->state->find_user(e->param("login"));
   if (!found)
     return e->fail(unknown);
-  e->reply(200, show(*e, *found), {{"ETag", exchange::etag(found->revision)}});
+  e->reply(200, show(*e, *org->state, *found), {{"ETag", exchange::etag(found->revision)}});
 }
 
 /// The person as he is after an order.
 void reply_changed(const exchange_ptr& e, int status, const std::string& login,
                    const actors::outcome& done) {
-  const auto* now = organisation_in(done)->find_user(login);
-  e->reply(status, show(*e, *now), headers_of(done, now->revision));
+  const auto org = organisation_in(done);
+  const auto* now = org->find_user(login);
+  e->reply(status, show(*e, *org, *now), headers_of(done, now->revision));
 }
 
 void create(const exchange_ptr& e) {
@@ -105,7 +112,7 @@ const organisation::user* touch(const exchange_ptr& e, const organisation::state
     e->fail(*why);
     return nullptr;
   }
-  e->was(show(*e, *found));
+  e->was(show(*e, org, *found));
   return found;
 }
 

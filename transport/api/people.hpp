@@ -35,6 +35,11 @@ model::value texts(const std::vector<std::string>& all);
 /// Reads roles that the organisation has.
 std::optional<std::vector<std::string>> read_roles(fields& f,
                                                    const model::organisation::state& org);
+/// The tokens of a session, as a log-in is answered.
+model::value tokens_for(const service_parts& parts, const std::string& org,
+                        const model::organisation::login_session& session);
+/// Whose log-in it is, for the audit log: somebody who is there.
+void concerns(const exchange& e, const std::string& org, const std::string& login);
 /// A password that is long enough, "" if it is none and was noted.
 std::string read_password(fields& f);
 model::object show_scope(const model::organisation::scope& s);

@@ -50,13 +50,15 @@ struct part {
 
 std::vector<part> parts() {
   return {
-      {{"Log-in", "Tokens for people, and who one is"}, {log_in_routes()}},
+      {{"Log-in", "Tokens for people, and who one is"}, {log_in_routes(), external_log_in_routes()}},
       {{"Organisations",
         "Those whose installation it is make them, suspend them and limit what they have"},
        {organisation_routes()}},
       {{"People", "Users, their passwords and second factors"}, {people_routes()}},
       {{"Roles", "What people and applications may do, and for which products, groups and nodes"},
        {role_routes()}},
+      {{"Identity providers", "Who proves who people are, in place of a password"},
+       {identity_provider_routes()}},
       {{"Applications", "Programs that use the API, and their keys"}, {application_routes()}},
       {{"Models",
         "What kinds of devices have: drafts, revisions, inheritance, files, units, the library"},

@@ -31,6 +31,8 @@ struct route {
 
 /// Calls of one part of the API. A pattern that begins "@d" stands for both addresses of a device.
 std::vector<route> log_in_routes();
+std::vector<route> external_log_in_routes();
+std::vector<route> identity_provider_routes();
 std::vector<route> organisation_routes();
 std::vector<route> people_routes();
 std::vector<route> role_routes();

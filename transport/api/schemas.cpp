@@ -210,6 +210,26 @@ json shared() {
           {"Version", object({{"name", text}, {"version", text}})}};
 }
 
+/// What an identity provider has; `optional`: what may be left out when it is put.
+std::vector<field> provider_fields(bool optional) {
+  const auto m = std::string{optional ? "?" : ""};
+  return {{"name" + m, text},
+          {"issuer", text},
+          {"clientId", text},
+          {"scopes" + m, list(text, 20)},
+          {"loginClaim" + m, text},
+          {"nameClaim" + m, text},
+          {"mailClaim" + m, text},
+          {"roleClaim" + m, text},
+          {"roles" + m, list(object({{"value", text}, {"roles", role_names}}), 100)},
+          {"defaultRoles" + m, role_names},
+          {"createUsers" + m, truth},
+          {"linkByMail" + m, truth},
+          {"mailDomains" + m, list(text, 50)},
+          {"redirectUris" + m, list(text, 20)},
+          {"enabled" + m, truth}};
+}
+
 json people() {
   return {
       {"Login",
@@ -219,6 +239,11 @@ json people() {
                          {"refresh", text},
                          {"tokenType", word({"Bearer"})},
                          {"expiresIn", integer}})},
+      {"ExternalLoginStart",
+       object({{"organisation?", text}, {"provider", text}, {"redirectUri", text}})},
+      {"ExternalLogin", object({{"url", text}, {"transaction", text}, {"expiresIn", integer}})},
+      {"ExternalLoginEnd",
+       object({{"transaction", text}, {"state", text}, {"code", text}, {"issuer?", text}})},
       {"SecondFactor", object({{"secret", text}, {"uri", text}, {"spareCodes", list(text)}})},
       {"Code", object({{"otp", text}})},
       {"Scope",
@@ -273,6 +298,15 @@ json people() {
                              {"description?", text},
                              {"permissions", list(text, 100)},
                              {"scope?", object(scope_lists)}})},
+      {"IdentityProvider", object(with(provider_fields(false), {{"id", text},
+                                                                {"hasSecret", truth},
+                                                                {"createdAt", time},
+                                                                {"createdBy", text},
+                                                                {"updatedAt", time}}))},
+      {"IdentityProviders", page_of("IdentityProvider")},
+      {"IdentityProviderChange",
+       object(with(provider_fields(true),
+                   {{"id?", text}, {"clientSecret?", json{{"type", {"string", "null"}}}}}))},
       {"RoleNames", object({{"roles", role_names}})},
       {"Grants", object({{"kind", word({"users", "apps"})},
                          {"subject", text},
@@ -303,6 +337,9 @@ json people() {
                        {"locked", truth},
                        {"lockedUntil?", time},
                        {"secondFactor", truth},
+                       {"identities", list(object({{"issuer", text},
+                                                   {"subject", text},
+                                                   {"linkedAt", time}}))},
                        {"createdAt", time}})},
       {"UserChange", object({{"name?", text}, {"mail?", text}, {"roles?", role_names}})},
       {"Users", page_of("User")},
