@@ -2,6 +2,7 @@
 // it may have, and the authorities that sign the certificates of its devices.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -157,6 +158,29 @@ inline constexpr std::size_t max_group_name = 64;     // characters
 inline constexpr std::size_t max_group_rule = 2'048;  // bytes
 inline constexpr std::size_t max_rule_conditions = 20;
 
+/// What is desired of all devices that its target accepts: a layer below what is desired of each of
+/// them alone. Where several ask for the same, the one of the highest priority counts, and of equal
+/// ones the one that was made last.
+struct configuration {
+  std::string id;  // never given again
+  std::string name, description;
+  std::string target;          // a filter of devices, as a group's rule
+  std::uint16_t priority = 0;  // to max_priority
+  object desired;              // a merge patch (RFC 7396)
+  bool enabled = true;         // else it is for nobody
+  std::uint64_t version = 0;   // of what devices have of it; from 1
+  timestamp created_at{}, updated_at{};
+  std::string actor;           // who made it
+  std::uint64_t revision = 0;  // of the organisation when it was last changed
+  std::map<std::string, std::string> labels;
+};
+inline constexpr std::size_t max_configurations = 100;
+inline constexpr std::size_t max_desired_bytes = 8'192;       // of each, as compact JSON
+inline constexpr std::size_t max_desired_together = 262'144;  // bytes, of all of an organisation
+inline constexpr std::size_t max_desired_depth = 8;
+inline constexpr std::uint16_t max_priority = 1'000;
+inline constexpr std::size_t max_labels = 16;
+
 /// `first`, if it is there: the person who does the rest.
 struct create_organisation {
   std::string id, name;
@@ -246,6 +270,14 @@ struct put_group {
 struct remove_group {
   std::string id;
 };
+/// With that id: a new one, or in place of the one that is there.
+struct put_configuration {
+  configuration what;
+  bool is_new = false;
+};
+struct remove_configuration {
+  std::string id;
+};
 struct set_password {
   std::string login, password_hash;
 };
@@ -323,8 +355,9 @@ using order =
                  remove_organisation, suspend_organisation, set_quotas, update_user, lock_user,
                  set_second_factor, confirm_second_factor, remove_second_factor, put_role,
                  remove_role, create_application, update_application, remove_application,
-                 rotate_key, put_group, remove_group>;
-/// `expected_revision` is that of the person, role, application or group it is about.
+                 rotate_key, put_group, remove_group, put_configuration, remove_configuration>;
+/// `expected_revision` is that of the person, role, application, group or configuration it is
+/// about.
 struct command {
   order what;
   std::string actor;
@@ -419,12 +452,18 @@ struct reveal_set {
   bool now = false;
   timestamp at;
 };
-using event =
-    std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
-                 session_ended, authority_set, authority_removed, revocation_listed,
-                 revocations_set, topics_opened, authority_proved, ban_set, ban_removed, removed,
-                 suspended, quotas_set, role_set, role_removed, application_set,
-                 application_removed, group_set, group_removed, reveal_set>;
+struct configuration_set {
+  configuration what;
+};
+struct configuration_removed {
+  std::string id;
+};
+using event = std::variant<created, updated, user_set, user_removed, key_set, key_removed,
+                           session_set, session_ended, authority_set, authority_removed,
+                           revocation_listed, revocations_set, topics_opened, authority_proved,
+                           ban_set, ban_removed, removed, suspended, quotas_set, role_set,
+                           role_removed, application_set, application_removed, group_set,
+                           group_removed, reveal_set, configuration_set, configuration_removed>;
 
 struct state {
   bool exists = false;
@@ -446,7 +485,8 @@ struct state {
   std::string locale, time_zone;
   std::vector<device_group> groups;  // in the order in which they were made
   bool reveals_secrets = false;
-  std::uint64_t device_limits = 0;  // how many times devices came to have limits
+  std::uint64_t device_limits = 0;            // how many times devices came to have limits
+  std::vector<configuration> configurations;  // in the order in which they were made
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
@@ -454,6 +494,7 @@ struct state {
   /// A built-in one too.
   const role* find_role(std::string_view role_name) const;
   const device_group* find_group(std::string_view group_id) const;
+  const configuration* find_configuration(std::string_view configuration_id) const;
   const quota* find_quota(std::string_view item) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
   const ban* find_ban(std::string_view wanted) const;  // by ban_id

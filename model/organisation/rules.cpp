@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "model/organisation/configurations.hpp"
 #include "model/organisation/deciding.hpp"
 #include "model/organisation/groups.hpp"
 #include "model/organisation/people.hpp"
@@ -376,6 +377,12 @@ const device_group* state::find_group(std::string_view group_id) const {
   const auto found = std::find_if(groups.begin(), groups.end(),
                                   [&](const device_group& g) { return g.id == group_id; });
   return found == groups.end() ? nullptr : &*found;
+}
+
+const configuration* state::find_configuration(std::string_view configuration_id) const {
+  const auto found = std::find_if(configurations.begin(), configurations.end(),
+                                  [&](const configuration& c) { return c.id == configuration_id; });
+  return found == configurations.end() ? nullptr : &*found;
 }
 
 const quota* state::find_quota(std::string_view item) const {

@@ -15,11 +15,11 @@ namespace audit = model::audit;
 /// Calls by POST that only read.
 const std::set<std::string_view>& reads_by_post() {
   static const auto all = std::set<std::string_view>{
-      "checkDeviceKeys",   "checkDraft",      "checkGrant",      "countDevices",
-      "getDeviceStatuses", "getLatestOfMany", "previewGroup",    "searchAssets",
-      "searchAuditLog",    "searchDevices",   "searchFirmwares", "searchModels",
-      "searchNodes",       "searchPaths",     "searchProducts",  "searchSystemAuditLog",
-      "testDecoder",       "validateValues",  "waitForTwin"};
+      "checkDeviceKeys",      "checkDraft",      "checkGrant",     "countDevices",
+      "getDeviceStatuses",    "getLatestOfMany", "previewGroup",   "searchAssets",
+      "previewConfiguration", "searchAuditLog",  "searchDevices",  "searchFirmwares",
+      "searchModels",         "searchNodes",     "searchPaths",    "searchProducts",
+      "searchSystemAuditLog", "testDecoder",     "validateValues", "waitForTwin"};
   return all;
 }
 
