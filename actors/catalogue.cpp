@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/configurations.hpp"
 #include "model/blueprint/inheritance.hpp"
 #include "model/credentials.hpp"
 #include "storage/keys.hpp"
@@ -128,9 +129,86 @@ model::value catalogue_snapshot::library(const std::string& organisation) const 
   return kept ? kept->state->library : model::value{model::object{}};
 }
 
+std::vector<model::organisation::product_facts> catalogue_snapshot::products_of(
+    const std::string& organisation) const {
+  auto all = std::vector<model::organisation::product_facts>{};
+  for (const auto& [key, p] : products)
+    if (p->state->organisation == organisation) {
+      auto facts = model::organisation::product_facts{key, p->state->model, {}, false};
+      facts.gateway = p->state->node == model::product::node_type::gateway;
+      auto path = path_of(model::blueprint::key_of(p->state->organisation, p->state->model));
+      if (!path.empty())
+        path.pop_back();  // itself
+      for (const auto& model : path)
+        facts.ancestors.push_back(model.substr(model.find('/') + 1));
+      all.push_back(std::move(facts));
+    }
+  return all;
+}
+
 const catalogue_organisation* catalogue_snapshot::organisation(const std::string& id) const {
   return find_in(organisations, id);
 }
+
+namespace {
+
+using organisation_ptr = std::shared_ptr<const catalogue_organisation>;
+
+organisation_ptr with_configurations(const catalogue_organisation& of,
+                                     const catalogue_snapshot& in) {
+  auto made = of;
+  made.configurations =
+      compile_configurations(*of.state, [&] { return in.products_of(of.state->id); });
+  return std::make_shared<const catalogue_organisation>(std::move(made));
+}
+
+/// Whether two states of an organisation have the same groups and configurations: each of these has
+/// the revision of its last change.
+bool gather_alike(const model::organisation::state& a, const model::organisation::state& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const auto& one, const auto& other) {
+                        return one.id == other.id && one.revision == other.revision;
+                      });
+  };
+  return same(a.groups, b.groups) && same(a.configurations, b.configurations);
+}
+
+void renew_one(catalogue_snapshot& next, const catalogue_snapshot& before, const std::string& id) {
+  const auto found = next.organisations.find(id);
+  if (found == next.organisations.end())
+    return;
+  const auto was = before.organisations.find(id);
+  auto& entry = found->second;
+  if (was != before.organisations.end() && was->second->configurations &&
+      gather_alike(*was->second->state, *entry->state)) {
+    auto same = *entry;
+    same.configurations = was->second->configurations;
+    entry = std::make_shared<const catalogue_organisation>(std::move(same));
+    return;
+  }
+  entry = with_configurations(*entry, next);
+}
+
+/// Those whose targets ask for what stands in products.
+void renew_by_products(catalogue_snapshot& next, const std::string* organisation) {
+  for (auto& [id, entry] : next.organisations)
+    if (entry->configurations->asks_products && (!organisation || *organisation == id))
+      entry = with_configurations(*entry, next);
+}
+
+/// What configurations reach follows what they are compiled from, with the same snapshot.
+void renew_configurations(catalogue_snapshot& next, const catalogue_snapshot& before,
+                          const catalogue_change& change) {
+  if (const auto* o = std::get_if<std::shared_ptr<const model::organisation::state>>(&change.what))
+    renew_one(next, before, (*o)->id);
+  else if (const auto* p = std::get_if<std::shared_ptr<const model::product::state>>(&change.what))
+    renew_by_products(next, &(*p)->organisation);
+  else
+    renew_by_products(next, nullptr);
+}
+
+}  // namespace
 
 model::status catalogue::load(const storage::entity_store& store) {
   auto next = std::make_shared<catalogue_snapshot>();
@@ -145,6 +223,8 @@ model::status catalogue::load(const storage::entity_store& store) {
                                          model::product::decode_state, take)})
     if (!ok)
       return ok;
+  for (auto& [name, entry] : next->organisations)
+    entry = with_configurations(*entry, *next);
   const auto hold = std::lock_guard{mutex_};
   current_ = std::move(next);
   version_.fetch_add(1, std::memory_order_release);
@@ -160,6 +240,7 @@ void catalogue::apply(const catalogue_change& change) {
   const auto before = current();
   auto next = std::make_shared<catalogue_snapshot>(*before);
   put(*next, change);
+  renew_configurations(*next, *before, change);
   const auto hold = std::lock_guard{mutex_};
   current_ = std::move(next);
   version_.fetch_add(1, std::memory_order_release);
@@ -303,8 +384,9 @@ void catalogue::put(catalogue_snapshot& next, const catalogue_change& change) co
       next.organisations.erase((*organisation)->id);
       return;
     }
-    next.organisations[(*organisation)->id] = std::make_shared<const catalogue_organisation>(
-        catalogue_organisation{change.id, *organisation});
+    next.organisations[(*organisation)->id] =
+        std::make_shared<const catalogue_organisation>(catalogue_organisation{
+            change.id, *organisation, std::make_shared<const model::device::configuration_set>()});
     return;
   }
   put(next, change.id, std::get<std::shared_ptr<const model::blueprint::state>>(change.what));

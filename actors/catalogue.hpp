@@ -11,6 +11,8 @@
 #include <unordered_map>
 
 #include "actors/messages.hpp"
+#include "model/device/layers.hpp"
+#include "model/organisation/device_filter.hpp"
 #include "model/result.hpp"
 #include "storage/entity_store.hpp"
 
@@ -38,6 +40,8 @@ struct catalogue_blueprint {
 struct catalogue_organisation {
   model::entity_id id;
   std::shared_ptr<const model::organisation::state> state;
+  /// As its devices need them, with what products and groups say now. Never null.
+  std::shared_ptr<const model::device::configuration_set> configurations;
 };
 
 /// The product that an organisation's virtual gateway is of; there is one in every snapshot.
@@ -72,6 +76,9 @@ struct catalogue_snapshot {
   /// The library of an organisation: elements by id.
   model::value library(const std::string& organisation) const;
   const catalogue_organisation* organisation(const std::string& id) const;
+  /// What filters may ask for of an organisation's products.
+  std::vector<model::organisation::product_facts> products_of(
+      const std::string& organisation) const;
 };
 
 class catalogue {

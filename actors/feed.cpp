@@ -14,6 +14,12 @@ bool is_new_version(const model::device::event& e) {
   return said && said->version != said->before;
 }
 
+/// What is desired of the device itself below its configurations is told as the twin's.
+bool is_about_layers(const model::device::event& e) {
+  const auto* changed = std::get_if<model::device::layers_changed>(&e);
+  return changed && (changed->common || !changed->own);
+}
+
 }  // namespace
 
 bool belongs_to(const model::device::event& e, feed_kind kind) {
@@ -33,7 +39,8 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
              is<d::tags_changed>(e) || is<d::gateway_bound>(e) || is<d::gateway_unbound>(e) ||
              is<d::activation_reopened>(e) || is_new_version(e) || is<d::twin_changed>(e) ||
              is<d::twin_reported>(e) || is<d::certificate_expiring>(e) ||
-             is<d::groups_changed>(e) || is<d::status_overridden>(e) || is<d::override_ended>(e);
+             is<d::groups_changed>(e) || is<d::status_overridden>(e) || is<d::override_ended>(e) ||
+             is_about_layers(e);
     case feed_kind::commands:
       return is<d::command_queued>(e) || is<d::command_sent>(e) || is<d::command_finished>(e) ||
              is<d::late_reply_noted>(e);

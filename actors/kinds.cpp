@@ -86,11 +86,23 @@ const device::product_view& product_cache::of(const std::string& product_key,
   return view_ ? *view_ : none;
 }
 
+const device::configuration_set* product_cache::configurations(
+    const std::string& organisation) const {
+  const auto* found = held_ ? held_->organisation(organisation) : nullptr;
+  return found ? found->configurations.get() : nullptr;
+}
+
 model::result<device::decision> device_kind::decide(const state& s, const command& c,
                                                     const decision_inputs& in) {
   const auto* as = std::get_if<device::register_device>(&c.what);
   const auto& view = products.of(as ? as->name.product_key : s.name().product_key, in.known);
-  return device::decide(s, c, {in.self, in.now, view, in.keys, in.max_queued_commands});
+  // Of what the hot path asks no configuration ever depends.
+  const auto* configurations =
+      std::holds_alternative<device::report_points>(c.what)
+          ? nullptr
+          : products.configurations(as ? as->organisation : s.organisation());
+  return device::decide(s, c,
+                        {in.self, in.now, view, in.keys, in.max_queued_commands, configurations});
 }
 
 rows device_kind::rows_of(const model::entity_id& id, const state& s,

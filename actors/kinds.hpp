@@ -49,6 +49,8 @@ namespace operation = model::operation;
 class product_cache {
  public:
   const device::product_view& of(const std::string& product_key, const catalogue& known);
+  /// Of the catalogue that was looked at last; null if it does not know the organisation.
+  const device::configuration_set* configurations(const std::string& organisation) const;
 
  private:
   std::uint64_t version_ = 0;

@@ -189,4 +189,20 @@ void observe_operations(observe::metrics& m, std::shared_ptr<actors::runner_figu
           "Steps that could not be done and were tried again", [f] { return of(f->steps_again); });
 }
 
+void observe_configurations(observe::metrics& m, std::shared_ptr<actors::sweeper_figures> figures) {
+  const auto f = std::move(figures);
+  m.gauge("orrery_configurations_shards_waiting",
+          "Shards of organisations that are to be compared with their configurations here",
+          [f] { return of(f->waiting); });
+  m.count("orrery_configurations_sweeps_total", "Shards that were compared here",
+          [f] { return of(f->sweeps); });
+  const auto devices = [&](const char* outcome, const number actors::sweeper_figures::*n) {
+    m.count("orrery_configurations_devices_total", "Devices that were looked at for it",
+            [f, n] { return of((*f).*n); }, {{"outcome", outcome}});
+  };
+  devices("looked_at", &actors::sweeper_figures::looked_at);
+  devices("changed", &actors::sweeper_figures::changed);
+  devices("failed", &actors::sweeper_figures::failed);
+}
+
 }  // namespace orrery::app

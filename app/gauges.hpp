@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "actors/configuration_sweeper.hpp"
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
 #include "actors/operation_runner.hpp"
@@ -31,6 +32,8 @@ void add_gauges(observe::metrics& m, const gauge_parts& parts);
 /// Has the writer count what a commit takes. Before the writer begins.
 void observe_commits(observe::metrics& m, actors::journal_figures& figures);
 /// What is worked on here.
+/// What a node brings up to date with configurations of fleets.
+void observe_configurations(observe::metrics& m, std::shared_ptr<actors::sweeper_figures> figures);
 void observe_operations(observe::metrics& m, std::shared_ptr<actors::runner_figures> figures);
 /// Of one of a cluster with so many shards; `at` lives longer than anybody reads the page.
 void add_cluster_gauges(observe::metrics& m, const cluster::member& at, std::size_t shards);

@@ -11,6 +11,7 @@
 #include <caf/all.hpp>
 
 #include "actors/catalogue.hpp"
+#include "actors/configuration_sweeper.hpp"
 #include "actors/feed.hpp"
 #include "actors/journal.hpp"
 #include "actors/operation_runner.hpp"
@@ -103,6 +104,7 @@ struct node::impl {
   std::shared_ptr<actors::query> query;
   std::shared_ptr<transport::device_quota> quota;
   std::shared_ptr<actors::operation_runner> operations;
+  std::unique_ptr<actors::configuration_sweeper> configurations;
   std::function<void()> reload_certificates = [] {};
   std::function<void()> renew_trust = [] {}, renew_bans = [] {};
   std::shared_ptr<transport::issuance> certificates;
@@ -258,6 +260,18 @@ struct node::impl {
         .workers = settings.operations.workers});
     effects->set_runner(operations);
     observe_operations(*metrics, operations->figures());
+    configurations = std::make_unique<actors::configuration_sweeper>(actors::sweeper_parts{
+        .ask = ask,
+        .reads = query,
+        .known = known,
+        .shard_count = shard_count(),
+        .life = [m = member, all = shards](model::shard_id shard) -> std::optional<std::uint64_t> {
+          if (m && !m->serves(shard))
+            return std::nullopt;
+          return all->at(shard)->generation.load(std::memory_order_acquire);
+        },
+        .devices_per_second = static_cast<double>(settings.configurations.devices_per_second)});
+    observe_configurations(*metrics, configurations->figures());
   }
 
   void open_ports() {
@@ -431,6 +445,8 @@ struct node::impl {
       place->stop_asking();
     if (operations)
       operations->stop();  // while whom it asks is there
+    if (configurations)
+      configurations->stop();
     if (backups)
       backups->stop();
     if (member && member->is_registered() && !member->hand_over(stop_patience))
@@ -480,6 +496,7 @@ struct node::impl {
     if (effects)
       effects->set_runner(nullptr);
     operations.reset();
+    configurations.reset();
     quota.reset();
     query.reset();
     ask.reset();

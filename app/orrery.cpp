@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
   cli::add_management(app, s);
   cli::add_ota(app, s);
   cli::add_twins(app, s);
+  cli::add_configurations(app, s);
   cli::add_data(app, s);
   cli::add_simulate(app, s);
   cli::add_certificates(app, s);

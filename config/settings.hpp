@@ -159,6 +159,11 @@ struct settings {
     std::uint64_t workers = 2;
   } operations;
 
+  /// Configurations of fleets on their way to devices.
+  struct configurations_section {
+    std::uint64_t devices_per_second = 500;  // that a node brings up to date; 0: as fast as it goes
+  } configurations;
+
   struct threads_section {
     std::uint64_t io = 1;
     std::uint64_t actors = 1;

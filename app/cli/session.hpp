@@ -118,6 +118,7 @@ void add_device_acts(CLI::App& devices, session& s);  // of the group "device"
 void add_operations(CLI::App& to, CLI::App& devices, session& s);
 void add_ota(CLI::App& to, session& s);
 void add_twins(CLI::App& to, session& s);
+void add_configurations(CLI::App& to, session& s);
 void add_data(CLI::App& to, session& s);
 void add_simulate(CLI::App& to, session& s);
 void add_certificates(CLI::App& to, session& s);

@@ -374,6 +374,21 @@ void apply_on(state& s, const twin_changed& e) {
   t.history.push_back({e.version, e.by, e.at, {}});
 }
 
+void apply_on(state& s, const layers_changed& e) {
+  s.family.change([&](auto& f) {
+    if (e.all.empty()) {
+      f.layers = layering{};
+      return;
+    }
+    auto& layers = f.layers.edit();
+    layers.all = e.all;
+    if (e.common)
+      layers.common = *e.common;
+    if (e.own)
+      layers.own = *e.own;
+  });
+}
+
 void apply_on(state& s, const twin_reported& e) {
   auto& t = s.family.edit().twin.edit();
   t.reported = e.reported;

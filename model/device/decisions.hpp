@@ -99,6 +99,14 @@ result<decision> decide_on(const state& s, const read_twin& r, const surrounding
 /// Adds the event that pushes how the device is to be configured, if after `events` it is there and
 /// has not said that it is so.
 void push_twin_after(const state& s, timestamp now, std::vector<event>& events);
+/// Whether that can be desired of the device: no larger and no deeper than a document may be, and
+/// what its model has as attributes is of their types.
+status check_desired(const object& document, const surroundings& around);
+
+// layers.cpp
+/// What configurations of the fleet make of a decision: other ones may be for the device after it,
+/// or they are in another state.
+void settle_layers(const state& s, const command& c, const surroundings& around, decision& d);
 // standing.cpp
 result<decision> decide_on(const state& s, const change_groups& c, const surroundings& around);
 result<decision> decide_on(const state& s, const kick_device& k, const surroundings& around);

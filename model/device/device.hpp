@@ -184,8 +184,9 @@ struct twin_version {
 };
 inline constexpr std::size_t max_twin_versions = 50;
 
-/// How the device is to be configured (`desired`), and how it says that it is (`reported`). A
-/// version counts the changes of its document; 0: there was none.
+/// How the device is to be configured (`desired`: by configurations of the fleet and, above them,
+/// by what is desired of it alone), and how it says that it is (`reported`). A version counts the
+/// changes of its document; 0: there was none.
 struct twin_state {
   object desired, reported;
   std::uint64_t desired_version = 0, reported_version = 0;
@@ -200,6 +201,32 @@ inline constexpr std::size_t max_twin_bytes = 32'768;  // of each document, as c
 inline constexpr std::size_t max_twin_depth = 8;
 /// What is desired and not reported.
 object delta_of(const twin_state& t);
+
+/// A configuration of the fleet as a device has it.
+struct applied_layer {
+  enum class state_code : std::uint8_t {
+    pending = 0,  // the device has not said that it has it
+    agreed = 1,   // what it reports is what is asked for
+    drifted = 2,  // it has said that it has all that is desired, and reports something else
+    refused = 3   // it cannot be desired of this device: `reason`
+  };
+  std::string id;
+  std::uint64_t version = 0;
+  state_code state = state_code::pending;
+  std::string reason;
+  bool operator==(const applied_layer&) const = default;
+};
+/// What configurations of the fleet ask for, below what is desired of the device itself.
+struct layering {
+  std::vector<applied_layer> all;  // a later one wins
+  object common;                   // what they ask for together
+  object own;                      // what is desired of the device itself; empty without layers
+  bool empty() const { return all.empty(); }
+  bool operator==(const layering&) const = default;
+};
+inline constexpr std::size_t max_layers = 32;  // that one device has; more of them are refused
+/// "pending", "agreed", "drifted" or "refused".
+std::string_view name_of(applied_layer::state_code s);
 
 /// The status that a device is shown with, whatever its connection says, until its next login or
 /// logout or the end of that time.
@@ -406,6 +433,8 @@ struct report_twin {
   bool replace = false;
   std::optional<std::uint64_t> applied;
 };
+/// Looks which configurations of the fleet are for the device, and takes them up.
+struct review_layers {};
 /// Puts the device into groups, and takes it out of others: what is in both is taken out.
 struct change_groups {
   std::vector<std::string> add, remove;
@@ -447,15 +476,17 @@ struct read_samples {
   timestamp from, to;
 };
 
-using order = std::variant<
-    register_device, update_device, set_admin_state, remove_device, reset_secret, connect,
-    disconnect, session_lost, report_points, report_event, change_attributes, change_tags,
-    send_command, complete_command, cancel_commands, time_passed, read_device, read_latest,
-    read_samples, change_subscriptions, note_delivered, bind_gateway, unbind_gateway,
-    change_sub_devices, note_sub_device, reopen_activation, report_picture, add_certificate,
-    revoke_certificate, offer_upgrade, cancel_upgrade, retry_upgrade, report_version,
-    report_progress, ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
-    store_file, remove_file, read_file, change_groups, kick_device, override_status, end_override>;
+using order =
+    std::variant<register_device, update_device, set_admin_state, remove_device, reset_secret,
+                 connect, disconnect, session_lost, report_points, report_event, change_attributes,
+                 change_tags, send_command, complete_command, cancel_commands, time_passed,
+                 read_device, read_latest, read_samples, change_subscriptions, note_delivered,
+                 bind_gateway, unbind_gateway, change_sub_devices, note_sub_device,
+                 reopen_activation, report_picture, add_certificate, revoke_certificate,
+                 offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
+                 ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
+                 store_file, remove_file, read_file, change_groups, kick_device, override_status,
+                 end_override, review_layers>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -676,6 +707,14 @@ struct override_ended {
   timestamp at;
 };
 
+/// Other configurations are for the device, they are in another state, or something else is desired
+/// of the device itself below them.
+struct layers_changed {
+  std::vector<applied_layer> all;
+  std::optional<object> common, own;  // nothing: as before
+  timestamp at;
+};
+
 using event = std::variant<
     registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
     points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
@@ -684,7 +723,7 @@ using event = std::variant<
     activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
     upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
     twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed,
-    certificate_expiring, groups_changed, status_overridden, override_ended>;
+    certificate_expiring, groups_changed, status_overridden, override_ended, layers_changed>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -764,7 +803,7 @@ struct file_folder {
 };
 
 /// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
-/// firmware, a configuration, files or groups have, and those that are shown with another status.
+/// firmware, configurations, files or groups have, and those that are shown with another status.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -776,10 +815,11 @@ struct family {
   cow<file_folder> files;
   cow<std::vector<std::string>> groups;  // ids, in order, none twice
   cow<status_override> shown;
+  cow<layering> layers;
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
            certificates->empty() && firmware->empty() && twin->empty() && files->empty() &&
-           groups->empty() && shown->empty();
+           groups->empty() && shown->empty() && layers->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -827,6 +867,7 @@ struct state {
   const file_folder& files() const { return *family->files; }
   const std::vector<std::string>& groups() const { return *family->groups; }
   const status_override& shown() const { return *family->shown; }
+  const layering& layers() const { return *family->layers; }
 };
 
 /// What a device's secrets are sealed for (keyring::seal).
@@ -898,6 +939,7 @@ struct upgrades_offered {
 };
 struct twin_status {
   twin_state what;
+  layering layers = {};
 };
 struct file_status {
   entity_id device;
@@ -923,6 +965,8 @@ struct product_view {
   std::shared_ptr<const thing_model> model;
 };
 
+struct configuration_set;  // model/device/layers.hpp
+
 /// What a decision may look at beside the state.
 struct surroundings {
   entity_id self;
@@ -930,6 +974,8 @@ struct surroundings {
   const product_view& product;
   const keyring& keys;
   std::size_t max_queued_commands = 50;
+  /// Those of the device's organisation; null: they are not known, and nothing about them changes.
+  const configuration_set* configurations = nullptr;
 };
 
 struct decision {

@@ -2,7 +2,8 @@
 // new version.
 //
 //   events   version u8 (1) | events (model/kind_encoding.hpp)
-//   state    version u8 (2) | revision varint | fields
+//   state    version u8 (3) | revision varint | fields
+//            version u8 (2): the same without its end, the layers of configurations
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
 #include "model/device/fields.hpp"
@@ -13,7 +14,8 @@ namespace orrery::model::device {
 namespace {
 
 constexpr std::uint8_t version = 1;
-constexpr std::uint8_t state_version = 2;  // 1: without groups, override and versions of the twin
+constexpr std::uint8_t state_version = 3;
+constexpr std::uint8_t state_without_layers = 2;
 
 failure damaged(std::string_view what) {
   return {errc::corrupted,
@@ -35,7 +37,14 @@ std::string encode_state(const state& s, std::uint64_t revision) {
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
-  return decode_snapshot(state_version, bytes, s, "device");
+  if (bytes.empty() || static_cast<std::uint8_t>(bytes.front()) != state_without_layers)
+    return decode_snapshot(state_version, bytes, s, "device");
+  // Layers are the last of it: one of before has none.
+  auto none = byte_writer{};
+  write(none, layering{});
+  auto whole = std::string{bytes} + none.take();
+  whole.front() = static_cast<char>(state_version);
+  return decode_snapshot(state_version, whole, s, "device");
 }
 
 std::string encode_latest(const telemetry& t, std::uint64_t revision, timestamp last_data) {

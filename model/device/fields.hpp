@@ -34,6 +34,10 @@ constexpr auto range_of(status_override::status_code) {
   return std::pair{status_override::status_code::inactive, status_override::status_code::offline};
 }
 
+constexpr auto range_of(applied_layer::state_code) {
+  return std::pair{applied_layer::state_code::pending, applied_layer::state_code::refused};
+}
+
 constexpr auto range_of(upgrade_task::state_code) {
   return std::pair{upgrade_task::state_code::pending, upgrade_task::state_code::cancelled};
 }
@@ -278,6 +282,18 @@ template <field_of<twin_pushed> X>
 auto fields_of(X& x) {
   return std::tie(x.downlink_id, x.at);
 }
+template <field_of<applied_layer> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.version, x.state, x.reason);
+}
+template <field_of<layering> X>
+auto fields_of(X& x) {
+  return std::tie(x.all, x.common, x.own);
+}
+template <field_of<layers_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.all, x.common, x.own, x.at);
+}
 template <field_of<status_override> X>
 auto fields_of(X& x) {
   return std::tie(x.as, x.until, x.by, x.at);
@@ -305,7 +321,7 @@ auto fields_of(X& x) {
 template <field_of<family> X>
 auto fields_of(X& x) {
   return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
-                  x.twin, x.files, x.groups, x.shown);
+                  x.twin, x.files, x.groups, x.shown, x.layers);
 }
 template <field_of<naming> X>
 auto fields_of(X& x) {
@@ -531,7 +547,7 @@ auto fields_of(X& x) {
 }
 template <field_of<twin_status> X>
 auto fields_of(X& x) {
-  return std::tie(x.what);
+  return std::tie(x.what, x.layers);
 }
 template <field_of<points_taken> X>
 auto fields_of(X& x) {

@@ -434,6 +434,10 @@ result<decision> decide_on(const state& s, const read_device&, const surrounding
   return decision{{}, device_snapshot{around.self, std::move(copy)}};
 }
 
+result<decision> decide_on(const state&, const review_layers&, const surroundings&) {
+  return decision{};  // settle_layers does it
+}
+
 result<decision> decide_on(const state& s, const read_latest& r, const surroundings&) {
   auto found = latest_points{};
   for (const auto& p : s.telemetry.latest)
@@ -474,7 +478,7 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
     if (auto ok = check_session(s, c); !ok)
       return ok.error();
   }
-  return std::visit(
+  auto decided = std::visit(
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
           return decide_login(s, what, c.gateway, around);
@@ -485,6 +489,9 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
           return decide_on(s, what, around);
       },
       c.what);
+  if (decided)
+    settle_layers(s, c, around, *decided);
+  return decided;
 }
 
 std::optional<timestamp> next_deadline(const state& s) {

@@ -118,6 +118,7 @@ const filter::schema& search_fields() {
        .indexed = true,
        .sortable = true},
       {.name = "group", .type = texts, .words = {}, .indexed = true},
+      {.name = "configuration", .type = texts, .words = {}, .indexed = true},
       {.name = "points.*", .type = any},
   }};
   return all;
@@ -130,6 +131,16 @@ filter::expression_limits wide_limits() {
   limits.max_depth *= 2;
   limits.max_conditions *= 50;
   return limits;
+}
+
+std::vector<std::string> configuration_texts(const layering& layers) {
+  auto texts = std::vector<std::string>{};
+  for (const auto& l : layers.all) {
+    texts.push_back(l.id);
+    texts.push_back(l.id + '@' + std::to_string(l.version));
+    texts.push_back(l.id + ':' + std::string{name_of(l.state)});
+  }
+  return texts;
 }
 
 bool is_always_there(search_field f) {
@@ -215,6 +226,9 @@ datum searched_device::value(std::size_t field, std::string_view key) const {
       return of_time(certificate_end(s));
     case search_field::group:
       return std::span<const std::string>{s.groups()};
+    case search_field::configuration:
+      texts_ = configuration_texts(s.layers());
+      return std::span<const std::string>{texts_};
     case search_field::points: {
       const auto& all = read().latest;
       const auto found = std::find_if(all.begin(), all.end(),
@@ -247,6 +261,7 @@ search_mask searched_by(const event& e) {
           [](const certificate_added&) { return bit_of(certificate_expires_at); },
           [](const certificate_revoked&) { return bit_of(certificate_expires_at); },
           [](const groups_changed&) { return bit_of(group); },
+          [](const layers_changed&) { return bit_of(search_field::configuration); },
           [](const status_overridden&) { return bit_of(status); },
           [](const override_ended&) { return bit_of(status); },
           [](const auto&) { return search_mask{0}; }},
@@ -278,6 +293,9 @@ std::vector<search_term> search_terms(const state& s, search_mask which) {
           add("tags." + key, std::string_view{text});
     } else if (f == search_field::group) {
       for (const auto& one : s.groups())
+        add(fields[n].name, std::string_view{one});
+    } else if (f == search_field::configuration) {
+      for (const auto& one : configuration_texts(s.layers()))
         add(fields[n].name, std::string_view{one});
     } else {
       add(fields[n].name, seen.value(n, {}));

@@ -42,6 +42,7 @@ enum class search_field : std::uint8_t {
   last_data_at,
   certificate_expires_at,
   group,
+  configuration,
   points,
 };
 
@@ -50,6 +51,9 @@ const filter::schema& search_fields();
 /// How large a filter may be once what people wrote was read: keys stand in it for what products
 /// have, rules for groups, and whatever its asker reaches was added.
 filter::expression_limits wide_limits();
+/// What is searched of a device's configurations: the id of each, with its version behind a "@" and
+/// with its state behind a ":".
+std::vector<std::string> configuration_texts(const layering& layers);
 /// Every device has it.
 bool is_always_there(search_field f);
 /// An index has all values of it.
@@ -72,6 +76,7 @@ class searched_device final : public filter::record {
   mutable timestamp last_data_{};
   mutable bool is_read_ = false;
   mutable std::string text_;  // what was made for the last answer
+  mutable std::vector<std::string> texts_;
 };
 
 /// What an index keeps of a device in a field: its name with the key, and the value's bytes.

@@ -49,6 +49,12 @@ bool is_settled(const twin_state& t) {
 
 }  // namespace
 
+status check_desired(const object& document, const surroundings& around) {
+  if (const auto good = checked(document); !good)
+    return good.error();
+  return check_types(document, thing_model::side::cloud, around);
+}
+
 object delta_of(const twin_state& t) {
   return missing_from(t.reported, t.desired);
 }
@@ -65,18 +71,29 @@ result<decision> decide_on(const state& s, const change_twin& c, const std::stri
   if (c.expected && *c.expected != twin.desired_version)
     return refused(errc::conflict, "etag_mismatch",
                    "it is at version " + std::to_string(twin.desired_version) + " now");
-  auto wanted = patched(twin.desired, c.patch, c.replace);
+  const auto& layers = s.layers();
+  const auto& own = layers.empty() ? twin.desired : layers.own;
+  auto wanted = patched(own, c.patch, c.replace);
   if (!wanted)
     return wanted.error();
   if (auto good = check_types(*wanted, thing_model::side::cloud, around); !good)
     return good.error();
-  if (says_the_same(value{*wanted}, value{twin.desired}))
-    return decision{{}, twin_status{twin}};
-  auto e = event{twin_changed{std::move(*wanted), twin.desired_version + 1, actor, around.now}};
+  if (says_the_same(value{*wanted}, value{own}))
+    return decision{{}, twin_status{twin, layers}};
+  auto d = decision{};
+  auto desired = *wanted;
+  if (!layers.empty()) {
+    desired = merge_patch(value{layers.common}, value{*wanted}).as_object();
+    if (auto good = check_desired(desired, around); !good)
+      return good.error();
+    d.events.push_back(layers_changed{layers.all, {}, std::move(*wanted), around.now});
+  }
+  d.events.push_back(twin_changed{std::move(desired), twin.desired_version + 1, actor, around.now});
   auto after = state{};
   after.family = s.family;
-  device::apply(after, e);
-  auto d = only(std::move(e), twin_status{after.twin()});
+  for (const auto& e : d.events)
+    device::apply(after, e);
+  d.answer = twin_status{after.twin(), after.layers()};
   push_twin_after(s, around.now, d.events);
   return d;
 }
@@ -101,17 +118,17 @@ result<decision> decide_on(const state& s, const report_twin& r, const surroundi
                           : delta_of(after).empty() ? twin.desired_version
                                                     : twin.applied_version;
   if (!changed && after.applied_version == twin.applied_version)
-    return decision{{}, twin_status{twin}};
+    return decision{{}, twin_status{twin, s.layers()}};
   auto e = event{twin_reported{std::move(after.reported), after.reported_version,
                                after.applied_version, around.now}};
   auto next = state{};
   next.family = s.family;
   device::apply(next, e);
-  return only(std::move(e), twin_status{next.twin()});
+  return only(std::move(e), twin_status{next.twin(), s.layers()});
 }
 
 result<decision> decide_on(const state& s, const read_twin&, const surroundings&) {
-  return decision{{}, twin_status{s.twin()}};
+  return decision{{}, twin_status{s.twin(), s.layers()}};
 }
 
 }  // namespace orrery::model::device

@@ -93,16 +93,16 @@ std::optional<std::string> missing_to_give(const rights& giver, const grant& giv
 }
 
 const std::vector<role>& built_in_roles() {
-  static const auto all =
-      std::vector<role>{built_in("admin", "Everything", {"*"}),
-                        built_in("operator", "Devices, their data, files, commands and upgrades",
-                                 {"model:read", "product:read", "device:*", "topology:*", "group:*",
-                                  "data:read", "data:write", "event:*", "tree:*", "asset:*",
-                                  "stats:read", "sub:*", "ota:*", "file:*", "org:read"}),
-                        built_in("viewer", "Looks at models, products, devices and their data",
-                                 {"model:read", "product:read", "device:read", "topology:read",
-                                  "group:read", "data:read", "tree:read", "asset:read",
-                                  "stats:read", "sub:read", "ota:read", "file:read", "org:read"})};
+  static const auto all = std::vector<role>{
+      built_in("admin", "Everything", {"*"}),
+      built_in("operator", "Devices, their data, files, commands and upgrades",
+               {"model:read", "product:read", "device:*", "topology:*", "group:*", "data:read",
+                "data:write", "event:*", "tree:*", "asset:*", "stats:read", "sub:*", "ota:*",
+                "file:*", "config:*", "org:read"}),
+      built_in("viewer", "Looks at models, products, devices and their data",
+               {"model:read", "product:read", "device:read", "topology:read", "group:read",
+                "data:read", "tree:read", "asset:read", "stats:read", "sub:read", "ota:read",
+                "file:read", "config:read", "org:read"})};
   return all;
 }
 

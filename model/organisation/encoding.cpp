@@ -6,14 +6,14 @@ namespace orrery::model::organisation {
 namespace {
 
 constexpr std::uint8_t version = 1;
-constexpr std::uint8_t state_version = 4;  // 3: without providers
+constexpr std::uint8_t state_version = 4;  // 3: without providers and configurations
 
 /// A state of version 3, which is still read.
-result<std::uint64_t> decode_without_providers(std::string_view bytes, state& s) {
+result<std::uint64_t> decode_version_3(std::string_view bytes, state& s) {
   auto in = byte_reader{bytes};
   in.u8();
   const auto revision = in.varint();
-  std::apply([&](auto&... field) { (read(in, field), ...); }, fields_without_providers(s));
+  std::apply([&](auto&... field) { (read(in, field), ...); }, fields_of_version_3(s));
   if (!in.ok() || !in.at_end())
     return failure{errc::corrupted, "organisation snapshot does not decode: damaged"};
   return revision;
@@ -35,7 +35,7 @@ std::string encode_state(const state& s, std::uint64_t revision) {
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   if (bytes.starts_with('\3'))
-    return decode_without_providers(bytes, s);
+    return decode_version_3(bytes, s);
   return decode_snapshot(state_version, bytes, s, "organisation");
 }
 

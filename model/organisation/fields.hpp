@@ -197,6 +197,19 @@ template <field_of<reveal_set> X>
 auto fields_of(X& x) {
   return std::tie(x.now, x.at);
 }
+template <field_of<configuration> X>
+auto fields_of(X& x) {
+  return std::tie(x.id, x.name, x.description, x.target, x.priority, x.desired, x.enabled,
+                  x.version, x.created_at, x.updated_at, x.actor, x.revision, x.labels);
+}
+template <field_of<configuration_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<configuration_removed> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
 template <field_of<provider_set> X>
 auto fields_of(X& x) {
   return std::tie(x.what);
@@ -211,7 +224,7 @@ auto fields_of(X& x) {
 }
 /// Of a state of version 3.
 template <field_of<state> X>
-auto fields_without_providers(X& x) {
+auto fields_of_version_3(X& x) {
   return std::tie(x.exists, x.deleted, x.id, x.name, x.users, x.keys, x.created_at, x.revision,
                   x.sessions, x.authorities, x.topic_shards, x.bans, x.roles, x.applications,
                   x.quotas, x.is_suspended, x.suspend_reason, x.locale, x.time_zone, x.groups,
@@ -219,7 +232,8 @@ auto fields_without_providers(X& x) {
 }
 template <field_of<state> X>
 auto fields_of(X& x) {
-  return std::tuple_cat(fields_without_providers(x), std::tie(x.providers, x.identities));
+  return std::tuple_cat(fields_of_version_3(x),
+                        std::tie(x.providers, x.identities, x.configurations));
 }
 
 // Between nodes.
@@ -269,6 +283,14 @@ auto fields_of(X& x) {
   return std::tie(x.what, x.is_new);
 }
 template <field_of<remove_group> X>
+auto fields_of(X& x) {
+  return std::tie(x.id);
+}
+template <field_of<put_configuration> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.is_new);
+}
+template <field_of<remove_configuration> X>
 auto fields_of(X& x) {
   return std::tie(x.id);
 }

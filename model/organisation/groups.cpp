@@ -85,6 +85,9 @@ std::string user_of(const state& s, const std::string& id) {
     if (g.what == device_group::kind::by_rule)
       if (const auto rule = read_rule(g.rule); rule && has(groups_named(*rule)))
         return "the rule of the group " + g.id;
+  for (const auto& c : s.configurations)
+    if (const auto target = read_rule(c.target); target && has(groups_named(*target)))
+      return "the target of the configuration " + c.id;
   return {};
 }
 
@@ -128,11 +131,15 @@ result<filter::expression> read_rule(std::string_view rule) {
   auto read = filter::parse(rule, limits);
   if (!read)
     return bad_rule(read.error().detail);
-  auto late = std::string{};
+  auto late = std::string{}, circle = std::string{};
   each_condition(*read, [&](const filter::condition& c) {
     if (c.field.front() == "points" || c.field.front() == "lastDataAt")
       late = filter::print(c.field);
+    if (c.field.front() == configuration_field)
+      circle = filter::print(c.field);
   });
+  if (!circle.empty())
+    return bad_rule(circle + " decides about no group: groups decide about configurations");
   if (!late.empty())
     return bad_rule(late +
                     " decides about no group: telemetry is written later than what a device "

@@ -12,6 +12,8 @@ namespace orrery::model::organisation {
 
 /// The field of a filter that asks for groups.
 inline constexpr std::string_view group_field = "group";
+/// The field that asks for configurations.
+inline constexpr std::string_view configuration_field = "configuration";
 /// The ids of groups that a filter names.
 std::vector<std::string> groups_named(const filter::expression& e);
 /// The rule of a group. Fails: `invalid_argument` "group_rule_invalid".

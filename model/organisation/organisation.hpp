@@ -1,8 +1,9 @@
-// An organisation: its people, their roles, who else proves who they are, its applications and their
-// keys, how much of everything it may have, and the authorities that sign the certificates of its
-// devices.
+// An organisation: its people, their roles, who else proves who they are, its applications and
+// their keys, how much of everything it may have, and the authorities that sign the certificates of
+// its devices.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -198,6 +199,29 @@ inline constexpr std::size_t max_group_name = 64;     // characters
 inline constexpr std::size_t max_group_rule = 2'048;  // bytes
 inline constexpr std::size_t max_rule_conditions = 20;
 
+/// What is desired of all devices that its target accepts: a layer below what is desired of each of
+/// them alone. Where several ask for the same, the one of the highest priority counts, and of equal
+/// ones the one that was made last.
+struct configuration {
+  std::string id;  // never given again
+  std::string name, description;
+  std::string target;          // a filter of devices, as a group's rule
+  std::uint16_t priority = 0;  // to max_priority
+  object desired;              // a merge patch (RFC 7396)
+  bool enabled = true;         // else it is for nobody
+  std::uint64_t version = 0;   // of what devices have of it; from 1
+  timestamp created_at{}, updated_at{};
+  std::string actor;           // who made it
+  std::uint64_t revision = 0;  // of the organisation when it was last changed
+  std::map<std::string, std::string> labels;
+};
+inline constexpr std::size_t max_configurations = 100;
+inline constexpr std::size_t max_desired_bytes = 8'192;       // of each, as compact JSON
+inline constexpr std::size_t max_desired_together = 262'144;  // bytes, of all of an organisation
+inline constexpr std::size_t max_desired_depth = 8;
+inline constexpr std::uint16_t max_priority = 1'000;
+inline constexpr std::size_t max_labels = 16;
+
 /// `first`, if it is there: the person who does the rest.
 struct create_organisation {
   std::string id, name;
@@ -285,6 +309,14 @@ struct put_group {
 };
 /// One that nothing names any more.
 struct remove_group {
+  std::string id;
+};
+/// With that id: a new one, or in place of the one that is there.
+struct put_configuration {
+  configuration what;
+  bool is_new = false;
+};
+struct remove_configuration {
   std::string id;
 };
 struct set_password {
@@ -384,8 +416,9 @@ using order =
                  set_second_factor, confirm_second_factor, remove_second_factor, put_role,
                  remove_role, create_application, update_application, remove_application,
                  rotate_key, put_group, remove_group, put_provider, remove_provider,
-                 open_external_session>;
-/// `expected_revision` is that of the person, role, application, group or provider it is about.
+                 open_external_session, put_configuration, remove_configuration>;
+/// `expected_revision` is that of the person, role, application, group, provider or configuration
+/// it is about.
 struct command {
   order what;
   std::string actor;
@@ -489,13 +522,19 @@ struct provider_removed {
 struct identity_linked {
   identity_link what;
 };
+struct configuration_set {
+  configuration what;
+};
+struct configuration_removed {
+  std::string id;
+};
 using event =
     std::variant<created, updated, user_set, user_removed, key_set, key_removed, session_set,
                  session_ended, authority_set, authority_removed, revocation_listed,
                  revocations_set, topics_opened, authority_proved, ban_set, ban_removed, removed,
                  suspended, quotas_set, role_set, role_removed, application_set,
                  application_removed, group_set, group_removed, reveal_set, provider_set,
-                 provider_removed, identity_linked>;
+                 provider_removed, identity_linked, configuration_set, configuration_removed>;
 
 struct state {
   bool exists = false;
@@ -519,7 +558,8 @@ struct state {
   bool reveals_secrets = false;
   std::uint64_t device_limits = 0;  // how many times devices came to have limits
   std::vector<identity_provider> providers;
-  std::vector<identity_link> identities;  // oldest first
+  std::vector<identity_link> identities;      // oldest first
+  std::vector<configuration> configurations;  // in the order in which they were made
 
   const user* find_user(std::string_view login) const;
   const api_key* find_key(std::string_view key_id) const;
@@ -529,6 +569,7 @@ struct state {
   const device_group* find_group(std::string_view group_id) const;
   const identity_provider* find_provider(std::string_view provider_id) const;
   const identity_link* find_identity(std::string_view issuer, std::string_view subject) const;
+  const configuration* find_configuration(std::string_view configuration_id) const;
   const quota* find_quota(std::string_view item) const;
   const certificate_authority* find_authority(std::string_view authority_id) const;
   const ban* find_ban(std::string_view wanted) const;  // by ban_id

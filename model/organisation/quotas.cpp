@@ -6,9 +6,10 @@
 namespace orrery::model::organisation {
 
 const std::vector<quota_item>& quota_items() {
-  static const auto all =
-      std::vector<quota_item>{{"devices", {}}, {"products", {}}, {"models", {}}, {"users", 1000},
-                              {"apps", 1000},  {"keys", 1000},   {"roles", 100}, {"groups", 200}};
+  static const auto all = std::vector<quota_item>{
+      {"devices", {}}, {"products", {}}, {"models", {}},
+      {"users", 1000}, {"apps", 1000},   {"keys", 1000},
+      {"roles", 100},  {"groups", 200},  {"configurations", max_configurations}};
   return all;
 }
 
@@ -37,6 +38,8 @@ std::optional<std::uint64_t> used_of(const state& s, std::string_view item) {
     return s.roles.size();
   if (item == "groups")
     return s.groups.size();
+  if (item == "configurations")
+    return s.configurations.size();
   return std::nullopt;
 }
 

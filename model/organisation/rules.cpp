@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "model/organisation/configurations.hpp"
 #include "model/organisation/deciding.hpp"
 #include "model/organisation/groups.hpp"
 #include "model/organisation/people.hpp"
@@ -390,6 +391,12 @@ const identity_link* state::find_identity(std::string_view issuer, std::string_v
     return i.subject == subject && i.issuer == issuer;
   });
   return found == identities.end() ? nullptr : &*found;
+}
+
+const configuration* state::find_configuration(std::string_view configuration_id) const {
+  const auto found = std::find_if(configurations.begin(), configurations.end(),
+                                  [&](const configuration& c) { return c.id == configuration_id; });
+  return found == configurations.end() ? nullptr : &*found;
 }
 
 const quota* state::find_quota(std::string_view item) const {

@@ -198,13 +198,15 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::twin_reported{}, feed_kind::lifecycle},
       {device::twin_pushed{}, std::nullopt},
       {device::groups_changed{}, feed_kind::lifecycle},
+      {device::layers_changed{}, feed_kind::lifecycle},
+      {device::layers_changed{{}, {}, model::object{}, noon}, std::nullopt},
       {device::status_overridden{}, feed_kind::lifecycle},
       {device::override_ended{}, feed_kind::lifecycle},
       {device::command_queued{command}, feed_kind::commands},
       {device::command_sent{{}, "1", noon}, feed_kind::commands},
       {device::command_finished{command}, feed_kind::commands},
       {device::late_reply_noted{command}, feed_kind::commands}};
-  EXPECT_EQ(events.size(), std::variant_size_v<device::event> + 3);
+  EXPECT_EQ(events.size(), std::variant_size_v<device::event> + 4);
   for (const auto& [e, expected] : events)
     for (const auto kind : {feed_kind::points, feed_kind::events, feed_kind::presence,
                             feed_kind::lifecycle, feed_kind::commands})

@@ -13,9 +13,9 @@ ROLES = ("admin", "operator", "viewer")
 MAY = {
     "admin": ["*"],
     "operator": ["model:read", "product:read", "device:*", "topology:*", "group:*", "data:read", "data:write", "event:*", "tree:*", "asset:*",
-                 "stats:read", "sub:*", "ota:*", "file:*", "org:read"],
+                 "stats:read", "sub:*", "ota:*", "file:*", "config:*", "org:read"],
     "viewer": ["model:read", "product:read", "device:read", "topology:read", "group:read", "data:read", "tree:read", "asset:read", "stats:read", "sub:read",
-               "ota:read", "file:read", "org:read"],
+               "ota:read", "file:read", "config:read", "org:read"],
 }
 PASSWORD = "long enough for all"
 # These end the log-in of whoever calls, or are no requests: they have tests of their own.

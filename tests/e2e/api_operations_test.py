@@ -95,7 +95,8 @@ class Operations(NodeTest):
         paths = [path for path, operations in self.api.document["paths"].items()
                  if "/library/" not in path and {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
         self.assertEqual({p.split("/")[-1] for p in paths},
-                         {"apps", "devices", "firmwares", "groups", "keys", "members", "models", "orgs", "products", "roles", "users"})
+                         {"apps", "configurations", "devices", "firmwares", "groups", "keys", "members", "models", "orgs", "products", "roles", "users"})
+        self.api.post("~/configurations", {"name": "Of the lists", "target": "tags.nobody = 'has it'", "desired": {}})
         group = self.api.post("~/groups", {"name": "Of the lists", "type": "dynamic", "rule": "createdAt > 0"})
         for path in paths:
             with self.subTest(path):
@@ -421,6 +422,18 @@ class Operations(NodeTest):
         api.request("PATCH", path, json={"description": "of the tour"})
         api.get(path)
         api.get("~/groups")
+        api.request("DELETE", path)
+        one = {"name": "Tour", "target": f"assetId = '{made[0]['assetId']}'", "desired": {"rate": 1}}
+        self.assertEqual(api.post("~/configurations:preview", {"target": one["target"]})["count"], 1)
+        path = f"~/configurations/{api.post('~/configurations', one)['id']}"
+        api.get("~/configurations")
+        self.assertEqual(api.get(path)["version"], 1)
+        self.assertEqual(api.request("PUT", path, json=dict(one, priority=5)).json()["version"], 2)
+        self.assertEqual(api.request("PATCH", path, json={"description": "of the tour"}).json()["version"], 2)
+        wait_for(lambda: api.get(path + "/report")["applied"] == 1, "the device has it")
+        for at in self.both(made[0]):
+            self.assertEqual([c["name"] for c in api.get(at + "/configurations")["items"]], ["Tour"])
+            self.assertEqual(api.get(at + "/twin")["own"], {})
         api.request("DELETE", path)
         for device, at in zip(made, range(2)):
             api.request("DELETE", self.both(device)[at])

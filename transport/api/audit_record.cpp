@@ -15,11 +15,12 @@ namespace audit = model::audit;
 /// Calls by POST that only read.
 const std::set<std::string_view>& reads_by_post() {
   static const auto all = std::set<std::string_view>{
-      "beginExternalLogin", "checkDeviceKeys",   "checkDraft",      "checkGrant",      "countDevices",
-      "getDeviceStatuses", "getLatestOfMany", "previewGroup",    "searchAssets",
-      "searchAuditLog",    "searchDevices",   "searchFirmwares", "searchModels",
-      "searchNodes",       "searchPaths",     "searchProducts",  "searchSystemAuditLog",
-      "testDecoder",       "validateValues",  "waitForTwin"};
+      "beginExternalLogin", "checkDeviceKeys",      "checkDraft",      "checkGrant",
+      "countDevices",       "getDeviceStatuses",    "getLatestOfMany", "previewConfiguration",
+      "previewGroup",       "searchAssets",         "searchAuditLog",  "searchDevices",
+      "searchFirmwares",    "searchModels",         "searchNodes",     "searchPaths",
+      "searchProducts",     "searchSystemAuditLog", "testDecoder",     "validateValues",
+      "waitForTwin"};
   return all;
 }
 

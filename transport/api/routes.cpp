@@ -85,6 +85,8 @@ std::vector<part> parts() {
        {command_routes(), rrpc_routes()}},
       {{"Twins", "How devices are to be configured, and how they say that they are"},
        {twin_routes()}},
+      {{"Configurations", "What is desired of all devices that a target gathers, in layers"},
+       {configuration_routes()}},
       {{"Assets", "Things that are no devices, and all that trees are made of"}, {asset_routes()}},
       {{"Trees", "Places of assets: nodes, moves, relations, paths, summaries, files"},
        {tree_routes(), tree_search_routes(), tree_file_routes()}},

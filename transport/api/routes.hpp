@@ -56,6 +56,7 @@ std::vector<route> event_routes();
 std::vector<route> command_routes();
 std::vector<route> rrpc_routes();
 std::vector<route> twin_routes();
+std::vector<route> configuration_routes();
 std::vector<route> statistics_routes();
 std::vector<route> asset_routes();
 std::vector<route> tree_routes();

@@ -11,6 +11,10 @@ model::value show_status(const exchange& e, const model::entity_id& id,
                          const model::device::state& s);
 /// Answers a list of devices as its query asks, of those that the filter `among` accepts.
 void list_devices(const exchange_ptr& e, const std::string& among);
+/// Where each part of what is desired of a device comes from, by JSON pointer: "device", the id of
+/// a configuration, or "configuration" of one that has changed since.
+model::object sources_of(const exchange& e, const model::device::twin_state& t,
+                         const model::device::layering& layers);
 model::value show_tags(const std::map<std::string, std::string>& tags);
 /// A command of a device; its public id names the device too, so any node finds it.
 model::value show_command(const std::function<model::value(model::timestamp)>& time,

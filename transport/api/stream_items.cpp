@@ -108,6 +108,14 @@ struct item_writer {
     tell("twinChanged", e.at,
          {{"version", static_cast<std::int64_t>(e.version)}, {"desired", e.desired}});
   }
+  void operator()(const device::layers_changed& e) const {
+    auto all = model::array{};
+    for (const auto& l : e.all)
+      all.emplace_back(model::object{{"id", l.id},
+                                     {"version", static_cast<std::int64_t>(l.version)},
+                                     {"state", device::name_of(l.state)}});
+    tell("configurationsChanged", e.at, {{"configurations", std::move(all)}});
+  }
   void operator()(const device::twin_reported& e) const {
     tell("twinReported", e.at,
          {{"version", static_cast<std::int64_t>(e.version)}, {"reported", e.reported}});

@@ -17,7 +17,8 @@ std::int64_t number(std::uint64_t version) {
   return static_cast<std::int64_t>(version);
 }
 
-model::object show_twin(const exchange& e, const device::twin_state& t) {
+model::object show_twin(const exchange& e, const device::twin_state& t,
+                        const device::layering& layers) {
   auto delta = device::delta_of(t);
   auto o = model::object{{"desired", t.desired},
                          {"reported", t.reported},
@@ -32,17 +33,34 @@ model::object show_twin(const exchange& e, const device::twin_state& t) {
   }
   if (t.reported_at != model::timestamp{})
     o.emplace_back("reportedAt", e.show(t.reported_at));
+  if (layers.empty())
+    return o;
+  auto all = model::array{};
+  for (const auto& l : layers.all) {
+    auto one = model::object{
+        {"id", l.id}, {"version", number(l.version)}, {"state", device::name_of(l.state)}};
+    if (!l.reason.empty())
+      one.emplace_back("reason", l.reason);
+    all.emplace_back(std::move(one));
+  }
+  o.emplace_back("own", layers.own);
+  o.emplace_back("configurations", std::move(all));
+  o.emplace_back("sources", sources_of(e, t, layers));
   return o;
 }
 
 void get(const exchange_ptr& e) {
-  e->with_device([e](const found_device& d) { e->reply_one(show_twin(*e, d.state->twin())); });
+  e->with_device([e](const found_device& d) {
+    e->reply_one(show_twin(*e, d.state->twin(), d.state->layers()));
+  });
 }
 
 void get_desired(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {
     const auto& t = d.state->twin();
-    e->reply(200, t.desired, {{"ETag", exchange::etag(t.desired_version)}});
+    const auto& layers = d.state->layers();
+    e->reply(200, layers.empty() ? t.desired : layers.own,
+             {{"ETag", exchange::etag(t.desired_version)}});
   });
 }
 
@@ -57,14 +75,15 @@ void change(const exchange_ptr& e, bool replace) {
     return e->fail({model::errc::invalid_argument, "malformed", "expected a JSON object"});
   e->with_device([e, order = device::change_twin{body->as_object(), replace, *expected}](
                      const found_device& d) {
-    e->was(show_twin(*e, d.state->twin()));
+    e->was(show_twin(*e, d.state->twin(), d.state->layers()));
     e->facts.kind = "twin";
     e->facts.id = to_string(d.id);
     e->ask(d.id, device_order(*e, order), [e](const actors::outcome& done) {
-      const auto& after = device_reply<device::twin_status>(done)->what;
+      const auto* told = device_reply<device::twin_status>(done);
+      const auto& after = told->what;
       auto h = exchange::revision_headers(done);
       h.emplace_back("ETag", exchange::etag(after.desired_version));
-      e->reply(200, show_twin(*e, after), std::move(h));
+      e->reply(200, show_twin(*e, after, told->layers), std::move(h));
     });
   });
 }
@@ -176,7 +195,7 @@ class twin_wait : public std::enable_shared_from_this<twin_wait> {
                                    "the device has not said that it has version " +
                                        std::to_string(self->version_) + "; it has " +
                                        std::to_string(twin->what.applied_version)});
-          self->e_->reply(200, show_twin(*self->e_, twin->what));
+          self->e_->reply(200, show_twin(*self->e_, twin->what, twin->layers));
         });
   }
 
@@ -235,12 +254,12 @@ std::vector<route> twin_routes() {
        "How a device is to be configured, how it says that it is, and the difference", "", "Twin",
        200, ""},
       {"GET", "@d/twin/desired", "device:read", get_desired, "getDesired",
-       "How a device is to be configured; its ETag is that of changes", "", "Configuration", 200,
-       ""},
+       "What is desired of a device itself, above configurations; its ETag is that of changes", "",
+       "Configuration", 200, ""},
       {"PUT", "@d/twin/desired", "device:control", put, "replaceDesired",
-       "Replace how a device is to be configured", "Configuration", "Twin", 200, ""},
+       "Replace what is desired of a device itself", "Configuration", "Twin", 200, ""},
       {"PATCH", "@d/twin/desired", "device:control", patch, "changeDesired",
-       "Merge changes into how a device is to be configured; null takes away", "Configuration",
+       "Merge changes into what is desired of a device itself; null takes away", "Configuration",
        "Twin", 200, ""},
       {"GET", "@d/twin/history", "device:read", history, "getTwinHistory",
        "The last versions of how a device is to be configured, newest first", "", "TwinHistory",

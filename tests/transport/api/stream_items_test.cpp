@@ -148,6 +148,10 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(name(device::override_ended{}), "overrideEnded");
   EXPECT_EQ(show(device::twin_changed{{{"a", 1}}, 7, "user:a", noon}),
             R"([{"t":000,"event":"twinChanged","version":7,"desired":{"a":1}}])");
+  EXPECT_EQ(show(device::layers_changed{
+                {{"c1", 2, device::applied_layer::state_code::drifted, {}}}, {}, {}, noon}),
+            R"([{"t":000,"event":"configurationsChanged","configurations":)"
+            R"([{"id":"c1","version":2,"state":"drifted"}]}])");
   EXPECT_EQ(show(device::twin_reported{{{"a", 0}}, 3, 6, noon}),
             R"([{"t":000,"event":"twinReported","version":3,"reported":{"a":0}}])");
   EXPECT_EQ(show(device::twin_pushed{}), "[]");

@@ -1,4 +1,4 @@
-#include "transport/api/device_filter.hpp"
+#include "model/organisation/device_filter.hpp"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "model/filter/schema.hpp"
 #include "model/organisation/groups.hpp"
 
-namespace orrery::transport::api {
+namespace orrery::model::organisation {
 namespace {
 
 namespace filter = model::filter;
@@ -261,4 +261,4 @@ std::string mentions(std::string_view text) {
   return "deviceKey like " + pattern + " or name like " + pattern;
 }
 
-}  // namespace orrery::transport::api
+}  // namespace orrery::model::organisation
