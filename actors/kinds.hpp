@@ -49,6 +49,8 @@ namespace operation = model::operation;
 class product_cache {
  public:
   const device::product_view& of(const std::string& product_key, const catalogue& known);
+  /// The device is of another product now.
+  void forget() { held_ = nullptr; }
 
  private:
   std::uint64_t version_ = 0;
@@ -71,6 +73,8 @@ struct device_kind {
 
   model::result<device::decision> decide(const state& s, const command& c,
                                          const decision_inputs& in);
+  /// Those were decided and are on their way.
+  void note(const std::vector<event>& events, std::uint64_t revision);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

@@ -3,6 +3,7 @@
 //
 //   events   version u8 (1) | events (model/kind_encoding.hpp)
 //   state    version u8 (2) | revision varint | fields
+//            version u8 (3) | revision varint | fields | renaming | alias: what has one of them
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
 #include "model/device/fields.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::uint8_t version = 1;
 constexpr std::uint8_t state_version = 2;  // 1: without groups, override and versions of the twin
+constexpr std::uint8_t renamed_state_version = 3;
 
 failure damaged(std::string_view what) {
   return {errc::corrupted,
@@ -31,11 +33,37 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 }
 
 std::string encode_state(const state& s, std::uint64_t revision) {
-  return encode_snapshot(state_version, s, revision);
+  const auto is_renamed = !s.renaming().empty() || !s.alias().empty();
+  if (!is_renamed)
+    return encode_snapshot(state_version, s, revision);
+  auto out = byte_writer{};
+  out.u8(renamed_state_version);
+  out.varint(revision);
+  write(out, s);
+  write(out, s.renaming());
+  write(out, s.alias());
+  return out.take();
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
-  return decode_snapshot(state_version, bytes, s, "device");
+  if (bytes.empty() || static_cast<std::uint8_t>(bytes.front()) != renamed_state_version)
+    return decode_snapshot(state_version, bytes, s, "device");
+  auto in = byte_reader{bytes};
+  in.u8();
+  const auto revision = in.varint();
+  read(in, s);
+  auto renamed = renaming{};
+  auto alias = name_alias{};
+  read(in, renamed);
+  read(in, alias);
+  if (!in.ok() || !in.at_end())
+    return damaged("snapshot");
+  auto& family = s.family.edit();
+  if (!renamed.empty())
+    family.renaming = std::move(renamed);
+  if (!alias.empty())
+    family.alias = alias;
+  return revision;
 }
 
 std::string encode_latest(const telemetry& t, std::uint64_t revision, timestamp last_data) {
