@@ -270,6 +270,9 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
     }
     const auto deadline = next_deadline(self.what);
     auto searched = search_change<Kind>{self.what, decided->events};
+    [[maybe_unused]] auto for_feeds = true;  // an alias is nothing to them
+    if constexpr (std::is_same_v<Kind, device_kind>)
+      for_feeds = self.what.alias().empty();
     const auto events =
         std::make_shared<const std::vector<typename Kind::event>>(std::move(decided->events));
     ++self.revision;
@@ -290,7 +293,8 @@ void answer_one(entity_state<Kind>& self, const entity_context& ctx, ask& asked,
     if (const auto next = next_deadline(self.what); next && next != deadline)
       e.effects.push_back(model::remind{*next, Kind::kind});
     if constexpr (std::is_same_v<Kind, device_kind>) {
-      if (ctx.feed_wanted->load(std::memory_order_relaxed))
+      for_feeds = for_feeds && self.what.alias().empty();
+      if (for_feeds && ctx.feed_wanted->load(std::memory_order_relaxed))
         e.feed = {{self.id, self.what.called}, events, 0};
     }
     if constexpr (Kind::in_catalogue)
@@ -370,6 +374,67 @@ void load_again(entity_state<Kind>& self) {
   load(self, std::move(std::exchange(self.unread, {})->unsaved));
 }
 
+/// What comes before a decision about a device, where its name is not what it was.
+template <class Kind>
+class name_check {
+ public:
+  name_check(const entity_state<Kind>& self, const entity_context& ctx) : self_{self}, ctx_{ctx} {}
+
+  /// An alias answers for its name alone: all else goes to its device. True: it went, or never
+  /// will.
+  bool pass_on(ask& one) {
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      const auto& alias = self_.what.alias();
+      const auto* command = std::get_if<device::command>(&one.what);
+      if (alias.empty() || !self_.what.exists || !command || device::is_for_alias(command->what))
+        return false;
+      one.whom = alias.device;
+      if (away_.asks.empty())
+        away_.shard = alias.device.shard;
+      away_.asks.push_back(std::move(one));
+      return true;
+    } else {
+      return false;
+    }
+  }
+  /// The host may take a device for one that has the name that it had.
+  std::optional<model::failure> not_its_name(const ask& one) const {
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      const auto* name = std::get_if<model::device_name>(&one.whom);
+      if (name && self_.what.exists && *name != self_.what.name())
+        return model::failure{model::errc::not_found, "device_unknown",
+                              "no device " + name->device_key + " in product " + name->product_key};
+    }
+    return std::nullopt;
+  }
+  /// True if somebody wants the name of an alias and was refused.
+  bool is_doubted(const ask& one, const answer& got) const {
+    if constexpr (std::is_same_v<Kind, device_kind>) {
+      const auto* command = std::get_if<device::command>(&one.what);
+      return command && !got && !self_.what.alias().empty() &&
+             (std::holds_alternative<device::register_device>(command->what) ||
+              std::holds_alternative<device::reserve_name>(command->what));
+    } else {
+      return false;
+    }
+  }
+  void send() {
+    if (away_.asks.empty())
+      return;
+    if (ctx_.pass_on)
+      return ctx_.pass_on(std::move(away_));
+    for (const auto& one : away_.asks)
+      if (one.from && one.number != 0)
+        one.from.settle({{one.number, model::failure{model::errc::unavailable, "shard_unavailable",
+                                                     "nobody leads to the device of that name"}}});
+  }
+
+ private:
+  const entity_state<Kind>& self_;
+  const entity_context& ctx_;
+  ask_batch away_;
+};
+
 template <class Kind>
 void take(pointer<Kind> self, ask_batch& asked) {
   auto& state = self->state;
@@ -379,9 +444,25 @@ void take(pointer<Kind> self, ask_batch& asked) {
   door.last_asked.store(ctx.now(), std::memory_order_relaxed);
   auto batch = entry_batch{};
   batch.entries.reserve(asked.asks.size() + 1);
+  auto names = name_check<Kind>{state, ctx};
   for (auto& one : asked.asks) {
+    if (names.pass_on(one))
+      continue;
     auto& e = batch.entries.emplace_back();
+    if (auto wrong = names.not_its_name(one)) {
+      begin(e, state);
+      e.to = std::move(one.from);
+      e.number = one.number;
+      e.reply = std::move(*wrong);
+      continue;
+    }
     answer_one(state, ctx, one, e);
+    if (names.is_doubted(one, e.reply)) {
+      auto doubt = ask{};
+      doubt.what = device::command{device::doubt_name{}, {}, "service", {}, {}};
+      answer_one(state, ctx, doubt, batch.entries.emplace_back());
+      continue;
+    }
     if (one.wants_way && e.reply)
       e.reply->way =
           std::make_shared<const doorway>(caf::actor_cast<entity_actor>(self), state.gate);
@@ -390,7 +471,9 @@ void take(pointer<Kind> self, ask_batch& asked) {
     door.unsaved.store(true, std::memory_order_relaxed);
   if (is_full(state, ctx) && !save_unsaved(state, batch.entries.emplace_back()))
     batch.entries.pop_back();
-  send(state, ctx, std::move(batch));
+  if (!batch.entries.empty())
+    send(state, ctx, std::move(batch));
+  names.send();
   if (asked.entered)
     door.leave();  // whoever closed it knows by this that the writer has everything
   if (door.is_done())

@@ -28,6 +28,8 @@ struct entity_context {
   std::function<model::timestamp()> now;
   std::shared_ptr<shard_status> shard;
   host_actor host;
+  /// Takes what an alias was asked for to the device that it leads to.
+  std::function<void(ask_batch)> pass_on = {};
   /// True while somebody listens to live events: without it nothing is made for feeds.
   std::shared_ptr<const std::atomic<bool>> feed_wanted;
   std::size_t max_queued_commands = 50;

@@ -40,7 +40,7 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
              is<d::activation_reopened>(e) || is_new_version(e) || is<d::twin_changed>(e) ||
              is<d::twin_reported>(e) || is<d::certificate_expiring>(e) ||
              is<d::groups_changed>(e) || is<d::status_overridden>(e) || is<d::override_ended>(e) ||
-             is_about_layers(e);
+             is_about_layers(e) || is<d::renamed>(e);
     case feed_kind::commands:
       return is<d::command_queued>(e) || is<d::command_sent>(e) || is<d::command_finished>(e) ||
              is<d::late_reply_noted>(e);

@@ -94,8 +94,21 @@ const device::configuration_set* product_cache::configurations(
 
 model::result<device::decision> device_kind::decide(const state& s, const command& c,
                                                     const decision_inputs& in) {
+  if (const auto* to = std::get_if<device::rename_device>(&c.what)) {
+    static const auto none = device::product_view{};
+    const auto known = in.known.current();
+    const auto* found = known->product(to->name.product_key);
+    const auto* org = known->organisation(s.organisation());
+    return device::decide(s, c,
+                          {in.self, in.now, found ? found->view : none, in.keys,
+                           in.max_queued_commands, org ? org->configurations.get() : nullptr});
+  }
   const auto* as = std::get_if<device::register_device>(&c.what);
-  const auto& view = products.of(as ? as->name.product_key : s.name().product_key, in.known);
+  const auto* name = std::get_if<device::reserve_name>(&c.what);
+  const auto& view = products.of(as     ? as->name.product_key
+                                 : name ? name->name.product_key
+                                        : s.name().product_key,
+                                 in.known);
   // Of what the hot path asks no configuration ever depends.
   const auto* configurations =
       std::holds_alternative<device::report_points>(c.what)
@@ -103,6 +116,12 @@ model::result<device::decision> device_kind::decide(const state& s, const comman
           : products.configurations(as ? as->organisation : s.organisation());
   return device::decide(s, c,
                         {in.self, in.now, view, in.keys, in.max_queued_commands, configurations});
+}
+
+void device_kind::note(const std::vector<event>& events, std::uint64_t) {
+  for (const auto& e : events)
+    if (std::holds_alternative<device::renamed>(e))
+      products.forget();
 }
 
 rows device_kind::rows_of(const model::entity_id& id, const state& s,
@@ -132,6 +151,21 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
                   put(family::index,
                       keys::index(shard, search_index(""), search_value(r.as.organisation, ""), id),
                       {}));
+            },
+            [&](const device::name_reserved& r) {
+              out.push_back(
+                  put(family::index, keys::index(shard, "name", name_value(r.what.name), id), {}));
+            },
+            [&](const device::renamed& r) {
+              // Its alias has the row of the name; the first name's was the device's own.
+              out.push_back(
+                  drop(family::index, keys::index(shard, "name", name_value(r.before), id)));
+              if (r.name.product_key == r.before.product_key)
+                return;
+              out.push_back(
+                  drop(family::index, keys::index(shard, "product", r.before.product_key, id)));
+              out.push_back(
+                  put(family::index, keys::index(shard, "product", r.name.product_key, id), {}));
             },
             [&](const device::certificate_added& a) {
               out.push_back(put(family::index,

@@ -51,6 +51,8 @@ class product_cache {
   const device::product_view& of(const std::string& product_key, const catalogue& known);
   /// Of the catalogue that was looked at last; null if it does not know the organisation.
   const device::configuration_set* configurations(const std::string& organisation) const;
+  /// The device is of another product now.
+  void forget() { held_ = nullptr; }
 
  private:
   std::uint64_t version_ = 0;
@@ -73,6 +75,8 @@ struct device_kind {
 
   model::result<device::decision> decide(const state& s, const command& c,
                                          const decision_inputs& in);
+  /// Those were decided and are on their way.
+  void note(const std::vector<event>& events, std::uint64_t revision);
   static rows rows_of(const model::entity_id& id, const state& s, const std::vector<event>& events,
                       std::uint64_t revision, std::optional<model::timestamp> deadline_before);
 };

@@ -1,5 +1,7 @@
 #include "actors/messages.hpp"
 
+#include <limits>
+
 #include <caf/all.hpp>
 
 namespace orrery::actors {
@@ -20,6 +22,14 @@ std::optional<ask_batch> order_of(const model::effect& e, const model::entity_id
   } else if (const auto* released = std::get_if<model::release_sub_device>(&e)) {
     whom = released->sub;
     order.what = model::device::unbind_gateway{.gateway = entity, .while_online = true};
+  } else if (const auto* called = std::get_if<model::tell_gateway_name>(&e)) {
+    whom = called->sub;
+    order.what = model::device::bind_gateway{
+        {entity, called->name}, called->organisation, std::nullopt, false};
+  } else if (const auto* name = std::get_if<model::release_name>(&e)) {
+    whom = name->alias;
+    order.what = model::device::settle_name{
+        .device = entity, .renames = std::numeric_limits<std::uint64_t>::max(), .held = false};
   } else {
     return std::nullopt;
   }

@@ -73,6 +73,18 @@ template <field_of<release_sub_device> X>
 auto fields_of(X& x) {
   return std::tie(x.sub);
 }
+template <field_of<look_for_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.device, x.renames);
+}
+template <field_of<tell_gateway_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.sub, x.name, x.organisation);
+}
+template <field_of<release_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.alias);
+}
 template <field_of<downlink> X>
 auto fields_of(X& x) {
   return std::tie(x.id, x.target, x.what, x.repeated);

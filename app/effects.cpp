@@ -2,6 +2,7 @@
 
 #include <caf/all.hpp>
 
+#include "actors/name_settling.hpp"
 #include "actors/topic_space.hpp"
 #include "actors/wire.hpp"
 #include "observe/log.hpp"
@@ -75,6 +76,8 @@ void node_effects::run_here(const model::effect& e, const model::entity_id& enti
     const auto hold = std::lock_guard{mutex_};
     if (runner_)
       runner_->offer(entity);
+  } else if (const auto* doubt = std::get_if<model::look_for_name>(&e)) {
+    actors::settle_name(ask_, {entity, doubt->device, doubt->renames}, [](const model::status&) {});
   } else if (auto question = actors::order_of(e, entity)) {
     if (const auto router = router_.lock())
       router->route(std::move(*question));

@@ -47,6 +47,9 @@ cluster::host_parts host_of(model::shard_id shard, const config::settings& s,
   made.shard = shard;
   made.context = parts.context;
   made.context.shard = parts.shards->at(shard);
+  made.context.pass_on = [r = parts.router](actors::ask_batch batch) {
+    r->route(std::move(batch));
+  };
   made.options = {
       .idle_timeout = s.entities.idle_timeout,
       .checkpoint_bytes = std::max<std::size_t>(s.storage.checkpoint_bytes / count, 64 * 1024),

@@ -204,6 +204,23 @@ std::optional<model::entity_id> resolve(pointer self, const ask& one) {
   return *found;
 }
 
+/// The name that a question would take for an entity that is new.
+const model::device_name* name_taken_by(const model::device::command* what) {
+  if (!what)
+    return nullptr;
+  if (const auto* device = std::get_if<model::device::register_device>(&what->what))
+    return &device->name;
+  const auto* alias = std::get_if<model::device::reserve_name>(&what->what);
+  return alias ? &alias->name : nullptr;
+}
+
+/// True if the entity may have another name afterwards, or none.
+bool may_end_name(const model::device::command* what) {
+  return what && (std::holds_alternative<model::device::remove_device>(what->what) ||
+                  std::holds_alternative<model::device::rename_device>(what->what) ||
+                  std::holds_alternative<model::device::settle_name>(what->what));
+}
+
 /// A registration comes with the new id; the name decides whether it is new. A deleted device is
 /// awake for a while under the name that it had: whoever takes the name next is another device.
 model::entity_id resolve_registration(pointer self, const model::entity_id& wanted,
@@ -260,21 +277,19 @@ void ask_batch_here(pointer self, ask_batch& batch) {
     }
     auto id = std::optional<model::entity_id>{};
     const auto* device = std::get_if<model::device::command>(&first.what);
-    const auto* registration =
-        device ? std::get_if<model::device::register_device>(&device->what) : nullptr;
+    const auto* registration = name_taken_by(device);
     if (const auto* given = std::get_if<model::entity_id>(&first.whom); given && registration)
-      id = resolve_registration(self, *given, registration->name);
+      id = resolve_registration(self, *given, *registration);
     else
       id = resolve(self, first);
     if (!id) {
       ++next;
       continue;
     }
-    if (device && std::holds_alternative<model::device::remove_device>(device->what))
+    if (may_end_name(device))
       state.registered.erase(*id);
     auto& s = wake(self, *id, actors::kind_of(first.what));
-    const auto* name =
-        registration ? &registration->name : std::get_if<model::device_name>(&first.whom);
+    const auto* name = registration ? registration : std::get_if<model::device_name>(&first.whom);
     if (name && s.called->device_key.empty())
       if (const auto known = state.names.find(*name); known != state.names.end())
         s.called = known->first;

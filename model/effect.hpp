@@ -125,8 +125,28 @@ struct leave_group {
 /// leaves the node.
 struct run_operation {};
 
-using effect =
-    std::variant<deliver, close_session, settle_waiter, remind, tell_gateway, release_sub_device,
-                 index_topic, publish_message, leave_group, run_operation>;
+/// The alias that this is an effect of does not know whether the device has its name: somebody is
+/// to look. Never leaves the node; asked again while nobody has.
+struct look_for_name {
+  entity_id device;
+  std::uint64_t renames = 0;
+};
+
+/// The gateway that this is an effect of is called otherwise now. Lost as above.
+struct tell_gateway_name {
+  entity_id sub;
+  device_name name;
+  std::string organisation;
+};
+
+/// The device that this is an effect of has that name no more: it is gone. Lost if the alias cannot
+/// be asked, which then finds out when somebody wants the name.
+struct release_name {
+  entity_id alias;
+};
+
+using effect = std::variant<deliver, close_session, settle_waiter, remind, tell_gateway,
+                            release_sub_device, index_topic, publish_message, leave_group,
+                            run_operation, look_for_name, release_name, tell_gateway_name>;
 
 }  // namespace orrery::model

@@ -1,4 +1,4 @@
-// device: kick, show-as, show, history, credential.
+// device: kick, show-as, show, history, credential, replace, move.
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
@@ -53,6 +53,21 @@ void add_device_acts(CLI::App& devices, session& s) {
     const auto sum = s.request("GET", path);
     if (sum.contains("availability"))
       s.say(sum.at("availability").dump() + " % of " + sum.at("knownSeconds").dump() + " s");
+  });
+  auto key = make<std::string>(), product = make<std::string>();
+  auto* replace =
+      on_device("replace", "Another thing takes its place: a new key and secret, all else goes on",
+                " demo-inverter/inv-01 --key inv-77");
+  replace->add_option("--key", *key, "of the thing that takes its place")->required();
+  replace->callback([&s, device, key] {
+    s.show(s.request("POST", device_path(*device) + ":replace", {{"newDeviceKey", *key}}), {});
+  });
+  auto* move = on_device("move", "It goes over to another product",
+                         " demo-inverter/inv-01 --product demo-inverter-2");
+  move->add_option("--product", *product, "whose model is the same or extends it")->required();
+  move->callback([&s, device, product] {
+    s.show(s.request("POST", device_path(*device) + ":moveProduct", {{"productKey", *product}}),
+           {});
   });
   auto* credential =
       on_device("credential", "What it proves itself by", " demo-inverter/inv-01 --reveal");

@@ -61,13 +61,14 @@ void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
   if (!s.certificates().empty() || !s.twin().empty() || !s.files().empty() || !s.groups().empty() ||
-      !s.shown().empty())
+      !s.shown().empty() || !s.alias().empty())
     s.family.change([](auto& f) {
       f.certificates = {};
       f.twin = {};
       f.files = {};
       f.groups = {};
       f.shown = {};
+      f.alias = {};
     });
 }
 
@@ -441,6 +442,57 @@ void apply_on(state& s, const status_overridden& e) {
 
 void apply_on(state& s, const override_ended&) {
   show_as_it_is(s);
+}
+
+void apply_on(state& s, const renamed& e) {
+  s.called = naming{e.name, s.organisation()};
+  s.secret = e.secret;
+  if (e.replaces)
+    s.old_secret = {};
+  else if (!s.old_secret->empty())
+    s.old_secret.edit().secret = e.former;
+  auto& f = s.family.edit();
+  if (e.replaces)
+    f.activation = {};
+  else
+    f.activation.fresh = e.fresh;
+  auto& r = f.renaming.edit();
+  ++r.renames;
+  if (r.alias != entity_id{})
+    r.former = r.alias;
+  r.former_name = e.before;
+  r.alias = e.alias;
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const rename_prevented& e) {
+  s.family.edit().renaming.edit().renames = e.renames;
+}
+
+void apply_on(state& s, const former_name_forgotten&) {
+  auto& r = s.family.edit().renaming.edit();
+  r.former.reset();
+  r.former_name.reset();
+}
+
+void apply_on(state& s, const name_reserved& e) {
+  s.exists = true;
+  s.called = naming{e.what.name, e.what.organisation};
+  s.created_at = s.updated_at = e.at;
+  s.family.edit().alias =
+      name_alias{e.what.device, e.what.renames, e.at + alias_patience, timestamp{}};
+}
+
+void apply_on(state& s, const name_doubted& e) {
+  auto& a = s.family.edit().alias.edit();
+  a.looked_at = e.at;
+  a.look_at = e.at + alias_patience;
+}
+
+void apply_on(state& s, const name_settled& e) {
+  auto& a = s.family.edit().alias.edit();
+  a.looked_at = e.at;
+  a.look_at = {};
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

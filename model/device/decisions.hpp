@@ -116,6 +116,16 @@ result<decision> decide_on(const state& s, const end_override& e, const surround
 /// When the status that it is shown with ends; nothing: it is shown as it is.
 std::optional<timestamp> override_deadline(const state& s);
 
+// names.cpp
+result<decision> decide_on(const state& s, const reserve_name& r, const surroundings& around);
+result<decision> decide_on(const state& s, const rename_device& r, const surroundings& around);
+result<decision> decide_on(const state& s, const confirm_name& c, const surroundings& around);
+result<decision> decide_on(const state& s, const forget_former_name& f, const surroundings& around);
+result<decision> decide_on(const state& s, const settle_name& n, const surroundings& around);
+result<decision> decide_on(const state& s, const doubt_name& d, const surroundings& around);
+/// What becomes of an alias as time goes by.
+result<decision> look_after_alias(const state& s, const surroundings& around);
+
 // files.cpp
 result<decision> decide_on(const state& s, const add_file& a, const surroundings& around);
 result<decision> decide_on(const state& s, const store_file& f, const surroundings& around);

@@ -243,6 +243,29 @@ inline constexpr milliseconds longest_override{std::chrono::hours{24 * 30}};
 
 inline constexpr std::size_t max_groups = 32;  // that one device is put into
 
+/// That a device was given another name. From the name that it has an alias leads to it, in the
+/// shard of that name.
+struct renaming {
+  std::uint64_t renames = 0;  // so often it was, or was kept from it
+  entity_id alias;            // none: it has the name that it was registered with
+  // The alias of the name before, and that name as its gateway knows it, until both are dealt with.
+  std::optional<entity_id> former;
+  std::optional<device_name> former_name;
+  bool empty() const { return renames == 0; }
+  bool operator==(const renaming&) const = default;
+};
+/// An entity that is no device but a name that one has, or is to be given.
+struct name_alias {
+  entity_id device;
+  std::uint64_t renames = 0;  // renaming::renames of the device when the name was reserved
+  timestamp look_at{};        // then it is looked whether the device has the name; none: it has
+  timestamp looked_at{};
+  bool empty() const { return device == entity_id{}; }
+  bool operator==(const name_alias&) const = default;
+};
+/// A name that was reserved and not given is looked after that often.
+inline constexpr milliseconds alias_patience{std::chrono::seconds{10}};
+
 // ---- commands -----------------------------------------------------------------------------------
 
 struct register_device {
@@ -446,6 +469,41 @@ struct override_status {
   timestamp until;
 };
 struct end_override {};
+/// Reserves a name for a device, in the name's shard: makes an alias.
+struct reserve_name {
+  device_name name;
+  std::string organisation;
+  entity_id device;
+  std::uint64_t renames = 0;  // renaming::renames of the device
+};
+/// Gives the device the name that an alias has been reserved for. All that it proves itself by ends
+/// where `replaces`; else it keeps its secrets, which come sealed for the new name.
+struct rename_device {
+  device_name name;
+  entity_id alias;
+  std::uint64_t renames = 0;
+  bool replaces = false;
+  sealed_secret secret;
+  sealed_secret fresh, former;  // activation::fresh, former_secret; empty where there is none
+};
+/// Whether the device has the name of that alias. If not it will not be given it any more.
+struct confirm_name {
+  entity_id alias;
+  std::uint64_t renames = 0;
+};
+/// The alias of the name before is gone, and its gateway knows the new name.
+struct forget_former_name {
+  entity_id alias;  // of the name that it has
+};
+/// For an alias that was reserved before the device had been renamed `renames` times: its device
+/// has the name, or not, and then the alias goes.
+struct settle_name {
+  entity_id device;
+  std::uint64_t renames = 0;
+  bool held = false;
+};
+/// For an alias: somebody wants the name. Is it held still?
+struct doubt_name {};
 /// A file is to come.
 struct add_file {
   file_record what;  // id, name, size, digests where they are known
@@ -486,7 +544,8 @@ using order =
                  offer_upgrade, cancel_upgrade, retry_upgrade, report_version, report_progress,
                  ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
                  store_file, remove_file, read_file, change_groups, kick_device, override_status,
-                 end_override, review_layers>;
+                 end_override, review_layers, reserve_name, rename_device, confirm_name,
+                 forget_former_name, settle_name, doubt_name>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -706,6 +765,29 @@ struct status_overridden {
 struct override_ended {
   timestamp at;
 };
+struct renamed {
+  device_name name, before;
+  entity_id alias;
+  bool replaces = false;  // another thing has its place, and a secret of its own
+  sealed_secret secret, fresh, former;
+  timestamp at;
+};
+/// That often it counts as renamed, so that a name reserved before is not given to it any more.
+struct rename_prevented {
+  std::uint64_t renames = 0;
+};
+struct former_name_forgotten {};
+// Of an alias.
+struct name_reserved {
+  reserve_name what;
+  timestamp at;
+};
+struct name_doubted {
+  timestamp at;
+};
+struct name_settled {
+  timestamp at;
+};
 
 /// Other configurations are for the device, they are in another state, or something else is desired
 /// of the device itself below them.
@@ -723,7 +805,8 @@ using event = std::variant<
     activation_reopened, picture_reported, certificate_added, certificate_revoked, version_reported,
     upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
     twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed,
-    certificate_expiring, groups_changed, status_overridden, override_ended, layers_changed>;
+    certificate_expiring, groups_changed, status_overridden, override_ended, layers_changed,
+    renamed, rename_prevented, former_name_forgotten, name_reserved, name_doubted, name_settled>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -803,7 +886,8 @@ struct file_folder {
 };
 
 /// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
-/// firmware, configurations, files or groups have, and those that are shown with another status.
+/// firmware, configurations, files, groups or another name have, and those that are shown with
+/// another status.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -816,10 +900,13 @@ struct family {
   cow<std::vector<std::string>> groups;  // ids, in order, none twice
   cow<status_override> shown;
   cow<layering> layers;
+  cow<device::renaming> renaming;
+  cow<name_alias> alias;  // it is no device, but leads to one
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
            certificates->empty() && firmware->empty() && twin->empty() && files->empty() &&
-           groups->empty() && shown->empty() && layers->empty();
+           groups->empty() && shown->empty() && layers->empty() && renaming->empty() &&
+           alias->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -868,7 +955,12 @@ struct state {
   const std::vector<std::string>& groups() const { return *family->groups; }
   const status_override& shown() const { return *family->shown; }
   const layering& layers() const { return *family->layers; }
+  const device::renaming& renaming() const { return *family->renaming; }
+  const name_alias& alias() const { return *family->alias; }
 };
+
+/// True for what an alias answers itself. All else is meant for the device that it leads to.
+bool is_for_alias(const order& o);
 
 /// What a device's secrets are sealed for (keyring::seal).
 std::string secret_owner(const device_name& name);
@@ -941,15 +1033,23 @@ struct twin_status {
   twin_state what;
   layering layers = {};
 };
+/// Whether the device has that name.
+struct name_standing {
+  bool held = false;
+  std::uint64_t renames = 0;
+  device_name name;
+  std::optional<entity_id> former, gateway;
+  std::optional<device_name> former_name;
+};
 struct file_status {
   entity_id device;
   std::string organisation;
   file_record what;
 };
-using reply =
-    std::variant<done, connection_granted, device_snapshot, latest_points, unsaved_samples,
-                 command_accepted, commands_cancelled, points_taken, device_bound,
-                 certificate_bound, firmware_status, upgrades_offered, twin_status, file_status>;
+using reply = std::variant<done, connection_granted, device_snapshot, latest_points,
+                           unsaved_samples, command_accepted, commands_cancelled, points_taken,
+                           device_bound, certificate_bound, firmware_status, upgrades_offered,
+                           twin_status, file_status, name_standing>;
 
 /// The product as the rules need it: flags and model in force.
 struct product_view {

@@ -52,8 +52,9 @@ std::vector<effect> effects(const state& s, const event& e) {
               out.push_back(farewell(s, d, device_notice::kind::disabled));
             if (!s.connection.by_gateway && d.reason == "deleted")
               out.push_back(farewell(s, d, device_notice::kind::deleted));
-            for (const std::string_view lost : {"disabled", "deleted", "secret_reset", "taken_over",
-                                                "unbound", "certificate_revoked", "kicked"})
+            for (const std::string_view lost :
+                 {"disabled", "deleted", "secret_reset", "taken_over", "unbound",
+                  "certificate_revoked", "kicked", "replaced", "moved"})
               if (d.reason == lost)
                 out.push_back(close_session{d.session, lost});
           },
@@ -67,6 +68,17 @@ std::vector<effect> effects(const state& s, const event& e) {
             tell(s, device_notice::kind::deleted, out);
             for (const auto& [name, id] : s.sub_devices())
               out.push_back(release_sub_device{id});
+            if (s.renaming().alias != entity_id{})
+              out.push_back(release_name{s.renaming().alias});
+            if (s.renaming().former)
+              out.push_back(release_name{*s.renaming().former});
+          },
+          [&](const renamed& r) {
+            for (const auto& [name, id] : s.sub_devices())
+              out.push_back(tell_gateway_name{id, r.name, s.organisation()});
+          },
+          [&](const name_doubted&) {
+            out.push_back(look_for_name{s.alias().device, s.alias().renames});
           },
           [&](const sub_device_noted& n) {
             if (!n.downlink_id.empty())

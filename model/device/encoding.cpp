@@ -4,6 +4,7 @@
 //   events   version u8 (1) | events (model/kind_encoding.hpp)
 //   state    version u8 (3) | revision varint | fields
 //            version u8 (2): the same without its end, the layers of configurations
+//            version u8 (4) | revision varint | fields | renaming | alias: what has one of them
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
 #include "model/device/fields.hpp"
@@ -15,7 +16,8 @@ namespace {
 
 constexpr std::uint8_t version = 1;
 constexpr std::uint8_t state_version = 3;
-constexpr std::uint8_t state_without_layers = 2;
+constexpr std::uint8_t state_without_layers = 2;  // 1: without groups, override, twin's versions
+constexpr std::uint8_t renamed_state_version = 4;
 
 failure damaged(std::string_view what) {
   return {errc::corrupted,
@@ -33,18 +35,46 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 }
 
 std::string encode_state(const state& s, std::uint64_t revision) {
-  return encode_snapshot(state_version, s, revision);
+  const auto is_renamed = !s.renaming().empty() || !s.alias().empty();
+  if (!is_renamed)
+    return encode_snapshot(state_version, s, revision);
+  auto out = byte_writer{};
+  out.u8(renamed_state_version);
+  out.varint(revision);
+  write(out, s);
+  write(out, s.renaming());
+  write(out, s.alias());
+  return out.take();
 }
 
 result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
-  if (bytes.empty() || static_cast<std::uint8_t>(bytes.front()) != state_without_layers)
+  const auto found = bytes.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(bytes.front());
+  if (found == state_without_layers) {
+    // Layers are the last of it: one of before has none.
+    auto none = byte_writer{};
+    write(none, layering{});
+    auto whole = std::string{bytes} + none.take();
+    whole.front() = static_cast<char>(state_version);
+    return decode_snapshot(state_version, whole, s, "device");
+  }
+  if (found != renamed_state_version)
     return decode_snapshot(state_version, bytes, s, "device");
-  // Layers are the last of it: one of before has none.
-  auto none = byte_writer{};
-  write(none, layering{});
-  auto whole = std::string{bytes} + none.take();
-  whole.front() = static_cast<char>(state_version);
-  return decode_snapshot(state_version, whole, s, "device");
+  auto in = byte_reader{bytes};
+  in.u8();
+  const auto revision = in.varint();
+  read(in, s);
+  auto renamed = renaming{};
+  auto alias = name_alias{};
+  read(in, renamed);
+  read(in, alias);
+  if (!in.ok() || !in.at_end())
+    return damaged("snapshot");
+  auto& family = s.family.edit();
+  if (!renamed.empty())
+    family.renaming = std::move(renamed);
+  if (!alias.empty())
+    family.alias = alias;
+  return revision;
 }
 
 std::string encode_latest(const telemetry& t, std::uint64_t revision, timestamp last_data) {

@@ -310,6 +310,38 @@ template <field_of<override_ended> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
+template <field_of<renaming> X>
+auto fields_of(X& x) {
+  return std::tie(x.renames, x.alias, x.former, x.former_name);
+}
+template <field_of<name_alias> X>
+auto fields_of(X& x) {
+  return std::tie(x.device, x.renames, x.look_at, x.looked_at);
+}
+template <field_of<reserve_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.organisation, x.device, x.renames);
+}
+template <field_of<renamed> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.before, x.alias, x.replaces, x.secret, x.fresh, x.former, x.at);
+}
+template <field_of<rename_prevented> X>
+auto fields_of(X& x) {
+  return std::tie(x.renames);
+}
+template <field_of<name_reserved> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.at);
+}
+template <field_of<name_doubted> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
+template <field_of<name_settled> X>
+auto fields_of(X& x) {
+  return std::tie(x.at);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -318,6 +350,7 @@ template <field_of<network_picture> X>
 auto fields_of(X& x) {
   return std::tie(x.nodes, x.relations, x.at);
 }
+// What a snapshot has behind its fields: `renaming` and `alias` (encoding.cpp).
 template <field_of<family> X>
 auto fields_of(X& x) {
   return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
@@ -483,6 +516,26 @@ auto fields_of(X& x) {
 template <field_of<override_status> X>
 auto fields_of(X& x) {
   return std::tie(x.as, x.until);
+}
+template <field_of<rename_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.name, x.alias, x.renames, x.replaces, x.secret, x.fresh, x.former);
+}
+template <field_of<confirm_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.alias, x.renames);
+}
+template <field_of<forget_former_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.alias);
+}
+template <field_of<settle_name> X>
+auto fields_of(X& x) {
+  return std::tie(x.device, x.renames, x.held);
+}
+template <field_of<name_standing> X>
+auto fields_of(X& x) {
+  return std::tie(x.held, x.renames, x.name, x.former, x.gateway, x.former_name);
 }
 template <field_of<file_limits> X>
 auto fields_of(X& x) {

@@ -22,8 +22,11 @@ result<decision> decide_on(const state& s, const bind_gateway& b, const surround
       return refused(errc::unauthenticated, "sign_check_failed",
                      label(s) + ": the signature does not fit");
   }
-  if (!s.gateway().empty() && s.gateway().id == b.gateway.id)
+  if (!s.gateway().empty() && s.gateway().id == b.gateway.id) {
+    if (!b.dry_run && s.gateway().name != b.gateway.name)  // it was given another one
+      return only(gateway_bound{b.gateway, around.now}, device_bound{around.self});
     return decision{{}, device_bound{around.self}};
+  }
   if (!s.gateway().empty())
     return refused(errc::conflict, "already_bound",
                    label(s) + " is a sub-device of " + s.gateway().name.product_key + "/" +

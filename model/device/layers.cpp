@@ -109,7 +109,7 @@ class settling {
   }
 
   void run(bool looks_again) {
-    if (!ahead_.exists)
+    if (!ahead_.exists || !ahead_.alias().empty())
       return;
     const auto wanted = for_device(*around_.configurations, around_.self, ahead_);
     const auto before = ahead_.layers();

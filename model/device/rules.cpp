@@ -472,12 +472,15 @@ std::string_view status_of(const state& s) {
 }
 
 result<decision> decide(const state& s, const command& c, const surroundings& around) {
-  if (!std::holds_alternative<register_device>(c.what)) {
+  if (!std::holds_alternative<register_device>(c.what) &&
+      !std::holds_alternative<reserve_name>(c.what)) {
     if (!s.exists)
       return failure{errc::not_found, "device_unknown", "no such device"};
     if (auto ok = check_session(s, c); !ok)
       return ok.error();
   }
+  if (!s.alias().empty() && std::holds_alternative<time_passed>(c.what))
+    return look_after_alias(s, around);
   auto decided = std::visit(
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
@@ -495,6 +498,8 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
 }
 
 std::optional<timestamp> next_deadline(const state& s) {
+  if (!s.alias().empty())
+    return s.alias().look_at == timestamp{} ? std::nullopt : std::optional{s.alias().look_at};
   auto nearest = upgrade_deadline(s);
   for (const auto& c : *s.commands) {
     auto at = std::optional<timestamp>{};

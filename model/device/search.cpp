@@ -264,13 +264,15 @@ search_mask searched_by(const event& e) {
           [](const layers_changed&) { return bit_of(search_field::configuration); },
           [](const status_overridden&) { return bit_of(status); },
           [](const override_ended&) { return bit_of(status); },
+          [](const renamed&) { return bit_of(device_key) | bit_of(product_key); },
+          [](const name_reserved&) { return everything; },  // nobody looks for an alias
           [](const auto&) { return search_mask{0}; }},
       e);
 }
 
 std::vector<search_term> search_terms(const state& s, search_mask which) {
   auto all = std::vector<search_term>{};
-  if (!s.exists)
+  if (!s.exists || !s.alias().empty())
     return all;
   const auto& fields = search_fields();
   const auto id = entity_id{};

@@ -413,6 +413,13 @@ class Operations(NodeTest):
             api.post(path + "/twin:wait", {"timeout": 1})
             with_session, session = self.new_device()
             api.post(self.both(with_session)[at] + ":kick", {"reason": "tour"})
+            session.close()
+            key = with_session["deviceKey"] + "-next"
+            api.post(self.both(with_session)[at] + ":replace", {"newDeviceKey": key})
+            with_session["deviceKey"] = key
+            model = api.get(f"~/products/{with_session['productKey']}")["modelId"]
+            to = api.post("~/products", {"name": f"Tour {at}", "modelId": model})["productKey"]
+            api.post(self.both(with_session)[at] + ":moveProduct", {"productKey": to})
         group = api.post("~/groups", {"name": "Tour", "type": "static"})
         path, ids = f"~/groups/{group['id']}", {"ids": [d["assetId"] for d in made]}
         self.assertEqual(api.post(path + "/members:add", ids)["ok"], 2)

@@ -514,6 +514,21 @@ class Data(CliTest):
         self.assertEqual(self.json("device", "credential", address)["certificates"], 0)
         self.refused("reveal_forbidden", "device", "credential", address, "--reveal")
 
+    def test_gives_a_device_another_name(self):
+        made, device = self.new_device()
+        device.close()
+        address, key = f"{made['productKey']}/{made['deviceKey']}", f"{made['deviceKey']}-2"
+        now = self.json("device", "replace", address, "--key", key)
+        self.assertEqual((now["assetId"], now["deviceKey"]), (made["assetId"], key))
+        self.assertNotEqual(now["deviceSecret"], made["deviceSecret"])
+        self.refused("device_unknown", "device", "get", address)
+        self.refused("device_key_exists", "device", "replace", f"{made['productKey']}/{key}", "--key", key)
+        model = self.api.get(f"~/products/{made['productKey']}")["modelId"]
+        to = self.api.post("~/products", {"name": "Of the command line's move", "modelId": model})["productKey"]
+        moved = self.json("device", "move", f"{made['productKey']}/{key}", "--product", to)
+        self.assertEqual((moved["assetId"], moved["productKey"]), (made["assetId"], to))
+        self.refused("state_conflict", "device", "move", f"{to}/{key}", "--product", to)
+
     def test_stats(self):
         self.assertGreaterEqual(self.json("stats", "--product", "demo-inverter")["total"], 5)
 

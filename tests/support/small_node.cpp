@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "actors/name_settling.hpp"
 #include "tests/support/spawn.hpp"
 
 namespace orrery::tests {
@@ -70,6 +71,9 @@ void small_node::start() {
       caller->command_over(waiter->waiter);
     } else if (const auto* later = std::get_if<model::remind>(&e)) {
       caf::anon_send(hosts_.at(entity.shard), actors::reminder{entity, later->kind, later->at});
+    } else if (const auto* doubt = std::get_if<model::look_for_name>(&e)) {
+      actors::settle_name(caller, {entity, doubt->device, doubt->renames},
+                          [](const model::status&) {});
     } else if (auto question = actors::order_of(e, entity)) {
       router->route(std::move(*question));
     }
@@ -87,17 +91,19 @@ void small_node::start() {
                                               caf::anon_send(host->second, lost);
                                           }});
   for (const auto& [shard, status] : *shards) {
-    auto context = actors::entity_context{.journal = journal,
-                                          .figures = figures,
-                                          .store = store,
-                                          .known = known,
-                                          .keys = std::make_shared<model::keyring>(keys()),
-                                          .now = stage_.clock.reader(),
-                                          .shard = status,
-                                          .host = {},
-                                          .feed_wanted = feed->wanted(),
-                                          .shard_count = options_.shards,
-                                          .unsaved_points_max = options_.unsaved_points_max};
+    auto context = actors::entity_context{
+        .journal = journal,
+        .figures = figures,
+        .store = store,
+        .known = known,
+        .keys = std::make_shared<model::keyring>(keys()),
+        .now = stage_.clock.reader(),
+        .shard = status,
+        .host = {},
+        .pass_on = [this](actors::ask_batch b) { router->route(std::move(b)); },
+        .feed_wanted = feed->wanted(),
+        .shard_count = options_.shards,
+        .unsaved_points_max = options_.unsaved_points_max};
     auto host = cluster::spawn_shard_host(
         system(),
         {.shard = shard,

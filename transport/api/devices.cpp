@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "actors/name_settling.hpp"
 #include "model/json.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/people.hpp"
@@ -376,6 +377,15 @@ void disable(const exchange_ptr& e) {
   set_admin(e, device::admin_state::disabled);
 }
 
+/// Waits for the end of the name that the device was given, so that it is free with the answer.
+void free_name(const exchange_ptr& e, const model::entity_id& id, const device::renaming& renamed,
+               std::function<void()> then) {
+  if (renamed.alias == model::entity_id{})
+    return then();
+  actors::settle_name(e->parts().ask, {renamed.alias, id, renamed.renames - 1},
+                      [then = std::move(then)](const model::status&) { then(); });
+}
+
 void remove(const exchange_ptr& e) {
   const auto expected = e->if_match();
   if (!expected)
@@ -383,17 +393,19 @@ void remove(const exchange_ptr& e) {
   e->with_device([e, expected = *expected](const found_device& d) {
     e->was(show_device(*e, d.id, *d.state));
     // The ledger is asked before: it must not take back what a count has seen already.
-    e->parts().quota->look(
-        e->who.organisation, [e, id = d.id, expected](const model::result<device_room>& room) {
-          e->ask(id, device_order(*e, device::remove_device{}, expected),
-                 [e, id, room](const actors::outcome& done) {
-                   if (room)
-                     e->parts().quota->release(*room, 1);
-                   release_assets(e, {id}, [e, h = exchange::revision_headers(done)] {
-                     e->reply_empty(204, h);
-                   });
+    e->parts().quota->look(e->who.organisation, [e, id = d.id, renamed = d.state->renaming(),
+                                                 expected](const model::result<device_room>& room) {
+      e->ask(id, device_order(*e, device::remove_device{}, expected),
+             [e, id, room, renamed](const actors::outcome& done) {
+               if (room)
+                 e->parts().quota->release(*room, 1);
+               free_name(e, id, renamed, [e, id, done] {
+                 release_assets(e, {id}, [e, h = exchange::revision_headers(done)] {
+                   e->reply_empty(204, h);
                  });
-        });
+               });
+             });
+    });
   });
 }
 

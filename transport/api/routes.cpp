@@ -69,7 +69,7 @@ std::vector<part> parts() {
       {{"Firmware", "Versions that devices can be given"}, {firmware_routes()}},
       {{"Upgrades", "A firmware on its way to many devices"}, {ota_job_routes()}},
       {{"Devices", "Registration, search, state and secrets"},
-       {device_search_routes(), device_routes(), device_act_routes()}},
+       {device_search_routes(), device_routes(), device_act_routes(), device_name_routes()}},
       {{"Fleets", "Imports, exports, provisioning and changes of many devices"},
        {device_mass_routes()}},
       {{"Operations", "Long work: how far it is, its end, its result"}, {operation_routes()}},

@@ -45,6 +45,7 @@ std::vector<route> ota_job_routes();
 std::vector<route> device_routes();
 std::vector<route> device_search_routes();
 std::vector<route> device_act_routes();
+std::vector<route> device_name_routes();
 std::vector<route> group_routes();
 std::vector<route> topology_routes();
 std::vector<route> certificate_routes();

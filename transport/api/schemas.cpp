@@ -453,6 +453,8 @@ json devices() {
                          {"override?", ref("Override")},
                          {"lastDataAt?", time}})},
       {"Override", object({{"status", shown}, {"until", time}, {"by", text}, {"at", time}})},
+      {"Replacement", object({{"newDeviceKey", text}})},
+      {"ProductMove", object({{"productKey", text}})},
       {"StatusOverride", object({{"status", shown}, {"until", time}})},
       {"StatusHistory", object({{"items", list(object({{"time", time},
                                                        {"status", word({"online", "offline"})},

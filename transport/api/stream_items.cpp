@@ -137,6 +137,10 @@ struct item_writer {
          {{"status", device::name_of(e.what.as)}, {"until", model::to_ms(e.what.until)}});
   }
   void operator()(const device::override_ended& e) const { tell("overrideEnded", e.at); }
+  void operator()(const device::renamed& e) const {
+    tell(e.replaces ? "replaced" : "moved", e.at,
+         {{"before", model::object{{"pk", e.before.product_key}, {"dk", e.before.device_key}}}});
+  }
   // Matters of a job: its calls tell of them.
   void operator()(const device::upgrade_offered&) const {}
   void operator()(const device::upgrade_published&) const {}
@@ -157,6 +161,12 @@ struct item_writer {
   void operator()(const device::file_removed&) const {}
   void operator()(const device::subscriptions_changed&) const {}
   void operator()(const device::command_delivered&) const {}
+  // Matters of names: `renamed` tells of them.
+  void operator()(const device::rename_prevented&) const {}
+  void operator()(const device::former_name_forgotten&) const {}
+  void operator()(const device::name_reserved&) const {}
+  void operator()(const device::name_doubted&) const {}
+  void operator()(const device::name_settled&) const {}
 };
 
 std::set<std::string> read_texts(fields& f, std::string_view name) {

@@ -139,6 +139,8 @@ constexpr std::uint8_t disconnect_code(std::string_view reason) {
       {"deleted", 0x98},
       {"secret_reset", 0x98},
       {"kicked", 0x98},
+      {"replaced", 0x98},
+      {"moved", 0x98},
       {"retain_not_supported", 0x9a},
       {"qos_not_supported", 0x9b},
       {"use_another_server", 0x9c},

@@ -146,6 +146,12 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(name(device::groups_changed{{"g1"}, {}}), "groupsChanged");
   EXPECT_EQ(name(device::status_overridden{}), "statusOverridden");
   EXPECT_EQ(name(device::override_ended{}), "overrideEnded");
+  auto renamed = device::renamed{};
+  renamed.before = {"pk", "dk"};
+  renamed.at = noon;
+  EXPECT_EQ(show(renamed), R"([{"t":000,"event":"moved","before":{"pk":"pk","dk":"dk"}}])");
+  renamed.replaces = true;
+  EXPECT_EQ(name(renamed), "replaced");
   EXPECT_EQ(show(device::twin_changed{{{"a", 1}}, 7, "user:a", noon}),
             R"([{"t":000,"event":"twinChanged","version":7,"desired":{"a":1}}])");
   EXPECT_EQ(show(device::layers_changed{
