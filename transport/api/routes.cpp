@@ -50,7 +50,8 @@ struct part {
 
 std::vector<part> parts() {
   return {
-      {{"Log-in", "Tokens for people, and who one is"}, {log_in_routes(), external_log_in_routes()}},
+      {{"Log-in", "Tokens for people, and who one is"},
+       {log_in_routes(), external_log_in_routes()}},
       {{"Organisations",
         "Those whose installation it is make them, suspend them and limit what they have"},
        {organisation_routes()}},
@@ -172,13 +173,25 @@ condition condition_of(const route& r) {
       "changeDesired", "changeDraft",   "changeProductTags", "deleteDecoder", "deleteElement",
       "deleteModel",   "deleteProduct", "discardDraft",      "putElement",    "replaceDesired",
       "saveDraft",     "setDecoder",    "updateModel",       "updateProduct"};
-  static const auto know = std::set<std::string_view>{
-      "changeAttributes", "changeTags",    "deleteApp",    "deleteAsset",        "deleteAttribute",
-      "deleteDevice",     "deleteGroup",   "deleteNode",   "deleteRole",         "deleteTag",
-      "deleteTree",       "disableDevice", "enableDevice", "moveNode",           "publishModel",
-      "reopenActivation", "replaceRole",   "replaceTags",  "resetProductSecret", "shareModel",
-      "unshareModel",     "updateApp",     "updateAsset",  "updateDevice",       "updateGroup",
-      "updateNode",       "updateTree",    "updateUser"};
+  static const auto know =
+      std::set<std::string_view>{"changeAttributes",    "changeConfiguration",
+                                 "changeTags",          "deleteApp",
+                                 "deleteAsset",         "deleteAttribute",
+                                 "deleteConfiguration", "deleteDevice",
+                                 "deleteGroup",         "deleteIdentityProvider",
+                                 "deleteNode",          "deleteRole",
+                                 "deleteTag",           "deleteTree",
+                                 "disableDevice",       "enableDevice",
+                                 "moveDeviceToProduct", "moveNode",
+                                 "publishModel",        "putIdentityProvider",
+                                 "reopenActivation",    "replaceConfiguration",
+                                 "replaceDevice",       "replaceRole",
+                                 "replaceTags",         "resetProductSecret",
+                                 "shareModel",          "unshareModel",
+                                 "updateApp",           "updateAsset",
+                                 "updateDevice",        "updateGroup",
+                                 "updateNode",          "updateTree",
+                                 "updateUser"};
   return demand.contains(r.id) ? condition::demanded
          : know.contains(r.id) ? condition::possible
                                : condition::none;

@@ -131,7 +131,7 @@ TEST(Routes, ConditionsAreOfCallsThatAreThere) {
     possible += c == condition::possible ? 1 : 0;
     demanded += c == condition::demanded ? 1 : 0;
   }
-  EXPECT_EQ(possible, 28) << "each that is named is there";
+  EXPECT_EQ(possible, 35) << "each that is named is there";
   EXPECT_EQ(demanded, 14);
 }
 
