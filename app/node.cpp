@@ -39,6 +39,7 @@
 #include "transport/identity_desk.hpp"
 #include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
+#include "transport/refused_logins.hpp"
 
 namespace orrery::app {
 
@@ -112,6 +113,7 @@ struct node::impl {
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::device_ports> devices;
   std::unique_ptr<transport::api::service> api;
+  std::shared_ptr<transport::refused_logins> refused;
   std::atomic<bool> ready{false};
   std::thread housekeeper;
   std::mutex mutex;
@@ -331,6 +333,7 @@ struct node::impl {
         });
     const auto holders =
         std::make_shared<const transport::certificate_holders>(ask, query, shard_count());
+    refused = std::make_shared<transport::refused_logins>(api->records(), clock_now);
     mqtt = std::make_unique<transport::mqtt::listener>(
         *io, transport::mqtt::parts{
                  .link = {.system = system.get(),
@@ -351,7 +354,8 @@ struct node::impl {
                  .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
                  .metrics = metrics,
-                 .quota = quota});
+                 .quota = quota,
+                 .refused = refused});
     devices = std::make_unique<transport::device_ports>(
         *io, settings.listeners, for_devices,
         transport::device_routes{{"mqtt", mqtt->web_sockets()}, {"files", files->handler()}},
@@ -382,6 +386,7 @@ struct node::impl {
       renew_trust();
       renew_bans();
       mqtt->tell_statistics();
+      refused->look_after();
       api->look_after();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();
@@ -431,6 +436,8 @@ struct node::impl {
       log::warn("node", "shards_left", {});
     if (place)
       place->reads()->stop();
+    if (refused)
+      refused->flush();
     if (api)
       api->stop();
     if (devices)
