@@ -40,6 +40,7 @@
 #include "transport/identity_desk.hpp"
 #include "transport/issuance.hpp"
 #include "transport/mqtt/listener.hpp"
+#include "transport/refused_logins.hpp"
 
 namespace orrery::app {
 
@@ -114,6 +115,7 @@ struct node::impl {
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::device_ports> devices;
   std::unique_ptr<transport::api::service> api;
+  std::shared_ptr<transport::refused_logins> refused;
   std::atomic<bool> ready{false};
   std::thread housekeeper;
   std::mutex mutex;
@@ -347,6 +349,7 @@ struct node::impl {
         });
     const auto holders =
         std::make_shared<const transport::certificate_holders>(ask, query, shard_count());
+    refused = std::make_shared<transport::refused_logins>(api->records(), clock_now);
     mqtt = std::make_unique<transport::mqtt::listener>(
         *io, transport::mqtt::parts{
                  .link = {.system = system.get(),
@@ -367,7 +370,8 @@ struct node::impl {
                  .moved_per_second = settings.drain.sessions_per_second,
                  .tls = for_devices,
                  .metrics = metrics,
-                 .quota = quota});
+                 .quota = quota,
+                 .refused = refused});
     devices = std::make_unique<transport::device_ports>(
         *io, settings.listeners, for_devices,
         transport::device_routes{{"mqtt", mqtt->web_sockets()}, {"files", files->handler()}},
@@ -398,6 +402,7 @@ struct node::impl {
       renew_trust();
       renew_bans();
       mqtt->tell_statistics();
+      refused->look_after();
       api->look_after();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();
@@ -463,6 +468,8 @@ struct node::impl {
     wake.notify_all();
     if (housekeeper.joinable())
       housekeeper.join();
+    if (refused)
+      refused->flush();
     if (api)
       api->flush();
     if (place)

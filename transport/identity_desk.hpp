@@ -40,7 +40,7 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
   /// So many log-ins are with providers at a time, of which one address may have so many more in a
   /// minute.
   static constexpr std::size_t max_open = 16;
-  static constexpr std::uint32_t max_of_address = 30;
+  static constexpr std::uint32_t max_of_address = 300;
   static constexpr auto description_counts = std::chrono::hours{1};
   /// Keys are asked for again at most so often, also if somebody names one that is not there.
   static constexpr auto keys_rest = std::chrono::minutes{1};

@@ -61,11 +61,13 @@ class Matrix(NodeTest):
         key = api.post("~/apps/matrix/keys", {"permissions": ["data:read"]})
         made = api.post("~/bans", {"kind": "address", "subject": "203.0.113.7"})
         api.post("/orgs", {"id": "foreign", "name": "Foreign", "admin": {"login": "fred", "password": PASSWORD}})
+        api.request("PUT", "~/identityProviders/matrix-idp", json={"issuer": "https://id.example.org", "clientId": "matrix"})
         command = api.request("POST", f"~/devices/{device['assetId']}/points/limit:set", expect=404, json={"value": 1})
         assert command.json()["code"] == "element_unknown", command.text
         # Things of the first organisation, by the names that paths have for them.
         cls.real = {"org": "default", "asset": device["assetId"], "product": cls.product, "device": device["deviceKey"], "login": "m-viewer",
                     "role": "none", "kind": "users", "subject": "m-viewer", "app": "matrix", "key": key["id"], "ban": made["id"],
+                    "provider": "matrix-idp",
                     "model": api.get("~/models")["items"][0]["id"], "point": "power", "service": "reboot", "attribute": "ratedPower"}
         cls.unreal = {"org": "no-such-organisation", "asset": NO_ASSET[:len(device["assetId"])], "kind": "users"}
         cls.tokens = {role: cls.log_in(f"m-{role}", "default") for role in (*ROLES, "none", "part", "grouped")}
@@ -96,7 +98,7 @@ class Matrix(NodeTest):
         self.assertGreater(len(self.operations), 100)
         self.assertGreater(len([o for o in self.operations if o.permission]), 90)
         public = {o.id for o in self.operations if o.is_public}
-        self.assertEqual(public, {"login", "refreshToken", "getOpenApi", "getReference", "getVersion"})
+        self.assertEqual(public, {"login", "refreshToken", "beginExternalLogin", "finishExternalLogin", "getOpenApi", "getReference", "getVersion"})
 
     def test_who_does_not_say_who_he_is(self):
         def look(operation):

@@ -19,6 +19,8 @@ from tls_test import Authority, openssl
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
+# These need an identity provider: external_login_test.py calls them.
+OF_A_PROVIDER = {"beginExternalLogin", "finishExternalLogin"}
 # A node that is alone refuses these: cluster_operations_test.py calls them.
 OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
@@ -79,10 +81,10 @@ class Operations(NodeTest):
         self.api.request("GET", "/reference")
         self.cluster()
         self.bans()
-        documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER
+        documented = {o["operationId"] for o in self.operations()} - OF_A_CLUSTER - OF_A_PROVIDER
         called = {name for name, status in Api.seen if status < 400}
         self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
-        of = lambda name: {o["operationId"] for o in self.operations() if name in {p["name"] for p in o["parameters"]}} - OF_A_CLUSTER
+        of = lambda name: {o["operationId"] for o in self.operations() if name in {p["name"] for p in o["parameters"]}} - OF_A_CLUSTER - OF_A_PROVIDER
         self.assertEqual(of("If-Match") - AskingTwice.conditions, set(), "not asked for on a condition")
         self.assertEqual(of("Idempotency-Key") - AskingTwice.repeats - {"importDevices"}, set(), "not repeated")
 
@@ -95,8 +97,9 @@ class Operations(NodeTest):
         paths = [path for path, operations in self.api.document["paths"].items()
                  if "/library/" not in path and {p["name"] for p in operations.get("get", {"parameters": []})["parameters"]} >= set(asked)]
         self.assertEqual({p.split("/")[-1] for p in paths},
-                         {"apps", "configurations", "devices", "firmwares", "groups", "keys", "members", "models", "orgs", "products", "roles", "users"})
+                         {"apps", "configurations", "devices", "firmwares", "groups", "identityProviders", "keys", "members", "models", "orgs", "products", "roles", "users"})
         self.api.post("~/configurations", {"name": "Of the lists", "target": "tags.nobody = 'has it'", "desired": {}})
+        self.api.request("PUT", "~/identityProviders/lists", json={"issuer": "https://id.example.org", "clientId": "orrery"})
         group = self.api.post("~/groups", {"name": "Of the lists", "type": "dynamic", "rule": "createdAt > 0"})
         for path in paths:
             with self.subTest(path):
@@ -265,6 +268,11 @@ class Operations(NodeTest):
         admin.request("DELETE", "~/grants/apps/guide")
         admin.request("DELETE", "~/apps/guide")
         admin.request("DELETE", "~/roles/tour")
+        provider = {"issuer": "https://id.example.org", "clientId": "orrery", "clientSecret": "secret", "defaultRoles": ["viewer"]}
+        made = admin.request("PUT", "~/identityProviders/tour", json=provider).json()
+        self.assertIn("tour", [p["id"] for p in admin.get("~/identityProviders")["items"]])
+        self.assertEqual(admin.get("~/identityProviders/tour"), made)
+        admin.request("DELETE", "~/identityProviders/tour")
         admin.post("~/roles", {"name": "stays", "permissions": []})
         admin.post("~/users", {"login": "tina", "password": "long enough", "roles": ["stays"]})
         admin.request("PATCH", "~/users/tina", json={"name": "Tina"})

@@ -12,6 +12,7 @@ import pathlib
 import requests
 
 from api_kit import all_of, model_document, problem, refused
+from mqtt_wire import CONNACK, Who, Wire, fresh
 from orrery import BIN, DEADLINE, Node, NodeTest, wait_for
 
 PASSWORD = "Quite-a-Secret-Password-1"
@@ -205,6 +206,34 @@ class Records(Kit):
             self.api.post(path, {"items": [{"points": {"power": n}}]})
         wait_for(lambda: self.records(action="ingestPoints"), "the first is noted")
         self.assertEqual(len(self.records(action="ingestPoints")), 1)
+
+
+class RefusedDevices(Kit):
+    def refuse(self, who, code):
+        wire = Wire(self.node)
+        self.addCleanup(wire.close)
+        answer = wire.send(who.login()).packet()
+        self.assertEqual((answer.kind, answer.body[1]), (CONNACK, code))
+
+    def of(self, name):
+        return [r for r in self.records(action="deviceLogin") if r["resource"]["id"] == name]
+
+    def test_are_in_the_log_of_their_organisation(self):
+        made, good = fresh(self.api, self.node.demo["productKey"])
+        name, before = f"{good.pk}/{good.dk}", len(self.records(action="deviceLogin"))
+        for _ in range(3):
+            self.refuse(Who(good.pk, good.dk, "wrong"), 4)
+        [first] = wait_for(lambda: self.of(name), "the first is there at once")
+        self.assertEqual((first["result"], first["reason"], first["status"], first["resource"], first["address"], "count" in first),
+                         ("refused", "sign_check_failed", 401, {"kind": "device", "id": name}, "127.0.0.1", False))
+        self.assertNotIn("actor", first)
+        self.refuse(Who("no-such-product", "x", "wrong"), 4)  # nobody's log
+        self.refuse(Who(good.pk, "no-such-device", "wrong"), 4)
+        wait_for(lambda: self.of(f"{good.pk}/no-such-device"), "another sort is told at once")
+        self.assertEqual(len(self.records(action="deviceLogin")), before + 2)
+        numbered = wait_for(lambda: [r for r in self.of(name) if "count" in r], "the others after a minute", 90)
+        self.assertEqual((numbered[0]["count"], numbered[0]["reason"]), (2, "sign_check_failed"))
+        self.verify(self.export())
 
 
 class Reading(Kit):

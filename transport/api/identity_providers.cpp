@@ -185,10 +185,10 @@ void put(const exchange_ptr& e) {
          order_of(*e,
                   organisation::put_provider{std::move(wanted->what), wanted->keeps_secret},
                   *expected),
-         [e, id, is_new = !before](const actors::outcome& done) {
+         [e, id](const actors::outcome& done) {
            const auto after = organisation_in(done);
            const auto* now = after->find_provider(id);
-           e->reply(is_new ? 201 : 200, show(*e, *now), headers_of(done, now->revision));
+           e->reply(200, show(*e, *now), headers_of(done, now->revision));
          });
 }
 
@@ -219,7 +219,7 @@ std::vector<route> identity_provider_routes() {
       {"GET", "~/identityProviders/{provider}", "iam:idp", get, "getIdentityProvider",
        "An identity provider, without its client's secret", "", "IdentityProvider", 200, ""},
       {"PUT", "~/identityProviders/{provider}", "iam:idp", put, "putIdentityProvider",
-       "Add an identity provider (201) or put this in its place; it counts at the next log-in",
+       "Add an identity provider, or put this in its place; it counts at the next log-in",
        "IdentityProviderChange", "IdentityProvider", 200, ""},
       {"DELETE", "~/identityProviders/{provider}", "iam:idp", remove, "deleteIdentityProvider",
        "Take it away, and what links people with it; the people stay", "", "", 204, ""},

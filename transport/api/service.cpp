@@ -124,6 +124,9 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   }
 
   void look_after() { trail_->look_after(); }
+  void record(audit_note n) {
+    trail_->note(std::move(n), [](const model::status&) {});
+  }
   void stop() { streams_.close_all(); }
   void flush() { trail_->flush(); }
 
@@ -473,6 +476,14 @@ std::size_t service::under_way() const {
 
 void service::flush() {
   impl_->api->flush();
+}
+
+service::recorder service::records() const {
+  return [weak = std::weak_ptr{impl_->api}](std::string organisation, std::string id,
+                                            model::object record) {
+    if (const auto api = weak.lock())
+      api->record({std::move(organisation), std::move(id), std::move(record)});
+  };
 }
 
 void service::look_after() {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "model/value.hpp"
 #include "net/io_threads.hpp"
 #include "net/tls.hpp"
 #include "transport/api/exchange.hpp"
@@ -22,6 +23,11 @@ class service {
   std::uint16_t port() const;        // 0: off
   std::uint16_t tls_port() const;    // 0: off
   std::uint16_t admin_port() const;  // 0: off
+  /// Brings a record that is about no request into an organisation's audit log; `id` stands in it
+  /// as "requestId". It does nothing once the service has gone. Any thread.
+  using recorder =
+      std::function<void(std::string organisation, std::string id, model::object record)>;
+  recorder records() const;
   /// Does what is to be done from time to time (audit log): several times a second.
   void look_after();
   /// Accepts no more, ends streams and connections that wait. What is under way goes on.

@@ -27,6 +27,7 @@
 #include "transport/mqtt/replies.hpp"
 #include "transport/mqtt/requests.hpp"
 #include "transport/mqtt/signpost.hpp"
+#include "transport/refused_logins.hpp"
 #include "transport/script.hpp"
 #include "transport/tcp_listener.hpp"
 
@@ -48,6 +49,7 @@ struct shared {
   std::shared_ptr<const certificate_holders> holders;
   std::shared_ptr<file_exchange> files;
   std::shared_ptr<device_quota> quota = {};
+  std::shared_ptr<transport::refused_logins> refused = {};
   std::atomic<std::size_t> half_open{0};
   std::size_t max_half_open = 5'000;
   std::uint16_t shard_count = 64;

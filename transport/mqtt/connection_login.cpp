@@ -80,6 +80,11 @@ void connection::refuse_login(const failure& why) {
              {"detail", why.detail}});
   const auto reason = why.reason.empty() ? "login_failed" : why.reason;
   with_->refused_logins(reason).add();
+  // Whose log-in it is says a stranger: only what is there has a log.
+  if (with_->refused && with_->known->current()->organisation(self_.organisation))
+    with_->refused->note({self_.organisation, self_.link.name.product_key,
+                          self_.link.name.device_key, stream_->peer(), why.code,
+                          std::string{reason}});
   end(reason);
 }
 

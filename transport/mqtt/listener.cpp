@@ -145,6 +145,7 @@ listener::listener(net::io_threads& io, parts p) : impl_{std::make_unique<impl>(
   with.certificates = std::move(p.certificates);
   with.holders = std::move(p.holders);
   with.quota = std::move(p.quota);
+  with.refused = std::move(p.refused);
   with.files = std::move(p.files);
   with.refused_logins = [m = p.metrics](std::string_view reason) -> observe::counter& {
     return m->count("orrery_login_refused_total", "Logins of devices that were refused",

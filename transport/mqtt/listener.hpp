@@ -17,6 +17,7 @@
 #include "transport/link.hpp"
 #include "transport/login_guard.hpp"
 #include "transport/mqtt/signpost.hpp"
+#include "transport/refused_logins.hpp"
 
 namespace orrery::transport::mqtt {
 
@@ -37,6 +38,7 @@ struct parts {
   net::tls_source tls;                   // of the mqtts port
   std::shared_ptr<observe::metrics> metrics;
   std::shared_ptr<device_quota> quota = {};
+  std::shared_ptr<refused_logins> refused = {};  // null: no audit log hears of them
 };
 
 class listener {
