@@ -40,8 +40,8 @@ struct catalogue_blueprint {
 struct catalogue_organisation {
   model::entity_id id;
   std::shared_ptr<const model::organisation::state> state;
-  /// As its devices need them, with what products and groups say now. Never null.
-  std::shared_ptr<const model::device::configuration_set> configurations;
+  /// As its devices need them, with what products and groups say now. Never null in a catalogue.
+  std::shared_ptr<const model::device::configuration_set> configurations = {};
 };
 
 /// The product that an organisation's virtual gateway is of; there is one in every snapshot.

@@ -172,7 +172,15 @@ struct configuration_sweeper::impl {
           later = true;
       }
     }
+    std::sort(open.begin(), open.end());  // by shards: no organisation waits for all of another
     return open;
+  }
+
+  /// A sweep takes its time: what has changed since it began is to settle first.
+  bool is_newest(const std::string& organisation, const device::configuration_set& planned) {
+    const auto now = parts.known->current();
+    const auto* found = now->organisation(organisation);
+    return found && found->configurations->says_the_same_as(planned);
   }
 
   /// False: something of it has to be tried again.
@@ -190,8 +198,10 @@ struct configuration_sweeper::impl {
         return true;
       const auto life = parts.life(shard);
       const auto* organisation = known->organisation(id);
-      if (!life || !organisation)
+      if (!life || !organisation || !is_newest(id, *organisation->configurations)) {
+        later = true;
         continue;
+      }
       const auto at = done.find({shard, id});
       const auto before = at == done.end() ? set_ptr{} : at->second.against;
       const auto good = sweep(shard, id, before, organisation->configurations);

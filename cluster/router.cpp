@@ -34,7 +34,7 @@ bool may_be_repeated(const actors::any_command& what) {
                       device::report_points, device::report_event, device::change_attributes,
                       device::complete_command, device::time_passed, device::read_device,
                       device::read_latest, device::read_samples, device::change_subscriptions,
-                      device::note_delivered>(command->what);
+                      device::note_delivered, device::review_layers>(command->what);
 }
 
 /// Takes the answers to another node's questions and sends them back.

@@ -13,6 +13,9 @@ namespace {
 
 using state_code = applied_layer::state_code;
 
+/// Whose name stands in the history of a twin where no one person has written it.
+constexpr auto by_layers = "configurations";
+
 const value* member_of(const object& o, const std::string& name) {
   const auto found =
       std::find_if(o.begin(), o.end(), [&](const auto& m) { return m.first == name; });
@@ -149,7 +152,7 @@ class settling {
     add(std::move(e));
     if (!changes)
       return;
-    add(twin_changed{std::move(desired), after.desired_version, "configurations", around_.now});
+    add(twin_changed{std::move(desired), after.desired_version, by_layers, around_.now});
     // One message has it all.
     std::erase_if(decided_.events,
                   [](const event& one) { return std::holds_alternative<twin_pushed>(one); });

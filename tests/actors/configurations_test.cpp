@@ -99,11 +99,11 @@ TEST_F(ConfigurationsInCatalogue, SweepsLookAtWhomAChangeMayConcern) {
   EXPECT_EQ(to_look_at(nullptr, *none), "exists(configuration)") << "nobody knows what was before";
   configure("c1", "tags.a = 'b'");
   const auto one = now();
-  EXPECT_EQ(to_look_at(nullptr, *one), "(tags.a = 'b') or (exists(configuration))");
-  EXPECT_EQ(to_look_at(none.get(), *one), "(tags.a = 'b') or (configuration in ('c1'))");
+  EXPECT_EQ(to_look_at(nullptr, *one), "(tags.a = \"b\") or (exists(configuration))");
+  EXPECT_EQ(to_look_at(none.get(), *one), "(tags.a = \"b\") or (configuration in ('c1'))");
   configure("c2", "tags.x = 'y'");
   const auto two = now();
-  EXPECT_EQ(to_look_at(one.get(), *two), "(tags.x = 'y') or (configuration in ('c2'))");
+  EXPECT_EQ(to_look_at(one.get(), *two), "(tags.x = \"y\") or (configuration in ('c2'))");
   EXPECT_EQ(to_look_at(two.get(), *one), "configuration in ('c2')");
   for (int i = 0; i < 30; ++i)
     configure("more" + std::to_string(i), "tags.m = '" + std::to_string(i) + "'");
