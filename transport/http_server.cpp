@@ -523,7 +523,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::shared_ptr<body_sink> sink_;
   std::uint64_t sunk_ = 0;  // bytes that it has taken
   std::function<void(http_response::piece_taker)> source_;
-  bool looked_ = false;   // at the head
+  bool looked_ = false;  // at the head
   std::shared_ptr<void> under_way_;
   bool chunked_ = false;  // the answer
   bool is_upgraded_ = false;

@@ -243,30 +243,31 @@ search_mask searched_by(const event& e) {
   using enum search_field;
   constexpr auto everything = ~search_mask{0};
   return std::visit(
-      overloaded{
-          [](const registered&) { return everything; }, [](const removed&) { return everything; },
-          [](const updated&) {
-            return bit_of(search_field::name) | bit_of(attributes) | bit_of(tags);
-          },
-          [](const admin_state_set&) { return bit_of(status); },
-          [](const connected& c) {
-            return bit_of(status) | bit_of(last_online_at) | (c.first ? bit_of(activated_at) : 0);
-          },
-          [](const disconnected&) { return bit_of(status) | bit_of(last_offline_at); },
-          [](const attributes_changed&) { return bit_of(attributes); },
-          [](const tags_changed&) { return bit_of(tags); },
-          [](const gateway_bound&) { return bit_of(search_field::gateway); },
-          [](const gateway_unbound&) { return bit_of(search_field::gateway); },
-          [](const version_reported&) { return bit_of(firmware_version); },
-          [](const certificate_added&) { return bit_of(certificate_expires_at); },
-          [](const certificate_revoked&) { return bit_of(certificate_expires_at); },
-          [](const groups_changed&) { return bit_of(group); },
-          [](const layers_changed&) { return bit_of(search_field::configuration); },
-          [](const status_overridden&) { return bit_of(status); },
-          [](const override_ended&) { return bit_of(status); },
-          [](const renamed&) { return bit_of(device_key) | bit_of(product_key); },
-          [](const name_reserved&) { return everything; },  // nobody looks for an alias
-          [](const auto&) { return search_mask{0}; }},
+      overloaded{[](const registered&) { return everything; },
+                 [](const removed&) { return everything; },
+                 [](const updated&) {
+                   return bit_of(search_field::name) | bit_of(attributes) | bit_of(tags);
+                 },
+                 [](const admin_state_set&) { return bit_of(status); },
+                 [](const connected& c) {
+                   return bit_of(status) | bit_of(last_online_at) |
+                          (c.first ? bit_of(activated_at) : 0);
+                 },
+                 [](const disconnected&) { return bit_of(status) | bit_of(last_offline_at); },
+                 [](const attributes_changed&) { return bit_of(attributes); },
+                 [](const tags_changed&) { return bit_of(tags); },
+                 [](const gateway_bound&) { return bit_of(search_field::gateway); },
+                 [](const gateway_unbound&) { return bit_of(search_field::gateway); },
+                 [](const version_reported&) { return bit_of(firmware_version); },
+                 [](const certificate_added&) { return bit_of(certificate_expires_at); },
+                 [](const certificate_revoked&) { return bit_of(certificate_expires_at); },
+                 [](const groups_changed&) { return bit_of(group); },
+                 [](const layers_changed&) { return bit_of(search_field::configuration); },
+                 [](const status_overridden&) { return bit_of(status); },
+                 [](const override_ended&) { return bit_of(status); },
+                 [](const renamed&) { return bit_of(device_key) | bit_of(product_key); },
+                 [](const name_reserved&) { return everything; },  // nobody looks for an alias
+                 [](const auto&) { return search_mask{0}; }},
       e);
 }
 

@@ -27,8 +27,12 @@ class RefusedLogins : public testing::Test {
   };
   static refused_login of(std::string device, std::string organisation = "acme",
                           std::string address = "192.0.2.7") {
-    return {std::move(organisation), "meter", std::move(device), std::move(address),
-            model::errc::unauthenticated, "sign_check_failed"};
+    return {std::move(organisation),
+            "meter",
+            std::move(device),
+            std::move(address),
+            model::errc::unauthenticated,
+            "sign_check_failed"};
   }
   void tick(std::chrono::seconds by) {
     now += by;
@@ -76,8 +80,8 @@ TEST_F(RefusedLogins, EachSortIsCountedByItself) {
   banned.reason = "device_banned";
   auto client = of("key:k1");
   client.product_key.clear();
-  for (const auto& one : {of("m1"), of("m2"), of("m1", "acme", "192.0.2.8"), of("m1", "other"),
-                          banned, client})
+  for (const auto& one :
+       {of("m1"), of("m2"), of("m1", "acme", "192.0.2.8"), of("m1", "other"), banned, client})
     logins.note(one);
   ASSERT_EQ(all.size(), 6u);
   EXPECT_EQ(all[3].organisation, "other");

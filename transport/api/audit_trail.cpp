@@ -17,7 +17,7 @@ using model::failure;
 
 constexpr auto short_pause = std::chrono::milliseconds{100};  // while an answer waits
 constexpr auto pause = std::chrono::milliseconds{500};        // between two attempts
-constexpr auto window = std::chrono::minutes{1};        // of counting
+constexpr auto window = std::chrono::minutes{1};              // of counting
 
 failure not_written() {
   return {errc::unavailable, "audit_unavailable",

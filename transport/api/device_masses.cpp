@@ -120,8 +120,8 @@ void read_tags(fields& f, const std::string& action, model::object& request) {
 }
 
 model::result<bulk_order> read_bulk(const exchange& e, const model::value& body) {
-  static const auto actions =
-      std::vector<std::string_view>{"enable", "disable", "tag", "untag", "kick", "resetSecret", "delete"};
+  static const auto actions = std::vector<std::string_view>{
+      "enable", "disable", "tag", "untag", "kick", "resetSecret", "delete"};
   auto f = fields{body};
   auto b = bulk_order{};
   b.action = f.word("action", actions).value_or("");
