@@ -299,8 +299,9 @@ struct node::impl {
                         .private_addresses = settings.identity.private_addresses});
     const auto identities =
         std::make_shared<transport::identity_desk>(transport::identity_desk_parts{
-            .ask = [web](net::web_request what,
-                         net::web_client::then done) { web->ask(std::move(what), std::move(done)); },
+            .ask = [web](
+                       net::web_request what,
+                       net::web_client::then done) { web->ask(std::move(what), std::move(done)); },
             .keys = keys,
             .now = clock_now});
     api = std::make_unique<transport::api::service>(

@@ -34,9 +34,8 @@ constexpr network not_public[] = {
 };
 
 bool is_public(std::uint32_t address) {
-  return std::none_of(std::begin(not_public), std::end(not_public), [&](const network& n) {
-    return (address ^ n.base) >> (32 - n.bits) == 0;
-  });
+  return std::none_of(std::begin(not_public), std::end(not_public),
+                      [&](const network& n) { return (address ^ n.base) >> (32 - n.bits) == 0; });
 }
 
 std::uint32_t four_at(const ip::address_v6::bytes_type& b, std::size_t at) {

@@ -1,5 +1,5 @@
-// Which addresses a node may be sent to by what somebody typed: those of the internet alone, so that
-// nobody reaches what is behind the node through it.
+// Which addresses a node may be sent to by what somebody typed: those of the internet alone, so
+// that nobody reaches what is behind the node through it.
 #pragma once
 
 #include <boost/asio/ip/address.hpp>

@@ -134,19 +134,17 @@ class question : public std::enable_shared_from_this<question> {
 
   template <class Stream>
   void receive(Stream& stream) {
-    http::async_read(stream, buffer_, parser_,
-                     [self = shared_from_this()](error_code failed, std::size_t) {
-                       if (!self->done_)
-                         return;
-                       if (failed == http::error::body_limit || failed == http::error::header_limit)
-                         return self->end(
-                             failure{errc::too_large, self->place_.host + " says too much"});
-                       if (failed)
-                         return self->lost("gave no answer", failed);
-                       auto message = self->parser_.release();
-                       self->end(web_reply{static_cast<int>(message.result_int()),
-                                           std::move(message.body())});
-                     });
+    http::async_read(
+        stream, buffer_, parser_, [self = shared_from_this()](error_code failed, std::size_t) {
+          if (!self->done_)
+            return;
+          if (failed == http::error::body_limit || failed == http::error::header_limit)
+            return self->end(failure{errc::too_large, self->place_.host + " says too much"});
+          if (failed)
+            return self->lost("gave no answer", failed);
+          auto message = self->parser_.release();
+          self->end(web_reply{static_cast<int>(message.result_int()), std::move(message.body())});
+        });
   }
 
   void lost(const char* what, error_code why) {

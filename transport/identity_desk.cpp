@@ -100,9 +100,9 @@ void identity_desk::describe(const std::string& issuer, const on_metadata& then)
   {
     const auto hold = std::lock_guard{mutex_};
     if (const auto found = descriptions_.find(issuer); found != descriptions_.end())
-      if (const model::milliseconds counts =
-              found->second.what ? model::milliseconds{description_counts}
-                                 : model::milliseconds{failure_counts};
+      if (const model::milliseconds counts = found->second.what
+                                                 ? model::milliseconds{description_counts}
+                                                 : model::milliseconds{failure_counts};
           found->second.at + counts > now)
         known = found->second.what;
   }
@@ -132,34 +132,32 @@ void identity_desk::find_keys(const std::string& url, bool fresh, const on_keys&
   {
     const auto hold = std::lock_guard{mutex_};
     if (const auto found = key_sets_.find(url); found != key_sets_.end()) {
-      const model::milliseconds counts = !found->second.what
-                                             ? model::milliseconds{failure_counts}
-                                         : fresh ? model::milliseconds{keys_rest}
-                                                 : model::milliseconds{keys_count};
+      const model::milliseconds counts = !found->second.what ? model::milliseconds{failure_counts}
+                                         : fresh             ? model::milliseconds{keys_rest}
+                                                             : model::milliseconds{keys_count};
       if (found->second.at + counts > now)
         known = found->second.what;
     }
   }
   if (known)
     return then(*known);
-  parts_.ask(
-      {.url = url, .headers = {{"Accept", "application/json"}}},
-      [self = shared_from_this(), url, then](const model::result<net::web_reply>& got) {
-        auto what = model::result<std::vector<signing_key>>{failure{
-            errc::unavailable, "idp_unavailable",
-            got ? "the provider's keys answer " + std::to_string(got->status)
-                : got.error().detail}};
-        if (got && got->status == 200) {
-          what = read_keys(got->body);
-          if (!what)
-            what = failure{errc::unavailable, "idp_unavailable", what.error().detail};
-        }
-        {
-          const auto hold = std::lock_guard{self->mutex_};
-          keep(self->key_sets_, url, {what, self->parts_.now()});
-        }
-        then(what);
-      });
+  parts_.ask({.url = url, .headers = {{"Accept", "application/json"}}},
+             [self = shared_from_this(), url, then](const model::result<net::web_reply>& got) {
+               auto what = model::result<std::vector<signing_key>>{
+                   failure{errc::unavailable, "idp_unavailable",
+                           got ? "the provider's keys answer " + std::to_string(got->status)
+                               : got.error().detail}};
+               if (got && got->status == 200) {
+                 what = read_keys(got->body);
+                 if (!what)
+                   what = failure{errc::unavailable, "idp_unavailable", what.error().detail};
+               }
+               {
+                 const auto hold = std::lock_guard{self->mutex_};
+                 keep(self->key_sets_, url, {what, self->parts_.now()});
+               }
+               then(what);
+             });
 }
 
 void identity_desk::begin(const std::string& organisation, const provider& p,
@@ -171,16 +169,12 @@ void identity_desk::begin(const std::string& organisation, const provider& p,
   if (!take_place())
     return done(failure{errc::too_many_requests, "rate_limited",
                         "too many log-ins are with identity providers"});
-  auto t = login_transaction{organisation,
-                             p.id,
-                             redirect_uri,
-                             model::random_text(32),
-                             model::random_text(32),
-                             model::random_text(64),
-                             model::random_text(16),
-                             parts_.now() + patience};
-  describe(p.issuer, [self = shared_from_this(), p, t = std::move(t), done = std::move(done)](
-                         const model::result<provider_metadata>& at) {
+  auto t = login_transaction{organisation,           p.id,
+                             redirect_uri,           model::random_text(32),
+                             model::random_text(32), model::random_text(64),
+                             model::random_text(16), parts_.now() + patience};
+  describe(p.issuer, [self = shared_from_this(), p, t = std::move(t),
+                      done = std::move(done)](const model::result<provider_metadata>& at) {
     self->leave_place();
     if (!at)
       return done(at.error());
@@ -194,8 +188,7 @@ model::result<login_transaction> identity_desk::open(const std::string& transact
   const auto wrong = failure{errc::unauthenticated, "idp_transaction_invalid",
                              "that log-in was not begun here, or too long ago: begin again"};
   const auto sealed = from_base64url(transaction);
-  const auto text =
-      sealed ? parts_.keys->open(model::sealed_secret{*sealed}, owner) : std::nullopt;
+  const auto text = sealed ? parts_.keys->open(model::sealed_secret{*sealed}, owner) : std::nullopt;
   auto t = text ? read_transaction(*text) : std::nullopt;
   if (!t || t->until <= parts_.now() || !model::equal_in_constant_time(t->state, state))
     return wrong;
@@ -289,23 +282,22 @@ void identity_desk::check_token(const finishing_ptr& f, bool again) {
 void identity_desk::complete(const finishing_ptr& f, model::value claims) {
   if (f->at.user_info.empty() || f->tokens.access_token.empty() || !lacks_claims(claims, f->by))
     return f->end(person_of(claims, f->by));
-  parts_.ask({.url = f->at.user_info,
-              .headers = {{"Accept", "application/json"},
-                          {"Authorization", "Bearer " + f->tokens.access_token}}},
-             [f, claims = std::move(claims)](const model::result<net::web_reply>& got) {
-               if (!got)
-                 return f->end(failure{errc::unavailable, "idp_unavailable", got.error().detail});
-               if (got->status != 200)
-                 return f->end(failure{errc::unavailable, "idp_unavailable",
-                                       "the provider's user info answers " +
-                                           std::to_string(got->status)});
-               const auto info =
-                   model::parse_json(got->body, {.max_bytes = 256 * 1024, .max_depth = 16});
-               const auto all = with_user_info(claims, info ? *info : model::value{});
-               if (!all)
-                 return f->end(all.error());
-               f->end(person_of(*all, f->by));
-             });
+  parts_.ask(
+      {.url = f->at.user_info,
+       .headers = {{"Accept", "application/json"},
+                   {"Authorization", "Bearer " + f->tokens.access_token}}},
+      [f, claims = std::move(claims)](const model::result<net::web_reply>& got) {
+        if (!got)
+          return f->end(failure{errc::unavailable, "idp_unavailable", got.error().detail});
+        if (got->status != 200)
+          return f->end(failure{errc::unavailable, "idp_unavailable",
+                                "the provider's user info answers " + std::to_string(got->status)});
+        const auto info = model::parse_json(got->body, {.max_bytes = 256 * 1024, .max_depth = 16});
+        const auto all = with_user_info(claims, info ? *info : model::value{});
+        if (!all)
+          return f->end(all.error());
+        f->end(person_of(*all, f->by));
+      });
 }
 
 }  // namespace orrery::transport

@@ -1,5 +1,5 @@
-// Log-ins of people who are proved by somebody else: begins them, and learns of OpenID providers who
-// came. Whether he is let in is decided in the organisation.
+// Log-ins of people who are proved by somebody else: begins them, and learns of OpenID providers
+// who came. Whether he is let in is decided in the organisation.
 #pragma once
 
 #include <cstdint>
@@ -105,9 +105,9 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
   std::size_t open_ = 0;
   std::map<std::string, std::uint32_t> counted_;  // by address, in a minute
   model::timestamp counted_since_{};
-  std::map<std::string, kept<provider_metadata>> descriptions_;    // by issuer
+  std::map<std::string, kept<provider_metadata>> descriptions_;     // by issuer
   std::map<std::string, kept<std::vector<signing_key>>> key_sets_;  // by URL
-  std::map<std::string, model::timestamp> used_;                   // sessions of transactions
+  std::map<std::string, model::timestamp> used_;                    // sessions of transactions
 };
 
 }  // namespace orrery::transport

@@ -28,9 +28,8 @@ std::string text_of(const model::value& v, std::string_view name) {
 bool has_text(const model::value& v, std::string_view list, std::string_view wanted) {
   const auto* found = v.find(list);
   return found && found->is_array() &&
-         std::any_of(found->as_array().begin(), found->as_array().end(), [&](const auto& one) {
-           return one.is_string() && one.as_string() == wanted;
-         });
+         std::any_of(found->as_array().begin(), found->as_array().end(),
+                     [&](const auto& one) { return one.is_string() && one.as_string() == wanted; });
 }
 
 /// A claim by its name, or by a path of names with dots between.
@@ -100,17 +99,16 @@ model::result<provider_metadata> read_description(std::string_view json, std::st
     const auto place = net::read_url(url);
     return place && (place->tls || (here && organisation::is_loopback_url(url)));
   };
-  for (const auto& [name, url] : {std::pair{"authorization_endpoint", &m.authorization},
-                                  std::pair{"token_endpoint", &m.token},
-                                  std::pair{"jwks_uri", &m.keys}})
+  for (const auto& [name, url] :
+       {std::pair{"authorization_endpoint", &m.authorization},
+        std::pair{"token_endpoint", &m.token}, std::pair{"jwks_uri", &m.keys}})
     if (!may_go(*url))
       return wrong(std::string{"has no "} + name + " by https");
   if (!m.user_info.empty() && !may_go(m.user_info))
     return wrong("has a userinfo_endpoint that is not by https");
   constexpr auto methods = "token_endpoint_auth_methods_supported";
-  m.secret_in_body =
-      !has_text(*read, methods, "client_secret_basic") &&
-      has_text(*read, methods, "client_secret_post");
+  m.secret_in_body = !has_text(*read, methods, "client_secret_basic") &&
+                     has_text(*read, methods, "client_secret_post");
   const auto* names = read->find("authorization_response_iss_parameter_supported");
   m.names_itself = names && names->is_bool() && names->as_bool();
   return m;
@@ -132,8 +130,9 @@ std::optional<login_transaction> read_transaction(std::string_view text) {
   const auto* until = read ? read->find("e") : nullptr;
   if (!until || !until->is_int())
     return std::nullopt;
-  auto t = login_transaction{text_of(*read, "o"), text_of(*read, "p"), text_of(*read, "r"),
-                             text_of(*read, "s"), text_of(*read, "n"), text_of(*read, "v"),
+  auto t = login_transaction{text_of(*read, "o"), text_of(*read, "p"),
+                             text_of(*read, "r"), text_of(*read, "s"),
+                             text_of(*read, "n"), text_of(*read, "v"),
                              text_of(*read, "i"), model::from_ms(until->as_int())};
   if (t.state.empty() || t.nonce.empty() || t.verifier.empty() || t.session.empty())
     return std::nullopt;
@@ -152,8 +151,7 @@ std::string form_text(const std::vector<std::pair<std::string, std::string>>& fi
   return out;
 }
 
-std::string authorization_url(const provider_metadata& at,
-                              const organisation::identity_provider& p,
+std::string authorization_url(const provider_metadata& at, const organisation::identity_provider& p,
                               const login_transaction& t) {
   auto scope = std::string{"openid"};
   for (const auto& s : p.scopes)
@@ -173,11 +171,11 @@ std::string authorization_url(const provider_metadata& at,
 net::web_request code_exchange(const provider_metadata& at,
                                const organisation::identity_provider& p, const std::string& secret,
                                const login_transaction& t, const std::string& code) {
-  auto fields = std::vector<std::pair<std::string, std::string>>{
-      {"grant_type", "authorization_code"},
-      {"code", code},
-      {"redirect_uri", t.redirect_uri},
-      {"code_verifier", t.verifier}};
+  auto fields =
+      std::vector<std::pair<std::string, std::string>>{{"grant_type", "authorization_code"},
+                                                       {"code", code},
+                                                       {"redirect_uri", t.redirect_uri},
+                                                       {"code_verifier", t.verifier}};
   auto r = net::web_request{.method = "POST", .url = at.token};
   r.headers = {{"Content-Type", "application/x-www-form-urlencoded"},
                {"Accept", "application/json"}};
@@ -203,9 +201,8 @@ model::result<provider_tokens> read_tokens(const net::web_reply& reply) {
   const auto read = model::parse_json(reply.body, {.max_bytes = 256 * 1024, .max_depth = 16});
   if (reply.status != 200) {
     auto word = read ? text_of(*read, "error") : std::string{};
-    if (word.size() > 64 || !std::all_of(word.begin(), word.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || c == '_';
-        }))
+    if (word.size() > 64 || !std::all_of(word.begin(), word.end(),
+                                         [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; }))
       word.clear();
     const auto is_ours = word == "invalid_client" || word == "unauthorized_client";
     return failure{errc::unauthenticated, "idp_refused",
@@ -240,12 +237,11 @@ outside_person person_of(const model::value& claims, const organisation::identit
                        (verified->is_string() && verified->as_string() == "true"));
   const auto* roles = claim_at(claims, p.role_claim);
   for (const auto& one : p.role_map)
-    if (roles && ((roles->is_string() && roles->as_string() == one.value) ||
-                  (roles->is_array() &&
-                   std::any_of(roles->as_array().begin(), roles->as_array().end(),
-                               [&](const auto& v) {
-                                 return v.is_string() && v.as_string() == one.value;
-                               }))))
+    if (roles &&
+        ((roles->is_string() && roles->as_string() == one.value) ||
+         (roles->is_array() &&
+          std::any_of(roles->as_array().begin(), roles->as_array().end(),
+                      [&](const auto& v) { return v.is_string() && v.as_string() == one.value; }))))
       who.values.push_back(one.value);
   return who;
 }
@@ -255,8 +251,7 @@ bool lacks_claims(const model::value& claims, const organisation::identity_provi
     return !name.empty() && !claim_at(claims, name);
   };
   return lacks(p.login_claim) || lacks(p.name_claim) || lacks(p.mail_claim) ||
-         lacks(p.role_claim) ||
-         (!p.mail_claim.empty() && lacks("email_verified"));
+         lacks(p.role_claim) || (!p.mail_claim.empty() && lacks("email_verified"));
 }
 
 model::result<model::value> with_user_info(const model::value& claims, const model::value& info) {

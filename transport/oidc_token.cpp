@@ -69,7 +69,8 @@ std::shared_ptr<EVP_PKEY> rsa_key(const model::value& jwk) {
       BN_is_one(exponent.get()) == 1)
     return nullptr;
   const auto builder = param_builder{OSSL_PARAM_BLD_new()};
-  if (!builder || OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
+  if (!builder ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1)
     return nullptr;
   return make_key("RSA", builder.get());
@@ -154,8 +155,8 @@ bool is_signed(std::string_view text, std::string_view signature, const token_he
       (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) != 1 ||
        EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) != 1))
     return false;
-  const auto good = EVP_DigestVerify(context.get(), bytes(given), given.size(), bytes(text),
-                                     text.size()) == 1;
+  const auto good =
+      EVP_DigestVerify(context.get(), bytes(given), given.size(), bytes(text), text.size()) == 1;
   ERR_clear_error();
   return good;
 }

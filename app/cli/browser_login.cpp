@@ -28,7 +28,8 @@ std::string unescaped(std::string_view text) {
   };
   auto out = std::string{};
   for (std::size_t i = 0; i < text.size(); ++i)
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
+        digit(text[i + 2]) >= 0) {
       out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
       i += 2;
     } else {
@@ -59,8 +60,7 @@ std::string printable(std::string text) {
 
 bool is_ready(int fd, clock::time_point until) {
   for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
     if (left <= 0)
       return false;
     auto waited = pollfd{fd, POLLIN, 0};

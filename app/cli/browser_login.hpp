@@ -1,5 +1,5 @@
-// The end of a log-in by an identity provider: a port of this machine that the browser comes back to
-// (RFC 8252, 7.3).
+// The end of a log-in by an identity provider: a port of this machine that the browser comes back
+// to (RFC 8252, 7.3).
 #pragma once
 
 #include <chrono>

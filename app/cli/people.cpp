@@ -80,8 +80,9 @@ void add_log_ins(CLI::App& to, session& s) {
   login->add_option("--password-file", *file,
                     "reads the password from there; else ORRERY_PASSWORD, else it is asked for");
   auto* by_provider =
-      login->add_option("--provider", *provider,
-                        "by that identity provider of the organisation, in a browser")
+      login
+          ->add_option("--provider", *provider,
+                       "by that identity provider of the organisation, in a browser")
           ->excludes(by_name);
   login->add_option("--timeout", *patience, "seconds that the browser may take")
       ->check(CLI::Range(1, 600))
@@ -91,13 +92,12 @@ void add_log_ins(CLI::App& to, session& s) {
       ->needs(by_provider);
   login->callback([&s, user, file, org, code, provider, patience, opens] {
     if (!provider->empty()) {
-      s.login_by(*provider, *org, std::chrono::seconds{*patience},
-                 [opens](const std::string& url) {
-                   std::cerr << "Log in there with a browser of this machine:\n" << std::flush;
-                   std::cout << url << std::endl;
-                   if (*opens)
-                     open_browser(url);
-                 });
+      s.login_by(*provider, *org, std::chrono::seconds{*patience}, [opens](const std::string& url) {
+        std::cerr << "Log in there with a browser of this machine:\n" << std::flush;
+        std::cout << url << std::endl;
+        if (*opens)
+          open_browser(url);
+      });
       s.say("logged in by " + *provider + " at " + s.server);
       return;
     }

@@ -1,8 +1,8 @@
 // idp: identity providers of the organisation.
-#include "app/cli/session.hpp"
-
 #include <fstream>
 #include <iostream>
+
+#include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
 namespace {
@@ -67,8 +67,7 @@ void add_providers(CLI::App& to, session& s) {
   put->add_flag("--no-secret", w->no_secret, "the client has none")->excludes(secret);
   auto* name = put->add_option("--name", w->name, "for people");
   auto* scopes = put->add_option("--scope", w->scopes, "beside openid; else profile and email");
-  auto* login_claim =
-      put->add_option("--login-claim", w->login_claim, "else preferred_username");
+  auto* login_claim = put->add_option("--login-claim", w->login_claim, "else preferred_username");
   auto* name_claim = put->add_option("--name-claim", w->name_claim, "else name");
   auto* mail_claim = put->add_option("--mail-claim", w->mail_claim, "else email");
   put->add_option("--role-claim", w->role_claim,
@@ -81,11 +80,10 @@ void add_providers(CLI::App& to, session& s) {
   put->add_flag("--link-by-mail", w->links, "who has a verified mail of a person is that person");
   put->add_flag("--disabled", w->disabled, "nobody logs in by it for now");
   put->callback([&s, w, path, secret, name, scopes, login_claim, name_claim, mail_claim] {
-    auto body = json{{"issuer", w->issuer},      {"clientId", w->client},
-                     {"roleClaim", w->role_claim}, {"defaultRoles", w->roles},
-                     {"createUsers", w->creates},  {"linkByMail", w->links},
-                     {"mailDomains", w->domains},  {"redirectUris", w->redirects},
-                     {"enabled", !w->disabled}};
+    auto body = json{
+        {"issuer", w->issuer},       {"clientId", w->client},        {"roleClaim", w->role_claim},
+        {"defaultRoles", w->roles},  {"createUsers", w->creates},    {"linkByMail", w->links},
+        {"mailDomains", w->domains}, {"redirectUris", w->redirects}, {"enabled", !w->disabled}};
     body["roles"] = json::array();
     for (const auto& text : w->maps)
       body["roles"].push_back(mapping(text));

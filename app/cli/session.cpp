@@ -365,7 +365,8 @@ void session::login_by(const std::string& provider, const std::string& organisat
                          ? std::string{}
                          : url.substr(state_at + 7, url.find('&', state_at + 7) - state_at - 7);
   const auto got = back.wait(state, patience);
-  auto end = json{{"transaction", begun.at("transaction")}, {"state", got.state}, {"code", got.code}};
+  auto end =
+      json{{"transaction", begun.at("transaction")}, {"state", got.state}, {"code", got.code}};
   if (!got.issuer.empty())
     end["issuer"] = got.issuer;
   keep_tokens(call("/api/v1/auth/external:finish", end));

@@ -1,6 +1,6 @@
-// An organisation: its people, their roles, who else proves who they are, its applications and their
-// keys, how much of everything it may have, and the authorities that sign the certificates of its
-// devices.
+// An organisation: its people, their roles, who else proves who they are, its applications and
+// their keys, how much of everything it may have, and the authorities that sign the certificates of
+// its devices.
 #pragma once
 
 #include <memory>

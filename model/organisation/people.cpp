@@ -327,8 +327,8 @@ bool is_used(const state& s, const std::string& name) {
     });
   };
   const auto given_by = [&](const identity_provider& p) {
-    return by(p.role_map) || std::find(p.default_roles.begin(), p.default_roles.end(), name) !=
-                                 p.default_roles.end();
+    return by(p.role_map) ||
+           std::find(p.default_roles.begin(), p.default_roles.end(), name) != p.default_roles.end();
   };
   return by(s.users) || by(s.applications) || by(s.keys) ||
          std::any_of(s.providers.begin(), s.providers.end(), given_by);
@@ -366,7 +366,8 @@ result<decision> decide_on(const state& s, const command& c, const remove_role& 
   if (auto ok = check_expected(c, found->revision); !ok)
     return ok.error();
   if (is_used(s, r.name))
-    return refused(errc::conflict, "role_in_use", "somebody or an identity provider has the role " + r.name);
+    return refused(errc::conflict, "role_in_use",
+                   "somebody or an identity provider has the role " + r.name);
   return then(s, role_removed{r.name}, around);
 }
 

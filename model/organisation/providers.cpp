@@ -154,8 +154,9 @@ status check_provider(const state& s, const identity_provider& p) {
       !std::all_of(p.mail_domains.begin(), p.mail_domains.end(), is_domain))
     return wrong("there are at most 50 domains of mail, in lower case: example.org");
   if (p.links_by_mail && p.mail_domains.empty())
-    return wrong("who is linked by his mail is of a domain that the provider speaks for: "
-                 "mailDomains");
+    return wrong(
+        "who is linked by his mail is of a domain that the provider speaks for: "
+        "mailDomains");
   if (p.redirect_uris.size() > max_redirect_uris)
     return wrong("there are at most 20 addresses that people are sent back to");
   for (const auto& uri : p.redirect_uris)
@@ -268,8 +269,7 @@ result<decision> decide_on(const state& s, const command&, const open_external_s
   if (!p || !p->enabled || p->issuer != o.issuer || p->client_id != o.client_id)
     return refused(errc::conflict, "idp_changed", "the identity provider was changed meanwhile");
   if (o.subject.empty() || o.subject.size() > max_subject_bytes)
-    return refused(errc::unauthenticated, "idp_token_invalid",
-                   "a subject has 1 to 255 characters");
+    return refused(errc::unauthenticated, "idp_token_invalid", "a subject has 1 to 255 characters");
   if (std::any_of(s.sessions.begin(), s.sessions.end(),
                   [&](const login_session& one) { return one.id == o.what.id; }))
     return refused(errc::unauthenticated, "idp_transaction_used", "that log-in was made already");

@@ -20,20 +20,49 @@ bool is_public(const char* address) {
 }
 
 TEST(OutboundAddress, OnlyThoseOfTheInternetArePublic) {
-  for (const auto* a :
-       {"0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1",
-        "127.255.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1",
-        "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1",
-        "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-        "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001:db8::1", "2001::1",
-        "2002:7f00:1::1", "fc00::1", "fd12::1", "fe80::1", "fec0::1", "ff02::1", "3fff::1",
-        "4000::1", "100::1"})
+  for (const auto* a : {"0.0.0.0",
+                        "0.1.2.3",
+                        "10.0.0.1",
+                        "100.64.0.1",
+                        "100.127.255.255",
+                        "127.0.0.1",
+                        "127.255.0.1",
+                        "169.254.169.254",
+                        "172.16.0.1",
+                        "172.31.255.255",
+                        "192.0.0.8",
+                        "192.0.2.1",
+                        "192.168.1.1",
+                        "198.18.0.1",
+                        "198.19.255.255",
+                        "198.51.100.1",
+                        "203.0.113.1",
+                        "224.0.0.1",
+                        "240.0.0.1",
+                        "255.255.255.255",
+                        "::",
+                        "::1",
+                        "::ffff:127.0.0.1",
+                        "::ffff:10.0.0.1",
+                        "::127.0.0.1",
+                        "64:ff9b::7f00:1",
+                        "64:ff9b:1::1",
+                        "2001:db8::1",
+                        "2001::1",
+                        "2002:7f00:1::1",
+                        "fc00::1",
+                        "fd12::1",
+                        "fe80::1",
+                        "fec0::1",
+                        "ff02::1",
+                        "3fff::1",
+                        "4000::1",
+                        "100::1"})
     EXPECT_FALSE(is_public(a)) << a;
-  for (const auto* a :
-       {"1.1.1.1", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "172.15.0.1",
-        "172.32.0.1", "192.0.1.1", "192.167.1.1", "198.17.0.1", "198.20.0.1", "223.255.255.255",
-        "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2606:4700::1111", "2a00::1",
-        "2001:200::1"})
+  for (const auto* a : {"1.1.1.1", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1",
+                        "172.15.0.1", "172.32.0.1", "192.0.1.1", "192.167.1.1", "198.17.0.1",
+                        "198.20.0.1", "223.255.255.255", "::ffff:8.8.8.8", "64:ff9b::808:808",
+                        "2002:808:808::1", "2606:4700::1111", "2a00::1", "2001:200::1"})
     EXPECT_TRUE(is_public(a)) << a;
 }
 
@@ -49,11 +78,11 @@ TEST(WebClient, ReadsUrls) {
   EXPECT_EQ(read_url("https://a.org?x")->target, "/?x");
   EXPECT_EQ(read_url("http://[::1]:80/")->host, "::1");
   EXPECT_EQ(read_url("http://a.org")->port, 80);
-  for (const auto* bad : {"", "a.org", "ftp://a.org/", "https://", "https:///x", "https://a b/",
-                          "https://u@a.org/", "https://u:p@a.org/", "https://a.org/#x",
-                          "https://a.org:0/", "https://a.org:65536/", "https://a.org:/",
-                          "https://a.org:x/", "https://[::1/", "https://[::1]x/",
-                          "https://a.org/\r\nX: y"})
+  for (const auto* bad :
+       {"", "a.org", "ftp://a.org/", "https://", "https:///x", "https://a b/", "https://u@a.org/",
+        "https://u:p@a.org/", "https://a.org/#x", "https://a.org:0/", "https://a.org:65536/",
+        "https://a.org:/", "https://a.org:x/", "https://[::1/", "https://[::1]x/",
+        "https://a.org/\r\nX: y"})
     EXPECT_FALSE(read_url(bad)) << bad;
   EXPECT_FALSE(read_url("https://a.org/" + std::string(2048, 'x')));
 }
@@ -221,8 +250,7 @@ TEST_F(WebClientAsks, OnlyWhomAnAuthorityVouchesFor) {
   const auto good = ask(serve, limits(), outbound_context(pki.ca), "localhost");
   ASSERT_TRUE(good) << good.error().detail;
   EXPECT_EQ(good->body, "ok");
-  EXPECT_EQ(ask(serve, limits(), outbound_context({}), "localhost").error().code,
-            errc::unavailable)
+  EXPECT_EQ(ask(serve, limits(), outbound_context({}), "localhost").error().code, errc::unavailable)
       << "nobody knows the authority";
   EXPECT_THROW(outbound_context(folder.path() + "/none.pem"), std::runtime_error);
 }

@@ -24,13 +24,13 @@ class IdentityDesk : public testing::Test {
         desk_{make_desk()} {}
 
   std::shared_ptr<identity_desk> make_desk() {
-    return std::make_shared<identity_desk>(identity_desk_parts{
-        .ask =
-            [this](net::web_request what, net::web_client::then done) {
-              asked_.push_back({std::move(what), std::move(done)});
-            },
-        .keys = keys_,
-        .now = [this] { return now_; }});
+    return std::make_shared<identity_desk>(
+        identity_desk_parts{.ask =
+                                [this](net::web_request what, net::web_client::then done) {
+                                  asked_.push_back({std::move(what), std::move(done)});
+                                },
+                            .keys = keys_,
+                            .now = [this] { return now_; }});
   }
   model::organisation::identity_provider provider() const {
     auto p = model::organisation::identity_provider{};
@@ -89,8 +89,12 @@ class IdentityDesk : public testing::Test {
   }
   object claims(const login_transaction& t) const {
     const auto now = model::to_ms(now_) / 1000;
-    return {{"iss", "https://id.example.org"}, {"sub", "s-1"}, {"aud", "orrery"},
-            {"exp", now + 300},                {"iat", now},   {"nonce", t.nonce},
+    return {{"iss", "https://id.example.org"},
+            {"sub", "s-1"},
+            {"aud", "orrery"},
+            {"exp", now + 300},
+            {"iat", now},
+            {"nonce", t.nonce},
             {"preferred_username", "ada"}};
   }
   static const signer& key() {
@@ -151,9 +155,8 @@ TEST_F(IdentityDesk, AnyNodeGoesOnWithATransactionAndNobodyWithoutIt) {
 
 TEST_F(IdentityDesk, PeopleAreSentNowhereElse) {
   auto got = std::string_view{};
-  desk_->begin("acme", provider(), "https://evil.example.org/", [&](const auto& b) {
-    got = b ? std::string_view{} : b.error().reason;
-  });
+  desk_->begin("acme", provider(), "https://evil.example.org/",
+               [&](const auto& b) { got = b ? std::string_view{} : b.error().reason; });
   EXPECT_EQ(got, "redirect_not_allowed");
   EXPECT_TRUE(asked_.empty());
 }

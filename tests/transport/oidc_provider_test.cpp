@@ -45,8 +45,8 @@ model::organisation::identity_provider provider() {
   return p;
 }
 login_transaction transaction() {
-  return {"acme", "corp", "http://127.0.0.1:4711/", "st", "no", "ve",
-          "se",   model::from_ms(1'700'000'000'000)};
+  return {"acme", "corp", "http://127.0.0.1:4711/",         "st", "no",
+          "ve",   "se",   model::from_ms(1'700'000'000'000)};
 }
 
 TEST(OidcProvider, IsDescribedAtItsIssuer) {
@@ -144,13 +144,12 @@ TEST(OidcProvider, ATransactionComesBack) {
 }
 
 TEST(OidcProvider, ClaimsSayWhoItIs) {
-  const auto claims =
-      value{object{{"sub", "s"},
-                   {"preferred_username", "ada"},
-                   {"name", "Ada"},
-                   {"email", "ada@example.org"},
-                   {"email_verified", true},
-                   {"realm_access", object{{"roles", array{"boss", 7, "other"}}}}}};
+  const auto claims = value{object{{"sub", "s"},
+                                   {"preferred_username", "ada"},
+                                   {"name", "Ada"},
+                                   {"email", "ada@example.org"},
+                                   {"email_verified", true},
+                                   {"realm_access", object{{"roles", array{"boss", 7, "other"}}}}}};
   const auto who = person_of(claims, provider());
   EXPECT_EQ(who.subject, "s");
   EXPECT_EQ(who.login, "ada");
@@ -198,8 +197,8 @@ TEST(OidcProvider, ANameWithDotsIsFirstTakenAsItIs) {
 
 TEST(OidcProvider, UserInfoAddsWhatTheTokenDoesNotSay) {
   const auto claims = value{object{{"sub", "s"}, {"name", "Ada"}}};
-  const auto all = with_user_info(
-      claims, object{{"sub", "s"}, {"name", "Eve"}, {"email", "a@b.org"}});
+  const auto all =
+      with_user_info(claims, object{{"sub", "s"}, {"name", "Eve"}, {"email", "a@b.org"}});
   ASSERT_TRUE(all);
   EXPECT_EQ(all->find("name")->as_string(), "Ada") << "what is signed counts";
   EXPECT_EQ(all->find("email")->as_string(), "a@b.org");

@@ -85,8 +85,8 @@ TEST_F(OidcToken, IsRefusedIfAnythingWasChanged) {
 }
 
 TEST_F(OidcToken, WithoutASignatureIsNone) {
-  const auto none = to_base64url(R"({"alg":"none"})") + '.' +
-                    to_base64url(model::to_json(value{claims()})) + '.';
+  const auto none =
+      to_base64url(R"({"alg":"none"})") + '.' + to_base64url(model::to_json(value{claims()})) + '.';
   EXPECT_NE(check(none).find("RS256"), std::string::npos);
   const auto whole = rsa().token(claims());
   EXPECT_NE(check(whole.substr(0, whole.rfind('.') + 1)), "");
@@ -134,7 +134,8 @@ TEST_F(OidcToken, ItsHeaderIsUnderstood) {
   EXPECT_NE(check(rsa().token(claims(), {{"crit", array{"b64"}}, {"b64", false}})), "");
   EXPECT_NE(check(rsa().token(claims(), {{"typ", "logout+jwt"}})), "");
   EXPECT_NE(check(rsa().token(claims(), {{"typ", 1}})), "");
-  for (const auto* bad : {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.e30", "bnVsbA.e30.e30"})
+  for (const auto* bad :
+       {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.e30", "bnVsbA.e30.e30"})
     EXPECT_NE(check(bad), "") << bad;
   EXPECT_NE(check(std::string(max_token_bytes + 1, 'a')), "");
   auto huge = claims();

@@ -27,8 +27,12 @@ class RefusedLogins : public testing::Test {
   };
   static refused_login of(std::string device, std::string organisation = "acme",
                           std::string address = "192.0.2.7") {
-    return {std::move(organisation), "meter", std::move(device), std::move(address),
-            model::errc::unauthenticated, "sign_check_failed"};
+    return {std::move(organisation),
+            "meter",
+            std::move(device),
+            std::move(address),
+            model::errc::unauthenticated,
+            "sign_check_failed"};
   }
   void tick(std::chrono::seconds by) {
     now += by;
@@ -76,8 +80,8 @@ TEST_F(RefusedLogins, EachSortIsCountedByItself) {
   banned.reason = "device_banned";
   auto client = of("key:k1");
   client.product_key.clear();
-  for (const auto& one : {of("m1"), of("m2"), of("m1", "acme", "192.0.2.8"), of("m1", "other"),
-                          banned, client})
+  for (const auto& one :
+       {of("m1"), of("m2"), of("m1", "acme", "192.0.2.8"), of("m1", "other"), banned, client})
     logins.note(one);
   ASSERT_EQ(all.size(), 6u);
   EXPECT_EQ(all[3].organisation, "other");
@@ -91,7 +95,9 @@ TEST_F(RefusedLogins, OfTooManySortsThereIsOneNumber) {
   EXPECT_EQ(all.size(), refused_logins::max_sorts);
   logins.note(of("m1", "other"));
   EXPECT_EQ(all.size(), refused_logins::max_sorts + 1) << "others are not hidden by that";
-  tick(60s);
+  tick(599s);
+  EXPECT_EQ(all.size(), refused_logins::max_sorts + 1);
+  tick(1s);
   ASSERT_EQ(all.size(), refused_logins::max_sorts + 2);
   EXPECT_EQ(all.back().text("action"), "manyDeviceLogins");
   EXPECT_EQ(all.back().count(), 7);
@@ -107,7 +113,7 @@ TEST_F(RefusedLogins, StrangersDoNotFillALog) {
       logins.note(of("m" + std::to_string(++number)));
     tick(60s);
   }
-  EXPECT_LE(all.size(), 3 * (refused_logins::max_records + 60));
+  EXPECT_LE(all.size(), 3 * (refused_logins::max_records + 6));
   for (const auto& one : all)
     told += one.count() > 0 ? one.count() : 1;
   logins.flush();
@@ -137,7 +143,6 @@ TEST_F(RefusedLogins, SoManyOrganisationsAtMost) {
   for (std::size_t i = 0; i <= refused_logins::max_organisations; ++i)
     logins.note(of("m1", "o" + std::to_string(i)));
   EXPECT_EQ(all.size(), refused_logins::max_organisations);
-  tick(60s);
   tick(3600s);
   logins.note(of("m1", "new"));
   EXPECT_EQ(all.size(), refused_logins::max_organisations + 1);

@@ -85,11 +85,10 @@ void let_in(const exchange_ptr& e, const found_provider& by, const login_transac
           before = by.org->state->users.size()](const actors::outcome& done) {
            const auto after = organisation_in(done);
            const auto* link = after->find_identity(issuer, wanted.subject);
-           const auto* session =
-               link ? after->find_session(link->login, wanted.what.id) : nullptr;
+           const auto* session = link ? after->find_session(link->login, wanted.what.id) : nullptr;
            if (!session)  // it ended this moment
-             return e->fail({errc::unauthenticated, "unauthenticated",
-                             "that log-in has ended: log in again"});
+             return e->fail(
+                 {errc::unauthenticated, "unauthenticated", "that log-in has ended: log in again"});
            concerns(*e, org, link->login);
            if (after->users.size() > before)
              note_quota(*e, *after, "users", after->users.size());
@@ -119,13 +118,12 @@ void finish(const exchange_ptr& e) {
   const auto by = find_provider(*e, t->organisation, t->provider);
   if (!by)
     return e->fail(by.error());
-  e->parts().identities->finish(
-      *t, *by->what, *code, issuer,
-      [e, by = *by, t = *t](const model::result<outside_person>& who) {
-        if (!who)
-          return e->fail(who.error());
-        let_in(e, by, t, *who);
-      });
+  e->parts().identities->finish(*t, *by->what, *code, issuer,
+                                [e, by = *by, t = *t](const model::result<outside_person>& who) {
+                                  if (!who)
+                                    return e->fail(who.error());
+                                  let_in(e, by, t, *who);
+                                });
 }
 
 }  // namespace

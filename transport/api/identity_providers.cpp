@@ -131,10 +131,10 @@ model::result<wanted_provider> read(const exchange& e, const organisation::state
   p.default_roles = read_role_names(f, "defaultRoles", org);
   p.creates_users = f.truth("createUsers").value_or(false);
   p.links_by_mail = f.truth("linkByMail").value_or(false);
-  p.mail_domains = f.texts("mailDomains", organisation::max_mail_domains)
-                       .value_or(std::vector<std::string>{});
-  p.redirect_uris = f.texts("redirectUris", organisation::max_redirect_uris)
-                        .value_or(std::vector<std::string>{});
+  p.mail_domains =
+      f.texts("mailDomains", organisation::max_mail_domains).value_or(std::vector<std::string>{});
+  p.redirect_uris =
+      f.texts("redirectUris", organisation::max_redirect_uris).value_or(std::vector<std::string>{});
   p.enabled = f.truth("enabled").value_or(true);
   // Whoever leaves it out leaves it as it is; null takes it away.
   const auto* secret = (*body).find("clientSecret");
@@ -182,8 +182,7 @@ void put(const exchange_ptr& e) {
     return e->fail(*why);
   const auto id = wanted->what.id;
   e->ask(org->id,
-         order_of(*e,
-                  organisation::put_provider{std::move(wanted->what), wanted->keeps_secret},
+         order_of(*e, organisation::put_provider{std::move(wanted->what), wanted->keeps_secret},
                   *expected),
          [e, id](const actors::outcome& done) {
            const auto after = organisation_in(done);
@@ -203,10 +202,9 @@ void remove(const exchange_ptr& e) {
   if (const auto why = above(*e, given_by(*org->state, *found), "whoever comes by " + found->id))
     return e->fail(*why);
   e->was(show(*e, *found));
-  e->ask(org->id, order_of(*e, organisation::remove_provider{found->id}, *expected),
-         [e](const actors::outcome& done) {
-           e->reply_empty(204, exchange::revision_headers(done));
-         });
+  e->ask(
+      org->id, order_of(*e, organisation::remove_provider{found->id}, *expected),
+      [e](const actors::outcome& done) { e->reply_empty(204, exchange::revision_headers(done)); });
 }
 
 }  // namespace

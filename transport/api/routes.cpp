@@ -50,7 +50,8 @@ struct part {
 
 std::vector<part> parts() {
   return {
-      {{"Log-in", "Tokens for people, and who one is"}, {log_in_routes(), external_log_in_routes()}},
+      {{"Log-in", "Tokens for people, and who one is"},
+       {log_in_routes(), external_log_in_routes()}},
       {{"Organisations",
         "Those whose installation it is make them, suspend them and limit what they have"},
        {organisation_routes()}},

@@ -126,7 +126,10 @@ TEST_F(Providers, AreChecked) {
   EXPECT_EQ(bad([](auto& p) { p.client_id.clear(); }), "provider_invalid");
   EXPECT_EQ(bad([](auto& p) { p.scopes = {"a b"}; }), "provider_invalid");
   EXPECT_EQ(bad([](auto& p) { p.scopes = names(21, "a"); }), "provider_invalid");
-  EXPECT_EQ(bad([](auto& p) { p.role_map = {{"x", {"viewer"}}}; }), "provider_invalid")
+  EXPECT_EQ(bad([](auto& p) {
+              p.role_map = {{"x", {"viewer"}}};
+            }),
+            "provider_invalid")
       << "no claim says it";
   EXPECT_EQ(bad([](auto& p) {
               p.role_claim = "groups";
@@ -155,8 +158,8 @@ TEST_F(Providers, AreChecked) {
 TEST_F(Providers, SendPeopleBackToTheirMachineOrWhereTheySay) {
   auto p = provider();
   p.redirect_uris = {"https://console.example.org/back"};
-  for (const auto* uri : {"http://127.0.0.1:4711/", "http://[::1]:1/back?x=y",
-                          "https://console.example.org/back"})
+  for (const auto* uri :
+       {"http://127.0.0.1:4711/", "http://[::1]:1/back?x=y", "https://console.example.org/back"})
     EXPECT_TRUE(allows_redirect(p, uri)) << uri;
   for (const auto* uri :
        {"", "http://localhost:4711/", "https://127.0.0.1/", "https://console.example.org/back/",
