@@ -1,4 +1,5 @@
-// OpenSSL's objects, freed with their owner, and its errors in words; for the parts of net alone.
+// OpenSSL's objects, freed with their owner, and its errors in words; for .cpp files that ask
+// OpenSSL themselves.
 #pragma once
 
 #include <memory>

@@ -11,7 +11,7 @@ namespace {
 
 namespace audit = model::audit;
 
-constexpr auto window = std::chrono::minutes{1};
+constexpr auto window = std::chrono::minutes{1}, window_of_many = std::chrono::minutes{10};
 constexpr auto hour = std::chrono::hours{1};
 constexpr std::size_t max_text = 128;  // of what a stranger told
 
@@ -124,7 +124,7 @@ std::vector<refused_logins::record> refused_logins::collect(model::timestamp now
       c.more = 0;
       ++i;
     }
-    if (o.many.more > 0 && (all || o.many.since + window <= now)) {
+    if (o.many.more > 0 && (all || o.many.since + window_of_many <= now)) {
       out.push_back(record_of(o.many, true));
       o.many.more = 0;
     }

@@ -36,7 +36,7 @@ class refused_logins {
   /// each by itself; of more there is one number for the organisation.
   static constexpr std::size_t max_sorts = 20;
   /// And so many records an hour has each organisation of this node; then all are that one number,
-  /// a record a minute at most.
+  /// a record every ten minutes at most.
   static constexpr std::uint32_t max_records = 60;
   /// Organisations that are counted at a time; of more there are no records.
   static constexpr std::size_t max_organisations = 1'000;

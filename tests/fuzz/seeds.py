@@ -265,6 +265,14 @@ def seeds(target):
         blob = b"\x05owner" + b"\x40" + b"a" * 64
         return {"token": b"\0AAAA", "range": b"\1bytes=1-2\n\"t\"", "suffix": b"\1bytes=-5", "question": b"\2\1\1\5" + blob + b"\0\x05\0",
                 "answer": b"\2\1\xff\5\0\3\3abc", "list": b'\3"bytes":3,"count":1\na.' + b"0" * 64 + b" 3\n"}
+    if target == "oidc_fuzz":
+        key = {"kty": "EC", "crv": "P-256", "kid": "k", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+        described = {"issuer": "https://a.org", "authorization_endpoint": "https://a.org/a", "token_endpoint": "https://a.org/t", "jwks_uri": "https://a.org/k"}
+        claims = {"iss": "https://a.org", "sub": "s", "aud": ["c", "d"], "azp": "c", "exp": 1700000300, "iat": 1.7e9, "nonce": "n", "a": "ada", "b": {"c": "Ada"},
+                  "email": "a@a.org", "email_verified": True, "r": ["x", 1]}
+        return {"token": b"\0eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", "keys": b"\1" + json.dumps({"keys": [key]}).encode(),
+                "claims": b"\2" + json.dumps(claims).encode(), "url": b"\3https://a.org:8443/x?y", "loopback": b"\3http://127.0.0.1:80/",
+                "description": b"\3" + json.dumps(described).encode(), "transaction": b'\3{"o":"a","p":"b","r":"c","s":"d","n":"e","v":"f","i":"g","e":1}'}
     if target == "replica_wire_fuzz":
         return REPLICAS
     if target == "filter_fuzz":

@@ -95,7 +95,9 @@ TEST_F(RefusedLogins, OfTooManySortsThereIsOneNumber) {
   EXPECT_EQ(all.size(), refused_logins::max_sorts);
   logins.note(of("m1", "other"));
   EXPECT_EQ(all.size(), refused_logins::max_sorts + 1) << "others are not hidden by that";
-  tick(60s);
+  tick(599s);
+  EXPECT_EQ(all.size(), refused_logins::max_sorts + 1);
+  tick(1s);
   ASSERT_EQ(all.size(), refused_logins::max_sorts + 2);
   EXPECT_EQ(all.back().text("action"), "manyDeviceLogins");
   EXPECT_EQ(all.back().count(), 7);
@@ -111,7 +113,7 @@ TEST_F(RefusedLogins, StrangersDoNotFillALog) {
       logins.note(of("m" + std::to_string(++number)));
     tick(60s);
   }
-  EXPECT_LE(all.size(), 3 * (refused_logins::max_records + 60));
+  EXPECT_LE(all.size(), 3 * (refused_logins::max_records + 6));
   for (const auto& one : all)
     told += one.count() > 0 ? one.count() : 1;
   logins.flush();
@@ -141,7 +143,6 @@ TEST_F(RefusedLogins, SoManyOrganisationsAtMost) {
   for (std::size_t i = 0; i <= refused_logins::max_organisations; ++i)
     logins.note(of("m1", "o" + std::to_string(i)));
   EXPECT_EQ(all.size(), refused_logins::max_organisations);
-  tick(60s);
   tick(3600s);
   logins.note(of("m1", "new"));
   EXPECT_EQ(all.size(), refused_logins::max_organisations + 1);
