@@ -105,9 +105,11 @@ model::result<device::decision> device_kind::decide(const state& s, const comman
   }
   const auto* as = std::get_if<device::register_device>(&c.what);
   const auto* name = std::get_if<device::reserve_name>(&c.what);
-  const auto& view = products.of(as     ? as->name.product_key
-                                 : name ? name->name.product_key
-                                        : s.name().product_key,
+  // Of one that is there it is its own, whatever name it was asked by.
+  const auto& view = products.of(s.exists ? s.name().product_key
+                                 : as     ? as->name.product_key
+                                 : name   ? name->name.product_key
+                                          : s.name().product_key,
                                  in.known);
   // Of what the hot path asks no configuration ever depends.
   const auto* configurations =

@@ -452,6 +452,15 @@ void apply_on(state& s, const renamed& e) {
   else if (!s.old_secret->empty())
     s.old_secret.edit().secret = e.former;
   auto& f = s.family.edit();
+  if (e.replaces && !f.twin->empty()) {
+    // What the thing before had reported is not how this one is configured.
+    auto& t = f.twin.edit();
+    t.applied_version = 0;
+    if (!t.reported.empty())
+      ++t.reported_version;
+    t.reported = {};
+    t.reported_at = {};
+  }
   if (e.replaces)
     f.activation = {};
   else

@@ -2,8 +2,8 @@
 // new version.
 //
 //   events   version u8 (1) | events (model/kind_encoding.hpp)
-//   state    version u8 (3) | revision varint | fields
-//            version u8 (2): the same without its end, the layers of configurations
+//   state    version u8 (2) | revision varint | fields but the last one, layers of configurations
+//            version u8 (3) | revision varint | fields: what has layers
 //            version u8 (4) | revision varint | fields | renaming | alias: what has one of them
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
@@ -36,8 +36,15 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 
 std::string encode_state(const state& s, std::uint64_t revision) {
   const auto is_renamed = !s.renaming().empty() || !s.alias().empty();
-  if (!is_renamed)
+  if (!is_renamed && !s.layers().empty())
     return encode_snapshot(state_version, s, revision);
+  if (!is_renamed) {
+    auto none = byte_writer{};
+    write(none, layering{});
+    auto bytes = encode_snapshot(state_without_layers, s, revision);
+    bytes.resize(bytes.size() - none.take().size());
+    return bytes;
+  }
   auto out = byte_writer{};
   out.u8(renamed_state_version);
   out.varint(revision);

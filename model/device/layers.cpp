@@ -93,8 +93,9 @@ bool is_concerned(const state& s, const command& c, const std::vector<event>& ev
   if (std::holds_alternative<review_layers>(c.what))
     return true;
   return std::any_of(events.begin(), events.end(), [&](const event& e) {
-    const auto about_twin =
-        std::holds_alternative<twin_reported>(e) || std::holds_alternative<twin_changed>(e);
+    const auto about_twin = std::holds_alternative<twin_reported>(e) ||
+                            std::holds_alternative<twin_changed>(e) ||
+                            std::holds_alternative<renamed>(e);
     return std::holds_alternative<registered>(e) || (changed_by(e) & reads) != 0 ||
            (about_twin && !s.layers().empty());
   });
@@ -116,7 +117,12 @@ class settling {
       return;
     const auto wanted = for_device(*around_.configurations, around_.self, ahead_);
     const auto before = ahead_.layers();
-    if (!are_the_same(before.all, wanted) || (looks_again && has_refused(before.all)))
+    // By another model, or with what is now desired of the device itself, they may not be possible.
+    const auto is_possible = [&] {
+      return before.empty() || check_desired(ahead_.twin().desired, around_);
+    };
+    if (!are_the_same(before.all, wanted) ||
+        (looks_again && (has_refused(before.all) || !is_possible())))
       lay_anew(wanted, before);
     if (auto now = judged(ahead_.layers().all, wanted, ahead_.twin()); now != ahead_.layers().all)
       add(layers_changed{std::move(now), {}, {}, around_.now});
@@ -282,7 +288,7 @@ void settle_layers(const state& s, const command& c, const surroundings& around,
   if (!around.configurations || !is_concerned(s, c, d.events, around.configurations->reads))
     return;
   const auto about_own = std::any_of(d.events.begin(), d.events.end(), [](const event& e) {
-    return std::holds_alternative<twin_changed>(e);
+    return std::holds_alternative<twin_changed>(e) || std::holds_alternative<renamed>(e);
   });
   settling{s, around, d}.run(about_own || std::holds_alternative<review_layers>(c.what));
 }

@@ -80,8 +80,14 @@ result<decision> decide_on(const state& s, const reserve_name& r, const surround
 
 result<decision> decide_on(const state& s, const rename_device& r, const surroundings& around) {
   const auto& known = s.renaming();
-  if (s.name() == r.name && known.alias == r.alias)
-    return decision{};  // asked again after an answer that was lost
+  if (s.name() == r.name && known.alias == r.alias) {
+    // Asked again after an answer that was lost; or somebody else wanted the same, with a secret of
+    // his own.
+    if (s.secret == r.secret || is_same_secret(s.secret, r.secret, s.name(), r.name, around.keys))
+      return decision{};
+    return refused(errc::conflict, "rename_conflict",
+                   label(s) + " was given that name by somebody else: ask again");
+  }
   if (known.renames != r.renames || known.former || known.former_name)
     return refused(errc::conflict, "rename_conflict",
                    label(s) + " was given another name meanwhile: ask again");

@@ -194,7 +194,10 @@ result<decision> decide_on(const state& s, const remove_device&, const surroundi
 result<decision> decide_on(const state& s, const reset_secret& r, const surroundings& around) {
   const auto owner = device::secret_owner(s.name());
   const auto wanted = around.keys.open(r.secret, owner);
-  if (wanted && around.keys.open(s.secret, owner) == wanted)
+  if (!wanted)  // sealed for the name that it had before
+    return refused(errc::conflict, "rename_conflict",
+                   label(s) + " was given another name meanwhile: ask again");
+  if (around.keys.open(s.secret, owner) == wanted)
     return decision{};  // asked again after an answer that was lost: the one before stays valid
   auto d = only(secret_set{r.secret, around.now + r.overlap});
   if (s.connection.online && r.overlap.count() == 0)
@@ -481,6 +484,11 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
   }
   if (!s.alias().empty() && std::holds_alternative<time_passed>(c.what))
     return look_after_alias(s, around);
+  // What the service itself says of a gateway is how it is called now (effect tell_gateway_name):
+  // that binds nobody.
+  if (const auto* told = std::get_if<bind_gateway>(&c.what);
+      told && c.actor == "service" && s.gateway().id != told->gateway.id)
+    return decision{};
   auto decided = std::visit(
       [&](const auto& what) {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)

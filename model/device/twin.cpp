@@ -83,9 +83,8 @@ result<decision> decide_on(const state& s, const change_twin& c, const std::stri
   auto d = decision{};
   auto desired = *wanted;
   if (!layers.empty()) {
+    // Where that is too much with the layers, they give way (settle_layers).
     desired = merge_patch(value{layers.common}, value{*wanted}).as_object();
-    if (auto good = check_desired(desired, around); !good)
-      return good.error();
     d.events.push_back(layers_changed{layers.all, {}, std::move(*wanted), around.now});
   }
   d.events.push_back(twin_changed{std::move(desired), twin.desired_version + 1, actor, around.now});

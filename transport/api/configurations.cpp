@@ -181,7 +181,9 @@ void change(const exchange_ptr& e, bool replace) {
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   e->was(show(*e, *before));
-  write(e, std::move(c), false, *expected);
+  // A patch is of what was read here: of what has changed meanwhile it would take back the rest.
+  const auto of = *expected || replace ? *expected : std::optional{before->revision};
+  write(e, std::move(c), false, of);
 }
 void patch(const exchange_ptr& e) {
   change(e, false);

@@ -91,19 +91,27 @@ class rename_call : public std::enable_shared_from_this<rename_call> {
     }
     show(done);
   }
-  void show(const actors::outcome& done) {
-    e_->ask(device_.id, device_order(*e_, device::read_device{}),
-            [self = shared_from_this(), done](const actors::outcome& now) {
-              auto& e = *self->e_;
-              const auto& s = *device_reply<device::device_snapshot>(now);
-              auto shown = show_device(e, s.id, *s.what).as_object();
-              e.facts.after = shown;
-              if (!self->secret_.empty())
-                shown.emplace_back("deviceSecret", self->secret_);
-              auto h = exchange::revision_headers(done);
-              h.emplace_back("ETag", exchange::etag(now.revision));
-              e.reply(200, std::move(shown), std::move(h));
-            });
+  /// Nobody else can tell the new secret: reading is tried more than once.
+  void show(const actors::outcome& done, int tries = 3) {
+    e_->parts().ask->ask(device_.id, device_order(*e_, device::read_device{}),
+                         [self = shared_from_this(), done, tries](const actors::answer& now) {
+                           if (now)
+                             return self->reply(done, *now);
+                           if (tries > 1)
+                             return self->show(done, tries - 1);
+                           self->e_->fail(now.error());
+                         });
+  }
+  void reply(const actors::outcome& done, const actors::outcome& now) {
+    auto& e = *e_;
+    const auto& s = *device_reply<device::device_snapshot>(now);
+    auto shown = show_device(e, s.id, *s.what).as_object();
+    e.facts.after = shown;
+    if (!secret_.empty())
+      shown.emplace_back("deviceSecret", secret_);
+    auto h = exchange::revision_headers(done);
+    h.emplace_back("ETag", exchange::etag(now.revision));
+    e.reply(200, std::move(shown), std::move(h));
   }
 
   static constexpr std::uint8_t superseded = 4;  // RFC 5280, 5.3.1

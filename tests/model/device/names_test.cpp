@@ -170,6 +170,30 @@ TEST_F(Names, AReplacementHasNothingToProveItselfByOfTheOldOne) {
   EXPECT_TRUE(device_.s.activated_at);
   EXPECT_EQ(tell(replacement()), "") << "asked again";
   EXPECT_EQ(device_.s.renaming().renames, 1u);
+  auto another = replacement();
+  another.secret = keys.seal("of somebody else", secret_owner(second));
+  EXPECT_EQ(tell(another), "rename_conflict") << "whose secret would be shown and not count";
+  EXPECT_EQ(tell(reset_secret{keys.seal("for the name before", secret_owner(first)), {}}),
+            "rename_conflict");
+  EXPECT_EQ(log_in(second, "new secret"), "");
+}
+
+TEST_F(Names, AReplacementHasNotReportedWhatTheOldOneDid) {
+  auto desired = change_twin{};
+  desired.patch.emplace_back("rate", 10);
+  ASSERT_EQ(tell(desired), "");
+  auto reported = report_twin{};
+  reported.patch.emplace_back("rate", 10);
+  ASSERT_EQ(tell(reported), "");
+  ASSERT_EQ(device_.s.twin().applied_version, device_.s.twin().desired_version);
+  const auto before = device_.s.twin();
+  ASSERT_EQ(tell(replacement()), "");
+  const auto& after = device_.s.twin();
+  EXPECT_EQ(after.desired, before.desired);
+  EXPECT_EQ(after.desired_version, before.desired_version);
+  EXPECT_TRUE(after.reported.empty());
+  EXPECT_EQ(after.reported_version, before.reported_version + 1);
+  EXPECT_EQ(after.applied_version, 0u);
 }
 
 TEST_F(Names, AMoveKeepsItsSecrets) {
@@ -207,6 +231,20 @@ TEST_F(Names, ASubDeviceLearnsWhatItsGatewayIsCalled) {
   ASSERT_EQ(tell(bind_gateway{{id_of(5), {"pk", "hub"}}, "org", {}, false}), "");
   ASSERT_EQ(tell(bind_gateway{{id_of(5), {"pk", "hub-2"}}, "org", {}, false}), "");
   EXPECT_EQ(device_.s.gateway().name.device_key, "hub-2");
+}
+
+TEST_F(Names, WhatTheServiceSaysOfAGatewayBindsNobody) {
+  const auto told = [&](std::uint8_t hub, const char* name) {
+    return decide(device_.s,
+                  {bind_gateway{{id_of(hub), {"pk", name}}, "org", {}, false}, {}, "service", {}},
+                  {device_.id, noon, product, keys, 3});
+  };
+  auto d = told(5, "hub");
+  ASSERT_TRUE(d);
+  EXPECT_TRUE(d->events.empty()) << "it is nobody's sub-device by now";
+  ASSERT_EQ(tell(bind_gateway{{id_of(5), {"pk", "hub"}}, "org", {}, false}), "");
+  EXPECT_TRUE(told(6, "other")->events.empty());
+  EXPECT_EQ(told(5, "hub-2")->events.size(), 1u);
 }
 
 TEST_F(Names, AChangeWaitsForTheEndOfTheOneBefore) {
