@@ -344,7 +344,7 @@ TEST_F(Providers, AStateOfTheVersionBeforeIsRead) {
   out.u8(3);
   out.varint(7);
   std::apply([&](const auto&... field) { (write(out, field), ...); },
-             fields_without_providers(std::as_const(s)));
+             fields_of_version_3(std::as_const(s)));
   auto again = state{};
   const auto revision = decode_state(out.take(), again);
   ASSERT_TRUE(revision);
