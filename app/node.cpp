@@ -112,6 +112,7 @@ struct node::impl {
   std::shared_ptr<actors::blob_access> blobs;
   std::shared_ptr<transport::file_exchange> files;
   std::unique_ptr<net::io_threads> io;
+  std::shared_ptr<net::web_client> web;
   std::unique_ptr<transport::mqtt::listener> mqtt;
   std::unique_ptr<transport::device_ports> devices;
   std::unique_ptr<transport::api::service> api;
@@ -309,13 +310,13 @@ struct node::impl {
     renew_bans = keep_bans(guard, known, clock_now);
     renew_bans();  // before anybody can log in
     io = std::make_unique<net::io_threads>(settings.threads.io);
-    const auto web = std::make_shared<net::web_client>(
+    web = std::make_shared<net::web_client>(
         io->next(), net::outbound_context(settings.identity.ca),
         net::web_limits{.patience = settings.identity.timeout,
                         .private_addresses = settings.identity.private_addresses});
     const auto identities =
         std::make_shared<transport::identity_desk>(transport::identity_desk_parts{
-            .ask = [web](
+            .ask = [web = web](
                        net::web_request what,
                        net::web_client::then done) { web->ask(std::move(what), std::move(done)); },
             .keys = keys,
@@ -459,6 +460,7 @@ struct node::impl {
       log::warn("node", "shards_left", {});
     if (api) {
       api->stop();
+      web->stop();  // whoever waits for others is answered now
       if (!wait_for([this] { return api->under_way() == 0; }))
         log::warn("node", "requests_left", {{"requests", api->under_way()}});
     }
@@ -471,8 +473,11 @@ struct node::impl {
       housekeeper.join();
     if (refused)
       refused->flush();
-    if (api)
+    if (api) {
       api->flush();
+      if (!wait_for([this] { return api->records_open() == 0; }))
+        api->give_up_records();
+    }
     if (place)
       place->reads()->stop();
     if (devices)
@@ -493,6 +498,7 @@ struct node::impl {
     api.reset();
     devices.reset();
     mqtt.reset();
+    web.reset();
     io.reset();  // with it go the connections that are left, and what they hold
     if (place)
       place->release();

@@ -1,6 +1,8 @@
 #include "net/web_client.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <unordered_map>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -17,6 +19,40 @@
 #include "net/outbound_address.hpp"
 
 namespace orrery::net {
+
+/// How to end the questions that are there. Thread-safe.
+class open_questions {
+ public:
+  /// False: nothing is asked any more.
+  bool add(const void* question, std::function<void()> end) {
+    const auto hold = std::lock_guard{mutex_};
+    if (stopped_)
+      return false;
+    endings_.emplace(question, std::move(end));
+    return true;
+  }
+  void remove(const void* question) {
+    const auto hold = std::lock_guard{mutex_};
+    endings_.erase(question);
+  }
+  void stop() {
+    auto all = decltype(endings_){};
+    {
+      const auto hold = std::lock_guard{mutex_};
+      stopped_ = true;
+      all.swap(endings_);
+    }
+    // Without the mutex: a question whose last owner this is takes itself out.
+    for (const auto& [question, end] : all)
+      end();
+  }
+
+ private:
+  std::mutex mutex_;
+  bool stopped_ = false;
+  std::unordered_map<const void*, std::function<void()>> endings_;
+};
+
 namespace {
 
 namespace asio = boost::asio;
@@ -29,15 +65,17 @@ using model::failure;
 
 constexpr std::size_t max_url_bytes = 2048, max_addresses = 4;
 
-/// One question on its way. All on the context's thread.
+/// One question on its way. All on the context's thread, but for `enlist`.
 class question : public std::enable_shared_from_this<question> {
  public:
   question(asio::io_context& context, const tls_context& tls, const web_limits& limits,
-           web_request what, web_place place, web_client::then done)
+           web_request what, web_place place, web_client::then done,
+           std::shared_ptr<open_questions> open)
       : context_{context},
         limits_{limits},
         place_{std::move(place)},
         done_{std::move(done)},
+        open_{std::move(open)},
         until_{context},
         tls_{take(tls)},
         stream_{context, tls_} {
@@ -55,15 +93,37 @@ class question : public std::enable_shared_from_this<question> {
     parser_.header_limit(static_cast<std::uint32_t>(limits.max_header_bytes));
   }
 
+  ~question() { open_->remove(this); }
+  question(const question&) = delete;
+  question& operator=(const question&) = delete;
+
+  /// False: it is not to begin.
+  bool enlist() {
+    return open_->add(this, [weak = weak_from_this()] {
+      auto self = weak.lock();
+      if (!self)
+        return;
+      auto& context = self->context_;
+      asio::post(context, [self = std::move(self)] { self->give_up(); });
+    });
+  }
+  void give_up() {
+    end(failure{errc::unavailable, place_.host + " is not asked any more: the node stops"});
+  }
+
   void begin() {
+    if (!done_)
+      return;  // it was given up before
     until_.expires_after(limits_.patience);
     until_.async_wait([self = shared_from_this()](error_code failed) {
       if (!failed)
         self->end(failure{errc::timeout, self->place_.host + " takes too long"});
     });
+    // A name server may take longer than the context is there; the timer keeps the question.
     look_up(context_, place_.host, place_.port,
-            [self = shared_from_this()](std::vector<tcp::endpoint> found) {
-              self->choose(std::move(found));
+            [weak = weak_from_this()](std::vector<tcp::endpoint> found) {
+              if (const auto self = weak.lock())
+                self->choose(std::move(found));
             });
   }
 
@@ -165,6 +225,7 @@ class question : public std::enable_shared_from_this<question> {
   web_limits limits_;
   web_place place_;
   web_client::then done_;
+  std::shared_ptr<open_questions> open_;
   asio::steady_timer until_;
   asio::ssl::context tls_;
   beast::ssl_stream<beast::tcp_stream> stream_;
@@ -227,7 +288,10 @@ tls_context outbound_context(const std::string& more) {
 }
 
 web_client::web_client(asio::io_context& context, tls_context tls, const web_limits& limits)
-    : context_{context}, tls_{std::move(tls)}, limits_{limits} {}
+    : context_{context},
+      tls_{std::move(tls)},
+      limits_{limits},
+      open_{std::make_shared<open_questions>()} {}
 
 void web_client::ask(web_request what, then done) {
   auto place = read_url(what.url);
@@ -239,8 +303,13 @@ void web_client::ask(web_request what, then done) {
   if (why)
     return asio::post(context_, [done = std::move(done), why = *why] { done(why); });
   auto q = std::make_shared<question>(context_, tls_, limits_, std::move(what), std::move(*place),
-                                      std::move(done));
-  asio::post(context_, [q = std::move(q)] { q->begin(); });
+                                      std::move(done), open_);
+  const auto goes = q->enlist();
+  asio::post(context_, [q = std::move(q), goes] { goes ? q->begin() : q->give_up(); });
+}
+
+void web_client::stop() {
+  open_->stop();
 }
 
 }  // namespace orrery::net

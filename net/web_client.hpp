@@ -53,6 +53,8 @@ struct web_limits {
 /// std::runtime_error if that cannot be read.
 tls_context outbound_context(const std::string& more);
 
+class open_questions;
+
 class web_client {
  public:
   using then = std::function<void(model::result<web_reply>)>;
@@ -63,11 +65,15 @@ class web_client {
   /// Fails: `invalid_argument` (no URL), `forbidden` (a place that is not allowed), `timeout`,
   /// `unavailable` (not reached, no TLS, no HTTP), `too_large`.
   void ask(web_request what, then done);
+  /// Ends what is asked by `unavailable`, called back as above, and so whatever is asked after
+  /// this. While the context is there; any thread.
+  void stop();
 
  private:
   boost::asio::io_context& context_;
   tls_context tls_;
   web_limits limits_;
+  std::shared_ptr<open_questions> open_;
 };
 
 }  // namespace orrery::net

@@ -258,6 +258,7 @@ class connection : public std::enable_shared_from_this<connection> {
   /// Gives away what has come, and reads on when that is dealt with.
   void sink() {
     answering_ = true;
+    timer_.cancel();
     auto piece = std::exchange(parser_->get().body(), {});
     held_.set(0);
     sunk_ += piece.size();
@@ -291,6 +292,8 @@ class connection : public std::enable_shared_from_this<connection> {
 
   void answer() {
     answering_ = true;
+    // Whoever answers may keep the connection for longer than its context is there.
+    timer_.cancel();
     under_way_ = count_under_way(*parts_);
     request_ = parser_->release();
     keep_alive_ = !refused_ && request_.keep_alive() && !parts_->stopping.load();

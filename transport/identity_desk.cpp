@@ -23,6 +23,9 @@ constexpr auto window = std::chrono::minutes{1};
 failure not_described(const std::string& why) {
   return {errc::unavailable, "idp_discovery_failed", why};
 }
+failure too_many() {
+  return {errc::too_many_requests, "rate_limited", "too many log-ins are with identity providers"};
+}
 
 }  // namespace
 
@@ -44,7 +47,7 @@ struct identity_desk::finishing {
   void end(const model::result<outside_person>& with) {
     if (!done)
       return;
-    desk->leave_place();
+    desk->leave_place(by.issuer);
     if (!with)
       log::warn("identity", "log-in refused",
                 {{"organisation", of.organisation},
@@ -72,16 +75,34 @@ model::status identity_desk::admit(const std::string& address) {
   return {};
 }
 
-bool identity_desk::take_place() {
+bool identity_desk::take_place(const std::string& issuer) {
   const auto hold = std::lock_guard{mutex_};
-  if (open_ >= max_open)
+  const auto of = open_of_.find(issuer);
+  if (open_ >= max_open || (of != open_of_.end() && of->second >= max_open_of_issuer))
     return false;
   ++open_;
+  ++open_of_[issuer];
   return true;
 }
-void identity_desk::leave_place() {
+void identity_desk::leave_place(const std::string& issuer) {
   const auto hold = std::lock_guard{mutex_};
   --open_;
+  if (const auto of = open_of_.find(issuer); of != open_of_.end() && --of->second == 0)
+    open_of_.erase(of);
+}
+
+bool identity_desk::use(const login_transaction& t) {
+  const auto now = parts_.now();
+  const auto hold = std::lock_guard{mutex_};
+  if (used_.contains(t.session))
+    return false;
+  if (used_.size() >= max_used)
+    std::erase_if(used_, [&](const auto& one) { return one.second <= now; });
+  if (used_.size() >= max_used)  // the organisation holds each to once, too
+    used_.erase(std::min_element(used_.begin(), used_.end(),
+                                 [](const auto& a, const auto& b) { return a.second < b.second; }));
+  used_.emplace(t.session, t.until);
+  return true;
 }
 
 template <class T>
@@ -166,16 +187,21 @@ void identity_desk::begin(const std::string& organisation, const provider& p,
     return done(failure{errc::invalid_argument, "redirect_not_allowed",
                         "people are sent back to a port of their own machine (http://127.0.0.1), "
                         "or to one of the provider's redirectUris"});
-  if (!take_place())
-    return done(failure{errc::too_many_requests, "rate_limited",
-                        "too many log-ins are with identity providers"});
-  auto t = login_transaction{organisation,           p.id,
-                             redirect_uri,           model::random_text(32),
-                             model::random_text(32), model::random_text(64),
-                             model::random_text(16), parts_.now() + patience};
+  if (!take_place(p.issuer))
+    return done(too_many());
+  auto t = login_transaction{.organisation = organisation,
+                             .provider = p.id,
+                             .issuer = p.issuer,
+                             .client_id = p.client_id,
+                             .redirect_uri = redirect_uri,
+                             .state = model::random_text(32),
+                             .nonce = model::random_text(32),
+                             .verifier = model::random_text(64),
+                             .session = model::random_text(16),
+                             .until = parts_.now() + patience};
   describe(p.issuer, [self = shared_from_this(), p, t = std::move(t),
                       done = std::move(done)](const model::result<provider_metadata>& at) {
-    self->leave_place();
+    self->leave_place(p.issuer);
     if (!at)
       return done(at.error());
     done(begun{authorization_url(*at, p, t),
@@ -197,24 +223,11 @@ model::result<login_transaction> identity_desk::open(const std::string& transact
 
 void identity_desk::finish(const login_transaction& t, const provider& p, const std::string& code,
                            const std::string& issuer, on_person done) {
-  const auto now = parts_.now();
-  {
-    const auto hold = std::lock_guard{mutex_};
-    if (used_.contains(t.session)) {
-      done(failure{errc::unauthenticated, "idp_transaction_used",
-                   "that log-in was made already: begin again"});
-      return;
-    }
-    if (used_.size() >= max_used)
-      std::erase_if(used_, [&](const auto& one) { return one.second <= now; });
-    if (open_ >= max_open || used_.size() >= max_used) {
-      done(failure{errc::too_many_requests, "rate_limited",
-                   "too many log-ins are with identity providers"});
-      return;
-    }
-    ++open_;
-    used_.emplace(t.session, t.until);
-  }
+  if (t.issuer != p.issuer || t.client_id != p.client_id)
+    return done(
+        failure{errc::conflict, "idp_changed", "the identity provider was changed meanwhile"});
+  if (!take_place(p.issuer))
+    return done(too_many());
   auto f = std::make_shared<finishing>();
   f->of = t;
   f->by = p;
@@ -229,6 +242,9 @@ void identity_desk::finish(const login_transaction& t, const provider& p, const 
     if (f->issuer.empty() ? at->names_itself : f->issuer != at->issuer)  // RFC 9207, 2.4
       return f->end(
           failure{errc::unauthenticated, "idp_refused", "the code is of another provider"});
+    if (!f->desk->use(f->of))  // not before: whoever was sent a wrong code can still come back
+      return f->end(failure{errc::unauthenticated, "idp_transaction_used",
+                            "that log-in was made already: begin again"});
     f->desk->exchange(f);
   });
 }
@@ -282,22 +298,32 @@ void identity_desk::check_token(const finishing_ptr& f, bool again) {
 void identity_desk::complete(const finishing_ptr& f, model::value claims) {
   if (f->at.user_info.empty() || f->tokens.access_token.empty() || !lacks_claims(claims, f->by))
     return f->end(person_of(claims, f->by));
-  parts_.ask(
-      {.url = f->at.user_info,
-       .headers = {{"Accept", "application/json"},
-                   {"Authorization", "Bearer " + f->tokens.access_token}}},
-      [f, claims = std::move(claims)](const model::result<net::web_reply>& got) {
-        if (!got)
-          return f->end(failure{errc::unavailable, "idp_unavailable", got.error().detail});
-        if (got->status != 200)
-          return f->end(failure{errc::unavailable, "idp_unavailable",
-                                "the provider's user info answers " + std::to_string(got->status)});
-        const auto info = model::parse_json(got->body, {.max_bytes = 256 * 1024, .max_depth = 16});
-        const auto all = with_user_info(claims, info ? *info : model::value{});
-        if (!all)
-          return f->end(all.error());
-        f->end(person_of(*all, f->by));
-      });
+  parts_.ask({.url = f->at.user_info,
+              .headers = {{"Accept", "application/json"},
+                          {"Authorization", "Bearer " + f->tokens.access_token}}},
+             [f, claims = std::move(claims)](const model::result<net::web_reply>& got) {
+               auto info = model::result<model::value>{
+                   failure{errc::unavailable,
+                           got ? "it answers " + std::to_string(got->status) : got.error().detail}};
+               if (got && got->status == 200)
+                 info = model::parse_json(got->body, {.max_bytes = 256 * 1024, .max_depth = 16});
+               if (info && !info->is_object())
+                 info = failure{errc::unavailable, "it is no JSON object"};
+               if (!info) {
+                 const auto why = "the provider's user info cannot be had: " + info.error().detail;
+                 if (lacks_roles(claims, f->by))  // without them he would lose what he has
+                   return f->end(failure{errc::unavailable, "idp_unavailable", why});
+                 log::warn("identity", "no user info",
+                           {{"organisation", f->of.organisation},
+                            {"provider", f->of.provider},
+                            {"detail", why}});
+                 return f->end(person_of(claims, f->by));
+               }
+               const auto all = with_user_info(claims, *info);
+               if (!all)
+                 return f->end(all.error());
+               f->end(person_of(*all, f->by));
+             });
 }
 
 }  // namespace orrery::transport

@@ -37,9 +37,10 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
   using provider = model::organisation::identity_provider;
   /// So long somebody has to prove who he is.
   static constexpr auto patience = std::chrono::minutes{10};
-  /// So many log-ins are with providers at a time, of which one address may have so many more in a
-  /// minute.
+  /// So many log-ins are with providers at a time, so many of them with one issuer: one that does
+  /// not answer keeps nobody from the others. One address may begin and end so many in a minute.
   static constexpr std::size_t max_open = 16;
+  static constexpr std::size_t max_open_of_issuer = 4;
   static constexpr std::uint32_t max_of_address = 300;
   static constexpr auto description_counts = std::chrono::hours{1};
   /// Keys are asked for again at most so often, also if somebody names one that is not there.
@@ -48,7 +49,8 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
   /// What failed is not tried again before.
   static constexpr auto failure_counts = std::chrono::seconds{5};
   static constexpr std::size_t max_remembered = 100;  // providers
-  static constexpr std::size_t max_used = 10'000;     // transactions
+  /// Transactions; of more those are forgotten that end first.
+  static constexpr std::size_t max_used = 10'000;
 
   explicit identity_desk(identity_desk_parts p);
 
@@ -73,7 +75,9 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
 
   using on_person = std::function<void(model::result<outside_person>)>;
   /// Exchanges the code. `issuer`: who sent it as the browser has it, "" if it did not say.
-  /// Fails: `unauthenticated` "idp_refused", "idp_token_invalid", "idp_transaction_used"; and as
+  /// What the provider's user info does not answer is done without, but for a claim of roles.
+  /// Fails: `unauthenticated` "idp_refused", "idp_token_invalid", "idp_transaction_used";
+  /// `conflict` "idp_changed" if the provider is another issuer's or client's than it was; and as
   /// `begin`.
   void finish(const login_transaction& t, const provider& p, const std::string& code,
               const std::string& issuer, on_person done);
@@ -89,8 +93,10 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
     model::timestamp at;
   };
 
-  bool take_place();
-  void leave_place();
+  bool take_place(const std::string& issuer);
+  void leave_place(const std::string& issuer);
+  /// False if it was used before.
+  bool use(const login_transaction& t);
   void describe(const std::string& issuer, const on_metadata& then);
   /// `fresh`: those that are kept do not do.
   void find_keys(const std::string& url, bool fresh, const on_keys& then);
@@ -103,6 +109,7 @@ class identity_desk : public std::enable_shared_from_this<identity_desk> {
   identity_desk_parts parts_;
   mutable std::mutex mutex_;
   std::size_t open_ = 0;
+  std::map<std::string, std::size_t> open_of_;    // by issuer; none of 0
   std::map<std::string, std::uint32_t> counted_;  // by address, in a minute
   model::timestamp counted_since_{};
   std::map<std::string, kept<provider_metadata>> descriptions_;     // by issuer

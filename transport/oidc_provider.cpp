@@ -117,6 +117,8 @@ model::result<provider_metadata> read_description(std::string_view json, std::st
 std::string write_transaction(const login_transaction& t) {
   return model::to_json(model::object{{"o", t.organisation},
                                       {"p", t.provider},
+                                      {"u", t.issuer},
+                                      {"c", t.client_id},
                                       {"r", t.redirect_uri},
                                       {"s", t.state},
                                       {"n", t.nonce},
@@ -130,10 +132,16 @@ std::optional<login_transaction> read_transaction(std::string_view text) {
   const auto* until = read ? read->find("e") : nullptr;
   if (!until || !until->is_int())
     return std::nullopt;
-  auto t = login_transaction{text_of(*read, "o"), text_of(*read, "p"),
-                             text_of(*read, "r"), text_of(*read, "s"),
-                             text_of(*read, "n"), text_of(*read, "v"),
-                             text_of(*read, "i"), model::from_ms(until->as_int())};
+  auto t = login_transaction{.organisation = text_of(*read, "o"),
+                             .provider = text_of(*read, "p"),
+                             .issuer = text_of(*read, "u"),
+                             .client_id = text_of(*read, "c"),
+                             .redirect_uri = text_of(*read, "r"),
+                             .state = text_of(*read, "s"),
+                             .nonce = text_of(*read, "n"),
+                             .verifier = text_of(*read, "v"),
+                             .session = text_of(*read, "i"),
+                             .until = model::from_ms(until->as_int())};
   if (t.state.empty() || t.nonce.empty() || t.verifier.empty() || t.session.empty())
     return std::nullopt;
   return t;
@@ -254,13 +262,24 @@ bool lacks_claims(const model::value& claims, const organisation::identity_provi
          lacks(p.role_claim) || (!p.mail_claim.empty() && lacks("email_verified"));
 }
 
+bool lacks_roles(const model::value& claims, const organisation::identity_provider& p) {
+  return !p.role_claim.empty() && !claim_at(claims, p.role_claim);
+}
+
 model::result<model::value> with_user_info(const model::value& claims, const model::value& info) {
   if (!claims.is_object() || !info.is_object() || text_of(info, "sub") != text_of(claims, "sub"))
     return failure{errc::unauthenticated, "idp_token_invalid",
                    "the provider's user info is of somebody else"};
-  auto all = claims.as_object();
+  const auto mail = text_of(claims, "email");
+  const auto takes_mail = !claims.find("email") && info.find("email");
+  const auto takes_verified = takes_mail || (!claims.find("email_verified") && !mail.empty() &&
+                                             mail == text_of(info, "email"));
+  auto all = model::object{};
+  for (const auto& [name, v] : claims.as_object())
+    if (name != "email_verified" || !takes_mail)
+      all.emplace_back(name, v);
   for (const auto& [name, v] : info.as_object())
-    if (!claims.find(name))
+    if (name == "email_verified" ? takes_verified : !claims.find(name))
       all.emplace_back(name, v);
   return model::value{std::move(all)};
 }

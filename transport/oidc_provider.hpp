@@ -31,7 +31,9 @@ model::result<provider_metadata> read_description(std::string_view json, std::st
 /// A log-in that was begun. It is sealed and kept by whoever began it, not here: any node can go
 /// on with it, and nobody without it.
 struct login_transaction {
-  std::string organisation, provider, redirect_uri;
+  std::string organisation, provider;
+  std::string issuer, client_id;  // as the provider was then
+  std::string redirect_uri;
   std::string state, nonce, verifier;
   std::string session;  // id that the session will have: it counts once
   model::timestamp until{};
@@ -70,7 +72,10 @@ outside_person person_of(const model::value& claims,
                          const model::organisation::identity_provider& p);
 /// Whether a claim that the provider was set up with is missing.
 bool lacks_claims(const model::value& claims, const model::organisation::identity_provider& p);
-/// Claims with those beside that `info` has more. Fails: `unauthenticated` "idp_token_invalid" if
+/// Whether the claim of roles is, if the provider was set up with one.
+bool lacks_roles(const model::value& claims, const model::organisation::identity_provider& p);
+/// Claims with those beside that `info` has more; a mail and whether it is verified are taken from
+/// one of them, or said of the same mail by both. Fails: `unauthenticated` "idp_token_invalid" if
 /// that is of somebody else.
 model::result<model::value> with_user_info(const model::value& claims, const model::value& info);
 

@@ -1,6 +1,7 @@
 #include "model/organisation/providers.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "model/organisation/deciding.hpp"
 #include "model/organisation/people.hpp"
@@ -188,6 +189,23 @@ std::vector<std::string> roles_from(const identity_provider& p,
     if (std::find(values.begin(), values.end(), one.value) != values.end())
       add(one.roles);
   return roles;
+}
+
+rights rights_by(const state& s, const identity_provider& p) {
+  auto roles = std::set<std::string>{p.default_roles.begin(), p.default_roles.end()};
+  for (const auto& one : p.role_map)
+    roles.insert(one.roles.begin(), one.roles.end());
+  auto linked = std::set<std::string_view>{};
+  for (const auto& link : s.identities)
+    if (link.issuer == p.issuer)
+      linked.insert(link.login);
+  for (const auto& u : s.users)
+    if (linked.contains(u.login))
+      roles.insert(u.roles.begin(), u.roles.end());
+  auto all = rights_of(s, std::vector<std::string>{roles.begin(), roles.end()});
+  if (p.links_by_mail)
+    all.push_back({{}, {"*"}, {}});
+  return all;
 }
 
 bool is_of_domains(const identity_provider& p, std::string_view mail) {

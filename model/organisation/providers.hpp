@@ -31,6 +31,10 @@ std::string login_from(std::string_view claimed);
 /// The roles that those values of the claim give, beside the default ones; each once.
 std::vector<std::string> roles_from(const identity_provider& p,
                                     const std::vector<std::string>& values);
+/// All that people can get by it: what it gives, and what those have who are known by its issuer,
+/// since another client of an issuer can bring any of its subjects. Everything where people are
+/// linked by their mail: whoever speaks for it can be anybody who is there.
+rights rights_by(const state& s, const identity_provider& p);
 /// Whether a mail is of a domain that the provider speaks for.
 bool is_of_domains(const identity_provider& p, std::string_view mail);
 

@@ -264,6 +264,15 @@ class ExternalLogin(NodeTest):
         refused(self, clara, "PUT", "~/identityProviders/strong", 403, "forbidden", json=least)
         refused(self, clara, "DELETE", "~/identityProviders/strong", 403, "forbidden")
         self.api.request("DELETE", "~/identityProviders/strong")
+        # Nor by another client of an issuer by which somebody is known who has more.
+        self.put("boss", defaultRoles=["admin"])
+        self.provider.knows(berta={"preferred_username": "berta"})
+        self.log_in("berta", "boss")
+        again = dict(least, issuer=self.provider.issuer)
+        for name in ("berta", "hers"):
+            refused(self, clara, "PUT", f"~/identityProviders/{name}", 403, "forbidden", json=again)
+        self.api.request("DELETE", "~/users/berta")
+        self.api.request("DELETE", "~/identityProviders/boss")
 
     def test_a_suspended_organisation_lets_nobody_in(self):
         admin = self.node.api(self.api.post("/auth/login", {"user": "admin", "password": (self.node.data / "admin-password").read_text().strip()})["access"])

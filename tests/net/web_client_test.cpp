@@ -1,8 +1,12 @@
 #include "net/web_client.hpp"
 
+#include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
@@ -228,6 +232,39 @@ TEST_F(WebClientAsks, AndSaysWhatWentWrong) {
     nobody = "http://127.0.0.1:" + std::to_string(gone.port()) + "/";
   }
   EXPECT_EQ(run(nobody, limits()).error().code, errc::unavailable);
+}
+
+TEST_F(WebClientAsks, UntilItIsStopped) {
+  const auto socket = listening_socket{};  // connected to, and says nothing
+  const auto url = "http://127.0.0.1:" + std::to_string(socket.port()) + "/";
+  auto context = boost::asio::io_context{};
+  auto client = web_client{context, outbound_context({}), limits()};
+  auto got = std::vector<errc>{};
+  const auto tell = [&](const model::result<web_reply>& r) {
+    got.push_back(r ? errc::internal : r.error().code);
+  };
+  const auto began = std::chrono::steady_clock::now();
+  client.ask({.url = url}, tell);
+  context.poll();
+  client.ask({.url = url}, tell);  // and one that has not begun
+  std::thread{[&] { client.stop(); }}.join();
+  client.ask({.url = url}, tell);
+  EXPECT_TRUE(got.empty()) << "never inside the call";
+  context.restart();
+  context.run();
+  EXPECT_EQ(got, std::vector<errc>(3, errc::unavailable));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, limits().patience);
+}
+
+TEST_F(WebClientAsks, NothingOfItOutlivesTheContext) {
+  auto context = std::make_unique<boost::asio::io_context>();
+  auto client = std::make_unique<web_client>(*context, outbound_context({}), limits());
+  const auto held = std::make_shared<int>();
+  client->ask({.url = "http://localhost:1/"}, [held](const model::result<web_reply>&) {});
+  context->run_one();  // the name is being looked up
+  client.reset();
+  context.reset();
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 TEST_F(WebClientAsks, OnlyWhomAnAuthorityVouchesFor) {

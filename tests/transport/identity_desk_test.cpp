@@ -1,9 +1,12 @@
 #include "transport/identity_desk.hpp"
 
 #include <deque>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 
+#include "observe/log.hpp"
 #include "tests/transport/oidc_kit.hpp"
 
 namespace orrery::transport {
@@ -39,6 +42,9 @@ class IdentityDesk : public testing::Test {
     p.client_id = "orrery";
     p.client_secret = keys_->seal("s3cret", secret_owner("acme", "corp"));
     p.login_claim = "preferred_username";
+    p.role_claim = role_claim_;
+    if (!role_claim_.empty())
+      p.role_map = {{"ops", {"operator"}}};
     return p;
   }
   static object description() {
@@ -81,8 +87,19 @@ class IdentityDesk : public testing::Test {
     return *t;
   }
   void finish(const login_transaction& t, const std::string& issuer = {}) {
+    finish_at(provider(), t, issuer);
+  }
+  void finish_at(const model::organisation::identity_provider& p, const login_transaction& t,
+                 const std::string& issuer = {}) {
     person_.reset();
-    desk_->finish(t, provider(), "the code", issuer, [&](auto who) { person_ = std::move(who); });
+    desk_->finish(t, p, "the code", issuer, [&](auto who) { person_ = std::move(who); });
+  }
+  /// A log-in with these claims, as far as the provider has signed them.
+  void come(const login_transaction& t, const object& with) {
+    finish(t);
+    answer("/token", tokens(key().token(with)));
+    if (!asked_.empty() && asked_.front().what.url.ends_with("/jwks"))
+      answer("/jwks", net::web_reply{200, key_set({key().jwk()})});
   }
   std::string reason() const {
     return !person_ ? "no answer" : *person_ ? "" : std::string{person_->error().reason};
@@ -113,6 +130,7 @@ class IdentityDesk : public testing::Test {
   std::shared_ptr<model::keyring> keys_;
   std::deque<question> asked_;
   net::web_request last_;
+  std::string role_claim_;
   std::shared_ptr<identity_desk> desk_;
   std::optional<model::result<outside_person>> person_;
 };
@@ -168,6 +186,53 @@ TEST_F(IdentityDesk, ATransactionIsUsedOnce) {
   finish(t);
   EXPECT_EQ(reason(), "idp_transaction_used");
   EXPECT_TRUE(asked_.empty()) << "the provider is not asked";
+}
+
+TEST_F(IdentityDesk, AWrongCodeUsesUpNothing) {
+  const auto t = begun();
+  finish(t, "https://other.example.org");
+  EXPECT_EQ(reason(), "idp_refused");
+  finish(t, "https://id.example.org");
+  answer("/token", net::web_reply{400, R"({"error":"invalid_grant"})"});
+  EXPECT_EQ(reason(), "idp_refused");
+  finish(t, "https://id.example.org");
+  EXPECT_EQ(reason(), "idp_transaction_used");
+}
+
+TEST_F(IdentityDesk, ManyTransactionsKeepNobodyOut) {
+  observe::log::set_level(observe::log::level::error);  // each of them is told
+  auto t = begun();
+  const auto go = [&](std::size_t number) {
+    t.session = "x" + std::to_string(number);
+    finish(t);
+    if (!asked_.empty())
+      answer("/token", net::web_reply{400, "{}"});
+    return reason();
+  };
+  EXPECT_EQ(go(0), "idp_refused");
+  t.until += std::chrono::seconds{1};
+  for (std::size_t i = 1; i <= identity_desk::max_used; ++i)
+    ASSERT_EQ(go(i), "idp_refused");
+  EXPECT_EQ(go(1), "idp_transaction_used");
+  EXPECT_EQ(go(0), "idp_refused") << "it ended first, and was forgotten";
+  observe::log::set_level(observe::log::level::info);
+}
+
+TEST_F(IdentityDesk, ATransactionIsOfTheProviderAsItWas) {
+  const auto t = begun();
+  EXPECT_EQ(t.issuer, "https://id.example.org");
+  EXPECT_EQ(t.client_id, "orrery");
+  auto p = provider();
+  p.issuer = "https://other.example.org";
+  finish_at(p, t);
+  EXPECT_EQ(reason(), "idp_changed");
+  p = provider();
+  p.client_id = "another";
+  finish_at(p, t);
+  EXPECT_EQ(reason(), "idp_changed");
+  EXPECT_TRUE(asked_.empty()) << "nobody is told the code";
+  finish(t);
+  EXPECT_EQ(asked_.size(), 1u) << "it is not used up";
 }
 
 TEST_F(IdentityDesk, WhatTheProviderRefusesIsRefused) {
@@ -238,6 +303,37 @@ TEST_F(IdentityDesk, UserInfoIsAskedForWhatIsMissing) {
   EXPECT_EQ(reason(), "idp_token_invalid");
 }
 
+TEST_F(IdentityDesk, UserInfoIsDoneWithoutButNotForRoles) {
+  const auto bad = std::vector<model::result<net::web_reply>>{
+      failure{errc::timeout, "takes too long"}, net::web_reply{503, ""}, net::web_reply{401, "{}"},
+      net::web_reply{200, "[]"}, net::web_reply{200, "a.b.c"}};
+  for (const auto& reply : bad) {
+    const auto t = begun();
+    auto some = claims(t);
+    some.pop_back();
+    come(t, some);
+    answer("/me", reply);
+    ASSERT_EQ(reason(), "");
+    EXPECT_EQ((*person_)->subject, "s-1");
+    EXPECT_EQ((*person_)->login, "");
+  }
+  role_claim_ = "groups";
+  for (const auto& reply : bad) {
+    auto t = begun();
+    come(t, claims(t));
+    answer("/me", reply);
+    EXPECT_EQ(reason(), "idp_unavailable") << "nobody loses his roles by that";
+    t = begun();
+    auto some = claims(t);
+    some.pop_back();
+    some.emplace_back("groups", "ops");
+    come(t, some);
+    answer("/me", reply);
+    ASSERT_EQ(reason(), "");
+    EXPECT_THAT((*person_)->values, testing::ElementsAre("ops"));
+  }
+}
+
 TEST_F(IdentityDesk, AProviderThatIsNotThereIsNotAskedAllTheTime) {
   auto got = std::string_view{};
   const auto tell = [&](const auto& b) { got = b ? std::string_view{} : b.error().reason; };
@@ -253,18 +349,35 @@ TEST_F(IdentityDesk, AProviderThatIsNotThereIsNotAskedAllTheTime) {
 }
 
 TEST_F(IdentityDesk, SoManyAreUnderWayAtMost) {
-  auto refused = 0;
-  for (std::size_t i = 0; i <= identity_desk::max_open; ++i)
-    desk_->begin("acme", provider(), "http://127.0.0.1:1/", [&](const auto& b) {
-      if (!b) {
-        EXPECT_EQ(b.error().reason, "rate_limited");
-        ++refused;
-      }
-    });
-  EXPECT_EQ(refused, 1);
-  while (!asked_.empty())
-    describe();
-  EXPECT_TRUE(begin()) << "there is room again";
+  auto refused = std::size_t{0};
+  const auto begin_some = [&](std::size_t issuer, std::size_t number) {
+    refused = 0;
+    auto p = provider();
+    p.issuer = "https://dead" + std::to_string(issuer) + ".example.org";
+    for (std::size_t i = 0; i < number; ++i)
+      desk_->begin("acme", p, "http://127.0.0.1:1/", [&](const auto& b) {
+        ASSERT_FALSE(b);
+        refused += b.error().reason == "rate_limited" ? 1 : 0;
+      });
+    return refused;
+  };
+  const auto begins = [&] {
+    auto goes = false;
+    desk_->begin("acme", provider(), "http://127.0.0.1:1/",
+                 [&](const auto& b) { goes = b.has_value(); });
+    return goes;
+  };
+  ASSERT_TRUE(begin());  // from here on its description is known
+  const auto issuers = identity_desk::max_open / identity_desk::max_open_of_issuer;
+  EXPECT_EQ(begin_some(1, identity_desk::max_open_of_issuer + 2), 2u) << "one has its share";
+  EXPECT_TRUE(begins()) << "others are not kept from theirs";
+  for (std::size_t i = 2; i <= issuers; ++i)
+    EXPECT_EQ(begin_some(i, identity_desk::max_open_of_issuer), 0u);
+  EXPECT_EQ(begin_some(issuers + 1, 1), 1u) << "all together have no more";
+  EXPECT_FALSE(begins());
+  for (; !asked_.empty(); asked_.pop_front())
+    asked_.front().done(failure{errc::timeout, "takes too long"});
+  EXPECT_TRUE(begins()) << "there is room again";
 }
 
 TEST_F(IdentityDesk, OneAddressHasItsShare) {

@@ -1,5 +1,8 @@
 #include "transport/oidc_provider.hpp"
 
+#include <string>
+#include <utility>
+
 #include <gmock/gmock.h>
 
 #include "model/json.hpp"
@@ -45,8 +48,16 @@ model::organisation::identity_provider provider() {
   return p;
 }
 login_transaction transaction() {
-  return {"acme", "corp", "http://127.0.0.1:4711/",         "st", "no",
-          "ve",   "se",   model::from_ms(1'700'000'000'000)};
+  return {.organisation = "acme",
+          .provider = "corp",
+          .issuer = issuer,
+          .client_id = "or rery",
+          .redirect_uri = "http://127.0.0.1:4711/",
+          .state = "st",
+          .nonce = "no",
+          .verifier = "ve",
+          .session = "se",
+          .until = model::from_ms(1'700'000'000'000)};
 }
 
 TEST(OidcProvider, IsDescribedAtItsIssuer) {
@@ -139,6 +150,9 @@ TEST(OidcProvider, ATransactionComesBack) {
   const auto t = read_transaction(text);
   ASSERT_TRUE(t);
   EXPECT_EQ(write_transaction(*t), text);
+  EXPECT_EQ(t->issuer, issuer);
+  EXPECT_EQ(t->client_id, "or rery");
+  EXPECT_EQ(t->redirect_uri, "http://127.0.0.1:4711/");
   for (const auto* bad : {"", "{}", R"({"e":1})", R"({"e":"1","s":"a","n":"b","v":"c","i":"d"})"})
     EXPECT_FALSE(read_transaction(bad)) << bad;
 }
@@ -205,6 +219,37 @@ TEST(OidcProvider, UserInfoAddsWhatTheTokenDoesNotSay) {
   EXPECT_FALSE(with_user_info(claims, object{{"sub", "t"}}));
   EXPECT_FALSE(with_user_info(claims, object{{"email", "a@b.org"}}));
   EXPECT_FALSE(with_user_info(claims, {}));
+}
+
+TEST(OidcProvider, AMailIsVerifiedByWhoeverSaysIt) {
+  const auto mail = [](object claims, object info) {
+    claims.emplace_back("sub", "s");
+    info.emplace_back("sub", "s");
+    const auto all = with_user_info(claims, info);
+    EXPECT_TRUE(all);
+    const auto who = person_of(*all, provider());
+    return who.mail + (who.mail_verified ? " verified" : "");
+  };
+  const auto a = std::pair<std::string, value>{"email", "a@b.org"};
+  const auto other = std::pair<std::string, value>{"email", "x@b.org"};
+  const auto yes = std::pair<std::string, value>{"email_verified", true};
+  const auto no = std::pair<std::string, value>{"email_verified", false};
+  EXPECT_EQ(mail({}, {a, yes}), "a@b.org verified");
+  EXPECT_EQ(mail({a}, {a, yes}), "a@b.org verified");
+  EXPECT_EQ(mail({a}, {other, yes}), "a@b.org") << "that is another mail";
+  EXPECT_EQ(mail({a}, {yes}), "a@b.org") << "nobody knows of which";
+  EXPECT_EQ(mail({a, no}, {a, yes}), "a@b.org") << "what is signed counts";
+  EXPECT_EQ(mail({a, yes}, {other, no}), "a@b.org verified");
+  EXPECT_EQ(mail({yes}, {other}), "x@b.org") << "it was not said of this one";
+  EXPECT_EQ(mail({yes}, {other, no}), "x@b.org");
+}
+
+TEST(OidcProvider, RolesMayBeMissing) {
+  auto p = provider();
+  EXPECT_TRUE(lacks_roles(object{{"sub", "s"}, {"realm_access", object{}}}, p));
+  EXPECT_FALSE(lacks_roles(object{{"realm_access", object{{"roles", array{}}}}}, p));
+  p.role_claim.clear();
+  EXPECT_FALSE(lacks_roles(object{{"sub", "s"}}, p));
 }
 
 }  // namespace

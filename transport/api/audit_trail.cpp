@@ -80,6 +80,10 @@ void audit_trail::note(audit_note n, then done) {
   const auto now = parts_.now();
   auto w = std::make_shared<waiting>(
       waiting{std::move(n), now + parts_.patience, std::move(done), true, {}, false});
+  {
+    const auto hold = std::lock_guard{mutex_};
+    open_.insert(w);
+  }
   ask(w, false);
 }
 
@@ -123,6 +127,7 @@ void audit_trail::give_up(const std::vector<waiting_ptr>& all) {
     {
       const auto hold = std::lock_guard{mutex_};
       w->given_up = true;
+      open_.erase(w);
       done = std::exchange(w->done, {});
     }
     lost_.add();
@@ -146,10 +151,12 @@ void audit_trail::settled(const waiting_ptr& w, const actors::answer& got) {
     was_given_up = w->given_up;
     if (got || is_hopeless) {
       done = std::exchange(w->done, {});
+      open_.erase(w);
       forget(w);
       free = released();
     } else if (stopped_ && !was_given_up) {
       forget(w);
+      w->given_up = true;
       gone.push_back(w);
     } else if (!was_given_up) {
       w->asked = false;
@@ -259,6 +266,24 @@ void audit_trail::flush() {
   give_up(left);
   for (const auto& h : refused)
     h.go_on(not_written());
+}
+
+std::size_t audit_trail::records_open() const {
+  const auto hold = std::lock_guard{mutex_};
+  return open_.size();
+}
+
+void audit_trail::give_up_open() {
+  auto left = std::vector<waiting_ptr>{};
+  {
+    const auto hold = std::lock_guard{mutex_};
+    for (const auto& w : open_)
+      if (!std::exchange(w->given_up, true)) {
+        forget(w);
+        left.push_back(w);
+      }
+  }
+  give_up(left);
 }
 
 void audit_trail::write_counted(std::vector<counted> all) {

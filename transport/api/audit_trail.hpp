@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -79,6 +80,10 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
   /// The node stops: writes what was counted. What waits is given up and told to the node's own
   /// log, and so is from now on whatever cannot be written at once.
   void flush();
+  /// Records that are neither written nor given up, of which nobody has heard yet too.
+  std::size_t records_open() const;
+  /// The node has waited long enough behind flush(): gives up those.
+  void give_up_open();
 
  private:
   struct waiting {
@@ -126,7 +131,8 @@ class audit_trail : public std::enable_shared_from_this<audit_trail> {
   observe::counter& written_;
   observe::counter& late_;
   observe::counter& lost_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::set<waiting_ptr> open_;                // not finished for good
   std::deque<waiting_ptr> waiting_;           // could not be written so far
   std::map<std::string, std::size_t> waits_;  // so many of each log; none of 0
   std::deque<held> held_;                     // changes that are not begun yet

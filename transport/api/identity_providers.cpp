@@ -151,18 +151,7 @@ model::result<wanted_provider> read(const exchange& e, const organisation::state
   return w;
 }
 
-/// All that people can get by it: a provider gives rights away, so nobody makes or changes one that
-/// gives more than he has.
-organisation::rights given_by(const organisation::state& org, const provider& p) {
-  auto all = organisation::rights_of(org, p.default_roles);
-  for (const auto& one : p.role_map)
-    for (auto& grant : organisation::rights_of(org, one.roles))
-      all.push_back(std::move(grant));
-  if (p.links_by_mail)  // whoever speaks for it can be anybody who is there
-    all.push_back({{}, {"*"}, {}});
-  return all;
-}
-
+/// Nobody makes, changes or takes away a provider by which people get more than he has.
 void put(const exchange_ptr& e) {
   const auto expected = e->if_match();
   if (!expected)
@@ -173,12 +162,12 @@ void put(const exchange_ptr& e) {
   if (!wanted)
     return e->fail(wanted.error());
   if (before) {
-    if (const auto why =
-            above(*e, given_by(*org->state, *before), "whoever comes by " + before->id))
+    if (const auto why = above(*e, organisation::rights_by(*org->state, *before),
+                               "whoever comes by " + before->id))
       return e->fail(*why);
     e->was(show(*e, *before));
   }
-  if (const auto why = beyond(*e, given_by(*org->state, wanted->what)))
+  if (const auto why = beyond(*e, organisation::rights_by(*org->state, wanted->what)))
     return e->fail(*why);
   const auto id = wanted->what.id;
   e->ask(org->id,
@@ -199,7 +188,8 @@ void remove(const exchange_ptr& e) {
   const auto* found = org->state->find_provider(e->param("provider"));
   if (!found)
     return e->fail(unknown);
-  if (const auto why = above(*e, given_by(*org->state, *found), "whoever comes by " + found->id))
+  if (const auto why =
+          above(*e, organisation::rights_by(*org->state, *found), "whoever comes by " + found->id))
     return e->fail(*why);
   e->was(show(*e, *found));
   e->ask(

@@ -129,6 +129,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
   }
   void stop() { streams_.close_all(); }
   void flush() { trail_->flush(); }
+  std::size_t records_open() const { return trail_->records_open(); }
+  void give_up_records() { trail_->give_up_open(); }
 
   /// Takes the bodies of imports; null for any other request. One that will be refused is not read:
   /// `handle` says why.
@@ -476,6 +478,14 @@ std::size_t service::under_way() const {
 
 void service::flush() {
   impl_->api->flush();
+}
+
+std::size_t service::records_open() const {
+  return impl_->api->records_open();
+}
+
+void service::give_up_records() {
+  impl_->api->give_up_records();
 }
 
 service::recorder service::records() const {

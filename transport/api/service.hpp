@@ -1,6 +1,7 @@
 // The API's ports and the admin port of a node.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,6 +37,10 @@ class service {
   std::size_t under_way() const;
   /// Writes what the audit log has counted; after this what it cannot write is told and given up.
   void flush();
+  /// Records that are neither in an audit log nor given up.
+  std::size_t records_open() const;
+  /// Gives up those, behind flush(): they are in the node's own log alone.
+  void give_up_records();
 
  private:
   struct impl;

@@ -323,6 +323,36 @@ TEST_F(Providers, LinksGoWithTheLastProviderOfTheirIssuer) {
   EXPECT_TRUE(s.find_user("ada")) << "the person stays";
 }
 
+TEST_F(Providers, GiveAlsoWhatThoseHaveWhoAreKnownByTheirIssuer) {
+  const auto roles = [&](const identity_provider& p) {
+    auto all = names{};
+    for (const auto& g : rights_by(s, p))
+      all.push_back(g.role);
+    return all;
+  };
+  auto p = provider();
+  p.creates_users = true;
+  p.default_roles = {"admin"};
+  ASSERT_EQ(put(p), "");
+  auto second = provider();
+  second.id = second.client_id = "mine";
+  second.default_roles = {"viewer"};
+  EXPECT_THAT(roles(second), ElementsAre("viewer")) << "nobody is linked yet";
+  ASSERT_EQ(tell(arrival()), "");
+  EXPECT_THAT(roles(second), ElementsAre("admin", "viewer")) << "it could bring ada";
+  second.role_claim = "groups";
+  second.role_map = {{"x", {"operator", "viewer"}}};
+  EXPECT_THAT(roles(second), ElementsAre("admin", "operator", "viewer"));
+  second.issuer = "https://other.example.org";
+  EXPECT_THAT(roles(second), ElementsAre("operator", "viewer"));
+  second.links_by_mail = true;
+  const auto all = rights_by(s, second);
+  ASSERT_FALSE(all.empty());
+  EXPECT_THAT(all.back().permissions, ElementsAre("*"));
+  ASSERT_EQ(tell(remove_user{"ada"}), "");
+  EXPECT_THAT(roles(provider()), IsEmpty());
+}
+
 TEST_F(Providers, ANewPersonKeepsToTheQuota) {
   auto p = provider();
   p.creates_users = true;

@@ -223,6 +223,53 @@ TEST_F(AuditTrail, WhatWaitsWhenTheNodeStopsIsToldAndAnswered) {
   EXPECT_TRUE(asked.empty());
 }
 
+TEST_F(AuditTrail, ARecordIsOpenUntilItIsWrittenOrGivenUp) {
+  EXPECT_EQ(trail->records_open(), 0u);
+  keeps = true;
+  for (const auto* request : {"r1", "r2", "r3", "r4"})
+    trail->note(note(request), answer());
+  EXPECT_EQ(trail->records_open(), 4u) << "nobody has heard of them yet";
+  kept[0](actors::outcome{.answer = audit::reply{audit::noted{1}}});
+  EXPECT_EQ(trail->records_open(), 3u);
+  kept[1](failure{errc::too_large, "too_large", ""});
+  EXPECT_EQ(trail->records_open(), 2u);
+  kept[2](failure{errc::unavailable, "", ""});
+  EXPECT_EQ(trail->records_open(), 2u) << "it is tried again";
+  pass(600ms);
+  kept[4](actors::outcome{.answer = audit::reply{audit::noted{2}}});
+  EXPECT_EQ(trail->records_open(), 1u);
+  trail->flush();
+  EXPECT_EQ(trail->records_open(), 1u);
+  kept[3](failure{errc::unavailable, "stopping", ""});
+  EXPECT_EQ(trail->records_open(), 0u);
+  EXPECT_THAT(answers, ElementsAre("ok", "audit_unavailable", "ok", "audit_unavailable"));
+}
+
+TEST_F(AuditTrail, WhatIsPushedOutIsNotOpen) {
+  fails = failure{errc::unavailable, "", ""};
+  for (std::size_t i = 0; i < audit_trail::max_waiting + 5; ++i)
+    trail->note(note("r" + std::to_string(i)), answer());
+  EXPECT_EQ(trail->records_open(), audit_trail::max_waiting);
+  trail->flush();
+  EXPECT_EQ(trail->records_open(), 0u);
+}
+
+TEST_F(AuditTrail, WhatNobodyHearsOfWhenTheNodeStopsIsTold) {
+  keeps = true;
+  trail->note(note("r1"), answer());
+  trail->note(note("r2"), answer());
+  trail->flush();
+  EXPECT_TRUE(answers.empty());
+  kept[0](actors::outcome{.answer = audit::reply{audit::noted{1}}});
+  trail->give_up_open();
+  EXPECT_EQ(trail->records_open(), 0u);
+  EXPECT_THAT(answers, ElementsAre("ok", "audit_unavailable"));
+  EXPECT_THAT(metrics.text(), HasSubstr("orrery_api_audit_lost_total 1"));
+  kept[1](failure{errc::unavailable, "stopping", ""});
+  EXPECT_EQ(answers.size(), 2u);
+  EXPECT_THAT(metrics.text(), HasSubstr("orrery_api_audit_lost_total 1"));
+}
+
 TEST_F(AuditTrail, CountsWhatComesTooOften) {
   for (int i = 0; i < 1000; ++i)
     trail->count(note("r" + std::to_string(i)), "10.0.0.1", "10.0.0.1", counted_as::stranger);
