@@ -307,7 +307,7 @@ TEST_F(Names, ADeviceWithoutOneIsEncodedAsBefore) {
   EXPECT_EQ(encode_state(device_.s, 1)[0], 2);
   ASSERT_EQ(tell(replacement()), "");
   const auto bytes = encode_state(device_.s, 1);
-  EXPECT_EQ(bytes[0], 3);
+  EXPECT_EQ(bytes[0], 4);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     auto s = state{};
     EXPECT_FALSE(decode_state(bytes.substr(0, size), s));
