@@ -91,6 +91,7 @@ class Replace(NamesTest):
         now = self.replace()
         self.node.kill()
         self.node.start()
+        type(self).api = self.node.api()  # at other ports
         self.client(self.key, now["deviceSecret"]).connect()
         self.assertNotEqual(self.client(self.made["deviceKey"], self.made["deviceSecret"]).try_connect(), 0)
 
@@ -110,9 +111,9 @@ class Replace(NamesTest):
         self.assertNotIn("deviceSecret", json.dumps(rows))
 
     def test_is_checked(self):
-        for body, code in (({}, "validation_failed"), ({"newDeviceKey": "no key"}, "device_key_invalid"), ({"newDeviceKey": 1}, "validation_failed"),
-                           ({"newDeviceKey": "x", "other": 1}, "validation_failed")):
+        for body, code in (({}, "validation_failed"), ({"newDeviceKey": "no key"}, "device_key_invalid"), ({"newDeviceKey": 1}, "validation_failed")):
             refused(self, self.api, "POST", self.path + ":replace", 422, code, json=body)
+        refused(self, self.api, "POST", self.path + ":replace", 400, "unknown_field", json={"newDeviceKey": "x", "other": 1})
         refused(self, self.api, "POST", "~/devices/" + "0" * 29 + ":replace", 404, "device_unknown", json={"newDeviceKey": "x"})
 
     def test_activation_by_the_new_key(self):
@@ -171,13 +172,13 @@ class MoveProduct(NamesTest):
         self.assertEqual(self.found(productKey=to), [self.made["assetId"]])
         self.assertEqual(self.api.get(self.by_key(self.made["deviceKey"], to))["assetId"], self.made["assetId"])
         self.assertEqual(self.api.get("~/quotas"), used)
-        self.assertEqual(self.api.request("DELETE", f"~/products/{to}", expect=409).status_code, 409)
+        self.assertEqual(self.api.request("DELETE", f"~/products/{to}", expect=409, headers={"If-Match": "*"}).status_code, 409)
 
     def test_the_product_that_it_leaves_may_go(self):
         left = self.product()
         self.move(left)
         self.move(self.product(name=f"Next of {self.id()}"))
-        self.api.request("DELETE", f"~/products/{left}")
+        self.api.request("DELETE", f"~/products/{left}", headers={"If-Match": "*"})
 
     def test_the_rules_of_the_new_product_count(self):
         to = self.product(access="viaGateway")

@@ -227,7 +227,7 @@ std::vector<route> device_name_routes() {
       {"POST", "@d:replace", "device:credential", replace, "replaceDevice",
        "Another thing takes the place of a device: it gets another key and secret, and keeps all "
        "else",
-       "Replacement", "CreatedDevice", 200, ""},
+       "DeviceReplacement", "CreatedDevice", 200, ""},
       {"POST", "@d:moveProduct", "device:write", move_product, "moveDeviceToProduct",
        "A device goes over to another product whose model is the same or extends it", "ProductMove",
        "Device", 200, ""},

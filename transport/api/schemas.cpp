@@ -132,8 +132,8 @@ const auto scope_lists = std::vector<field>{
     {"products?", list(text, 100)}, {"groups?", list(text, 100)}, {"treeNodes?", list(text, 100)}};
 const auto role_names = list(text, 20);
 const auto count = json{{"type", "integer"}, {"minimum", 0}};
-const auto quota_item =
-    word({"devices", "products", "models", "users", "apps", "keys", "roles", "groups"});
+const auto quota_item = word({"devices", "products", "models", "users", "apps", "keys", "roles",
+                              "groups", "configurations"});
 const auto product_fields = std::vector<field>{{"productKey", text},
                                                {"name", text},
                                                {"description", text},
@@ -452,7 +452,7 @@ json devices() {
                          {"override?", ref("Override")},
                          {"lastDataAt?", time}})},
       {"Override", object({{"status", shown}, {"until", time}, {"by", text}, {"at", time}})},
-      {"Replacement", object({{"newDeviceKey", text}})},
+      {"DeviceReplacement", object({{"newDeviceKey", text}})},
       {"ProductMove", object({{"productKey", text}})},
       {"StatusOverride", object({{"status", shown}, {"until", time}})},
       {"StatusHistory", object({{"items", list(object({{"time", time},

@@ -61,7 +61,7 @@ async function main () {
         const { params } = await provider.interactionDetails(request, response)
         const known = accounts.has(params.login_hint)
         return await provider.interactionFinished(request, response, known
-          ? { login: { accountId: params.login_hint } }
+          ? { login: { accountId: params.login_hint }, consent: {} } // native clients have to be agreed to
           : { error: 'access_denied', error_description: 'nobody of that name' })
       }
       serve(request, response)
