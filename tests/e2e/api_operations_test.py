@@ -25,6 +25,10 @@ OF_A_PROVIDER = {"beginExternalLogin", "finishExternalLogin"}
 OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
 
+# Who has logged out cannot ask again; an import's body is no JSON (operations_test.py repeats it).
+NOT_AGAIN = {"logout", "importDevices"}
+
+
 class AskingTwice(Api):
     """Before each call it asks for it on the condition of an ETag that nothing has; a POST with a key is repeated behind it."""
     conditions, repeats = set(), set()
@@ -37,13 +41,16 @@ class AskingTwice(Api):
         given = {k: v for k, v in options.pop("headers", {}).items()}
         stale = {k: v for k, v in given.items() if k != "If-None-Match"} | {"If-Match": '"999999999"'}
         if "If-Match" in headers:
-            refused = super().request(method, path, 412, headers=stale, **options).json()
-            assert refused["code"] == "etag_mismatch", refused
-            AskingTwice.conditions.add(operation["operationId"])
+            # The one whose ETag is its own, and that PUT makes.
+            makes = operation["operationId"] == "putIdentityProvider" and self.session.get(self.base + path.replace("~", self.org, 1), timeout=70).status_code == 404
+            refused = super().request(method, path, 404 if makes else 412, headers=stale, **options).json()
+            assert makes or refused["code"] == "etag_mismatch", refused
+            if not makes:
+                AskingTwice.conditions.add(operation["operationId"])
         else:
-            refused = super().request(method, path, 400, headers=stale, **options).json()
+            refused = super().request(method, path, 422, headers=stale, **options).json()
             assert refused["code"] == "condition_unsupported", refused
-        if "Idempotency-Key" not in headers:
+        if "Idempotency-Key" not in headers or operation["operationId"] in NOT_AGAIN:
             return super().request(method, path, expect, headers=given, **options)
         given["Idempotency-Key"] = given.get("Idempotency-Key", secrets.token_hex(8))
         first = super().request(method, path, expect, headers=given, **options)
@@ -86,7 +93,7 @@ class Operations(NodeTest):
         self.assertEqual(documented - called - {"openStream"}, set(), "documented and never called")
         of = lambda name: {o["operationId"] for o in self.operations() if name in {p["name"] for p in o["parameters"]}} - OF_A_CLUSTER - OF_A_PROVIDER
         self.assertEqual(of("If-Match") - AskingTwice.conditions, set(), "not asked for on a condition")
-        self.assertEqual(of("Idempotency-Key") - AskingTwice.repeats - {"importDevices"}, set(), "not repeated")
+        self.assertEqual(of("Idempotency-Key") - AskingTwice.repeats - NOT_AGAIN, set(), "not repeated")
 
     def operations(self):
         return [o for path in self.api.document["paths"].values() for o in path.values()]
@@ -99,7 +106,8 @@ class Operations(NodeTest):
         self.assertEqual({p.split("/")[-1] for p in paths},
                          {"apps", "configurations", "devices", "firmwares", "groups", "identityProviders", "keys", "members", "models", "orgs", "products", "roles", "users"})
         self.api.post("~/configurations", {"name": "Of the lists", "target": "tags.nobody = 'has it'", "desired": {}})
-        self.api.request("PUT", "~/identityProviders/lists", json={"issuer": "https://id.example.org", "clientId": "orrery"})
+        for _ in range(2):
+            self.api.request("PUT", "~/identityProviders/lists", json={"issuer": "https://id.example.org", "clientId": "orrery"})
         group = self.api.post("~/groups", {"name": "Of the lists", "type": "dynamic", "rule": "createdAt > 0"})
         for path in paths:
             with self.subTest(path):
@@ -115,7 +123,7 @@ class Operations(NodeTest):
         counted = self.api.post("~/devices:count", {"filter": "createdAt > 0", "groupBy": ["status", "productKey"]})
         self.assertEqual(sum(g["count"] for g in counted["groups"]), counted["total"])
         for what in ("models", "products", "firmwares"):
-            self.assertEqual(self.api.post(f"~/{what}/search", {"filter": "createdAt > 0", "limit": 1}), self.api.get(f"~/{what}", params={"limit": 1}), what)
+            self.assertEqual(self.api.post(f"~/{what}/search", {"filter": "createdAt > 0", "limit": 1})["items"], self.api.get(f"~/{what}", params={"limit": 1})["items"], what)
 
     def masses(self):
         product = self.node.demo["productKey"]
@@ -236,7 +244,7 @@ class Operations(NodeTest):
         password = (self.node.data / "admin-password").read_text().strip()
         tokens = self.api.post("/auth/login", {"user": "admin", "password": password})
         tokens = self.api.post("/auth/token", {"refresh": tokens["refresh"]})
-        admin = self.node.api(tokens["access"])
+        admin = AskingTwice(self.node, tokens["access"])
         self.assertEqual(admin.get("/auth/me")["actor"], "user:admin")
         self.assertEqual(admin.get("/orgs/-")["id"], "default")
         admin.post("~/users", {"login": "tour", "password": "long enough"})
@@ -278,7 +286,7 @@ class Operations(NodeTest):
         admin.request("PATCH", "~/users/tina", json={"name": "Tina"})
         admin.post("~/users/tina:lock")
         admin.post("~/users/tina:unlock")
-        tina = self.node.api(self.api.post("/auth/login", {"user": "tina", "password": "long enough"})["access"])
+        tina = AskingTwice(self.node, self.api.post("/auth/login", {"user": "tina", "password": "long enough"})["access"])
         for ends in (lambda code: tina.post("/auth/totp:disable", {"otp": code}), lambda code: admin.post("~/users/tina:resetSecondFactor")):
             made = tina.post("/auth/totp")
             tina.post("/auth/totp:confirm", {"otp": totp(made["secret"], int(time.time()) // 30)})
@@ -303,7 +311,7 @@ class Operations(NodeTest):
     def cluster(self):
         """Of a node that is alone: a cluster of one."""
         tokens = self.api.post("/auth/login", {"user": "admin", "password": (self.node.data / "admin-password").read_text().strip()})
-        admin = self.node.api(tokens["access"])
+        admin = AskingTwice(self.node, tokens["access"])
         status = admin.get("/cluster")
         [node] = status["nodes"]
         self.assertEqual((node["name"], node["state"], status["coordinator"]["kind"]), ("orrery-1", "up", "embedded"))
@@ -534,7 +542,8 @@ class Document(NodeTest):
         self.assertEqual({n for place, n in names if place == "path"}, set(re.findall(r"\{([^}]+)\}", path)), where)
         for p in parameters:
             self.only(p, {"name", "in", "required", "schema", "description"}, where)
-            self.assertIn(p["in"], ("path", "query"), where)
+            self.assertIn(p["in"], ("path", "query", "header"), where)
+            self.assertTrue(p["in"] != "header" or p["name"] in ("If-Match", "Idempotency-Key"), where)
             self.assertTrue(p["in"] != "path" or p["required"], where)
             self.schema(p["schema"], where)
 
