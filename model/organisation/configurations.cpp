@@ -96,17 +96,18 @@ std::string pointer(const std::string& above, const std::string& name) {
 
 void find_conflicts(const object& a, const object& b, const std::string& above, std::size_t most,
                     std::vector<std::string>& found) {
-  for (const auto& [name, v] : a) {
+  for (const auto& own : a) {
     if (found.size() >= most)
       return;
     const auto other =
-        std::find_if(b.begin(), b.end(), [&](const auto& m) { return m.first == name; });
+        std::find_if(b.begin(), b.end(), [&](const auto& m) { return m.first == own.first; });
     if (other == b.end())
       continue;
-    if (v.is_object() && other->second.is_object())
-      find_conflicts(v.as_object(), other->second.as_object(), pointer(above, name), most, found);
-    else if (!says_the_same(v, other->second))
-      found.push_back(pointer(above, name));
+    const auto place = pointer(above, own.first);
+    if (own.second.is_object() && other->second.is_object())
+      find_conflicts(own.second.as_object(), other->second.as_object(), place, most, found);
+    else if (!says_the_same(own.second, other->second))
+      found.push_back(place);
   }
 }
 

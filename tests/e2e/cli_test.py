@@ -452,16 +452,16 @@ class Data(CliTest):
         self.refused("element_unknown", "command", "invoke", address, "explode")
 
     def test_configurations(self):
-        made = self.json("configuration", "create", "Fast", '{"rate":10}', "--target", "deviceKey = 'inv-01'", "--priority", "3")
+        made = self.json("configuration", "create", "Fast", '{"rate":10}', "--target", "deviceKey = 'inv-02'", "--priority", "3")
         self.assertEqual((made["priority"], made["enabled"], made["version"]), (3, True, 1))
         self.assertEqual([c["name"] for c in self.json("configuration", "list")], ["Fast"])
-        found = self.json("configuration", "preview", "deviceKey = 'inv-01'", "--desired", '{"rate":20}', "--priority", "3")
+        found = self.json("configuration", "preview", "deviceKey = 'inv-02'", "--desired", '{"rate":20}', "--priority", "3")
         self.assertEqual((found["count"], found["conflicts"]), (1, [{"id": made["id"], "name": "Fast", "paths": ["/rate"]}]))
         wait_for(lambda: self.json("configuration", "report", "Fast")["applied"] == 1, "the device has it")
-        self.assertEqual([c["state"] for c in self.json("configuration", "device", "demo-inverter/inv-01")], ["pending"])
+        self.assertEqual([c["state"] for c in self.json("configuration", "device", "demo-inverter/inv-02")], ["pending"])
         self.assertEqual(self.json("configuration", "update", made["id"], '{"enabled":false}')["version"], 2)
         self.assertEqual(self.json("configuration", "get", "Fast")["enabled"], False)
-        self.assertIn("inv-01", self.cli("configuration", "preview", "deviceKey = 'inv-01'"))
+        self.assertIn("inv-02", self.cli("configuration", "preview", "deviceKey = 'inv-02'"))
         self.refused("configuration_invalid", "configuration", "create", "Bad", "{}", "--target", "points.power > 1")
         self.assertIn("deleted", self.cli("configuration", "delete", "Fast"))
 
