@@ -59,7 +59,9 @@ parts_of_url parts_of(std::string_view url) {
       return {};
     place = place.substr(0, colon);
   }
-  if (bracket > 0 && place.back() != ']')
+  if (bracket > 0 && (bracket < 3 || place.size() != bracket + 1 ||
+                      place.substr(1, bracket - 1).find_first_not_of("0123456789abcdefABCDEF:.") !=
+                          std::string_view::npos))
     return {};
   p.host = place;
   return p;

@@ -117,7 +117,8 @@ TEST_F(Providers, AreChecked) {
        {"", "id.example.org", "http://id.example.org", "ftp://id.example.org", "https://",
         "https://id.example.org?a=b", "https://id.example.org/#x", "https://u:p@id.example.org",
         "https://id example.org", "https://id.example.org:0", "https://id.example.org:70000",
-        "https://[::1", "http://127.0.0.1.example.org", "https://a%2fb"})
+        "https://[::1", "https://[]/y", "https://[a]b]", "https://[x::1]",
+        "http://127.0.0.1.example.org", "https://a%2fb"})
     EXPECT_EQ(bad([&](auto& p) { p.issuer = issuer; }), "provider_invalid") << issuer;
   for (const auto* issuer : {"https://id.example.org", "https://id.example.org:8443/a/b",
                              "http://127.0.0.1:9000", "http://localhost", "http://[::1]:80/x"})
