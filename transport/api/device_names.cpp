@@ -129,32 +129,38 @@ void begin(const exchange_ptr& e, const found_device& d, device::rename_device w
   std::make_shared<rename_call>(e, d, std::move(what), std::move(secret), expected)->begin();
 }
 
+/// The device of the route, the one member that the body must have, and the revision that the
+/// change depends on; a failure is the answer.
+void with_key(const exchange_ptr& e, const char* member, std::size_t most,
+              std::function<void(const found_device&, const std::string& key,
+                                 std::optional<std::uint64_t> expected)>
+                  then) {
+  const auto key = e->text_in_body(member, most);
+  if (!key)
+    return e->fail(key.error());
+  const auto expected = e->if_match();
+  if (!expected)
+    return e->fail(expected.error());
+  e->with_device([key = *key, expected = *expected, then = std::move(then)](const found_device& d) {
+    then(d, key, expected);
+  });
+}
+
 // ---- another thing in its place
 
 void replace(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto key = f.text("newDeviceKey", 64).value_or("");
-  if (!f.has("newDeviceKey"))
-    f.missing("newDeviceKey");
-  const auto expected = e->if_match();
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  if (!expected)
-    return e->fail(expected.error());
-  e->with_device([e, key, expected = *expected](const found_device& d) {
-    auto what = device::rename_device{};
-    what.name = {d.state->name().product_key, key};
-    what.replaces = true;
-    if (what.name == d.state->name())
-      return e->fail(
-          {errc::already_exists, "device_key_exists", key + " is the key that the device has"});
-    auto secret = model::random_text(32);
-    what.secret = e->parts().keys->seal(secret, device::secret_owner(what.name));
-    begin(e, d, std::move(what), std::move(secret), expected);
-  });
+  with_key(
+      e, "newDeviceKey", 64, [e](const found_device& d, const std::string& key, auto expected) {
+        auto what = device::rename_device{};
+        what.name = {d.state->name().product_key, key};
+        what.replaces = true;
+        if (what.name == d.state->name())
+          return e->fail(
+              {errc::already_exists, "device_key_exists", key + " is the key that the device has"});
+        auto secret = model::random_text(32);
+        what.secret = e->parts().keys->seal(secret, device::secret_owner(what.name));
+        begin(e, d, std::move(what), std::move(secret), expected);
+      });
 }
 
 // ---- another product
@@ -181,19 +187,7 @@ std::optional<model::sealed_secret> sealed_anew(const exchange& e, const model::
 }
 
 void move_product(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  const auto key = f.text("productKey", 20).value_or("");
-  if (!f.has("productKey"))
-    f.missing("productKey");
-  const auto expected = e->if_match();
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  if (!expected)
-    return e->fail(expected.error());
-  e->with_device([e, key, expected = *expected](const found_device& d) {
+  with_key(e, "productKey", 20, [e](const found_device& d, const std::string& key, auto expected) {
     const auto& s = *d.state;
     const auto to = e->product(key);
     if (!to)
