@@ -227,7 +227,7 @@ std::vector<message> held_messages() {
 }
 
 TEST(WireGolden, EachMessage) {
-  auto lines = std::ifstream{std::string{ORRERY_SOURCE} + "/tests/data/wire-1.txt"};
+  auto lines = std::ifstream{"tests/data/wire-1.txt"};
   ASSERT_TRUE(lines);
   for (const auto& m : held_messages()) {
     SCOPED_TRACE(m.name);

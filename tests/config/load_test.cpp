@@ -135,7 +135,7 @@ TEST(Print, GivesWhatLoadReads) {
 }
 
 TEST(Print, TheShippedFileIsTheDefaults) {
-  auto in = std::ifstream{std::string{ORRERY_SOURCE} + "/config/orrery.yaml"};
+  auto in = std::ifstream{"config/orrery.yaml"};
   const auto shipped = std::string{std::istreambuf_iterator<char>{in}, {}};
   EXPECT_EQ(shipped.substr(shipped.find("node:")), print(settings{}))
       << "write it anew: orreryd --print-config";

@@ -15,7 +15,7 @@ namespace {
 using model::from_ms;
 
 std::string golden(const std::string& name) {
-  auto in = std::ifstream{std::string{ORRERY_SOURCE} + "/tests/data/" + name, std::ios::binary};
+  auto in = std::ifstream{std::string{"tests/data/"} + name, std::ios::binary};
   EXPECT_TRUE(in) << name;
   return {std::istreambuf_iterator<char>{in}, {}};
 }

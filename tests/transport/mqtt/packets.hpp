@@ -26,7 +26,7 @@ struct golden_packet {
 /// tests/data/mqtt-packets-1.txt: level, name, hex; written by another implementation.
 inline std::vector<golden_packet> golden_packets() {
   auto all = std::vector<golden_packet>{};
-  auto file = std::ifstream{std::string{ORRERY_SOURCE} + "/tests/data/mqtt-packets-1.txt"};
+  auto file = std::ifstream{"tests/data/mqtt-packets-1.txt"};
   for (auto level = 0; file >> level;) {
     auto& one = all.emplace_back();
     auto hex = std::string{};
