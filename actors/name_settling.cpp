@@ -43,8 +43,7 @@ class settling : public std::enable_shared_from_this<settling> {
   }
   /// What refuses will not do otherwise when it is asked again.
   static bool is_open(const answer& got) {
-    return !got && (got.error().code == errc::unavailable || got.error().code == errc::timeout ||
-                    got.error().code == errc::wrong_node);
+    return !got && model::may_work_later(got.error());
   }
 
   void tell_gateway() {

@@ -7,11 +7,13 @@ namespace {
 
 namespace keys = storage::keys;
 constexpr auto horizon = std::chrono::minutes{10};
+constexpr auto refused_pause = std::chrono::seconds{1};
 
 }  // namespace
 
 void shard_deadlines::clear() {
   all_.clear();
+  told_.clear();
   until_ = {};
   loaded_ = false;
 }
@@ -54,14 +56,25 @@ void shard_deadlines::add(model::timestamp at, const model::entity_id& id,
     all_[at].emplace(id, kind);
 }
 
-std::vector<shard_deadlines::due> shard_deadlines::take(model::timestamp now) {
-  auto taken = std::vector<due>{};
+std::vector<shard_deadlines::told> shard_deadlines::take(model::timestamp now) {
+  auto taken = std::vector<told>{};
   while (!all_.empty() && all_.begin()->first <= now) {
-    const auto& some = all_.begin()->second;
-    taken.insert(taken.end(), some.begin(), some.end());
+    for (const auto& one : all_.begin()->second) {
+      told_.emplace(++last_number_, one);
+      taken.push_back({last_number_, one.first, one.second});
+    }
     all_.erase(all_.begin());
   }
   return taken;
+}
+
+void shard_deadlines::settle(const actors::settled& item, model::timestamp now) {
+  const auto at = told_.find(item.number);
+  if (at == told_.end())
+    return;
+  if (!item.what && model::may_work_later(item.what.error()))
+    all_[now + refused_pause].insert(at->second);
+  told_.erase(at);
 }
 
 }  // namespace orrery::cluster

@@ -3,11 +3,14 @@
 // that are kept for days) has no place here for each time.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "actors/messages.hpp"
 #include "model/ids.hpp"
 #include "model/time.hpp"
 #include "storage/entity_store.hpp"
@@ -18,6 +21,16 @@ namespace orrery::cluster {
 class shard_deadlines {
  public:
   using due = std::pair<model::entity_id, model::entity_kind>;
+  /// Who is told by a question of that number, whose answer is to come to `settle`.
+  struct told {
+    std::uint64_t number;
+    model::entity_id id;
+    model::entity_kind kind;
+    bool operator==(const told&) const = default;
+  };
+  /// Questions of the shard's host to others have numbers below it.
+  static constexpr auto first_number = std::uint64_t{1} << 61;
+
   explicit shard_deadlines(model::shard_id shard) : shard_{shard} {}
 
   /// Knows none, until it is loaded.
@@ -26,14 +39,20 @@ class shard_deadlines {
   model::status load(const storage::entity_store& store, model::timestamp now);
   /// One that is behind its row is found there in time.
   void add(model::timestamp at, const model::entity_id& id, model::entity_kind kind);
-  /// Those whose time has come, earliest first. Each is told once.
-  std::vector<due> take(model::timestamp now);
+  /// Those whose time has come, earliest first. Each is told once, and again if that is refused.
+  std::vector<told> take(model::timestamp now);
+  /// What came of it. Who could not take it (too few replicas are in sync) is due again a second
+  /// later: nothing else would tell it. Who is told no more, because all was cleared, is passed
+  /// over.
+  void settle(const actors::settled& item, model::timestamp now);
 
  private:
   model::shard_id shard_;
   std::map<model::timestamp, std::set<due>> all_;
   model::timestamp until_{};  // up to here they are all there
   bool loaded_ = false;
+  std::unordered_map<std::uint64_t, due> told_;
+  std::uint64_t last_number_ = first_number;
 };
 
 }  // namespace orrery::cluster

@@ -98,6 +98,7 @@ struct host_state {
   std::set<caf::actor_addr> ending{};  // entities that were asked something before it leaves
   std::vector<past_life> past{};       // is ended bit by bit
   bool slice_ordered = false;
+  bool looks_again = false;  // for lost sessions
   bool ticks = false;
   checkpoint_round round;
   std::uint64_t rounds = 0;
@@ -113,6 +114,7 @@ using pointer = slicing_host::stateful_pointer<host_state>;
 
 constexpr auto trim_interval = std::chrono::minutes{1};
 constexpr auto lost_sessions_pause = std::chrono::seconds{2};
+constexpr auto lost_session_number = shard_deadlines::first_number - 1;  // of all such questions
 // To wake or to end an entity takes 10 to 40 us. Whoever else wants the thread waits for one slice.
 constexpr auto slice_size = std::size_t{128};
 constexpr auto slice_pause = std::chrono::milliseconds{5};
@@ -364,6 +366,14 @@ actors::any_command time_command(model::entity_kind kind) {
   return model::device::command{model::device::time_passed{}, {}, {}, {}};
 }
 
+/// Asks an entity in the host's own name; the answer comes back under the number.
+void tell(pointer self, const model::entity_id& whom, actors::any_command what,
+          std::uint64_t number) {
+  auto batch = ask_batch{.shard = self->state.parts.shard, .asks = {}};
+  batch.asks.push_back({caf::actor_cast<actors::settler>(self), number, whom, std::move(what)});
+  ask_batch_here(self, batch);
+}
+
 /// Sessions on nodes that are gone ended with them.
 model::status tell_lost_sessions(pointer self, model::entity_kind kind, std::string_view index) {
   auto& state = self->state;
@@ -383,13 +393,8 @@ model::status tell_lost_sessions(pointer self, model::entity_kind kind, std::str
       });
   if (!ok)
     return ok;
-  for (const auto& [id, incarnation] : lost) {
-    auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
-    auto& one = batch.asks.emplace_back();
-    one.whom = id;
-    one.what = lost_command(kind, incarnation);
-    ask_batch_here(self, batch);
-  }
+  for (const auto& [id, incarnation] : lost)
+    tell(self, id, lost_command(kind, incarnation), lost_session_number);
   return {};
 }
 
@@ -411,6 +416,14 @@ model::status scan_index(pointer self, std::string_view index, std::string_view 
                                     });
 }
 
+/// A device must not stay on-line because it could not be told that its node is gone.
+void look_again_if_refused(pointer self, const actors::settled& item) {
+  if (item.what || !model::may_work_later(item.what.error()) ||
+      std::exchange(self->state.looks_again, true))
+    return;
+  self->delayed_send(self, lost_sessions_pause, actors::look_for_lost_sessions{});
+}
+
 /// Replays, then sets off what must not be forgotten: deadlines, and the ends of lost sessions.
 model::status open_whole(pointer self) {
   auto ok = open_shard(self);
@@ -430,13 +443,8 @@ void wake_due(pointer self) {
     if (const auto ok = state.deadlines->load(*state.context->store, now); !ok)
       observe::log::warn("shard", "deadlines_not_read",
                          {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
-  for (const auto& [id, kind] : state.deadlines->take(now)) {
-    auto batch = ask_batch{.shard = state.parts.shard, .asks = {}};
-    auto& one = batch.asks.emplace_back();
-    one.whom = id;
-    one.what = time_command(kind);
-    ask_batch_here(self, batch);
-  }
+  for (const auto& one : state.deadlines->take(now))
+    tell(self, one.id, time_command(one.kind), one.number);
 }
 
 /// It was told to rest, did not, and was not asked since: it has something in flight.
@@ -688,6 +696,10 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
             for (auto& item : batch.items)
               if (item.number >= topic_questions::first_number)
                 self->state.topics->take(item);
+              else if (item.number >= shard_deadlines::first_number)
+                self->state.deadlines->settle(item, self->state.context->now());
+              else if (item.number == lost_session_number)
+                look_again_if_refused(self, item);
               else if (round.number != 0 && item.number == round.number) {
                 round.failed = round.failed || !item.what;
                 count_down(self);
@@ -723,6 +735,7 @@ slicing_host::behavior_type shard_host(pointer self, host_parts parts) {
           [self](const actors::write_lost& lost) { reload(self, lost); },
           [self](const actors::shard_role& role) { change_role(self, role); },
           [self](actors::look_for_lost_sessions) {
+            self->state.looks_again = false;
             if (serves(self->state) && !self->state.closed)
               (void)tell_lost_sessions(self);
           },

@@ -57,6 +57,11 @@ struct failure {
   bool operator==(const failure&) const = default;
 };
 
+/// True if the same may work in a moment: nothing is wrong with what was asked.
+inline bool may_work_later(const failure& why) {
+  return why.code == errc::unavailable || why.code == errc::timeout || why.code == errc::wrong_node;
+}
+
 /// A value or a failure, with the names of C++23's std::expected. Look before `*`.
 template <class T>
 class [[nodiscard]] result {

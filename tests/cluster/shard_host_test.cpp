@@ -453,6 +453,21 @@ TEST_F(ShardHost, ADeadlineWhoseWriteWasLostComesAgain) {
   EXPECT_EQ(logged(id, command), state_code::timed_out);
 }
 
+TEST_F(ShardHost, ADeadlineThatFallsIntoATimeWithoutReplicasComesAgain) {
+  const auto id = node.add_device("dk");
+  node.login("dk");
+  const auto command = tests::device_id(id.shard, 9);
+  ASSERT_TRUE(node.ask(id, order(tests::call(command))));
+  node.pass(29s);
+  auto& writable = node.shards->at(id.shard)->writable;
+  writable.store(false);
+  node.pass(10s);
+  EXPECT_EQ(logged(id, command), state_code::sent);
+  writable.store(true);
+  node.pass(3s);
+  EXPECT_EQ(logged(id, command), state_code::timed_out);
+}
+
 TEST_F(ShardHost, SessionsOfAnEarlierIncarnationAreLost) {
   const auto id = node.add_device("dk");
   const auto other = node.add_device("other");
@@ -479,6 +494,18 @@ TEST_F(ShardHost, LosingASessionIsToldAgainIfItsWriteIsLost) {
   node.crash();
   node.store->faults.appends = 1;
   node.start();
+  node.pass(5s);
+  EXPECT_FALSE(node.state_of(id).connection.online);
+}
+
+TEST_F(ShardHost, LosingASessionIsToldAgainAfterATimeWithoutReplicas) {
+  const auto id = node.add_device("dk");
+  node.login("dk");
+  node.crash();
+  node.starts_writable = false;
+  node.start();
+  node.pass(10s);
+  node.shards->at(id.shard)->writable.store(true);
   node.pass(5s);
   EXPECT_FALSE(node.state_of(id).connection.online);
 }

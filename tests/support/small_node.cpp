@@ -58,6 +58,8 @@ void small_node::start() {
   asker_ = std::make_unique<recorder>(stage_);
   for (std::uint16_t s = 0; s < options_.shards; ++s)
     (*shards)[s] = std::make_shared<actors::shard_status>();
+  for (auto& [shard, status] : *shards)
+    status->writable.store(starts_writable);
   (*shards)[model::catalogue_shard] = std::make_shared<actors::shard_status>();
   caller = std::make_shared<actors::caller>(system(), router, incarnation, std::chrono::seconds{5});
   effects->also_run = [this](const model::effect& e, const model::entity_id& entity) {

@@ -82,6 +82,7 @@ class small_node {
 
   std::shared_ptr<memory_store> store = std::make_shared<memory_store>();
   std::uint64_t incarnation = 0;
+  bool starts_writable = true;  // else as in a cluster where too few replicas are there
   /// How each shard's opening ended, of this incarnation.
   std::vector<model::status> opened;
   /// Questions that came to a host whose shard has gone.
