@@ -305,7 +305,7 @@ void general_topics::change(std::uint64_t ticket,
     if (!answer)
       return owner_.general_ends("not_kept");
     if (--work->missing == 0)
-      finish_change(work);
+      look_for_retained(work);
   };
   ask(std::move(batches), count_down);
   for (const auto& [filter, options] : joins)
@@ -332,35 +332,41 @@ void general_topics::rejoin(const std::map<std::string, std::uint64_t>& filters)
       });
 }
 
-void general_topics::finish_change(const std::shared_ptr<change_work>& work) {
-  if (work->ticket != 0)
-    owner_.subscription_done(work->ticket);
+void general_topics::look_for_retained(const std::shared_ptr<change_work>& work) {
+  const auto* org = organisation();
+  auto questions = std::vector<std::pair<std::vector<actors::ask_batch>, std::uint64_t>>{};
   for (const auto& filter : work->wants_retained) {
     const auto options = work->changes.find(filter);
-    if (options != work->changes.end() && options->second)
-      look_for_retained(filter, *options->second);
+    if (!org || options == work->changes.end() || !options->second)
+      continue;
+    if (is_no_wildcard(filter) && !std::binary_search(org->topic_shards.begin(),
+                                                      org->topic_shards.end(), topic_shard(filter)))
+      continue;  // nothing was ever kept there
+    auto batches = actors::looking_for_retained(*org, filter, parts_.shard_count);
+    work->looking += batches.size();
+    questions.emplace_back(std::move(batches), *options->second);
   }
+  if (work->looking == 0)
+    return finish_change(*work);
+  for (auto& [batches, options] : questions)
+    ask(std::move(batches), [this, work, of = options](actors::answer& answer) {
+      if (!answer)
+        return owner_.general_ends("not_kept");
+      const auto* reply = std::get_if<model::topic::reply>(&answer->answer);
+      const auto* found = reply ? std::get_if<model::topic::retained_messages>(reply) : nullptr;
+      if (found)
+        for (const auto& m : found->messages)
+          work->found.push_back({m, of});
+      if (--work->looking == 0)
+        finish_change(*work);
+    });
 }
 
-void general_topics::look_for_retained(const std::string& filter, std::uint64_t options) {
-  const auto* org = organisation();
-  if (!org)
-    return;
-  if (is_no_wildcard(filter)) {
-    if (!std::binary_search(org->topic_shards.begin(), org->topic_shards.end(),
-                            topic_shard(filter)))
-      return;  // nothing was ever kept there
-  }
-  ask(actors::looking_for_retained(*org, filter, parts_.shard_count),
-      [this, options](actors::answer& answer) {
-        if (!answer)
-          return owner_.general_ends("not_kept");
-        const auto* reply = std::get_if<model::topic::reply>(&answer->answer);
-        const auto* found = reply ? std::get_if<model::topic::retained_messages>(reply) : nullptr;
-        if (found)
-          for (const auto& m : found->messages)
-            send_retained(m, options);
-      });
+void general_topics::finish_change(const change_work& work) {
+  if (work.ticket != 0)
+    owner_.subscription_done(work.ticket);
+  for (const auto& one : work.found)
+    send_retained(one.what, one.options);
 }
 
 void general_topics::send_retained(const model::shared_message& m, std::uint64_t options) {

@@ -76,7 +76,9 @@ class general_topics {
   std::uint8_t grant(std::string_view filter, qos wanted) const;
   /// A message of the client on a topic that is not the device protocol's.
   void publish(const message& m);
-  /// Changes of filters for which `is_mine` holds. Each calls `subscription_done` in the end.
+  /// Changes of filters for which `is_mine` holds. Each calls `subscription_done` in the end: when
+  /// the retained messages are there too, which follow it at once. So what is published once the
+  /// client knows that it has subscribed comes behind them.
   void change(std::uint64_t ticket, std::map<std::string, std::optional<std::uint64_t>> changes,
               std::vector<std::string> wants_retained);
   /// Comes back to the groups of a session that goes on.
@@ -111,6 +113,12 @@ class general_topics {
     std::size_t missing = 0;
     std::vector<std::string> wants_retained;
     std::map<std::string, std::optional<std::uint64_t>> changes;
+    std::size_t looking = 0;  // questions for retained messages
+    struct retained {
+      model::shared_message what;
+      std::uint64_t options;
+    };
+    std::vector<retained> found;
   };
   struct question {
     model::timestamp since;
@@ -131,8 +139,8 @@ class general_topics {
   void when_open(model::shard_id shard, std::function<void()> then);
   void run_waiting();
   void send_published(const std::shared_ptr<const model::topic_message>& m, std::uint64_t ticket);
-  void finish_change(const std::shared_ptr<change_work>& work);
-  void look_for_retained(const std::string& filter, std::uint64_t options);
+  void look_for_retained(const std::shared_ptr<change_work>& work);
+  void finish_change(const change_work& work);
   void send_retained(const model::shared_message& m, std::uint64_t options);
   void settle_message(const model::entity_id& source, std::uint64_t number, bool over);
   void refuse(const message& m);
