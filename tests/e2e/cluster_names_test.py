@@ -49,6 +49,7 @@ class Renaming(threading.Thread):
 
 class ClusterNames(ClusterTest):
     def test_names_over_the_end_of_a_node(self):
+        self.wait_whole()  # else there may be shards of which node 3 has the only copy
         apis = [self.node(n).api() for n in (1, 2, 3)]
         product = apis[0].get("~/products")["items"][0]["productKey"]
         threads = [Renaming(n, [apis[n % 2], apis[1 - n % 2]] if n else apis[::-1], product) for n in range(3)]
@@ -85,10 +86,13 @@ class ClusterNames(ClusterTest):
             return api.post("~/devices:check", {"productKey": product, "keys": free[:1000]})["existing"] == []
         wait_for(all_free, "names that nobody has are free", 60)
         for key in free[:20]:
-            def registered(key=key):
+            last = []
+
+            def registered(key=key, last=last):
                 reply = api.session.request("POST", f"{api.base}{api.org}/devices", json={"productKey": product, "deviceKey": key}, timeout=60)
+                last[:] = [reply.text]
                 return reply.status_code == 201
-            wait_for(registered, f"{key} is free", 60)
+            wait_for(registered, lambda key=key, last=last: f"{key} is free: {last}", 60)
 
 
 if __name__ == "__main__":

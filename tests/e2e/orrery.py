@@ -27,14 +27,14 @@ MANY_LOGINS = ["login.flapping_logins=1000000"]  # one device comes and goes thr
 
 
 def wait_for(condition, what, deadline=DEADLINE):
-    """Waits until condition() is true and gives what it gave; fails with `what` after the deadline."""
+    """Waits until condition() is true and gives what it gave; fails with `what`, or what that tells, after the deadline."""
     end = time.monotonic() + deadline
     while True:
         got = condition()
         if got:
             return got
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline} s: {what}")
+            raise AssertionError(f"not within {deadline} s: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 

@@ -232,7 +232,7 @@ void read_many(const exchange_ptr& e, std::vector<actors::target> whom,
                         });
 }
 
-/// Which keys of a product are free, taken or impossible.
+/// Which keys of a product are free, taken or impossible. Fails if nobody can say of one of them.
 void check_keys(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -258,14 +258,21 @@ void check_keys(const exchange_ptr& e) {
       asked->push_back(k);
       whom.emplace_back(model::device_name{*product, k});
     }
-  const auto taken = std::make_shared<std::vector<char>>(asked->size(), 0);
+  const auto found = std::make_shared<std::vector<model::status>>(asked->size());
   read_many(
       e, std::move(whom),
-      [taken](std::size_t i, const actors::answer& got) { (*taken)[i] = got ? 1 : 0; },
-      [e, asked, taken, invalid] {
+      [found](std::size_t i, const actors::answer& got) {
+        if (!got)
+          (*found)[i] = got.error();
+      },
+      [e, asked, found, invalid] {
         auto free = model::array{}, existing = model::array{};
-        for (std::size_t i = 0; i < asked->size(); ++i)
-          ((*taken)[i] ? existing : free).emplace_back((*asked)[i]);
+        for (std::size_t i = 0; i < asked->size(); ++i) {
+          const auto& is_there = (*found)[i];
+          if (!is_there && is_there.error().code != errc::not_found)
+            return e->fail(is_there.error());
+          (is_there ? existing : free).emplace_back((*asked)[i]);
+        }
         e->reply(200, model::object{{"free", std::move(free)},
                                     {"existing", std::move(existing)},
                                     {"invalid", invalid}});
