@@ -115,6 +115,18 @@ failure too_wide() {
           "index, or sort by one"};
 }
 
+/// True if only a device that is out of service can fulfil it.
+bool wants_retired(const filter::requirement& r) {
+  return !r.any_of.empty() && std::all_of(r.any_of.begin(), r.any_of.end(), [](const auto& s) {
+    return field_of(s.where) == search_field::status && s.what == filter::span::kind::values &&
+           !s.values.empty() &&
+           std::all_of(s.values.begin(), s.values.end(), [](const filter::operand& v) {
+             const auto* text = std::get_if<std::string>(&v);
+             return text && *text == "retired";
+           });
+  });
+}
+
 /// The device of an assetId, if it is one of the shard.
 std::optional<entity_id> is_in(shard_id shard, const filter::operand& asset) {
   const auto id = model::parse_entity_id(std::get<std::string>(asset));
@@ -143,6 +155,9 @@ model::status device_search::read(const std::string& organisation, const std::st
     return checked.error();
   filter_ = std::move(*checked);
   needs_ = filter::requirements(*filter_, device::search_fields());
+  retired_ = std::any_of(needs_.begin(), needs_.end(), wants_retired);
+  if (retired_)
+    needs_.clear();  // no other index has them
   std::erase_if(needs_, [](const filter::requirement& r) {
     return std::any_of(r.any_of.begin(), r.any_of.end(), [](const filter::span& s) {
       return !device::is_indexed(s.where) ||
@@ -169,7 +184,14 @@ model::result<device_search> device_search::make(const device_count_question& q)
   auto made = device_search{};
   if (auto ok = made.read(q.organisation, q.filter); !ok)
     return ok.error();
-  if (q.groups.empty())
+  if (!q.sum.empty()) {
+    auto where = device::search_fields().find({q.sum});
+    if (!where || device::search_fields()[where->number].type != filter::field_type::number)
+      return failure{errc::invalid_argument, "bad_group", q.sum + " is no field of numbers"};
+    made.summed_ = std::move(*where);
+  }
+  made.every_tag_ = q.groups == every_tag;
+  if (q.groups.empty() || made.every_tag_)
     return made;
   const auto paths = filter::parse_paths(q.groups, max_count_fields, false, "bad_group");
   if (!paths)
@@ -222,7 +244,7 @@ model::result<std::optional<listed_device>> device_search::look(
   const auto revision = device::decode_state(**row, *state);
   if (!revision)
     return revision.error();
-  if (state->organisation() != organisation_)
+  if (state->organisation() != organisation_ || state->retirement().empty() == retired_)
     return std::optional<listed_device>{};
   const auto seen = device::searched_device{id, *state, telemetry_of(id, store)};
   if (filter_ && !filter::accepts(*filter_, seen))
@@ -324,7 +346,7 @@ model::status device_search::visit(way w, shard_id shard, const std::optional<en
     return more && *more;
   };
   // All of one value stand in the order of ids already.
-  auto index = search_index("");
+  auto index = search_index(retired_ ? "retired" : "");
   auto value = search_value(organisation_, "");
   if (w) {
     const auto& s = w->any_of.front();
@@ -480,7 +502,8 @@ class device_search::index_reader {
 model::result<std::vector<listed_device>> device_search::sorted(
     const std::vector<shard_id>& shards, const std::optional<sorted_place>& after,
     std::size_t limit, const storage::row_reader& store) const {
-  const auto has_order = order_.size() == 1 && device::is_indexed(order_.front().where);
+  const auto has_order =
+      !retired_ && order_.size() == 1 && device::is_indexed(order_.front().where);
   auto few = first_few{*this, limit};
   auto in_order = std::vector<shard_id>{};
   for (const auto shard : shards) {
@@ -608,7 +631,8 @@ model::status device_search::without_value(shard_id shard, const std::optional<s
 /// What the index alone can count. False: the devices have to be looked at.
 bool device_search::count_by_index(shard_id shard, const storage::row_reader& store,
                                    device_counts& into, model::status& how) const {
-  if (groups_.size() > 1 || (!groups_.empty() && filter_))
+  if (retired_ || groups_.size() > 1 || (!groups_.empty() && filter_) ||
+      (summed_ && (filter_ || !groups_.empty() || !device::is_indexed(*summed_))))
     return false;
   const auto rows = [&](const std::string& prefix, const std::string& from, const auto& each) {
     how = store.scan(family::index, prefix, from, false,
@@ -620,6 +644,25 @@ bool device_search::count_by_index(shard_id shard, const storage::row_reader& st
                 [&](auto) { return ++n, true; });
   };
   auto total = std::uint64_t{0};
+  if (summed_) {
+    // Where a value does not tell the number, the devices are asked.
+    auto telling = true;
+    const auto add_up = [&](std::string_view key) {
+      const auto v = value_of(key, organisation_);
+      const auto number = v ? filter::from_index_value(*v) : std::nullopt;
+      const auto* n = number ? std::get_if<std::int64_t>(&*number) : nullptr;
+      telling = !v || n;
+      total += n ? static_cast<std::uint64_t>(*n) : 0;
+      return telling;
+    };
+    const auto& name = device::search_fields()[summed_->number].name;
+    const auto is_read =
+        rows(prefix_of(shard, index_of(*summed_), organisation_), "", add_up) && telling &&
+        rows(prefix_of(shard, search_index("retired." + name), organisation_), "", add_up);
+    if (is_read && telling && total > 0)
+      how = add(into, {}, total);
+    return telling;
+  }
   if (groups_.empty()) {
     if (filter_) {
       const auto* c = only_condition(filter_);
@@ -676,8 +719,104 @@ bool device_search::count_by_index(shard_id shard, const storage::row_reader& st
   return true;
 }
 
+model::status device_search::add_tag_of(const std::optional<entity_id>& id, const std::string& key,
+                                        const storage::row_reader& store, tag_counts& into) const {
+  if (!id)
+    return {};
+  const auto found = look(*id, store);
+  if (!found)
+    return found.error();
+  if (!*found)
+    return {};
+  const auto& tags = *(*found)->what->tags;
+  if (const auto at = tags.find(key); at != tags.end())
+    into.add(key, at->second, 1);
+  return {};
+}
+
+/// The index has a row for each tag of each device, by key, organisation and value. A value that is
+/// too long for it is read of its device.
+model::status device_search::tags_in_index(shard_id shard, const storage::row_reader& store,
+                                           tag_counts& into) const {
+  const auto field = search_index("tags.");
+  auto of_all = keys::index_prefix(shard, field);
+  of_all.pop_back();  // the names of indexes that begin so
+  auto looks = std::size_t{0};
+  for (auto from = of_all;; ++looks) {
+    if (looks > most_of_a_shard)  // keys of all organisations stand in line
+      return too_wide();
+    auto key = std::string{};
+    auto read = store.scan(family::index, of_all, from, false, [&](std::string_view row, auto) {
+      const auto rest = row.substr(of_all.size());
+      key = rest.substr(0, rest.find('\0'));
+      return false;
+    });
+    if (!read || key.empty() || !into.takes(key))
+      return read;
+    auto how = model::status{};
+    auto last = std::string{}, text = std::string{};
+    auto devices = std::uint64_t{0};
+    const auto settle = [&] {
+      if (devices > 0)
+        into.add(key, text, devices);
+      devices = 0;
+    };
+    read = store.scan(family::index, prefix_of(shard, field + key, organisation_), "", false,
+                      [&](std::string_view row, auto) {
+                        const auto v = value_of(row, organisation_);
+                        if (!v)
+                          return true;
+                        if (devices == 0 || *v != last) {
+                          settle();
+                          last = *v;
+                          const auto told = filter::from_index_value(last);
+                          const auto* said = told ? std::get_if<std::string>(&*told) : nullptr;
+                          if (!said && ++looks > most_of_a_shard)
+                            how = too_wide();
+                          else if (!said)
+                            how = add_tag_of(keys::entity_of(row), key, store, into);
+                          if (!said)
+                            return how.has_value();
+                          text = *said;
+                        }
+                        ++devices;
+                        return true;
+                      });
+    settle();
+    if (!read || !how)
+      return read ? how : read;
+    from = keys::index_prefix(shard, field + key);
+    from.back() = '\x01';  // behind all of that key
+  }
+}
+
+model::status device_search::count_tags(shard_id shard, const storage::row_reader& store,
+                                        device_counts& into) const {
+  auto all = tag_counts{};
+  all.add(into);
+  auto looks = std::size_t{0};
+  auto how = filter_ ? visit(cheapest(shard, store), shard, std::nullopt, store,
+                             [&](const entity_id& id) -> model::result<bool> {
+                               if (++looks > most_of_a_shard)
+                                 return too_wide();
+                               const auto found = look(id, store);
+                               if (!found)
+                                 return found.error();
+                               if (*found)
+                                 for (const auto& [key, text] : *(*found)->what->tags)
+                                   all.add(key, text, 1);
+                               return true;
+                             })
+                     : tags_in_index(shard, store, all);
+  if (how)
+    into = all.counts();
+  return how;
+}
+
 model::status device_search::count(shard_id shard, const storage::row_reader& store,
                                    device_counts& into) const {
+  if (every_tag_)
+    return count_tags(shard, store, into);
   auto how = model::status{};
   if (count_by_index(shard, store, into, how))
     return how;
@@ -696,7 +835,13 @@ model::status device_search::count(shard_id shard, const storage::row_reader& st
         auto group = model::array{};
         for (const auto& g : groups_)
           group.push_back(shown(seen.value(g.number, g.key)));
-        if (auto ok = add(into, group, 1); !ok)
+        auto n = std::uint64_t{1};
+        if (summed_) {
+          const auto v = seen.value(summed_->number, summed_->key);
+          const auto* number = std::get_if<std::int64_t>(&v);
+          n = number && *number > 0 ? static_cast<std::uint64_t>(*number) : 0;
+        }
+        if (auto ok = add(into, group, n); !ok)
           return ok.error();
         return true;
       });

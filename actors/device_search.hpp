@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "actors/query.hpp"
+#include "actors/tag_counts.hpp"
 #include "model/device/search.hpp"
 #include "model/filter/index_value.hpp"
 #include "model/filter/sorting.hpp"
@@ -56,14 +57,17 @@ class device_search {
                                                    std::size_t limit,
                                                    const storage::row_reader& store) const;
 
-  /// How many there are of each group; those that have no value in a field count under null.
+  /// How many there are of each group, or what a field of theirs adds up to; those that have no
+  /// value in a field count under null. Of `every_tag`: as
+  /// tag_counts has them.
   model::status count(model::shard_id shard, const storage::row_reader& store,
                       device_counts& into) const;
 
  private:
   device_search() = default;
   using ids = std::vector<model::entity_id>;
-  /// One way into the index: what it has to be read for, nothing: every device.
+  /// One way into the index: what it has to be read for, nothing: every device that is in service,
+  /// or (`retired_`) every one that is not.
   using way = const model::filter::requirement*;
 
   struct estimated_way {
@@ -93,6 +97,12 @@ class device_search {
                               std::size_t limit, const storage::row_reader& store,
                               std::vector<listed_device>& into) const;
   sort_values values_of(const model::filter::record& seen) const;
+  model::status count_tags(model::shard_id shard, const storage::row_reader& store,
+                           device_counts& into) const;
+  model::status tags_in_index(model::shard_id shard, const storage::row_reader& store,
+                              tag_counts& into) const;
+  model::status add_tag_of(const std::optional<model::entity_id>& id, const std::string& key,
+                           const storage::row_reader& store, tag_counts& into) const;
   bool count_by_index(model::shard_id shard, const storage::row_reader& store, device_counts& into,
                       model::status& how) const;
   model::status read(const std::string& organisation, const std::string& filter);
@@ -102,6 +112,9 @@ class device_search {
   std::vector<model::filter::requirement> needs_;
   std::vector<model::filter::sort_key> order_;
   std::vector<model::filter::field_place> groups_;
+  std::optional<model::filter::field_place> summed_;
+  bool retired_ = false;    // the filter asks for status = "retired"
+  bool every_tag_ = false;  // is counted, instead of groups
 };
 
 /// A place as it stands in a cursor, and back; nothing for a text that is none.

@@ -4,6 +4,7 @@
 
 #include "actors/checkpoint.hpp"
 #include "actors/kinds.hpp"
+#include "model/device/mirror.hpp"
 #include "observe/log.hpp"
 #include "storage/keys.hpp"
 
@@ -211,23 +212,34 @@ class search_change {
     if constexpr (std::is_same_v<Kind, device_kind>) {
       for (const auto& e : events)
         which_ |= device::searched_by(e);
-      if (which_ != 0)
-        before_ = device::search_terms(s, which_);
+      if (which_ == 0)
+        return;
+      before_ = device::search_terms(s, which_);
+      organisation_ = s.organisation();
     }
   }
   void add(const model::entity_id& id, const typename Kind::state& s, rows& to) const {
     if constexpr (std::is_same_v<Kind, device_kind>) {
       if (which_ == 0)
         return;
-      auto more = search_rows(id, s.organisation(), before_, device::search_terms(s, which_));
+      const auto after = device::search_terms(s, which_);
+      const auto moved = s.organisation() != organisation_ && !organisation_.empty();
+      auto more = search_rows(id, s.organisation(), moved ? terms{} : before_, after);
+      std::move(more.begin(), more.end(), std::back_inserter(to));
+      if (!moved)
+        return;
+      more = search_rows(id, organisation_, before_, {});
       std::move(more.begin(), more.end(), std::back_inserter(to));
     }
   }
 
  private:
+  using terms = std::vector<device::search_term>;
   device::search_mask which_ = 0;
-  std::vector<device::search_term> before_;
+  terms before_;
+  std::string organisation_;
 };
+
 /// A revision that is expected is that of a part of the entity: its rules look at it.
 template <class Kind>
 constexpr bool has_revisions_of_parts = false;
@@ -435,6 +447,57 @@ class name_check {
   ask_batch away_;
 };
 
+/// What goes to feeds beside what an entry has for them, each in an entry behind it: so it is
+/// committed or lost with it.
+class more_for_feeds {
+ public:
+  using events = std::shared_ptr<const std::vector<device::event>>;
+  more_for_feeds(const entity_state<device_kind>& self, entry_batch& batch)
+      : self_{self}, batch_{batch} {}
+
+  void add() {
+    if (!batch_.entries.back().feed.what)
+      return;
+    tell_two_organisations();
+    if (!self_.what.mirrors().empty())
+      tell_mirrors();
+  }
+
+ private:
+  void tell(const model::entity_id& id, model::cow<device::naming> called, events what) {
+    auto& e = batch_.entries.emplace_back();
+    begin(e, self_);
+    e.feed = {{id, std::move(called)}, std::move(what), 0};
+  }
+  /// What was the matter of an organisation is nothing to the one that the device went to, nor what
+  /// followed there to the one before.
+  void tell_two_organisations() {
+    auto& feed = batch_.entries.back().feed;
+    const auto all = feed.what;
+    const auto at = std::find_if(all->begin(), all->end(), [](const auto& one) {
+      return std::holds_alternative<device::emigrated>(one);
+    });
+    if (at == all->end())
+      return;
+    const auto& went = std::get<device::emigrated>(*at);
+    feed.who.called = device::naming{went.what.before, went.before};
+    feed.what = std::make_shared<const std::vector<device::event>>(all->begin(), at + 1);
+    if (at + 1 != all->end())
+      tell(self_.id, self_.what.called,
+           std::make_shared<const std::vector<device::event>>(at + 1, all->end()));
+  }
+  /// What came live is told of each that mirrors the device.
+  void tell_mirrors() {
+    const auto what = batch_.entries.back().feed.what;
+    for (const auto& link : self_.what.mirrors())
+      if (auto shown = device::shown_events(what, link.points))
+        tell(link.mirror, device::naming{link.name, self_.what.organisation()}, std::move(shown));
+  }
+
+  const entity_state<device_kind>& self_;
+  entry_batch& batch_;
+};
+
 template <class Kind>
 void take(pointer<Kind> self, ask_batch& asked) {
   auto& state = self->state;
@@ -466,6 +529,8 @@ void take(pointer<Kind> self, ask_batch& asked) {
     if (one.wants_way && e.reply)
       e.reply->way =
           std::make_shared<const doorway>(caf::actor_cast<entity_actor>(self), state.gate);
+    if constexpr (std::is_same_v<Kind, device_kind>)
+      more_for_feeds{state, batch}.add();
   }
   if (has_unsaved(state))
     door.unsaved.store(true, std::memory_order_relaxed);

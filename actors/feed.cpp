@@ -40,7 +40,8 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
              is<d::activation_reopened>(e) || is_new_version(e) || is<d::twin_changed>(e) ||
              is<d::twin_reported>(e) || is<d::certificate_expiring>(e) ||
              is<d::groups_changed>(e) || is<d::status_overridden>(e) || is<d::override_ended>(e) ||
-             is_about_layers(e) || is<d::renamed>(e);
+             is_about_layers(e) || is<d::renamed>(e) || is<d::emigrated>(e) || is<d::retired>(e) ||
+             is<d::restored>(e) || is<d::mirror_set>(e) || is<d::mirror_ended>(e);
     case feed_kind::commands:
       return is<d::command_queued>(e) || is<d::command_sent>(e) || is<d::command_finished>(e) ||
              is<d::late_reply_noted>(e);
@@ -49,7 +50,14 @@ bool belongs_to(const model::device::event& e, feed_kind kind) {
 }
 
 bool wants(const feed_filter& filter, const device_identity& who, const model::device::event& e) {
-  if (!belongs_to(e, filter.kind) || filter.organisation != who.called->organisation)
+  if (!belongs_to(e, filter.kind))
+    return false;
+  // Where it went is told of what it was called before, as all else of that moment is.
+  const auto* went = std::get_if<model::device::emigrated>(&e);
+  if (went && went->organisation == filter.organisation)
+    return (filter.products.empty() || filter.products.contains(went->what.name.product_key)) &&
+           (filter.devices.empty() || filter.devices.contains(who.id));
+  if (filter.organisation != who.called->organisation)
     return false;
   if (!filter.products.empty() && !filter.products.contains(who.called->name.product_key))
     return false;

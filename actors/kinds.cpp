@@ -94,11 +94,16 @@ const device::configuration_set* product_cache::configurations(
 
 model::result<device::decision> device_kind::decide(const state& s, const command& c,
                                                     const decision_inputs& in) {
-  if (const auto* to = std::get_if<device::rename_device>(&c.what)) {
+  // What it is to be is looked at by the product, and the configurations, of where it goes.
+  const auto* goes = std::get_if<device::emigrate_device>(&c.what);
+  if (const auto* to = goes ? &goes->to : std::get_if<device::rename_device>(&c.what)) {
     static const auto none = device::product_view{};
     const auto known = in.known.current();
     const auto* found = known->product(to->name.product_key);
-    const auto* org = known->organisation(s.organisation());
+    const auto* org = known->organisation(goes ? goes->organisation : s.organisation());
+    if (goes && !org)
+      return model::failure{model::errc::unavailable, "catalogue_missing",
+                            "the organisation is not known here yet: ask again"};
     return device::decide(s, c,
                           {in.self, in.now, found ? found->view : none, in.keys,
                            in.max_queued_commands, org ? org->configurations.get() : nullptr});
@@ -122,9 +127,22 @@ model::result<device::decision> device_kind::decide(const state& s, const comman
 
 void device_kind::note(const std::vector<event>& events, std::uint64_t) {
   for (const auto& e : events)
-    if (std::holds_alternative<device::renamed>(e))
+    if (std::holds_alternative<device::renamed>(e) || std::holds_alternative<device::emigrated>(e))
       products.forget();
 }
+
+namespace {
+
+/// Its alias has the row of the name; the first name's was the device's own.
+void move_name(rows& out, const model::entity_id& id, const device::renamed& r) {
+  out.push_back(drop(family::index, keys::index(id.shard, "name", name_value(r.before), id)));
+  if (r.name.product_key == r.before.product_key)
+    return;
+  out.push_back(drop(family::index, keys::index(id.shard, "product", r.before.product_key, id)));
+  out.push_back(put(family::index, keys::index(id.shard, "product", r.name.product_key, id), {}));
+}
+
+}  // namespace
 
 rows device_kind::rows_of(const model::entity_id& id, const state& s,
                           const std::vector<event>& events, std::uint64_t revision,
@@ -158,16 +176,15 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
               out.push_back(
                   put(family::index, keys::index(shard, "name", name_value(r.what.name), id), {}));
             },
-            [&](const device::renamed& r) {
-              // Its alias has the row of the name; the first name's was the device's own.
+            [&](const device::renamed& r) { move_name(out, id, r); },
+            [&](const device::emigrated& went) {
+              move_name(out, id, went.what);
+              out.push_back(drop(family::index, keys::index(shard, search_index(""),
+                                                            search_value(went.before, ""), id)));
               out.push_back(
-                  drop(family::index, keys::index(shard, "name", name_value(r.before), id)));
-              if (r.name.product_key == r.before.product_key)
-                return;
-              out.push_back(
-                  drop(family::index, keys::index(shard, "product", r.before.product_key, id)));
-              out.push_back(
-                  put(family::index, keys::index(shard, "product", r.name.product_key, id), {}));
+                  put(family::index,
+                      keys::index(shard, search_index(""), search_value(went.organisation, ""), id),
+                      {}));
             },
             [&](const device::certificate_added& a) {
               out.push_back(put(family::index,
@@ -186,6 +203,17 @@ rows device_kind::rows_of(const model::entity_id& id, const state& s,
                   family::index,
                   keys::index(shard, search_index(""), search_value(s.organisation(), ""), id)));
               out.push_back(drop(family::latest, keys::latest(id)));
+            },
+            [&](const device::retired&) {
+              out.push_back(drop(
+                  family::index,
+                  keys::index(shard, search_index(""), search_value(s.organisation(), ""), id)));
+            },
+            [&](const device::restored&) {
+              out.push_back(
+                  put(family::index,
+                      keys::index(shard, search_index(""), search_value(s.organisation(), ""), id),
+                      {}));
             },
             [&](const device::connected& c) {
               out.push_back(put(

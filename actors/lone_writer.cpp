@@ -110,7 +110,7 @@ class lone_writer final : public group_writer {
     frame_of_.clear();
     auto unreadable = false;
     group.each([&](entry& e) {
-      if (!e.record && e.rows.empty())
+      if (!e.record && e.rows.empty() && !e.feed.what)
         return;
       auto* position = position_of(e.shard);
       if (!position) {

@@ -30,6 +30,9 @@ std::optional<ask_batch> order_of(const model::effect& e, const model::entity_id
     whom = name->alias;
     order.what = model::device::settle_name{
         .device = entity, .renames = std::numeric_limits<std::uint64_t>::max(), .held = false};
+  } else if (const auto* left = std::get_if<model::leave_mirror>(&e)) {
+    whom = left->source;
+    order.what = model::device::unlink_mirror{entity};
   } else {
     return std::nullopt;
   }

@@ -42,16 +42,30 @@ class settling : public std::enable_shared_from_this<settling> {
              [self = shared_from_this(), then](const answer& got) { then(*self, got); });
   }
   /// What refuses will not do otherwise when it is asked again.
-  static bool is_open(const answer& got) {
-    return !got && model::may_work_later(got.error());
-  }
+  static bool is_open(const answer& got) { return !got && model::may_work_later(got.error()); }
 
   void tell_gateway() {
     if (!found_.gateway || !found_.former_name)
       return release_former();
+    tell(*found_.gateway, device::read_device{}, [](settling& s, const answer& got) {
+      if (is_open(got))
+        return s.end(got.error());
+      const auto* reply = got ? std::get_if<device::reply>(&got->answer) : nullptr;
+      const auto* gateway = reply ? std::get_if<device::device_snapshot>(reply) : nullptr;
+      gateway ? s.change_list(*gateway->what) : s.release_former();
+    });
+  }
+  /// Another device may have the former name by now: then its place in the list is its own.
+  void change_list(const device::state& gateway) {
+    const auto& listed = gateway.sub_devices();
     auto change = device::change_sub_devices{};
-    change.changes[*found_.former_name] = std::nullopt;
-    change.changes[found_.name] = what_.device;
+    if (const auto at = listed.find(*found_.former_name);
+        at != listed.end() && at->second == what_.device)
+      change.changes[*found_.former_name] = std::nullopt;
+    if (const auto at = listed.find(found_.name); at == listed.end() || at->second != what_.device)
+      change.changes[found_.name] = what_.device;
+    if (change.changes.empty())
+      return release_former();
     tell(*found_.gateway, std::move(change), [](settling& s, const answer& got) {
       is_open(got) ? s.end(got.error()) : s.release_former();
     });

@@ -830,14 +830,21 @@ void query::count(device_count_question what, then<device_counts> done) {
     return pool_->answer<device_counts>(done, [p = pool_.get(), what = std::move(what)] {
       return count_devices(what, *p->store, p->shard_count, nullptr);
     });
+  const auto of_tags = what.groups == every_tag;
   pool_->ask_all<device_counts, device_count_question>(
       std::move(what),
       [p = pool_.get()](const device_count_question& q) {
         return count_devices(q, *p->store, p->shard_count, p->elsewhere.get());
       },
-      [done](model::result<std::vector<device_counts>> parts) {
+      [done, of_tags](model::result<std::vector<device_counts>> parts) {
         if (!parts)
           return done(parts.error());
+        if (of_tags) {
+          auto tags = tag_counts{};
+          for (const auto& part : *parts)
+            tags.add(part);
+          return done(tags.counts());
+        }
         auto all = device_counts{};
         for (const auto& part : *parts)
           for (const auto& [group, n] : part.of)

@@ -60,7 +60,9 @@ struct device_list_question {
 struct device_count_question {
   std::string organisation;
   std::string filter = {};
-  std::string groups = {};  // fields with commas between them; empty: one number for all
+  /// Fields with commas between them; empty: one number for all. For all tags: see tag_counts.
+  std::string groups = {};
+  std::string sum = {};  // a field whose whole numbers are added up, instead of counting devices
   std::optional<journal_place> not_before = {};
   std::optional<shard_span> shards = {};
 };

@@ -73,7 +73,7 @@ class replicated_writer final : public group_writer {
     auto costs = std::vector<std::size_t>{};
     group.each([&](entry& e) {
       costs.push_back(cost_of(e));
-      if (!e.record && e.rows.empty())
+      if (!e.record && e.rows.empty() && !e.feed.what)
         return;
       auto& p = places[e.shard];
       p.frame.shard = e.shard;

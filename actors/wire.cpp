@@ -81,6 +81,10 @@ template <field_of<tell_gateway_name> X>
 auto fields_of(X& x) {
   return std::tie(x.sub, x.name, x.organisation);
 }
+template <field_of<leave_mirror> X>
+auto fields_of(X& x) {
+  return std::tie(x.source);
+}
 template <field_of<release_name> X>
 auto fields_of(X& x) {
   return std::tie(x.alias);
@@ -175,7 +179,7 @@ auto fields_of(X& x) {
 }
 template <field_of<device_count_question> X>
 auto fields_of(X& x) {
-  return std::tie(x.organisation, x.filter, x.groups, x.not_before, x.shards);
+  return std::tie(x.organisation, x.filter, x.groups, x.not_before, x.shards, x.sum);
 }
 template <field_of<device_counts> X>
 auto fields_of(X& x) {

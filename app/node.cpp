@@ -111,6 +111,7 @@ struct node::impl {
   std::shared_ptr<transport::issuance> certificates;
   std::shared_ptr<actors::blob_access> blobs;
   std::shared_ptr<transport::file_exchange> files;
+  std::shared_ptr<transport::file_quota> file_quota;
   std::unique_ptr<net::io_threads> io;
   std::shared_ptr<net::web_client> web;
   std::unique_ptr<transport::mqtt::listener> mqtt;
@@ -255,6 +256,8 @@ struct node::impl {
       place->set_query(query);
     quota = std::make_shared<transport::device_quota>(transport::device_quota_parts{
         .ask = ask, .query = query, .known = known, .shard_count = shard_count()});
+    file_quota = std::make_shared<transport::file_quota>(
+        transport::file_quota_parts{.query = query, .known = known, .now = clock_now});
     operations = std::make_shared<actors::operation_runner>(actors::runner_parts{
         .ask = ask,
         .reads = query,
@@ -305,7 +308,8 @@ struct node::impl {
         .limits = {settings.files.max_files, settings.files.max_bytes,
                    settings.files.max_file_bytes},
         .link_lifetime = settings.files.link_lifetime,
-        .metrics = metrics});
+        .metrics = metrics,
+        .quota = file_quota});
     const auto guard = std::make_shared<transport::login_guard>(settings.login);
     renew_bans = keep_bans(guard, known, clock_now);
     renew_bans();  // before anybody can log in
@@ -406,6 +410,7 @@ struct node::impl {
       mqtt->tell_statistics();
       refused->look_after();
       api->look_after();
+      file_quota->look_after();
       if (std::chrono::steady_clock::now() < next) {
         hold.lock();
         continue;
@@ -512,6 +517,8 @@ struct node::impl {
     operations.reset();
     configurations.reset();
     quota.reset();
+    if (file_quota)
+      file_quota->stop();
     query.reset();
     ask.reset();
     if (router)

@@ -218,9 +218,15 @@ const model::device_name* name_taken_by(const model::device::command* what) {
 
 /// True if the entity may have another name afterwards, or none.
 bool may_end_name(const model::device::command* what) {
-  return what && (std::holds_alternative<model::device::remove_device>(what->what) ||
-                  std::holds_alternative<model::device::rename_device>(what->what) ||
-                  std::holds_alternative<model::device::settle_name>(what->what));
+  if (!what)
+    return false;
+  if (const auto* retire = std::get_if<model::device::retire_device>(&what->what))
+    return retire->quarantine == model::milliseconds{0};  // it is removed at once
+  return std::holds_alternative<model::device::remove_device>(what->what) ||
+         std::holds_alternative<model::device::time_passed>(what->what) ||  // it may be purged
+         std::holds_alternative<model::device::rename_device>(what->what) ||
+         std::holds_alternative<model::device::emigrate_device>(what->what) ||
+         std::holds_alternative<model::device::settle_name>(what->what);
 }
 
 /// A registration comes with the new id; the name decides whether it is new. A deleted device is
@@ -443,6 +449,9 @@ void wake_due(pointer self) {
     if (const auto ok = state.deadlines->load(*state.context->store, now); !ok)
       observe::log::warn("shard", "deadlines_not_read",
                          {{"shard", state.parts.shard}, {"detail", ok.error().detail}});
+  // Nobody could take it: all would refuse, again and again.
+  if (!state.context->shard->writable.load(std::memory_order_relaxed))
+    return;
   for (const auto& one : state.deadlines->take(now))
     tell(self, one.id, time_command(one.kind), one.number);
 }

@@ -145,8 +145,15 @@ struct release_name {
   entity_id alias;
 };
 
-using effect = std::variant<deliver, close_session, settle_waiter, remind, tell_gateway,
-                            release_sub_device, index_topic, publish_message, leave_group,
-                            run_operation, look_for_name, release_name, tell_gateway_name>;
+/// The device that this is an effect of shows the points of that one no more. Lost as above: its
+/// feed is told of somebody who is not there.
+struct leave_mirror {
+  entity_id source;
+};
+
+using effect =
+    std::variant<deliver, close_session, settle_waiter, remind, tell_gateway, release_sub_device,
+                 index_topic, publish_message, leave_group, run_operation, look_for_name,
+                 release_name, tell_gateway_name, leave_mirror>;
 
 }  // namespace orrery::model

@@ -372,6 +372,18 @@ device::add_file file_exchange::new_file() const {
   return out;
 }
 
+model::result<file_room> file_exchange::take_room(const std::string& organisation,
+                                                  std::uint64_t bytes) const {
+  if (!parts_.quota || bytes > parts_.limits.most_bytes_each)
+    return file_room{};
+  return parts_.quota->take(organisation, bytes);
+}
+
+void file_exchange::give_back(const std::string& organisation, std::uint64_t bytes) const {
+  if (parts_.quota && bytes <= parts_.limits.most_bytes_each)
+    parts_.quota->give_back(organisation, bytes);
+}
+
 shown_link file_exchange::link_to(const device::file_status& file, file_link::use what) const {
   auto link = file_link{};
   link.what = what;

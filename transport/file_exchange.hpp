@@ -12,6 +12,7 @@
 #include "model/device/device.hpp"
 #include "observe/metrics.hpp"
 #include "transport/file_link.hpp"
+#include "transport/file_quota.hpp"
 #include "transport/http_message.hpp"
 #include "transport/unfinished_files.hpp"
 
@@ -25,6 +26,7 @@ struct file_exchange_parts {
   model::device::file_limits limits;
   model::milliseconds link_lifetime{std::chrono::minutes{15}};
   std::shared_ptr<observe::metrics> metrics;
+  std::shared_ptr<file_quota> quota = {};  // null: organisations have no limits
 };
 
 /// A link as it is told.
@@ -46,6 +48,10 @@ class file_exchange : public std::enable_shared_from_this<file_exchange> {
 
   /// An order for a file with a new id.
   model::device::add_file new_file() const;
+  /// file_quota::take: before it is asked for. Nothing for one that is too large anyway.
+  model::result<file_room> take_room(const std::string& organisation, std::uint64_t bytes) const;
+  /// file_quota::give_back.
+  void give_back(const std::string& organisation, std::uint64_t bytes) const;
   shown_link upload_link(const model::device::file_status& file) const;
   shown_link download_link(const model::device::file_status& file) const;
 

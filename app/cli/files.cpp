@@ -127,14 +127,27 @@ void add_files(CLI::App& to, session& s) {
   const auto of_device = [device](CLI::App* c) {
     c->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
   };
-  auto* list = command(*g, "ls", "Those of a device", "file ls demo-inverter/inv-01");
-  of_device(list);
-  list->callback([&s, device] {
-    s.show(s.list(device_path(*device) + "/files", 1000), {{"ID", "/id"},
-                                                           {"STATUS", "/status"},
-                                                           {"BYTES", "/fileLength"},
-                                                           {"NAME", "/filename"},
-                                                           {"CREATED", "/createdAt"}});
+  auto filter = make<std::string>(), status = make<std::string>();
+  auto most = make<std::size_t>(100);
+  auto* list = command(*g, "ls", "Those of a device, or of all",
+                       "file ls --filter \"tags.site = 'north'\" --status lost");
+  list->add_option("device", *device, "PRODUCT/DEVICE or assetId; else all that --filter accepts");
+  list->add_option("--filter", *filter, "of devices");
+  list->add_option("--status", *status)->check(CLI::IsMember({"pending", "stored", "lost"}));
+  list->add_option("--limit", *most, "so many of all devices")->capture_default_str();
+  list->callback([&s, device, filter, status, most] {
+    auto columns = std::vector<column>{{"ID", "/id"},
+                                       {"STATUS", "/status"},
+                                       {"BYTES", "/fileLength"},
+                                       {"NAME", "/filename"},
+                                       {"CREATED", "/createdAt"}};
+    if (!device->empty()) {
+      if (!filter->empty() || !status->empty())
+        throw refused{"--filter and --status are for files of all devices: leave the device out"};
+      return s.show(s.list(device_path(*device) + "/files", 1000), columns);
+    }
+    columns.insert(columns.begin(), {"DEVICE", "/deviceKey"});
+    s.show(s.list("~/files?filter=" + encoded(*filter) + "&status=" + *status, *most), columns);
   });
   auto* put = command(*g, "put", "Give a device a file", "file put demo-inverter/inv-01 map.bin");
   of_device(put);

@@ -1,4 +1,4 @@
-// group: list, get, create, update, delete, members, add, remove, preview.
+// group: list, get, create, update, delete, members, add, remove, preview; tags.
 #include "app/cli/session.hpp"
 
 namespace orrery::app::cli {
@@ -112,6 +112,21 @@ void add_groups(CLI::App& to, session& s) {
     s.say(std::to_string(found.at("count").get<std::uint64_t>()) + " devices");
   });
   add_members(*g, s);
+  auto kind = make<std::string>("device");
+  auto* tags = command(to, "tags", "Which tags there are, and how many things have them",
+                       "tags --kind product");
+  tags->add_option("--kind", *kind, "device, product or asset")->capture_default_str();
+  tags->callback([&s, kind] {
+    const auto got = s.request("GET", "~/tags?kind=" + encoded(*kind));
+    auto rows = json::array();
+    for (const auto& key : got.at("items"))
+      for (const auto& value : key.at("values"))
+        rows.push_back(
+            {{"key", key.at("key")}, {"value", value.at("value")}, {"count", value.at("count")}});
+    s.show(rows, {{"KEY", "/key"}, {"VALUE", "/value"}, {"COUNT", "/count"}});
+    if (got.at("truncated").get<bool>())
+      s.say("there are more");
+  });
 }
 
 }  // namespace orrery::app::cli

@@ -1,5 +1,5 @@
 // product, device.
-#include "app/cli/session.hpp"
+#include "app/cli/row_files.hpp"
 
 namespace orrery::app::cli {
 namespace {
@@ -54,6 +54,11 @@ void add_products(CLI::App& to, session& s) {
     s.say("deleted");
   });
   add_scripts(*g, s);
+  auto question = make<json>(json::object());
+  add_row_files(*g, s, "~/products", "product", "products", question)
+      ->add_option_function<std::string>(
+          "--filter", [question](const std::string& text) { (*question)["filter"] = text; },
+          "which ones; all if not given");
 }
 
 void add_devices(CLI::App& to, session& s) {
@@ -65,19 +70,23 @@ void add_devices(CLI::App& to, session& s) {
   auto by = make<std::vector<std::string>>();
   auto most = make<std::size_t>();
   auto overlap = make<int>();
+  auto retired = make<bool>(false);
   *most = 100;
   auto* list = command(
       *g, "list", "List devices, or search for them",
       "device list --filter \"tags.site = 'A7' and status != 'online'\" --sort -lastOnlineAt");
   list->add_option("--product", *product);
-  list->add_option("--status", *status, "online, offline, inactive or disabled");
+  list->add_option("--status", *status, "online, offline, inactive, disabled or mirror");
   list->add_option("--search", *text, "part of the key or name");
   list->add_option("--filter", *filter, "which ones: see \"Search\" in docs/api.md");
   list->add_option("--sort", *sort,
                    "fields with commas between them, a minus before one that falls");
   list->add_option("--limit", *most, "at most that many")->capture_default_str();
-  list->callback([&s, product, status, text, filter, sort, most] {
+  list->add_flag("--include-retired", *retired, "those that are out of service too");
+  list->callback([&s, product, status, text, filter, sort, most, retired] {
     auto path = "~/devices?limit=" + std::to_string(std::min<std::size_t>(*most, 500));
+    if (*retired)
+      path += "&includeRetired=true";
     for (const auto& [name, v] : {std::pair{"productKey", *product},
                                   {"status", *status},
                                   {"q", *text},
@@ -127,7 +136,15 @@ void add_devices(CLI::App& to, session& s) {
         s.show(got, {});
     });
   };
-  simple("get", "Show a device", "GET", "");
+  auto* get = command(*g, "get", "Show a device",
+                      "device get demo-inverter/inv-01 --include twin,tree,firmware");
+  get->add_option("device", *device, "PRODUCT/DEVICE or assetId")->required();
+  get->add_option("--include", *more, "twin, tree, firmware, with commas between them");
+  get->callback([&s, device, more] {
+    s.show(s.request("GET",
+                     device_path(*device) + (more->empty() ? "" : "?include=" + encoded(*more))),
+           {});
+  });
   simple("status", "Whether it is connected", "GET", "/status");
   simple("attributes", "Its attributes", "GET", "/attributes");
   simple("tags", "Its tags", "GET", "/tags");
@@ -138,8 +155,10 @@ void add_devices(CLI::App& to, session& s) {
   create->add_option("device", *device, "PRODUCT/DEVICE, or PRODUCT for a key made by the server")
       ->required();
   create->add_option("--name", *text, "for people");
+  create->add_option("--group", *by, "id of a static group to put it into; several");
+  create->add_option("--gateway", *filter, "PRODUCT/DEVICE or assetId of its gateway");
   create->add_option("--set", *more, "other fields as JSON or @file");
-  create->callback([&s, device, text, more] {
+  create->callback([&s, device, text, more, groups = by, gateway = filter] {
     const auto slash = device->find('/');
     auto body = more->empty() ? json::object() : read_json(*more);
     body["productKey"] = device->substr(0, slash);
@@ -147,14 +166,23 @@ void add_devices(CLI::App& to, session& s) {
       body["deviceKey"] = device->substr(slash + 1);
     if (!text->empty())
       body["name"] = *text;
+    if (!groups->empty())
+      body["groups"] = *groups;
+    if (const auto cut = gateway->find('/'); cut != std::string::npos)
+      body["gateway"] = {{"productKey", gateway->substr(0, cut)},
+                         {"deviceKey", gateway->substr(cut + 1)}};
+    else if (!gateway->empty())
+      body["gateway"] = *gateway;
     s.show(s.request("POST", "~/devices", body), {});
   });
   auto* update = command(*g, "update", "Change fields",
                          R"(device update demo-inverter/inv-01 '{"tags":{"site":"B"}}')");
   update->add_option("device", *device)->required();
   update->add_option("changes", *more, "JSON or @file")->required();
-  update->callback([&s, device, more] {
-    s.show(s.request("PATCH", device_path(*device), read_json(*more)), {});
+  auto whole = make<bool>();
+  update->add_flag("--whole", *whole, "what is not said is taken away");
+  update->callback([&s, device, more, whole] {
+    s.show(s.request(*whole ? "PUT" : "PATCH", device_path(*device), read_json(*more)), {});
   });
   auto* disable = command(*g, "disable", "Log it out and keep it out",
                           "device disable demo-inverter/inv-01 --reason stolen");

@@ -1,37 +1,13 @@
 // operation: list, get, wait, cancel, delete, result; device import, export, bulk, check,
 // provision, template.
-#include <fstream>
 #include <iostream>
 #include <sstream>
 #include <unistd.h>
 
-#include "app/cli/session.hpp"
+#include "app/cli/row_files.hpp"
 
 namespace orrery::app::cli {
 namespace {
-
-std::string read_bytes(const std::string& name) {
-  auto text = std::ostringstream{};
-  if (name == "-") {
-    text << std::cin.rdbuf();
-    return text.str();
-  }
-  auto file = std::ifstream{name, std::ios::binary};
-  if (!file || !(text << file.rdbuf()))
-    throw refused{name + " cannot be read, or is empty"};
-  return text.str();
-}
-
-void write_bytes(const session& s, const std::string& name, const std::string& bytes) {
-  if (name.empty()) {
-    std::cout << bytes << std::flush;
-    return;
-  }
-  auto out = std::ofstream{name, std::ios::binary};
-  if (!(out << bytes << std::flush))
-    throw refused{name + " cannot be written"};
-  s.say("written to " + name);
-}
 
 const auto columns = std::vector<column>{{"ID", "/id"},
                                          {"KIND", "/kind"},
@@ -192,8 +168,7 @@ void add_import(CLI::App& devices, session& s) {
       path += "&dryRun=true";
     if (*secrets)
       path += "&secrets=true";
-    const auto type = file->ends_with(".ndjson") ? "application/x-ndjson" : "text/csv";
-    const auto made = json::parse(s.text("POST", path, type, read_bytes(*file)));
+    const auto made = json::parse(s.text("POST", path, type_of_rows(*file), read_bytes(*file)));
     s.show(begun(s, made, *no_wait), columns);
   });
   auto* titles = command(devices, "template", "The titles of a file for an import",
@@ -229,17 +204,20 @@ void add_export(CLI::App& devices, session& s) {
 void add_bulk(CLI::App& devices, session& s) {
   auto action = make<std::string>(), filter = make<std::string>(), reason = make<std::string>();
   auto ids = make<std::vector<std::string>>(), tags = make<std::vector<std::string>>();
-  auto rate = make<int>(0), overlap = make<int>(0);
+  auto rate = make<int>(0), overlap = make<int>(0), quarantine = make<int>(0);
   auto all = make<bool>(), dry_run = make<bool>(), no_wait = make<bool>();
   auto* c = command(devices, "bulk", "The same change for many devices",
                     "device bulk disable --filter 'tags.site = \"A\"' --dry-run");
-  c->add_option("action", *action, "enable, disable, tag, untag, kick, resetSecret or delete")
+  c->add_option("action", *action,
+                "enable, disable, tag, untag, kick, resetSecret, decommission or delete")
       ->required();
   c->add_option("--filter", *filter, "which ones");
   c->add_option("--id", *ids, "an assetId; several");
   c->add_flag("--all", *all, "every device");
   c->add_option("--tag", *tags, "KEY=VALUE to tag, KEY to untag; several");
-  c->add_option("--reason", *reason, "of disable");
+  c->add_option("--reason", *reason, "of disable and decommission");
+  auto* days = c->add_option("--quarantine", *quarantine,
+                             "of decommission: days until they are removed (30); 0: at once");
   c->add_option("--overlap", *overlap, "seconds that old secrets stay valid");
   c->add_option("--rate", *rate, "devices a second at most");
   c->add_flag("--dry-run", *dry_run, "only how many, and some of them");
@@ -262,6 +240,8 @@ void add_bulk(CLI::App& devices, session& s) {
       body["reason"] = *reason;
     if (*overlap > 0)
       body["overlap"] = *overlap;
+    if (days->count() > 0)
+      body["quarantine"] = *quarantine;
     if (*rate > 0)
       body["rate"] = *rate;
     if (*dry_run)

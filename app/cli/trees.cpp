@@ -1,10 +1,10 @@
-// asset: list, get, create, update, delete, trees. tree: list, show, create, add, move, rename,
-// remove, delete, clone, export, import, summary.
+// asset: list, get, create, update, delete, trees, import, export. tree: list, show, create, add,
+// move, rename, remove, delete, clone, export, import, summary.
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
-#include "app/cli/session.hpp"
+#include "app/cli/row_files.hpp"
 
 namespace orrery::app::cli {
 namespace {
@@ -122,6 +122,11 @@ void add_assets(CLI::App& to, session& s) {
     s.show(s.request("GET", "~/assets/" + encoded(*asset) + "/trees").at("items"),
            {{"TREE", "/treeId"}, {"NODE", "/node/id"}, {"LEVEL", "/node/level"}});
   });
+  auto question = make<json>(json::object());
+  add_row_files(*g, s, "~/assets", "asset", "assets", question)
+      ->add_option_function<std::string>(
+          "--search", [question](const std::string& part) { (*question)["name"] = part; },
+          "part of the name; all logical assets if not given");
 }
 
 }  // namespace

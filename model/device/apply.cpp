@@ -61,7 +61,7 @@ void apply_on(state& s, const removed&) {
   s.exists = false;
   s.deleted = true;
   if (!s.certificates().empty() || !s.twin().empty() || !s.files().empty() || !s.groups().empty() ||
-      !s.shown().empty() || !s.alias().empty())
+      !s.shown().empty() || !s.alias().empty() || !s.retirement().empty())
     s.family.change([](auto& f) {
       f.certificates = {};
       f.twin = {};
@@ -69,6 +69,7 @@ void apply_on(state& s, const removed&) {
       f.groups = {};
       f.shown = {};
       f.alias = {};
+      f.retirement = {};
     });
 }
 
@@ -502,6 +503,44 @@ void apply_on(state& s, const name_settled& e) {
   auto& a = s.family.edit().alias.edit();
   a.looked_at = e.at;
   a.look_at = {};
+}
+
+void apply_on(state& s, const retired& e) {
+  s.secret = {};
+  s.old_secret = {};
+  s.family.change([&](auto& f) {
+    f.activation = {};
+    f.groups = {};
+    f.shown = {};
+    f.retirement = e.what;
+  });
+  s.updated_at = e.what.at;
+}
+
+void apply_on(state& s, const restored& e) {
+  s.secret = e.secret;
+  s.activated_at.reset();
+  s.family.change([](auto& f) { f.retirement = {}; });
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const mirror_set& e) {
+  s.family.edit().mirrored = e.what;
+  s.updated_at = std::max(s.updated_at, e.what.since);
+}
+
+void apply_on(state& s, const mirror_ended& e) {
+  s.family.change([](auto& f) { f.mirrored = {}; });
+  s.updated_at = e.at;
+}
+
+void apply_on(state& s, const mirrors_changed& e) {
+  s.family.change([&](auto& f) { f.mirrors = e.all; });
+}
+
+void apply_on(state& s, const emigrated& e) {
+  apply_on(s, e.what);
+  s.called = naming{e.what.name, e.organisation};
 }
 
 void apply_on(state& s, const late_reply_noted& e) {

@@ -126,6 +126,26 @@ result<decision> decide_on(const state& s, const doubt_name& d, const surroundin
 /// What becomes of an alias as time goes by.
 result<decision> look_after_alias(const state& s, const surroundings& around);
 
+// retirement.cpp
+result<decision> decide_on(const state& s, const retire_device& r, const std::string& actor,
+                           const surroundings& around);
+result<decision> decide_on(const state& s, const restore_device& r, const surroundings& around);
+/// When a retired device is removed; nothing: it is in service.
+std::optional<timestamp> purge_deadline(const state& s);
+/// Whether that may be asked of the device: of one that is out of service little but reading.
+status check_retirement(const state& s, const order& o);
+/// The event that ends a device.
+removed removal_of(const state& s, timestamp now);
+
+// mirror.cpp
+result<decision> decide_on(const state& s, const set_mirror& m, const surroundings& around);
+result<decision> decide_on(const state& s, const end_mirror& m, const surroundings& around);
+result<decision> decide_on(const state& s, const link_mirror& l, const surroundings& around);
+result<decision> decide_on(const state& s, const unlink_mirror& l, const surroundings& around);
+
+// emigration.cpp
+result<decision> decide_on(const state& s, const emigrate_device& e, const surroundings& around);
+
 // files.cpp
 result<decision> decide_on(const state& s, const add_file& a, const surroundings& around);
 result<decision> decide_on(const state& s, const store_file& f, const surroundings& around);

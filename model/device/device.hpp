@@ -266,6 +266,37 @@ struct name_alias {
 /// A name that was reserved and not given is looked after that often.
 inline constexpr milliseconds alias_patience{std::chrono::seconds{10}};
 
+/// The device is out of service: it proves itself by nothing any more, is in no list, and can be
+/// restored until `purge_at`, when it is removed.
+struct retirement {
+  timestamp at{}, purge_at{};
+  std::string by, reason;
+  std::vector<std::string> groups;  // that it was in
+  bool empty() const { return at == timestamp{}; }
+  bool operator==(const retirement&) const = default;
+};
+inline constexpr milliseconds usual_quarantine{std::chrono::hours{24 * 30}};
+inline constexpr milliseconds longest_quarantine{std::chrono::hours{24 * 365}};
+
+/// A device that has no data of its own: whoever reads its points is shown those of another one.
+struct mirroring {
+  entity_id source;
+  std::map<std::string, std::string>
+      points;  // by its own ids, the source's; empty: all as they are
+  timestamp since{};
+  bool empty() const { return since == timestamp{}; }
+  bool operator==(const mirroring&) const = default;
+};
+/// Who shows the points of a device: its feed is told of them in their names too.
+struct mirror_link {
+  entity_id mirror;
+  device_name name;
+  std::map<std::string, std::string> points;  // as mirroring::points
+  bool operator==(const mirror_link&) const = default;
+};
+inline constexpr std::size_t max_mirrors = 16;           // of one device
+inline constexpr std::size_t max_mirrored_points = 500;  // that are named
+
 // ---- commands -----------------------------------------------------------------------------------
 
 struct register_device {
@@ -504,6 +535,34 @@ struct settle_name {
 };
 /// For an alias: somebody wants the name. Is it held still?
 struct doubt_name {};
+/// Takes the device out of service: see `retirement`.
+struct retire_device {
+  std::string reason;
+  milliseconds quarantine = usual_quarantine;  // 0 to longest_quarantine; 0: it is removed at once
+};
+/// Lets a retired device come again, with a new secret, as one that was never activated.
+struct restore_device {
+  sealed_secret secret;
+};
+/// Makes the device one that shows another.
+struct set_mirror {
+  mirroring what;  // `since` is not read
+};
+struct end_mirror {
+  std::optional<entity_id> source;  // only if it is that one's mirror
+};
+/// For the source: it is shown by that one, or not any more.
+struct link_mirror {
+  mirror_link what;
+};
+struct unlink_mirror {
+  entity_id mirror;
+};
+/// Gives the device to another organisation, under a product of it.
+struct emigrate_device {
+  rename_device to;
+  std::string organisation;
+};
 /// A file is to come.
 struct add_file {
   file_record what;  // id, name, size, digests where they are known
@@ -545,7 +604,8 @@ using order =
                  ask_upgrade, read_firmware, change_twin, report_twin, read_twin, add_file,
                  store_file, remove_file, read_file, change_groups, kick_device, override_status,
                  end_override, review_layers, reserve_name, rename_device, confirm_name,
-                 forget_former_name, settle_name, doubt_name>;
+                 forget_former_name, settle_name, doubt_name, retire_device, restore_device,
+                 set_mirror, end_mirror, link_mirror, unlink_mirror, emigrate_device>;
 
 /// An order and who gives it. A session's orders are refused once it is no longer the device's
 /// session; `session.number` 0: an application or the service itself, named by `actor`.
@@ -797,6 +857,29 @@ struct layers_changed {
   timestamp at;
 };
 
+struct retired {
+  retirement what;
+};
+struct restored {
+  sealed_secret secret;
+  timestamp at;
+};
+struct mirror_set {
+  mirroring what;
+};
+struct mirror_ended {
+  entity_id source;
+  timestamp at;
+};
+struct mirrors_changed {
+  std::vector<mirror_link> all;
+  timestamp at;
+};
+struct emigrated {
+  renamed what;
+  std::string organisation, before;
+};
+
 using event = std::variant<
     registered, updated, admin_state_set, removed, secret_set, connected, disconnected,
     points_accepted, event_raised, attributes_changed, tags_changed, command_queued, command_sent,
@@ -806,7 +889,8 @@ using event = std::variant<
     upgrade_offered, upgrade_published, upgrade_progressed, upgrade_ended, upgrade_retried,
     twin_changed, twin_reported, twin_pushed, file_added, file_stored, file_removed,
     certificate_expiring, groups_changed, status_overridden, override_ended, layers_changed,
-    renamed, rename_prevented, former_name_forgotten, name_reserved, name_doubted, name_settled>;
+    renamed, rename_prevented, former_name_forgotten, name_reserved, name_doubted, name_settled,
+    retired, restored, mirror_set, mirror_ended, mirrors_changed, emigrated>;
 
 // ---- state
 // ---------------------------------------------------------------------------------------
@@ -886,8 +970,8 @@ struct file_folder {
 };
 
 /// What only gateways, sub-devices, devices on their way to a secret and those with certificates,
-/// firmware, configurations, files, groups or another name have, and those that are shown with
-/// another status.
+/// firmware, configurations, files, groups or another name have, those that are shown with another
+/// status, mirrors and what they show, and what is out of service.
 struct family {
   device::activation activation;
   gateway_link gateway;        // whose sub-device it is; empty: nobody's
@@ -902,11 +986,14 @@ struct family {
   cow<layering> layers;
   cow<device::renaming> renaming;
   cow<name_alias> alias;  // it is no device, but leads to one
+  cow<device::retirement> retirement;
+  cow<mirroring> mirrored;                // it shows another device
+  cow<std::vector<mirror_link>> mirrors;  // that show it, by id, none twice
   bool empty() const {
     return activation.empty() && gateway.empty() && sub_devices.empty() && picture.empty() &&
            certificates->empty() && firmware->empty() && twin->empty() && files->empty() &&
            groups->empty() && shown->empty() && layers->empty() && renaming->empty() &&
-           alias->empty();
+           alias->empty() && retirement->empty() && mirrored->empty() && mirrors->empty();
   }
   bool operator==(const family&) const = default;
 };
@@ -957,6 +1044,9 @@ struct state {
   const layering& layers() const { return *family->layers; }
   const device::renaming& renaming() const { return *family->renaming; }
   const name_alias& alias() const { return *family->alias; }
+  const device::retirement& retirement() const { return *family->retirement; }
+  const mirroring& mirrored() const { return *family->mirrored; }
+  const std::vector<mirror_link>& mirrors() const { return *family->mirrors; }
 };
 
 /// True for what an alias answers itself. All else is meant for the device that it leads to.
@@ -978,7 +1068,8 @@ std::string uri_of(const file_record& f);
 /// The id in such a text, with "enos-lark://" too; empty: it is none.
 std::string file_id_of(std::string_view uri);
 
-/// "inactive", "online", "offline" or "disabled": as somebody wants it shown, or as it is.
+/// "inactive", "online", "offline", "disabled", "mirror" or "retired": as somebody wants it shown,
+/// or as it is.
 std::string_view status_of(const state& s);
 /// "inactive", "online" or "offline".
 std::string_view name_of(status_override::status_code s);

@@ -50,11 +50,11 @@ std::vector<effect> effects(const state& s, const event& e) {
             // told.
             if (!s.connection.by_gateway && d.reason == "disabled")
               out.push_back(farewell(s, d, device_notice::kind::disabled));
-            if (!s.connection.by_gateway && d.reason == "deleted")
+            if (!s.connection.by_gateway && (d.reason == "deleted" || d.reason == "retired"))
               out.push_back(farewell(s, d, device_notice::kind::deleted));
             for (const std::string_view lost :
                  {"disabled", "deleted", "secret_reset", "taken_over", "unbound",
-                  "certificate_revoked", "kicked", "replaced", "moved"})
+                  "certificate_revoked", "kicked", "replaced", "moved", "retired"})
               if (d.reason == lost)
                 out.push_back(close_session{d.session, lost});
           },
@@ -72,6 +72,15 @@ std::vector<effect> effects(const state& s, const event& e) {
               out.push_back(release_name{s.renaming().alias});
             if (s.renaming().former)
               out.push_back(release_name{*s.renaming().former});
+            if (!s.mirrored().empty())
+              out.push_back(leave_mirror{s.mirrored().source});
+          },
+          [&](const mirror_ended& m) { out.push_back(leave_mirror{m.source}); },
+          // Its gateway and its sub-devices are let go by the events behind this one.
+          [&](const retired&) {
+            tell(s, device_notice::kind::deleted, out);
+            for (const auto& [name, id] : s.sub_devices())
+              out.push_back(release_sub_device{id});
           },
           [&](const renamed& r) {
             for (const auto& [name, id] : s.sub_devices())

@@ -5,6 +5,7 @@
 //   state    version u8 (2) | revision varint | fields but the last one, layers of configurations
 //            version u8 (3) | revision varint | fields: what has layers
 //            version u8 (4) | revision varint | fields | renaming | alias: what has one of them
+//            version u8 (5) | as 4 | retirement | mirrored | mirrors: what has one of them
 //   latest   version u8 (1) | revision varint | last data time | points
 //   command  version u8 (1) | fields
 #include "model/device/fields.hpp"
@@ -18,6 +19,7 @@ constexpr std::uint8_t version = 1;
 constexpr std::uint8_t state_version = 3;
 constexpr std::uint8_t state_without_layers = 2;  // 1: without groups, override, twin's versions
 constexpr std::uint8_t renamed_state_version = 4;
+constexpr std::uint8_t mirrored_state_version = 5;
 
 failure damaged(std::string_view what) {
   return {errc::corrupted,
@@ -36,9 +38,10 @@ result<std::vector<event>> decode_events(std::string_view bytes) {
 
 std::string encode_state(const state& s, std::uint64_t revision) {
   const auto is_renamed = !s.renaming().empty() || !s.alias().empty();
-  if (!is_renamed && !s.layers().empty())
+  const auto is_more = !s.retirement().empty() || !s.mirrored().empty() || !s.mirrors().empty();
+  if (!is_renamed && !is_more && !s.layers().empty())
     return encode_snapshot(state_version, s, revision);
-  if (!is_renamed) {
+  if (!is_renamed && !is_more) {
     auto none = byte_writer{};
     write(none, layering{});
     auto bytes = encode_snapshot(state_without_layers, s, revision);
@@ -46,11 +49,16 @@ std::string encode_state(const state& s, std::uint64_t revision) {
     return bytes;
   }
   auto out = byte_writer{};
-  out.u8(renamed_state_version);
+  out.u8(is_more ? mirrored_state_version : renamed_state_version);
   out.varint(revision);
   write(out, s);
   write(out, s.renaming());
   write(out, s.alias());
+  if (is_more) {
+    write(out, s.retirement());
+    write(out, s.mirrored());
+    write(out, s.mirrors());
+  }
   return out.take();
 }
 
@@ -64,7 +72,7 @@ result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
     whole.front() = static_cast<char>(state_version);
     return decode_snapshot(state_version, whole, s, "device");
   }
-  if (found != renamed_state_version)
+  if (found != renamed_state_version && found != mirrored_state_version)
     return decode_snapshot(state_version, bytes, s, "device");
   auto in = byte_reader{bytes};
   in.u8();
@@ -74,6 +82,14 @@ result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
   auto alias = name_alias{};
   read(in, renamed);
   read(in, alias);
+  auto gone = retirement{};
+  auto mirrored = mirroring{};
+  auto mirrors = std::vector<mirror_link>{};
+  if (found == mirrored_state_version) {
+    read(in, gone);
+    read(in, mirrored);
+    read(in, mirrors);
+  }
   if (!in.ok() || !in.at_end())
     return damaged("snapshot");
   auto& family = s.family.edit();
@@ -81,6 +97,12 @@ result<std::uint64_t> decode_state(std::string_view bytes, state& s) {
     family.renaming = std::move(renamed);
   if (!alias.empty())
     family.alias = alias;
+  if (!gone.empty())
+    family.retirement = std::move(gone);
+  if (!mirrored.empty())
+    family.mirrored = std::move(mirrored);
+  if (!mirrors.empty())
+    family.mirrors = std::move(mirrors);
   return revision;
 }
 

@@ -342,6 +342,42 @@ template <field_of<name_settled> X>
 auto fields_of(X& x) {
   return std::tie(x.at);
 }
+template <field_of<retirement> X>
+auto fields_of(X& x) {
+  return std::tie(x.at, x.purge_at, x.by, x.reason, x.groups);
+}
+template <field_of<mirroring> X>
+auto fields_of(X& x) {
+  return std::tie(x.source, x.points, x.since);
+}
+template <field_of<mirror_link> X>
+auto fields_of(X& x) {
+  return std::tie(x.mirror, x.name, x.points);
+}
+template <field_of<retired> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<restored> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret, x.at);
+}
+template <field_of<mirror_set> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<mirror_ended> X>
+auto fields_of(X& x) {
+  return std::tie(x.source, x.at);
+}
+template <field_of<mirrors_changed> X>
+auto fields_of(X& x) {
+  return std::tie(x.all, x.at);
+}
+template <field_of<emigrated> X>
+auto fields_of(X& x) {
+  return std::tie(x.what, x.organisation, x.before);
+}
 template <field_of<activation> X>
 auto fields_of(X& x) {
   return std::tie(x.fresh, x.granted_at, x.reopened_until);
@@ -350,7 +386,7 @@ template <field_of<network_picture> X>
 auto fields_of(X& x) {
   return std::tie(x.nodes, x.relations, x.at);
 }
-// What a snapshot has behind its fields: `renaming` and `alias` (encoding.cpp).
+// What a snapshot has behind its fields: `renaming`, `alias` and those behind them (encoding.cpp).
 template <field_of<family> X>
 auto fields_of(X& x) {
   return std::tie(x.activation, x.gateway, x.sub_devices, x.picture, x.certificates, x.firmware,
@@ -520,6 +556,34 @@ auto fields_of(X& x) {
 template <field_of<rename_device> X>
 auto fields_of(X& x) {
   return std::tie(x.name, x.alias, x.renames, x.replaces, x.secret, x.fresh, x.former);
+}
+template <field_of<retire_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.reason, x.quarantine);
+}
+template <field_of<restore_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.secret);
+}
+template <field_of<set_mirror> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<end_mirror> X>
+auto fields_of(X& x) {
+  return std::tie(x.source);
+}
+template <field_of<link_mirror> X>
+auto fields_of(X& x) {
+  return std::tie(x.what);
+}
+template <field_of<unlink_mirror> X>
+auto fields_of(X& x) {
+  return std::tie(x.mirror);
+}
+template <field_of<emigrate_device> X>
+auto fields_of(X& x) {
+  return std::tie(x.to, x.organisation);
 }
 template <field_of<confirm_name> X>
 auto fields_of(X& x) {

@@ -93,11 +93,11 @@ bool is_concerned(const state& s, const command& c, const std::vector<event>& ev
   if (std::holds_alternative<review_layers>(c.what))
     return true;
   return std::any_of(events.begin(), events.end(), [&](const event& e) {
-    const auto about_twin = std::holds_alternative<twin_reported>(e) ||
-                            std::holds_alternative<twin_changed>(e) ||
-                            std::holds_alternative<renamed>(e);
-    return std::holds_alternative<registered>(e) || (changed_by(e) & reads) != 0 ||
-           (about_twin && !s.layers().empty());
+    const auto about_twin =
+        std::holds_alternative<twin_reported>(e) || std::holds_alternative<twin_changed>(e) ||
+        std::holds_alternative<renamed>(e) || std::holds_alternative<emigrated>(e);
+    return std::holds_alternative<registered>(e) || std::holds_alternative<restored>(e) ||
+           (changed_by(e) & reads) != 0 || (about_twin && !s.layers().empty());
   });
 }
 
@@ -243,6 +243,8 @@ search_mask changed_by(const event& e) {
 configurations_of_device for_device(const configuration_set& all, const entity_id& id,
                                     const state& s) {
   auto some = configurations_of_device{};
+  if (!s.retirement().empty())
+    return some;
   const auto seen = searched_device{id, s};
   for (const auto& c : all.all)
     if (filter::accepts(c.target, seen))
@@ -288,7 +290,8 @@ void settle_layers(const state& s, const command& c, const surroundings& around,
   if (!around.configurations || !is_concerned(s, c, d.events, around.configurations->reads))
     return;
   const auto about_own = std::any_of(d.events.begin(), d.events.end(), [](const event& e) {
-    return std::holds_alternative<twin_changed>(e) || std::holds_alternative<renamed>(e);
+    return std::holds_alternative<twin_changed>(e) || std::holds_alternative<renamed>(e) ||
+           std::holds_alternative<emigrated>(e);
   });
   settling{s, around, d}.run(about_own || std::holds_alternative<review_layers>(c.what));
 }

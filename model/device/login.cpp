@@ -123,6 +123,9 @@ result<proof> prove(const state& s, const connect& c, bool itself, const surroun
 status may_come_itself(const state& s, const surroundings& around) {
   if (s.admin == admin_state::disabled)
     return failure{errc::forbidden, "device_disabled", label(s) + " is disabled"};
+  if (!s.mirrored().empty())
+    return failure{errc::forbidden, "device_mirror",
+                   label(s) + " is a mirror: it shows another device, and never connects"};
   if (!around.product.direct_access)
     return failure{errc::forbidden, "direct_login_forbidden",
                    label(s) + " connects through its gateway only"};

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "model/device/decisions.hpp"
+#include "model/device/mirror.hpp"
 
 namespace orrery::model::device {
 namespace {
@@ -184,10 +185,11 @@ result<decision> decide_on(const state& s, const remove_device&, const surroundi
         finish(c, command_record::state_code::cancelled, around.now, "the device was deleted"));
   if (s.connection.online)
     d.events.push_back(disconnected{s.connection.session, "deleted", around.now});
-  auto prints = std::vector<std::string>{};
-  for (const auto& c : s.certificates().all)
-    prints.push_back(c.fingerprint);
-  d.events.push_back(removed{around.now, std::move(prints)});
+  d.events.push_back(removal_of(s, around.now));
+  // Whoever counts devices looks whether it was in service.
+  auto copy = std::make_shared<state>(s);
+  copy->telemetry = {};
+  d.answer = device_snapshot{around.self, std::move(copy)};
   return d;
 }
 
@@ -411,6 +413,11 @@ result<decision> decide_on(const state& s, const cancel_commands& c, const surro
 
 result<decision> decide_on(const state& s, const time_passed&, const surroundings& around) {
   auto d = decision{};
+  if (const auto until = purge_deadline(s)) {
+    if (*until <= around.now)
+      d.events.push_back(removal_of(s, around.now));
+    return d;
+  }
   for (const auto& c : *s.commands)
     if (c.state == command_record::state_code::sent) {
       if (c.sent_at + c.timeout <= around.now)
@@ -465,8 +472,12 @@ std::string secret_owner(const device_name& name) {
 }
 
 std::string_view status_of(const state& s) {
+  if (!s.retirement().empty())
+    return "retired";
   if (s.admin == admin_state::disabled)
     return "disabled";
+  if (!s.mirrored().empty())
+    return "mirror";
   if (!s.shown().empty())
     return name_of(s.shown().as);
   if (!s.activated_at)
@@ -481,6 +492,10 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
       return failure{errc::not_found, "device_unknown", "no such device"};
     if (auto ok = check_session(s, c); !ok)
       return ok.error();
+    if (auto ok = check_retirement(s, c.what); !ok)
+      return ok.error();
+    if (auto ok = check_mirror(s, c.what); !ok)
+      return ok.error();
   }
   if (!s.alias().empty() && std::holds_alternative<time_passed>(c.what))
     return look_after_alias(s, around);
@@ -494,7 +509,8 @@ result<decision> decide(const state& s, const command& c, const surroundings& ar
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, connect>)
           return decide_login(s, what, c.gateway, around);
         else if constexpr (std::is_same_v<std::decay_t<decltype(what)>, change_twin> ||
-                           std::is_same_v<std::decay_t<decltype(what)>, override_status>)
+                           std::is_same_v<std::decay_t<decltype(what)>, override_status> ||
+                           std::is_same_v<std::decay_t<decltype(what)>, retire_device>)
           return decide_on(s, what, c.actor, around);
         else
           return decide_on(s, what, around);
@@ -518,7 +534,8 @@ std::optional<timestamp> next_deadline(const state& s) {
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   }
-  for (const auto& at : {session_deadline(s), certificate_deadline(s), override_deadline(s)})
+  for (const auto& at :
+       {session_deadline(s), certificate_deadline(s), override_deadline(s), purge_deadline(s)})
     if (at && (!nearest || *at < *nearest))
       nearest = at;
   return nearest;

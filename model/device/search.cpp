@@ -7,6 +7,8 @@
 namespace orrery::model::device {
 namespace {
 
+constexpr std::string_view retired_index = "retired";  // actors/device_search.cpp reads it
+
 using filter::datum;
 using filter::field_type;
 
@@ -57,6 +59,14 @@ timestamp certificate_end(const state& s) {
   return end;
 }
 
+/// Of all its files, those that have not come yet too.
+std::int64_t bytes_of(const file_folder& files) {
+  auto sum = std::int64_t{0};
+  for (const auto& f : files.all)
+    sum += static_cast<std::int64_t>(f.size);
+  return sum;
+}
+
 }  // namespace
 
 const filter::schema& search_fields() {
@@ -70,7 +80,7 @@ const filter::schema& search_fields() {
       {.name = "timezone", .type = text},
       {.name = "status",
        .type = word,
-       .words = {"inactive", "online", "offline", "disabled"},
+       .words = {"inactive", "online", "offline", "disabled", "mirror", "retired"},
        .indexed = true,
        .sortable = true},
       {.name = "admin", .type = word, .words = {"enabled", "disabled"}},
@@ -81,6 +91,7 @@ const filter::schema& search_fields() {
       {.name = "tags.*", .type = text, .words = {}, .indexed = true, .sortable = true},
       {.name = "gateway", .type = text, .words = {}, .indexed = true},
       {.name = "isSubDevice", .type = truth},
+      {.name = "mirrorOf", .type = text, .words = {}, .indexed = true},
       {.name = "protocol", .type = word, .words = {"mqtt", "http", "coap"}},
       {.name = "createdAt",
        .type = field_type::time,
@@ -119,6 +130,11 @@ const filter::schema& search_fields() {
        .sortable = true},
       {.name = "group", .type = texts, .words = {}, .indexed = true},
       {.name = "configuration", .type = texts, .words = {}, .indexed = true},
+      {.name = "fileBytes",
+       .type = field_type::number,
+       .words = {},
+       .indexed = true,
+       .sortable = true},
       {.name = "points.*", .type = any},
   }};
   return all;
@@ -205,6 +221,11 @@ datum searched_device::value(std::size_t field, std::string_view key) const {
       return std::string_view{text_};
     case search_field::is_sub_device:
       return !s.gateway().empty();
+    case search_field::mirror_of:
+      if (s.mirrored().empty())
+        return {};
+      text_ = to_string(s.mirrored().source);
+      return std::string_view{text_};
     case search_field::protocol: {
       const auto name = name_of(s.connection.protocol);
       return name.empty() ? datum{} : datum{name};
@@ -229,6 +250,8 @@ datum searched_device::value(std::size_t field, std::string_view key) const {
     case search_field::configuration:
       texts_ = configuration_texts(s.layers());
       return std::span<const std::string>{texts_};
+    case search_field::file_bytes:
+      return s.files().empty() ? datum{} : datum{bytes_of(s.files())};
     case search_field::points: {
       const auto& all = read().latest;
       const auto found = std::find_if(all.begin(), all.end(),
@@ -265,7 +288,14 @@ search_mask searched_by(const event& e) {
                  [](const layers_changed&) { return bit_of(search_field::configuration); },
                  [](const status_overridden&) { return bit_of(status); },
                  [](const override_ended&) { return bit_of(status); },
+                 [](const mirror_set&) { return bit_of(status) | bit_of(mirror_of); },
+                 [](const mirror_ended&) { return bit_of(status) | bit_of(mirror_of); },
                  [](const renamed&) { return bit_of(device_key) | bit_of(product_key); },
+                 [](const file_added&) { return bit_of(file_bytes); },
+                 [](const file_removed&) { return bit_of(file_bytes); },
+                 [](const emigrated&) { return everything; },
+                 [](const retired&) { return everything; },
+                 [](const restored&) { return everything; },
                  [](const name_reserved&) { return everything; },  // nobody looks for an alias
                  [](const auto&) { return search_mask{0}; }},
       e);
@@ -275,6 +305,12 @@ std::vector<search_term> search_terms(const state& s, search_mask which) {
   auto all = std::vector<search_term>{};
   if (!s.exists || !s.alias().empty())
     return all;
+  if (!s.retirement().empty()) {
+    all.push_back({std::string{retired_index}, {}});  // nothing else finds it
+    if (!s.files().empty())                           // they are kept, and so they count
+      all.push_back({"retired.fileBytes", filter::index_value(datum{bytes_of(s.files())})});
+    return all;
+  }
   const auto& fields = search_fields();
   const auto id = entity_id{};
   const auto seen = searched_device{id, s};

@@ -33,6 +33,7 @@ enum class search_field : std::uint8_t {
   tags,
   gateway,
   is_sub_device,
+  mirror_of,
   protocol,
   created_at,
   updated_at,
@@ -43,6 +44,7 @@ enum class search_field : std::uint8_t {
   certificate_expires_at,
   group,
   configuration,
+  file_bytes,
   points,
 };
 

@@ -6,6 +6,7 @@
 #include "model/filter/record.hpp"
 #include "model/filter/schema.hpp"
 #include "model/organisation/groups.hpp"
+#include "model/organisation/node_filter.hpp"
 
 namespace orrery::model::organisation {
 namespace {
@@ -57,6 +58,14 @@ filter::condition of_products(const std::vector<std::string>& keys) {
   return c;
 }
 
+/// True if devices that are out of service are asked for.
+bool is_any_retired(const filter::condition& c) {
+  return std::any_of(c.values.begin(), c.values.end(), [](const auto& v) {
+    const auto* text = std::get_if<std::string>(&v);
+    return text && lower(*text) == "retired";
+  });
+}
+
 model::failure bad_filter(std::string detail) {
   return {model::errc::invalid_argument, "bad_filter", std::move(detail)};
 }
@@ -65,6 +74,13 @@ filter::expression one(filter::condition c) {
   auto e = filter::expression{};
   e.test = std::move(c);
   return e;
+}
+
+filter::expression none_of(filter::expression of) {
+  auto others = filter::expression{};
+  others.what = filter::expression::kind::none;
+  others.parts.push_back(std::move(of));
+  return others;
 }
 
 filter::expression one_of_groups(const std::vector<std::string>& ids) {
@@ -81,9 +97,10 @@ filter::expression one_of_groups(const std::vector<std::string>& ids) {
 /// Turns names in a filter into what the index of devices has.
 class rewriting {
  public:
-  /// `in_rule`: of a group.
-  rewriting(const std::vector<product_facts>& products, const group_facts& groups, bool in_rule)
-      : products_{products}, groups_{groups}, in_rule_{in_rule} {}
+  /// `in_rule`: of a group. `nodes`: null where none may be named.
+  rewriting(const std::vector<product_facts>& products, const group_facts& groups, bool in_rule,
+            const model::organisation::node_facts* nodes = nullptr)
+      : products_{products}, groups_{groups}, in_rule_{in_rule}, nodes_{nodes} {}
 
   model::status operator()(filter::expression& e) {
     for (auto& part : e.parts)
@@ -98,6 +115,12 @@ class rewriting {
       names = {"name"};
     if (names.size() == 1 && names[0] == model::organisation::group_field)
       return groups(e);
+    if (names.size() == 1 && names[0] == model::organisation::node_field && nodes_)
+      return places(e);
+    if (names.size() == 1 && names[0] == "status" && is_any_retired(e.test))
+      return bad_filter(
+          "status: no filter finds devices that are out of service; lists show them "
+          "with includeRetired");
     if (const auto where = product_fields().find(names))
       return products(e, *where);
     return {};
@@ -117,6 +140,26 @@ class rewriting {
       if (filter::accepts(*checked, product_record{p}))
         keys.push_back(p.key);
     e.test = of_products(keys);
+    return {};
+  }
+
+  model::status places(filter::expression& e) const {
+    const auto how = e.test.how;
+    if (how != filter::comparison::equal && how != filter::comparison::unequal &&
+        how != filter::comparison::in)
+      return bad_filter("underNode: may be compared by =, != and in, with ids of nodes");
+    auto c = filter::condition{.field = {"assetId"}, .how = filter::comparison::in, .values = {}};
+    for (const auto& v : e.test.values) {
+      const auto* id = std::get_if<std::string>(&v);
+      if (!id)
+        return bad_filter("underNode: expected the id of a node, in quotes");
+      if (const auto found = nodes_->find(*id); found != nodes_->end())
+        for (const auto& asset : found->second)
+          c.values.emplace_back(asset);
+    }
+    if (c.values.empty())
+      c.values.emplace_back(std::string{});  // nobody is there
+    e = how == filter::comparison::unequal ? none_of(one(std::move(c))) : one(std::move(c));
     return {};
   }
 
@@ -161,19 +204,14 @@ class rewriting {
       members.what = filter::expression::kind::any;
       members.parts = std::move(parts);
     }
-    if (how == filter::comparison::unequal) {
-      auto others = filter::expression{};
-      others.what = filter::expression::kind::none;
-      others.parts.push_back(std::move(members));
-      members = std::move(others);
-    }
-    e = std::move(members);
+    e = how == filter::comparison::unequal ? none_of(std::move(members)) : std::move(members);
     return {};
   }
 
   const std::vector<product_facts>& products_;
   const group_facts& groups_;
   bool in_rule_;
+  const model::organisation::node_facts* nodes_;
   int rules_ = 0;
 };
 
@@ -196,17 +234,49 @@ group_facts facts_of(const std::vector<model::organisation::device_group>& group
   return all;
 }
 
-model::result<std::string> device_filter(std::string_view text,
-                                         const std::vector<product_facts>& products,
-                                         const group_facts& groups) {
+namespace {
+
+model::result<std::string> rewritten(std::string_view text, rewriting with) {
   if (text.empty())
     return std::string{};
   auto parsed = filter::parse(text);
   if (!parsed)
     return parsed.error();
-  if (auto ok = rewriting{products, groups, false}(*parsed); !ok)
+  if (auto ok = with(*parsed); !ok)
     return ok.error();
   return filter::print(*parsed);
+}
+
+void add_nodes(const filter::expression& e, std::set<std::string>& into) {
+  for (const auto& part : e.parts)
+    add_nodes(part, into);
+  const auto& names = e.test.field;
+  if (e.what != filter::expression::kind::one || names.size() != 1 || names[0] != node_field)
+    return;
+  for (const auto& v : e.test.values)
+    if (const auto* id = std::get_if<std::string>(&v))
+      into.insert(*id);
+}
+
+}  // namespace
+
+model::result<std::string> device_filter(std::string_view text,
+                                         const std::vector<product_facts>& products,
+                                         const group_facts& groups) {
+  return rewritten(text, {products, groups, false});
+}
+
+model::result<std::string> device_filter(std::string_view text,
+                                         const std::vector<product_facts>& products,
+                                         const group_facts& groups, const node_facts& nodes) {
+  return rewritten(text, {products, groups, false, &nodes});
+}
+
+std::set<std::string> nodes_in(std::string_view text) {
+  auto all = std::set<std::string>{};
+  if (const auto parsed = filter::parse(text))
+    add_nodes(*parsed, all);
+  return all;
 }
 
 model::result<std::string> rule_filter(std::string_view rule,

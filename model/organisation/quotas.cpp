@@ -7,9 +7,10 @@ namespace orrery::model::organisation {
 
 const std::vector<quota_item>& quota_items() {
   static const auto all = std::vector<quota_item>{
-      {"devices", {}}, {"products", {}}, {"models", {}},
-      {"users", 1000}, {"apps", 1000},   {"keys", 1000},
-      {"roles", 100},  {"groups", 200},  {"configurations", max_configurations}};
+      {"devices", {}},  {"products", {}}, {"models", {}},
+      {"users", 1000},  {"apps", 1000},   {"keys", 1000},
+      {"roles", 100},   {"groups", 200},  {"configurations", max_configurations},
+      {"fileBytes", {}}};
   return all;
 }
 

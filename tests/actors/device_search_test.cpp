@@ -72,10 +72,11 @@ class Fleet : public testing::Test {
     const auto everybody =
         keys::index(id.shard, search_index(""),
                     search_value((now.exists ? now : before).organisation(), ""), id);
-    changed.push_back(
-        {.family = family::index,
-         .key = everybody,
-         .operation = now.exists ? storage::row_operation::put : storage::row_operation::remove});
+    changed.push_back({.family = family::index,
+                       .key = everybody,
+                       .operation = now.exists && now.retirement().empty()
+                                        ? storage::row_operation::put
+                                        : storage::row_operation::remove});
     const auto key = keys::state(model::entity_kind::device, id);
     if (now.exists)
       changed.push_back({family::state, key, device::encode_state(now, 1)});
@@ -101,9 +102,15 @@ class Fleet : public testing::Test {
       s.exists = false;
     }
     s.display_name = one_of(texts());
+    s.family.edit().retirement = random() % 5 == 0
+                                     ? device::retirement{any_time(), any_time(), "", "", {}}
+                                     : device::retirement{};
     s.admin = random() % 4 == 0 ? device::admin_state::disabled : device::admin_state::enabled;
     s.connection.online = random() % 2 == 0;
     s.activated_at = random() % 2 == 0 ? std::optional{any_time()} : std::nullopt;
+    s.family = {};
+    if (random() % 6 == 0)
+      s.family.edit().mirrored = device::mirroring{id, {}, any_time()};
     s.last_online = random() % 3 == 0 ? any_time() : model::timestamp{};
     s.attributes.clear();
     for (const auto* name : {"size", "kind"})
@@ -114,6 +121,13 @@ class Fleet : public testing::Test {
       if (random() % 2 == 0)
         tags[name] = one_of(texts());
     s.tags = model::cow{std::move(tags)};
+    auto files = device::file_folder{};
+    for (auto n = random() % 3; n > 0; --n) {
+      auto& f = files.all.emplace_back();
+      f.id = std::to_string(n);
+      f.size = random() % 2 == 0 ? random() % 100 : std::uint64_t{1} << 40;
+    }
+    s.family.edit().files = model::cow{std::move(files)};
     write(id, s);
   }
 
@@ -123,7 +137,9 @@ class Fleet : public testing::Test {
     switch (random() % 9) {
       case 0:
         return "status " + one_of(std::vector<std::string>{"=", "!="}) + " '" +
-               one_of(std::vector<std::string>{"online", "offline", "inactive", "disabled"}) + "'";
+               one_of(std::vector<std::string>{"online", "offline", "inactive", "disabled",
+                                               "mirror"}) +
+               "'";
       case 1:
         return "name " + one_of(compare) + " " + quoted(one_of(texts()));
       case 2:
@@ -141,7 +157,7 @@ class Fleet : public testing::Test {
       case 6:
         return "lastOnlineAt exists";
       case 7:
-        return "productKey in ('p1', 'p2')";
+        return random() % 2 == 0 ? "productKey in ('p1', 'p2')" : "fileBytes >= 50";
       default:
         return "isSubDevice = " + std::string{random() % 2 == 0 ? "true" : "false"};
     }
@@ -159,6 +175,14 @@ class Fleet : public testing::Test {
         return "(" + a + ") or (" + b + ")";
     }
   }
+  static constexpr std::string_view out_of_service = "status = 'retired'";
+  /// Of those in service or, now and then, of the others.
+  std::string any_question(int depth) {
+    if (random() % 5 != 0)
+      return any_filter(depth);
+    auto text = std::string{out_of_service};
+    return random() % 4 == 0 ? text : text + " and (" + any_filter(depth) + ")";
+  }
   std::string any_order() {
     static const auto all = std::vector<std::string>{
         "",           "name",       "-name",           "createdAt",    "-lastOnlineAt",
@@ -175,8 +199,9 @@ class Fleet : public testing::Test {
                              ? std::nullopt
                              : std::optional{*filter::check(*parsed, device::search_fields())};
     auto found = std::vector<entity_id>{};
+    const auto retired = text.starts_with(out_of_service);
     for (const auto& [id, s] : devices)
-      if (s.exists && s.organisation() == "org" &&
+      if (s.exists && s.organisation() == "org" && s.retirement().empty() != retired &&
           (!checked || filter::accepts(*checked, device::searched_device{id, s})))
         found.push_back(id);
     return found;
@@ -234,7 +259,7 @@ TEST_F(Fleet, IsFoundAsByAPlainScan) {
     for (auto n = 0; n < 25; ++n)
       change_one();
     for (auto n = 0; n < 25; ++n) {
-      const auto text = random() % 8 == 0 ? "" : any_filter(3);
+      const auto text = random() % 8 == 0 ? "" : any_question(3);
       const auto sort = any_order();
       const auto limit = one_of(std::vector<std::size_t>{1, 3, 10, 500});
       const auto expected = scan(text);
@@ -296,7 +321,7 @@ TEST_F(Fleet, IsCountedAsByAPlainScan) {
     for (auto n = 0; n < 25; ++n)
       change_one();
     for (auto n = 0; n < 25; ++n) {
-      const auto text = random() % 3 == 0 ? "" : any_filter(2);
+      const auto text = random() % 3 == 0 ? "" : any_question(2);
       const auto by = one_of(groups);
       auto q = device_count_question{"org", text, by};
       const auto got = wait<device_counts>([&](auto done) { ask.count(q, std::move(done)); });
@@ -326,6 +351,47 @@ TEST_F(Fleet, IsCountedAsByAPlainScan) {
         ++expected[model::to_json(group)];
       }
       ASSERT_EQ(got->of, expected) << text << " by " << by;
+    }
+  }
+}
+
+TEST_F(Fleet, IsAddedUpAsByAPlainScan) {
+  for (auto round = 0; round < 40; ++round) {
+    for (auto n = 0; n < 25; ++n)
+      change_one();
+    for (auto n = 0; n < 10; ++n) {
+      const auto text = random() % 3 == 0 ? "" : any_filter(2);
+      auto q = device_count_question{.organisation = "org", .filter = text};
+      q.sum = "fileBytes";
+      const auto got = wait<device_counts>([&](auto done) { ask.count(q, std::move(done)); });
+      ASSERT_TRUE(got) << got.error().detail;
+      auto sum = std::uint64_t{0}, expected = std::uint64_t{0};
+      for (const auto& [group, bytes] : got->of)
+        sum += bytes;
+      for (const auto& id : scan(text))
+        for (const auto& f : devices.at(id).files().all)
+          expected += f.size;
+      ASSERT_EQ(sum, expected) << text;
+    }
+  }
+  auto q = device_count_question{.organisation = "org"};
+  q.sum = "name";
+  EXPECT_FALSE(wait<device_counts>([&](auto done) { ask.count(q, std::move(done)); }));
+}
+
+TEST_F(Fleet, TagsAreCountedAsByAPlainScan) {
+  for (auto round = 0; round < 40; ++round) {
+    for (auto n = 0; n < 25; ++n)
+      change_one();
+    for (const auto& text : {std::string{}, any_filter(2)}) {
+      auto expected = tag_counts{};
+      for (const auto& id : scan(text))
+        for (const auto& [key, value] : *devices.at(id).tags)
+          expected.add(key, value, 1);
+      auto q = device_count_question{"org", text, std::string{every_tag}};
+      const auto got = wait<device_counts>([&](auto done) { ask.count(q, std::move(done)); });
+      ASSERT_TRUE(got) << got.error().detail;
+      ASSERT_EQ(got->of, expected.counts().of) << text;
     }
   }
 }

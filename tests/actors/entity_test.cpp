@@ -509,5 +509,58 @@ TEST_F(Entity, PublishesOnlyWhileSomebodyListens) {
   EXPECT_EQ(std::get<device::points_accepted>(one.what->at(0)).samples.size(), 1u);
 }
 
+TEST_F(Entity, PublishesForItsMirrorsByTheirNamesAndIds) {
+  add_device();
+  const auto all = tests::device_id(2, 7), some = tests::device_id(3, 8);
+  must(ask(device::link_mirror{{all, {"other", "all"}, {}}}));
+  must(ask(device::link_mirror{{some, {"other", "some"}, {{"own", "q"}}}}));
+  must(ask(at(0, 1)));
+  EXPECT_TRUE(effects->published.empty()) << "nobody listens";
+  *feed_wanted = true;
+  must(ask(at(1, 2)));
+  auto told = std::vector<published>{};
+  const auto take = [&] {
+    told.clear();
+    for (const auto& group : std::exchange(effects->published, {}))
+      told.insert(told.end(), group.begin(), group.end());
+  };
+  take();
+  ASSERT_EQ(told.size(), 2u) << "one shows no such point";
+  EXPECT_EQ(told[0].who.id, id);
+  EXPECT_EQ(told[1].who.id, all);
+  EXPECT_EQ(told[1].who.called->name, (model::device_name{"other", "all"}));
+  EXPECT_EQ(told[1].who.called->organisation, tests::organisation);
+  EXPECT_EQ(told[1].what, told[0].what) << "as it is";
+  EXPECT_EQ(told[1].offset, told[0].offset);
+  must(ask(device::link_mirror{{some, {"other", "some"}, {{"own", "p"}}}}));
+  take();
+  must(ask(at(2, 3)));
+  take();
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_EQ(told[2].who.id, some);
+  const auto& own = std::get<device::points_accepted>(told[2].what->at(0)).samples;
+  ASSERT_EQ(own.size(), 1u);
+  EXPECT_EQ(own[0].points.at(0).id, "own");
+  EXPECT_EQ(own[0].time, std::get<device::points_accepted>(told[0].what->at(0)).samples[0].time);
+  must(ask(device::update_device{}));
+  take();
+  EXPECT_EQ(told.size(), 1u) << "its points alone";
+  must(ask(device::unlink_mirror{all}));
+  must(ask(device::unlink_mirror{some}));
+  take();
+  must(ask(at(3, 4)));
+  take();
+  EXPECT_EQ(told.size(), 1u);
+}
+
+TEST_F(Entity, TellsMirrorsNothingThatWasLost) {
+  add_device();
+  must(ask(device::link_mirror{{tests::device_id(2, 7), {"other", "all"}, {}}}));
+  *feed_wanted = true;
+  store->faults.appends = 1;
+  EXPECT_EQ(code_of(ask(at(1, 2))), model::errc::unavailable);
+  EXPECT_TRUE(effects->published.empty());
+}
+
 }  // namespace
 }  // namespace orrery::actors

@@ -145,6 +145,24 @@ TEST_F(Feed, FiltersByProductAndDevice) {
   EXPECT_FALSE(gets(accepted({"p"})));
 }
 
+TEST_F(Feed, TellsBothOrganisationsOfWhoWentFromOneToTheOther) {
+  auto went = device::emigrated{};
+  went.what.name = {"theirs", "dk"};
+  went.organisation = "other";
+  went.before = who.called->organisation;
+  filter.kind = feed_kind::lifecycle;
+  EXPECT_TRUE(gets(went));
+  filter.organisation = "other";
+  EXPECT_TRUE(gets(went));
+  EXPECT_FALSE(gets(device::groups_changed{})) << "of the same moment, and no matter of theirs";
+  filter.products = {"another"};
+  EXPECT_FALSE(gets(went));
+  filter.products = {"theirs"};
+  EXPECT_TRUE(gets(went));
+  filter.organisation = "third";
+  EXPECT_FALSE(gets(went));
+}
+
 TEST_F(Feed, FiltersPointsByName) {
   filter.points = {"p"};
   EXPECT_TRUE(gets(accepted({"q", "p"})));
@@ -203,6 +221,12 @@ TEST_F(Feed, TellsTheKindsApart) {
       {device::status_overridden{}, feed_kind::lifecycle},
       {device::override_ended{}, feed_kind::lifecycle},
       {device::renamed{}, feed_kind::lifecycle},
+      {device::emigrated{}, feed_kind::lifecycle},
+      {device::retired{}, feed_kind::lifecycle},
+      {device::restored{}, feed_kind::lifecycle},
+      {device::mirror_set{}, feed_kind::lifecycle},
+      {device::mirror_ended{}, feed_kind::lifecycle},
+      {device::mirrors_changed{}, std::nullopt},
       {device::rename_prevented{}, std::nullopt},
       {device::former_name_forgotten{}, std::nullopt},
       {device::name_reserved{}, std::nullopt},

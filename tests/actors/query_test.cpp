@@ -334,6 +334,26 @@ TEST_F(Query, ListsOnlyWhatFits) {
   EXPECT_THAT(found("assetId = '" + to_string(other) + "'"), ElementsAre(other));
   EXPECT_THAT(found("assetId in ('x', '')"), ElementsAre());
   EXPECT_THAT(found("", "elsewhere"), ElementsAre());
+  const auto how_many = [this](const std::string& filter) {
+    const auto got = wait<device_counts>([&](auto done) {
+      ask.count({tests::organisation, filter}, std::move(done));
+    });
+    return got && !got->of.empty() ? got->of.at("[]") : 0;
+  };
+  ASSERT_TRUE(node.ask(other, order(device::retire_device{"why", 24h})));
+  EXPECT_THAT(found(""), ElementsAre(id)) << "out of service";
+  EXPECT_EQ(how_many(""), 1u);
+  EXPECT_THAT(found("assetId = '" + to_string(other) + "'"), ElementsAre());
+  EXPECT_THAT(found("status = 'retired'"), ElementsAre(other));
+  EXPECT_THAT(found("status = 'retired' and name like 'SHOWN'"), ElementsAre(other));
+  EXPECT_THAT(found("status = 'retired' and deviceKey = 'dk'"), ElementsAre());
+  EXPECT_THAT(found("status = 'retired'", "elsewhere"), ElementsAre());
+  EXPECT_EQ(how_many("status = 'retired'"), 1u);
+  ASSERT_TRUE(node.ask(other, order(device::restore_device{tests::keys().seal(
+                                  "new", device::secret_owner({tests::product_key, "other"}))})));
+  EXPECT_THAT(found("status = 'inactive'"), ElementsAre(other));
+  EXPECT_THAT(found("status = 'retired'"), ElementsAre());
+  EXPECT_EQ(how_many(""), 2u);
   ASSERT_TRUE(node.ask(other, order(device::remove_device{})));
   EXPECT_THAT(found(""), ElementsAre(id));
   EXPECT_THAT(found("status = 'inactive' or deviceKey exists"), ElementsAre(id));

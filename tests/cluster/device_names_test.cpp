@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "actors/kinds.hpp"
 #include "actors/name_settling.hpp"
 #include "storage/keys.hpp"
 #include "tests/support/small_node.hpp"
@@ -210,6 +211,31 @@ TEST_F(DeviceNames, AGatewayLearnsThem) {
   EXPECT_EQ(node.state_of(hub).sub_devices(), (device::sub_device_map{{name("a"), first}}));
 }
 
+TEST_F(DeviceNames, WhoTookTheFormerNameStaysInTheGatewaysList) {
+  auto hubs = tests::product("hubs");
+  hubs.node = model::product::node_type::gateway;
+  ASSERT_TRUE(node.ask(actors::catalogue_id(model::entity_kind::product, "hubs"),
+                       tests::product_order(hubs)));
+  const auto hub = tests::device_id(0, 90);
+  ASSERT_TRUE(node.ask(hub, order(tests::registration({"hubs", "hub"}))));
+  const auto bind = [&](const model::entity_id& id, const std::string& key) {
+    ASSERT_TRUE(node.ask(
+        id, order(device::bind_gateway{{hub, {"hubs", "hub"}}, tests::organisation, {}, false})));
+    auto subs = device::change_sub_devices{};
+    subs.changes[name(key)] = id;
+    ASSERT_TRUE(node.ask(hub, order(subs)));
+  };
+  bind(first, "dk");
+  ASSERT_TRUE(reserve("a"));
+  ASSERT_TRUE(rename("a"));
+  // Not settled yet: and another device has that name, and that gateway.
+  const auto other = node.add_device("dk");
+  bind(other, "dk");
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(node.state_of(hub).sub_devices(),
+            (device::sub_device_map{{name("a"), first}, {name("dk"), other}}));
+}
+
 TEST_F(DeviceNames, AnotherProductHasItsRow) {
   ASSERT_TRUE(node.ask(actors::catalogue_id(model::entity_kind::product, "next"),
                        tests::product_order(tests::product("next"))));
@@ -225,6 +251,42 @@ TEST_F(DeviceNames, AnotherProductHasItsRow) {
   ASSERT_TRUE(settle());
   EXPECT_EQ(rows("product", "next"), 1u);
   EXPECT_EQ(rows("product", tests::product_key), 0u);
+  EXPECT_TRUE(node.ask(next, order(tests::login(next))));
+}
+
+TEST_F(DeviceNames, AnotherOrganisationHasItsRows) {
+  ASSERT_TRUE(node.ask(actors::catalogue_id(model::entity_kind::product, "next"),
+                       tests::product_order(tests::product("next"))));
+  const auto next = model::device_name{"next", "dk"};
+  const auto rows_of = [&](const std::string& organisation) {
+    auto all = std::size_t{0};
+    for (std::uint16_t shard = 0; shard < 2; ++shard)
+      for (const auto* field : {"", "deviceKey", "status", "tags.site"})
+        all += node.store->rows(
+            family::index, keys::index_prefix(shard, actors::search_index(field)) + organisation);
+    return all;
+  };
+  ASSERT_TRUE(node.ask(first, order(device::change_tags{{{"site", "n"}}, false})));
+  EXPECT_EQ(rows_of(tests::organisation), 4u);
+  alias = tests::device_id(node.router->shard_of(next), 77);
+  ASSERT_TRUE(node.ask(alias, order(device::reserve_name{next, "other", first, 0})));
+  auto e = device::emigrate_device{};
+  e.to.name = next;
+  e.to.alias = alias;
+  e.to.secret = tests::keys().seal("secret", device::secret_owner(next));
+  e.organisation = "other";
+  EXPECT_EQ(node.ask(first, order(e)).error().reason, "catalogue_missing")
+      << "whose configurations would be for it is not known yet";
+  ASSERT_TRUE(node.ask(
+      actors::catalogue_id(model::entity_kind::organisation, "other"),
+      tests::organisation_order(model::organisation::create_organisation{"other", "Other"})));
+  ASSERT_TRUE(node.ask(first, order(e)));
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(rows_of(tests::organisation), 0u);
+  EXPECT_EQ(rows_of("other"), 4u);
+  EXPECT_EQ(rows("product", "next"), 1u);
+  node.restart();
+  EXPECT_EQ(node.state_of(first).organisation(), "other");
   EXPECT_TRUE(node.ask(next, order(tests::login(next))));
 }
 

@@ -202,6 +202,53 @@ TEST_F(ShardHost, ARemovedNameMayBeRegisteredAgain) {
   EXPECT_FALSE(node.latest(fresh, "q"));  // nothing of the old one's life
 }
 
+TEST_F(ShardHost, ARetiredDeviceIsRemovedWhenItsTimeIsOver) {
+  const auto old = node.add_device("dk");
+  const auto name = model::device_name{tests::product_key, "dk"};
+  ASSERT_TRUE(node.ask(old, order(p(7))));
+  auto c = node.login("dk");
+  ASSERT_TRUE(node.ask(old, order(device::retire_device{"scrapped", 24h})));
+  EXPECT_EQ(node.store->rows(family::index, keys::index_prefix(old.shard, "session")), 0u);
+  EXPECT_EQ(node.ask(tests::device_id(old.shard, 2), order(tests::registration(name))).error().code,
+            errc::already_exists);
+  EXPECT_EQ(node.ask(old, order(p(8))).error().reason, "device_retired");
+  sleep();
+  node.restart();  // it is not forgotten
+  EXPECT_EQ(device::status_of(node.state_of(old)), "retired");
+  node.pass(23h);
+  EXPECT_TRUE(node.ask(name, order(device::read_device{})));
+  node.pass(2h);
+  EXPECT_EQ(node.ask(old, order(device::read_device{})).error().code, errc::not_found);
+  EXPECT_EQ(node.ask(name, order(device::read_device{})).error().code, errc::not_found);
+  EXPECT_EQ(node.store->rows(family::index, keys::index_prefix(old.shard, "due")), 0u);
+  EXPECT_EQ(node.store->rows(family::index, keys::index_prefix(old.shard, "name")), 0u);
+  sleep();
+  const auto fresh = tests::device_id(old.shard, 2);
+  EXPECT_TRUE(node.ask(fresh, order(tests::registration(name))));
+  EXPECT_FALSE(node.latest(fresh, "q"));
+}
+
+TEST_F(ShardHost, AnotherTakesTheNameOfOneThatWasRetiredWithoutQuarantine) {
+  const auto old = node.add_device("dk");
+  ASSERT_TRUE(node.ask(old, order(device::retire_device{"scrapped", 0ms})));
+  EXPECT_EQ(node.ask(old, order(device::read_device{})).error().code, errc::not_found);
+  const auto fresh = tests::device_id(old.shard, 2);
+  EXPECT_TRUE(
+      node.ask(fresh, order(tests::registration(model::device_name{tests::product_key, "dk"}))));
+}
+
+TEST_F(ShardHost, ARestoredDeviceStays) {
+  const auto id = node.add_device("dk");
+  const auto name = model::device_name{tests::product_key, "dk"};
+  ASSERT_TRUE(node.ask(id, order(device::retire_device{"scrapped", 24h})));
+  node.pass(12h);
+  ASSERT_TRUE(node.ask(id, order(device::restore_device{
+                               tests::keys().seal("another", device::secret_owner(name))})));
+  node.pass(48h);
+  EXPECT_EQ(device::status_of(node.state_of(id)), "inactive");
+  EXPECT_EQ(node.store->rows(family::index, keys::index_prefix(id.shard, "due")), 0u);
+}
+
 // ---- rest ---------------------------------------------------------------------------------------
 
 TEST_F(ShardHost, RestsWhatIsIdleAndWakesItWithAllItsState) {

@@ -165,7 +165,7 @@ class Lists(DeviceTest):
         self.api.post(f"~/devices/{made[2]['assetId']}:disable")
         wait_for(lambda: self.status(made[1])["status"] == "offline", "the second is gone")
         self.assertEqual(self.api.get(f"~/stats/devices?productKey={product}"),
-                         {"total": 4, "online": 1, "offline": 1, "inactive": 1, "disabled": 1})
+                         {"total": 4, "online": 1, "offline": 1, "inactive": 1, "disabled": 1, "mirror": 0})
         client.close()
 
     def test_status_of_many(self):

@@ -25,8 +25,8 @@ OF_A_PROVIDER = {"beginExternalLogin", "finishExternalLogin"}
 OF_A_CLUSTER = {"drainNode", "undrainNode", "removeNode", "replaceNode"}
 
 
-# Who has logged out cannot ask again; an import's body is no JSON (operations_test.py repeats it).
-NOT_AGAIN = {"logout", "importDevices"}
+# Who has logged out cannot ask again; an import's body is no JSON (operations_test.py and row_files_test.py repeat it).
+NOT_AGAIN = {"logout", "importDevices", "importProducts", "importAssets"}
 
 
 class AskingTwice(Api):
@@ -149,6 +149,8 @@ class Operations(NodeTest):
         self.assertTrue(self.api.get(f"~/assets/{asset['assetId']}")["tags"])
         self.assertTrue(self.api.get("~/assets", params={"kind": "logical"})["items"])
         self.assertTrue(self.api.post("~/assets/search", {"name": "Hall"})["items"])
+        rows = self.api.request("POST", "~/assets:export", json={"name": "Hall", "format": "ndjson"})
+        self.api.request("POST", "~/assets:import?mode=update", data=rows.content, headers={"Content-Type": "application/x-ndjson"})
         tree = self.api.post("~/trees", {"name": "Works", "root": {"asset": {"name": "Works"}}})
         path = f"~/trees/{tree['id']}"
         self.api.request("PATCH", path, json={"tags": {"of": "it"}}, headers={"If-Match": "*"})
@@ -215,6 +217,7 @@ class Operations(NodeTest):
             one = f"{path}/files/{file['id']}"
             self.assertEqual(self.api.get(one)["status"], "stored")
             self.assertIn(file["id"], [f["id"] for f in self.api.get(f"{path}/files")["items"]])
+            self.assertIn(file["id"], [f["id"] for f in self.api.get("~/files")["items"]])
             self.api.post(f"{one}:link")
             self.api.request("GET", f"{one}/content", expect=307, allow_redirects=False)
             self.api.request("DELETE", one)
@@ -300,6 +303,7 @@ class Operations(NodeTest):
         self.assertEqual({q["item"]: q["hard"] for q in admin.get("/orgs/tour/quotas")["items"] if "hard" in q}["users"], 10)
         admin.post("/orgs/tour:suspend", {"reason": "tour"})
         admin.post("/orgs/tour:resume")
+        self.transfer()
         admin.request("DELETE", "/orgs/tour")
         for log, search, export, head in (("~/audit", "~/audit/search", "~/audit:export", "~/audit/head"),
                                           ("/system/audit", "/system/audit/search", "/system/audit:export", "/system/audit/head")):
@@ -307,6 +311,23 @@ class Operations(NodeTest):
             admin.post(search, {"filter": "status < 300"})
             admin.request("POST", export, json={})
             admin.get(head)
+
+    def transfer(self):
+        """Devices go over to the organisation "tour", which is empty again afterwards."""
+        product = self.node.demo["productKey"]
+        model = self.api.get(f"~/products/{product}")["modelId"]
+        tom = AskingTwice(self.node, self.api.post("/auth/login", {"user": "tom", "password": "long enough", "organisation": "tour"})["access"])
+        tom.post("~/models:import", self.api.post("~/models:export", {"ids": [model]})[0])
+        tom.post(f"~/models/{model}:publish", {"note": "taken"})
+        to = tom.post("~/products", {"name": "Taken", "modelId": model})["productKey"]
+        for at in range(2):
+            made = self.api.post("~/devices", {"productKey": product})
+            offer = self.api.post(self.both(made)[at] + ":moveOrg", {"targetOrg": "tour"})
+            taken = tom.post("~/devices:adopt", {"code": offer["code"], "productKey": to})
+            self.assertEqual(taken["assetId"], made["assetId"])
+            tom.request("DELETE", f"~/devices/{made['assetId']}")
+        tom.request("DELETE", f"~/products/{to}", headers={"If-Match": "*"})
+        tom.request("DELETE", f"~/models/{model}", headers={"If-Match": "*"})
 
     def cluster(self):
         """Of a node that is alone: a cluster of one."""
@@ -364,6 +385,12 @@ class Operations(NodeTest):
         api.post(f"~/products/{product}:resetSecret")
         api.request("PATCH", f"~/products/{product}/tags", json={"a": "b"}, headers={"If-Match": "*"})
         self.assertEqual(api.get(f"~/products/{product}/tags"), {"a": "b"})
+        api.request("PUT", f"~/products/{product}/tags", json={"c": "d", "e": "f"}, headers={"If-Match": "*"})
+        api.request("DELETE", f"~/products/{product}/tags/e", headers={"If-Match": "*"})
+        self.assertEqual(api.get(f"~/products/{product}/tags"), {"c": "d"})
+        rows = api.request("POST", "~/products:export", json={"productKeys": [product]})
+        api.request("POST", "~/products:import?mode=update", data=rows.content, headers={"Content-Type": "text/csv"})
+        api.get("~/tags", params={"kind": "product"})
         decoder = f"~/products/{product}/decoder"
         script = "function raw_to_json(b) return {n = #b} end function json_to_raw(m) return '' end"
         api.request("PUT", decoder, json={"script": script}, headers={"If-Match": "*"})
@@ -410,6 +437,7 @@ class Operations(NodeTest):
             path = self.both(device)[at]
             api.get(path)
             api.request("PATCH", path, json={"name": "Tour"})
+            api.request("PUT", path, json={"name": "Tour", "tags": {"whole": "yes"}})
             api.get(path + "/status")
             api.post(path + ":disable", {"reason": "tour"})
             api.post(path + ":enable")
@@ -425,6 +453,11 @@ class Operations(NodeTest):
             api.request("DELETE", path + "/status-override")
             self.assertEqual(api.get(path + "/statusHistory"), {"items": []})
             api.get(path + "/credential")
+            to = api.post("~/devices", {"productKey": product})
+            api.request("PUT", path + "/mirror", json={"source": to["assetId"]})
+            self.assertFalse(api.get(path + "/mirror")["sourceGone"])
+            self.assertEqual(api.request("DELETE", path + "/mirror").status_code, 204)
+            api.request("DELETE", f"~/devices/{to['assetId']}")
             self.assertEqual(api.get(path + "/twin/history"), {"items": []})
             api.post(path + "/twin:wait", {"timeout": 1})
             with_session, session = self.new_device()
@@ -436,6 +469,12 @@ class Operations(NodeTest):
             model = api.get(f"~/products/{with_session['productKey']}")["modelId"]
             to = api.post("~/products", {"name": f"Tour {at}", "modelId": model})["productKey"]
             api.post(self.both(with_session)[at] + ":moveProduct", {"productKey": to})
+            with_session["productKey"] = to
+            path = self.both(with_session)[at]
+            self.assertEqual(api.post(path + ":decommission", {"reason": "tour"})["status"], "retired")
+            self.assertEqual(api.post(path + ":restore")["status"], "inactive")
+            api.post(path + ":decommission", {"reason": "tour", "quarantine": 1})
+            api.request("POST", path + ":purge", json={})
         group = api.post("~/groups", {"name": "Tour", "type": "static"})
         path, ids = f"~/groups/{group['id']}", {"ids": [d["assetId"] for d in made]}
         self.assertEqual(api.post(path + "/members:add", ids)["ok"], 2)

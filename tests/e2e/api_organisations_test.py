@@ -156,7 +156,7 @@ class Quotas(OrganisationTest):
         self.organisation("counted")
         boss = self.boss("counted")
         self.assertEqual({item: q["used"] for item, q in self.quotas(boss).items()},
-                         {"devices": 0, "products": 0, "models": 0, "users": 1, "apps": 0, "keys": 0, "roles": 0, "groups": 0, "configurations": 0})
+                         {"devices": 0, "products": 0, "models": 0, "users": 1, "apps": 0, "keys": 0, "roles": 0, "groups": 0, "configurations": 0, "fileBytes": 0})
         boss.post("~/apps/x/keys", {"permissions": ["*"]})
         boss.post("~/roles", {"name": "r", "permissions": []})
         used = self.quotas(boss)

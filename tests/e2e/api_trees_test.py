@@ -264,6 +264,25 @@ class Searches(Trees):
             if not cursor:
                 return items
 
+    def test_devices_by_node(self):
+        def devices(filter, api=self.api):
+            found = [d["assetId"] for d in api.post("~/devices/search", {"filter": filter})["items"]]
+            self.assertEqual(api.post("~/devices:count", {"filter": filter})["total"], len(found))
+            self.assertEqual([d["assetId"] for d in api.get("~/devices", params={"filter": filter})["items"]], found)
+            return found
+        mine = [self.inverter["assetId"]]
+        for name in ("root", "north", "line", "inverter"):
+            self.assertEqual(devices(f"underNode = '{self.at[name]['id']}'"), mine)
+        self.assertEqual(devices(f"underNode = '{self.at['south']['id']}'"), [])
+        self.assertEqual(devices(f"underNode in ('{self.at['south']['id']}', '{self.at['hall']['id']}') and deviceKey = 'searched'"), mine)
+        self.assertEqual(devices(f"underNode != '{self.at['hall']['id']}' and deviceKey = 'searched'"), [])
+        self.assertEqual(devices(f"not (underNode = '{self.at['south']['id']}') and deviceKey = 'searched'"), mine)
+        self.assertEqual(devices(f"underNode = '{mine[0]}'"), [], "no node")
+        refused(self, self.api, "POST", "~/devices/search", 400, "bad_filter", json={"filter": "underNode = 'x'"})
+        refused(self, self.api, "POST", "~/devices:count", 400, "bad_filter", json={"filter": f"underNode > '{self.at['hall']['id']}'"})
+        key = self.api.post("~/apps/by-node/keys", {"permissions": ["device:read"]})["apiKey"]
+        refused(self, self.node.api(key), "POST", "~/devices/search", 403, "forbidden", json={"filter": f"underNode = '{self.at['hall']['id']}'"})
+
     def test_relations(self):
         ref = lambda name: self.at[name]["id"]
         self.assertEqual(self.found(isChildOf=ref("root")), ["north", "south"])
@@ -316,17 +335,17 @@ class Summaries(Trees):
         online = lambda node: self.summary(tree, node)["status"]["online"]
         wait_for(lambda: online(left) == 4, "all are on-line")
         self.assertEqual(self.summary(tree, right), {"nodeId": right["id"], "nodes": 1, "devices": 0,
-                                                     "status": {"disabled": 0, "inactive": 0, "offline": 0, "online": 0}})
+                                                     "status": {"disabled": 0, "inactive": 0, "mirror": 0, "offline": 0, "online": 0}})
         power = self.summary(tree, left, points="power")["points"]["power"]
         self.assertEqual((power["devices"], power["min"], power["max"], power["sum"], power["mean"]), (2, 1.5, 2.5, 4.0, 2.0))
         self.move(tree, nodes[0], parent=right["id"])
         devices[1][1].close()
         wait_for(lambda: self.summary(tree, left)["status"]["offline"] == 1, "one went")
-        self.assertEqual(self.summary(tree, left)["status"], {"disabled": 0, "inactive": 0, "offline": 1, "online": 2})
+        self.assertEqual(self.summary(tree, left)["status"], {"disabled": 0, "inactive": 0, "mirror": 0, "offline": 1, "online": 2})
         self.assertEqual(self.summary(tree, right)["devices"], 1)
         self.api.post(f"~/devices/{devices[2][0]['assetId']}:disable", {})
         self.delete(f"~/devices/{devices[3][0]['assetId']}")
-        self.assertEqual(self.summary(tree, root)["status"], {"disabled": 1, "inactive": 0, "offline": 1, "online": 1})
+        self.assertEqual(self.summary(tree, root)["status"], {"disabled": 1, "inactive": 0, "mirror": 0, "offline": 1, "online": 1})
         self.assertEqual(devices[0][1].post({"power": 9.0})["code"], 200)
         self.assertEqual(self.summary(tree, right, points="power")["points"]["power"]["max"], 9.0)
         refused(self, self.api, "GET", f"~/trees/{tree['id']}/nodes/{tree['id']}/summary", 404, "node_unknown")

@@ -246,6 +246,21 @@ class Management(CliTest):
         self.assertEqual(self.cli("device", "delete", "demo-inverter/cli-1"), "done\n")
         self.refused("(device_unknown, 404)", "device", "get", "demo-inverter/cli-1")
 
+    def test_mirrors(self):
+        source = self.json("device", "get", "demo-inverter/inv-01")
+        self.json("device", "create", "demo-inverter/cli-mirror")
+        shown = self.json("device", "mirror", "set", "demo-inverter/cli-mirror", "demo-inverter/inv-01", "--point", "temp=power", "--point", "energy")
+        self.assertEqual((shown["source"], shown["points"]), (source["assetId"], {"temp": "power", "energy": "energy"}))
+        read = self.json("device", "mirror", "show", "demo-inverter/cli-mirror")
+        self.assertEqual({k: v for k, v in read.items() if k != "etag"}, {k: v for k, v in shown.items() if k != "etag"})
+        self.assertEqual([d["deviceKey"] for d in self.json("device", "list", "--status", "mirror", "--search", "cli-mirror")], ["cli-mirror"])
+        self.assertEqual(self.json("device", "mirror", "set", "demo-inverter/cli-mirror", source["assetId"])["points"], {})
+        for wrong in ("=power", "temp="):
+            self.refused("expected OWN=SOURCE", "device", "mirror", "set", "demo-inverter/cli-mirror", source["assetId"], "--point", wrong)
+        self.assertEqual(self.cli("device", "mirror", "end", "demo-inverter/cli-mirror"), "ended\n")
+        self.refused("(mirror_unknown, 404)", "device", "mirror", "show", "demo-inverter/cli-mirror")
+        self.cli("device", "delete", "demo-inverter/cli-mirror")
+
     def test_lists_end_where_they_are_told(self):
         self.assertEqual(len(self.json("device", "list", "--limit", "2")), 2)
         found = self.json("device", "list", "--filter", "deviceKey like 'inv-%'", "--sort", "-deviceKey")
@@ -529,6 +544,21 @@ class Data(CliTest):
         self.assertEqual((moved["assetId"], moved["productKey"]), (made["assetId"], to))
         self.refused("state_conflict", "device", "move", f"{to}/{key}", "--product", to)
 
+    def test_takes_a_device_out_of_service(self):
+        made, device = self.new_device()
+        address = f"{made['productKey']}/{made['deviceKey']}"
+        self.refused("not_retired", "device", "restore", address)
+        self.assertEqual(self.json("device", "decommission", address, "--reason", "a test", "--quarantine", "7")["status"], "retired")
+        device.gone.get(timeout=DEADLINE)
+        device.close()
+        self.refused("device_retired", "device", "decommission", address, "--reason", "a test")
+        self.assertNotIn(made["assetId"], self.cli("device", "list", "--limit", "1000"))
+        self.assertIn(made["assetId"], self.cli("device", "list", "--limit", "1000", "--include-retired"))
+        self.assertNotEqual(self.json("device", "restore", address)["deviceSecret"], made["deviceSecret"])
+        self.assertIn("succeeded", self.cli("device", "bulk", "decommission", "--id", made["assetId"], "--reason", "a test", "--quarantine", "1"))
+        self.assertEqual(self.cli("device", "purge", address), "purged\n")
+        self.refused("device_unknown", "device", "get", address)
+
     def test_stats(self):
         self.assertGreaterEqual(self.json("stats", "--product", "demo-inverter")["total"], 5)
 
@@ -691,7 +721,7 @@ class Completion(CliTest):
     def test_in_bash(self):
         self.assertEqual(self.complete("orrery dev"), ["device"])
         self.assertIn("list", self.complete("orrery device "))
-        self.assertEqual(self.complete("orrery device res"), ["reset-secret"])
+        self.assertEqual(self.complete("orrery device rese"), ["reset-secret"])
         self.assertEqual(self.complete("orrery --output json device list --pro"), ["--product", "--profile"])
         self.assertIn("--server", self.complete("orrery device list --"))
         self.assertNotIn("demo-hints", self.complete("orrery "))

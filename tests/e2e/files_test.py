@@ -289,6 +289,81 @@ class Files(FileKit, NodeTest):
             self.assertEqual(now[name] - before[name], more, name)
 
 
+class OfAnOrganisation(FileKit, NodeTest):
+    """Its files are found over all devices, and have a limit together."""
+
+    def setUp(self):
+        self.admin = self.node.api(self.api.post("/auth/login", {"user": "admin", "password": (self.node.data / "admin-password").read_text().strip()})["access"])
+        self.devices = [self.api.post("~/devices", {"productKey": self.node.demo["productKey"], "tags": {"of": self._testMethodName}}) for _ in range(3)]
+        self.filter = f"tags.of = '{self._testMethodName}'"
+
+    def add(self, which, size, expect=None, name="a.bin"):
+        path = f"~/devices/{self.devices[which]['assetId']}/files"
+        return self.api.request("POST", path, expect=expect, json={"filename": name, "fileLength": size})
+
+    def is_added(self, which, size):
+        path = f"{self.api.base}{self.api.org}/devices/{self.devices[which]['assetId']}/files"
+        reply = self.api.session.post(path, json={"filename": "a.bin", "fileLength": size}, timeout=DEADLINE)
+        self.assertIn(reply.status_code, (201, 429, 503), reply.text)
+        return reply.status_code == 201
+
+    def limit(self, **limits):
+        self.admin.request("PUT", "/orgs/-/quotas", json={"items": [dict({"item": "fileBytes"}, **limits)] if limits else []})
+
+    def used(self):
+        return {q["item"]: q["used"] for q in self.api.get("~/quotas")["items"]}["fileBytes"]
+
+    def test_all_are_found(self):
+        names = {self.add(n % 3, 1, name=f"{n}.bin").json()["filename"]: n % 3 for n in range(11)}
+        for limit in (1, 2, 4, 5, 50):
+            found, cursor = [], None
+            while True:
+                page = self.api.get("~/files", params=dict({"filter": self.filter, "limit": limit}, **({"cursor": cursor} if cursor else {})))
+                self.assertLessEqual(len(page["items"]), limit)
+                found += page["items"]
+                cursor = page.get("nextCursor")
+                if not cursor:
+                    break
+            self.assertEqual({f["filename"]: f["assetId"] for f in found}, {name: self.devices[n]["assetId"] for name, n in names.items()})
+            self.assertEqual(len(found), 11, "none twice")
+        self.assertEqual(len(self.api.get("~/files", params={"filter": self.filter, "status": "pending"})["items"]), 11)
+        self.assertEqual(self.api.get("~/files", params={"filter": self.filter, "status": "stored"})["items"], [])
+        self.assertEqual([d["assetId"] for d in self.api.post("~/devices/search", {"filter": f"{self.filter} and fileBytes = 3"})["items"]],
+                         [self.devices[2]["assetId"]])
+        one = self.api.get("~/files", params={"filter": self.filter})["items"][0]
+        self.api.request("DELETE", f"~/devices/{one['assetId']}/files/{one['id']}")
+        self.assertEqual(len(self.api.get("~/files", params={"filter": self.filter})["items"]), 10)
+        self.api.request("DELETE", f"~/devices/{self.devices[0]['assetId']}")
+        self.assertNotIn(self.devices[0]["assetId"], [f["assetId"] for f in self.api.get("~/files", params={"filter": self.filter})["items"]])
+
+    def test_questions_are_checked(self):
+        refused(self, self.api, "GET", "~/files?status=there", 400, "malformed")
+        refused(self, self.api, "GET", "~/files?filter=nothing%20%3D%201", 400, "bad_filter")
+        refused(self, self.api, "GET", "~/files?cursor=x", 400, "bad_cursor")
+
+    def test_they_have_a_limit_together(self):
+        self.addCleanup(self.limit)
+        before = self.used()
+        self.add(0, 1000)
+        self.assertEqual(self.used(), before + 1000)
+        self.limit(soft=before + 1500, hard=before + 3000)
+        wait_for(lambda: self.is_added(1, 0), "they are counted")
+        self.assertNotIn("X-Quota-Warning", self.add(1, 500).headers)
+        self.assertRegex(self.add(1, 1000).headers["X-Quota-Warning"], rf"^fileBytes; used={before + 2500}; soft={before + 1500}; hard={before + 3000}$")
+        body = refused(self, self.api, "POST", f"~/devices/{self.devices[2]['assetId']}/files", 429, "quota_exceeded", json={"filename": "b", "fileLength": 501})
+        self.assertIn(str(before + 3000), body["detail"])
+        made = self.devices[2]
+        device = Device(self.node, made["productKey"], made["deviceKey"], made["deviceSecret"]).connect()
+        self.addCleanup(device.close)
+        reply = device.request("thing/file/upload", "thing.file.upload", {"filename": "b", "fileLength": 501})
+        self.assertNotEqual(reply["code"], 200)
+        self.add(2, 500)
+        for f in self.api.get("~/files", params={"filter": self.filter})["items"]:
+            self.api.request("DELETE", f"~/devices/{f['assetId']}/files/{f['id']}")
+        self.assertEqual(self.used(), before)
+        wait_for(lambda: self.is_added(2, 3000), "what was deleted is room again", 40)
+
+
 class OfSubDevices(FileKit, GatewayTest):
     def test_a_gateway_has_the_files_of_its_sub_devices(self):
         sub = self.sub("with-files")

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "model/filter/folded.hpp"
+#include "transport/api/asset_parts.hpp"
 #include "transport/api/problem.hpp"
 #include "transport/api/routes.hpp"
-#include "transport/api/show.hpp"
 #include "transport/api/tree_view.hpp"
 
 namespace orrery::transport::api {
@@ -16,35 +16,6 @@ using model::failure;
 
 constexpr std::size_t max_batch = 1'000;
 
-failure unknown_asset() {
-  return {errc::not_found, "asset_unknown", "no such asset here"};
-}
-
-model::value show_logical(const exchange& e, const model::entity_id& id, const asset::state& s) {
-  auto f = actors::asset_facts{};
-  f.id = id;
-  f.name = s.name;
-  f.description = s.description;
-  f.timezone = s.timezone;
-  f.model_id = s.model_id;
-  f.tags = s.tags;
-  f.created_at = s.created_at;
-  f.updated_at = s.updated_at;
-  auto o = show_asset(e, f).as_object();
-  o.emplace_back("attributes", s.attributes);
-  return o;
-}
-
-const asset::asset_snapshot& snapshot_in(const actors::outcome& done) {
-  return std::get<asset::asset_snapshot>(std::get<asset::reply>(done.answer));
-}
-
-model::entity_id fresh_id(const exchange& e) {
-  return model::make_entity_id(
-      e.parts().ask->shard_of(model::device_name{"asset", model::random_text(12)}), e.parts().now(),
-      model::random_entropy());
-}
-
 void create(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
@@ -53,8 +24,8 @@ void create(const exchange_ptr& e) {
   auto what = read_new_asset(*e, f);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
-  e->ask(fresh_id(*e), asset_order(*e, std::move(what)), [e](const actors::outcome& done) {
-    const auto& made = snapshot_in(done);
+  e->ask(fresh_asset_id(*e), asset_order(*e, std::move(what)), [e](const actors::outcome& done) {
+    const auto& made = asset_snapshot_in(done);
     auto h = exchange::revision_headers(done);
     h.emplace_back("ETag", exchange::etag(done.revision));
     e->reply(201, show_logical(*e, made.id, *made.what), std::move(h));
@@ -107,71 +78,7 @@ void create_batch(const exchange_ptr& e) {
   });
 }
 
-/// A list over all shards, one after the other, until a page is full.
-struct listing : std::enable_shared_from_this<listing> {
-  exchange_ptr e;
-  actors::asset_list_question q;
-  std::size_t limit = 50;
-  std::vector<std::string> models;
-  std::string text;  // folded
-  model::tag_map tags;
-  std::function<void(model::array, std::string)> done;
-  model::array items{};
-
-  bool is_wanted(const actors::asset_facts& f, const model::value& shown) const {
-    const auto* of = shown.find("modelId");
-    const auto has_model = [&](const auto& m) { return of && of->as_string() == m; };
-    const auto has_tag = [&](const auto& tag) {
-      const auto found = f.tags.find(tag.first);
-      return found != f.tags.end() && found->second == tag.second;
-    };
-    return (models.empty() || std::any_of(models.begin(), models.end(), has_model)) &&
-           (text.empty() || model::filter::folded(f.name).find(text) != std::string::npos) &&
-           std::all_of(tags.begin(), tags.end(), has_tag);
-  }
-  void next() {
-    if (q.shard >= e->parts().shard_count)
-      return done(std::move(items), {});
-    if (items.size() == limit)
-      return done(std::move(items), place());
-    q.limit = limit - items.size();
-    e->parts().query->assets(
-        q, [self = shared_from_this()](const model::result<actors::asset_page>& got) {
-          if (!got)
-            return self->e->fail(got.error());
-          for (const auto& f : got->assets)
-            if (auto shown = show_asset(*self->e, f); self->is_wanted(f, shown))
-              self->items.push_back(std::move(shown));
-          self->q.cursor = got->next;
-          if (got->next.empty())
-            ++self->q.shard;
-          self->next();
-        });
-  }
-  std::string place() const { return std::to_string(q.shard) + ' ' + q.cursor; }
-  bool go_on(const std::string& from) {
-    const auto blank = from.find(' ');
-    const auto number = from.substr(0, blank);
-    if (blank == std::string::npos || number.empty() || number.size() > 5 ||
-        number.find_first_not_of("0123456789") != std::string::npos)
-      return false;
-    q.shard = static_cast<model::shard_id>(std::stoul(number));
-    q.cursor = from.substr(blank + 1);
-    return true;
-  }
-};
-
-std::shared_ptr<listing> begin_list(const exchange_ptr& e, std::string_view kind) {
-  const auto l = std::make_shared<listing>();
-  l->e = e;
-  l->q.organisation = e->who.organisation;
-  l->q.sort = kind == "device"    ? actors::asset_sort::device
-              : kind == "logical" ? actors::asset_sort::logical
-                                  : actors::asset_sort::any;
-  return l;
-}
-
-void run_list(const std::shared_ptr<listing>& l) {
+void run_list(const std::shared_ptr<asset_listing>& l) {
   const auto& e = l->e;
   const auto cursor = e->cursor();
   const auto limit = e->limit();
@@ -191,7 +98,7 @@ void list(const exchange_ptr& e) {
   const auto kind = e->query("kind");
   if (!kind.empty() && kind != "device" && kind != "logical")
     return e->fail({errc::invalid_argument, "malformed", "kind: expected device or logical"});
-  const auto l = begin_list(e, kind);
+  const auto l = begin_asset_list(e, kind);
   if (auto of = e->query("modelId"); !of.empty())
     l->models.push_back(std::move(of));
   l->text = model::filter::folded(e->query("q"));
@@ -204,7 +111,7 @@ void search(const exchange_ptr& e) {
     return e->fail(body.error());
   auto f = fields{*body};
   const auto kind = f.word("kind", {"device", "logical"}).value_or("");
-  const auto l = begin_list(e, kind);
+  const auto l = begin_asset_list(e, kind);
   l->models = f.texts("modelIds", 100).value_or(std::vector<std::string>{});
   l->text = model::filter::folded(f.text("name", 256).value_or(""));
   for (auto& [k, v] : f.text_map("tags", false))
@@ -232,15 +139,10 @@ void get(const exchange_ptr& e) {
     if (f.device)
       return e->reply_one(show_asset(*e, f));
     e->ask(f.id, asset_order(*e, asset::read_asset{}), [e](const actors::outcome& got) {
-      const auto& a = snapshot_in(got);
+      const auto& a = asset_snapshot_in(got);
       e->reply(200, show_logical(*e, a.id, *a.what), {{"ETag", exchange::etag(got.revision)}});
     });
   });
-}
-
-failure is_device(const actors::asset_facts& f) {
-  return {errc::conflict, "asset_is_device",
-          to_string(f.id) + " is a device: it is changed among the devices"};
 }
 
 void update(const exchange_ptr& e) {
@@ -263,7 +165,7 @@ void update(const exchange_ptr& e) {
       return e->fail(is_device(a));
     e->was(show_asset(*e, a));
     e->ask(a.id, asset_order(*e, u, expected), [e](const actors::outcome& done) {
-      const auto& now = snapshot_in(done);
+      const auto& now = asset_snapshot_in(done);
       auto h = exchange::revision_headers(done);
       h.emplace_back("ETag", exchange::etag(done.revision));
       e->reply(200, show_logical(*e, now.id, *now.what), std::move(h));
@@ -301,15 +203,8 @@ void trees(const exchange_ptr& e) {
                [e](const actors::tree_page& page) {
                  read_assets(e, page.nodes, [e, page](const asset_map& assets) {
                    auto items = model::array{};
-                   for (const auto& n : page.nodes) {
-                     auto path = model::array{};
-                     for (auto up = n.above.rbegin(); up != n.above.rend(); ++up)
-                       path.emplace_back(model::object{{"nodeId", to_string(up->id)},
-                                                       {"name", name_of(*up, assets)}});
-                     items.emplace_back(model::object{{"treeId", to_string(n.tree)},
-                                                      {"node", show_node(*e, n, assets)},
-                                                      {"path", std::move(path)}});
-                   }
+                   for (const auto& n : page.nodes)
+                     items.push_back(show_place(*e, n, n.above.size(), assets));
                    e->reply(200, model::object{{"items", std::move(items)}});
                  });
                });

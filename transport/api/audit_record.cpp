@@ -16,11 +16,11 @@ namespace audit = model::audit;
 const std::set<std::string_view>& reads_by_post() {
   static const auto all = std::set<std::string_view>{
       "beginExternalLogin", "checkDeviceKeys",      "checkDraft",      "checkGrant",
-      "countDevices",       "getDeviceStatuses",    "getLatestOfMany", "previewConfiguration",
-      "previewGroup",       "searchAssets",         "searchAuditLog",  "searchDevices",
-      "searchFirmwares",    "searchModels",         "searchNodes",     "searchPaths",
-      "searchProducts",     "searchSystemAuditLog", "testDecoder",     "validateValues",
-      "waitForTwin"};
+      "countDevices",       "exportAssets",         "exportProducts",  "getDeviceStatuses",
+      "getLatestOfMany",    "previewConfiguration", "previewGroup",    "searchAssets",
+      "searchAuditLog",     "searchDevices",        "searchFirmwares", "searchModels",
+      "searchNodes",        "searchPaths",          "searchProducts",  "searchSystemAuditLog",
+      "testDecoder",        "validateValues",       "waitForTwin"};
   return all;
 }
 

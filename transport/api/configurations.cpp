@@ -68,10 +68,7 @@ const auto fields_of_configurations =
 
 void list(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  auto all = std::vector<list_row>{};
-  for (const auto& c : org->state->configurations)
-    all.push_back({c.id, [&e, &c] { return show(*e, c); }});
-  reply_list(e, fields_of_configurations, std::move(all));
+  reply_list(e, fields_of_configurations, org->state->configurations, &configuration::id, show);
 }
 
 /// The configuration of the route; null, and answered, if there is none.
@@ -84,8 +81,7 @@ const configuration* named(const exchange_ptr& e, const actors::catalogue_organi
 
 void get(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  if (const auto* c = named(e, *org))
-    e->reply(200, show(*e, *c), {{"ETag", exchange::etag(c->revision)}});
+  reply_found(e, org->state->find_configuration(e->param("configuration")), unknown, show);
 }
 
 failure bad_target(const failure& why) {
@@ -219,7 +215,8 @@ bool reach_readable(const exchange_ptr& e) {
 }
 
 std::string of_state(const std::string& id, device::applied_layer::state_code s) {
-  return equals(organisation::configuration_field, id + ':' + std::string{device::name_of(s)});
+  return organisation::equals(organisation::configuration_field,
+                              id + ':' + std::string{device::name_of(s)});
 }
 
 /// Counts one filter after the other, and gives all counts by name.
@@ -245,7 +242,7 @@ class counting : public std::enable_shared_from_this<counting> {
     if (at_ == all_.size())
       return done_(found_);
     e_->parts().query->count(
-        {e_->who.organisation, both(all_[at_].filter, within_)},
+        {e_->who.organisation, organisation::both(all_[at_].filter, within_)},
         [self = shared_from_this()](const model::result<actors::device_counts>& n) {
           if (!n)
             return self->e_->fail(n.error());
@@ -397,7 +394,7 @@ void report(const exchange_ptr& e) {
   if (!reach_readable(e))
     return;
   const auto has = [&](const std::string& suffix) {
-    return equals(organisation::configuration_field, c->id + suffix);
+    return organisation::equals(organisation::configuration_field, c->id + suffix);
   };
   auto all = std::vector<counting::question>{
       {"having", has("")},
@@ -406,7 +403,9 @@ void report(const exchange_ptr& e) {
       {"drifted", of_state(c->id, drifted)},
       {"pending", of_state(c->id, pending)},
       {"refused", of_state(c->id, refused)},
-      {"offline", both(of_state(c->id, pending), equals("connection", "offline")), "pending"}};
+      {"offline",
+       organisation::both(of_state(c->id, pending), organisation::equals("connection", "offline")),
+       "pending"}};
   if (c->enabled && target)
     all.push_back({"targeted", *target});
   const auto filter = of_state(c->id, *wanted);
@@ -416,7 +415,7 @@ void report(const exchange_ptr& e) {
             e, within, all,
             [e, c, state, filter, within, limit, cursor](const counting::counts& n) {
               auto q = actors::device_list_question{.organisation = e->who.organisation,
-                                                    .filter = both(filter, within),
+                                                    .filter = organisation::both(filter, within),
                                                     .cursor = cursor,
                                                     .limit = limit};
               e->parts().query->devices(std::move(q), [e, c, n, state](const auto& page) {

@@ -3,6 +3,7 @@
 
 #include "actors/tree_scope.hpp"
 #include "model/json.hpp"
+#include "transport/api/device_retirement.hpp"
 #include "transport/api/device_work.hpp"
 
 namespace orrery::transport::api {
@@ -103,7 +104,7 @@ class device_bulk final : public work_base {
         if (const auto id = model::parse_entity_id(all[i].as_string()))
           next.ids.push_back(*id);
       next.last = next.index + next.ids.size() >= all.size();
-      if (action_ == "delete")
+      if (removes())
         if (auto ok = look_at(next); !ok)
           return ok.error();
       return next;
@@ -152,10 +153,12 @@ class device_bulk final : public work_base {
       rows[i].index = now.index + i;
       rows[i].id = to_string(now.ids[i]);
       const auto* found = snapshot_in((*there)[i]);
-      const auto reached = found && reaches(found->id, *found->what);
+      // One that this step has taken out of service is in no group by which it was reached.
+      const auto reached =
+          found && (reaches(found->id, *found->what) || was_retired_here(*found->what));
       if (!reached) {
         const auto gone = !(*there)[i] && (*there)[i].error().code == errc::not_found;
-        if (gone && action_ == "delete" && !now.unknown.contains(i))
+        if (gone && removes() && !now.unknown.contains(i))
           rows[i].status = row_status::deleted;  // this step has been here before
         else
           miss(rows[i], (*there)[i]);
@@ -168,7 +171,7 @@ class device_bulk final : public work_base {
         changed.push_back(i);
       }
     }
-    const auto room = action_ == "delete" ? room_for(0) : device_room{};
+    const auto room = ends_service() ? room_for(0) : device_room{};
     if (!room)
       return room.error();
     const auto answers = ask_all(std::move(asked));
@@ -178,14 +181,17 @@ class device_bulk final : public work_base {
     auto freed = std::uint64_t{0};
     for (std::size_t n = 0; n < changed.size(); ++n) {
       settle(rows[changed[n]], (*answers)[n]);
-      freed += (*answers)[n] ? 1 : 0;
+      freed += retires() ? ((*answers)[n] ? 1 : 0) : (was_in_service((*answers)[n]) ? 1 : 0);
     }
-    if (action_ == "delete" && freed > 0)
+    if (ends_service() && freed > 0)
       parts_.quota->release(*room, freed);
-    if (action_ == "delete")
+    if (ends_service())
       for (std::size_t i = 0; i < rows.size(); ++i)
-        if (rows[i].status == row_status::deleted)
+        if (rows[i].status == row_status::deleted || rows[i].status == row_status::updated)
           gone.push_back(now.ids[i]);
+    if (retires())
+      if (auto ok = list_revocations(*there, *answers); !ok)
+        return ok.error();
     if (auto ok = leave_trees(gone); !ok)
       return ok.error();
     return rows;
@@ -214,6 +220,8 @@ class device_bulk final : public work_base {
     }
     if (action_ == "delete")
       return device::remove_device{};
+    if (retires())
+      return order_to_retire(s, row);
     if (action_ == "kick")
       return s.connection.online ? std::optional<device::order>{device::kick_device{}}
                                  : std::nullopt;
@@ -242,10 +250,56 @@ class device_bulk final : public work_base {
     return changes;
   }
 
+  bool retires() const { return action_ == "decommission"; }
+  /// They are not there any more afterwards.
+  bool removes() const {
+    return action_ == "delete" || (retires() && quarantine() == model::milliseconds{0});
+  }
+  bool ends_service() const { return action_ == "delete" || retires(); }
+  model::milliseconds quarantine() const {
+    const auto* days = request_.find("quarantine");
+    return days && days->is_int() ? std::chrono::hours{24 * days->as_int()}
+                                  : device::usual_quarantine;
+  }
+
+  /// By a step that is done again.
+  bool was_retired_here(const device::state& s) const {
+    const auto& was = s.retirement();
+    return retires() && !was.empty() && s.organisation() == operation().organisation &&
+           was.by == operation().actor && was.reason == text_of(request_, "reason") &&
+           was.at >= operation().created_at;
+  }
+  std::optional<device::order> order_to_retire(const device::state& s, row_outcome& row) const {
+    if (s.retirement().empty())
+      return device::retire_device{text_of(request_, "reason"), quarantine()};
+    if (was_retired_here(s))
+      row.status = row_status::updated;
+    return std::nullopt;
+  }
+
+  /// The certificates that ended, in the lists of the authorities that are ours. A step that is
+  /// done again does it again.
+  model::status list_revocations(const std::vector<actors::answer>& before,
+                                 const std::vector<actors::answer>& after) const {
+    const auto known = parts_.known->current();
+    const auto* org = known->organisation(operation().organisation);
+    auto asked = std::vector<actors::question>{};
+    for (const auto* answers : {&before, &after})
+      for (const auto& a : *answers)
+        if (const auto* found = snapshot_in(a); org && found && !found->what->retirement().empty())
+          for (auto& row : revocations_of(*found->what, *org->state))
+            asked.push_back(
+                {org->id, model::organisation::command{std::move(row), operation().actor, {}}});
+    const auto answers = ask_all(std::move(asked));
+    return answers ? model::status{} : model::status{answers.error()};
+  }
+
   void settle(row_outcome& row, const actors::answer& got) const {
-    // Whoever is asked again after an answer that was lost may say that it is gone.
-    if (got || (action_ == "delete" && got.error().code == errc::not_found)) {
-      row.status = action_ == "delete" ? row_status::deleted : row_status::updated;
+    // Whoever is asked again after an answer that was lost may say that it is gone, or is so.
+    const auto again = !got && ((removes() && got.error().code == errc::not_found) ||
+                                (retires() && got.error().reason == "device_retired"));
+    if (got || again) {
+      row.status = removes() ? row_status::deleted : row_status::updated;
     } else if (got.error().reason == "state_conflict" || got.error().reason == "not_connected") {
       row.status = row_status::unchanged;
     } else {

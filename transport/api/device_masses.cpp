@@ -5,7 +5,6 @@
 
 #include "model/json.hpp"
 #include "transport/api/csv.hpp"
-#include "transport/api/device_filter.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/import_upload.hpp"
 #include "transport/api/operation_view.hpp"
@@ -16,6 +15,7 @@ namespace orrery::transport::api {
 namespace {
 
 namespace operation = model::operation;
+namespace organisation = model::organisation;
 using model::errc;
 using model::failure;
 
@@ -26,6 +26,7 @@ constexpr std::size_t max_tags = 100, max_tag_key = 50, max_tag = 200;
 constexpr std::size_t max_attributes = 64 * 1024;
 constexpr std::size_t sample_size = 10;
 constexpr std::int64_t max_rate = 100'000;
+constexpr std::int64_t max_quarantine_days = 365;
 
 void import_devices(const exchange_ptr& e) {
   const auto upload = std::dynamic_pointer_cast<import_upload>(e->request().sink);
@@ -55,17 +56,17 @@ void import_template(const exchange_ptr& e) {
 }
 
 std::string_view right_of(std::string_view action) {
-  return action == "delete"        ? "device:decommission"
-         : action == "resetSecret" ? "device:credential"
-         : action == "kick"        ? "device:control"
-                                   : "device:write";
+  return action == "delete" || action == "decommission" ? "device:decommission"
+         : action == "resetSecret"                      ? "device:credential"
+         : action == "kick"                             ? "device:control"
+                                                        : "device:write";
 }
 
 /// A filter as it is asked, within what the caller reaches for a right; and that reach as a filter
 /// of its own, "" if it is by products alone, which an operation knows by itself.
 void with_reached(const exchange_ptr& e, const std::string& asked, std::string_view right,
                   std::function<void(std::string filter, std::string reach)> then) {
-  auto own = device_filter(asked, products_of(*e), groups_of(*e));
+  auto own = organisation::device_filter(asked, products_of(*e), groups_of(*e));
   if (!own)
     return e->fail(own.error());
   set_reach(*e, right);
@@ -73,7 +74,7 @@ void with_reached(const exchange_ptr& e, const std::string& asked, std::string_v
       e->reach.groups.empty() && e->reach.rules.empty() && e->reach.nodes.empty();
   e->with_reach(
       {}, [own = std::move(*own), by_products, then = std::move(then)](const std::string& reach) {
-        then(both(own, reach), by_products ? std::string{} : reach);
+        then(organisation::both(own, reach), by_products ? std::string{} : reach);
       });
 }
 
@@ -121,7 +122,7 @@ void read_tags(fields& f, const std::string& action, model::object& request) {
 
 model::result<bulk_order> read_bulk(const exchange& e, const model::value& body) {
   static const auto actions = std::vector<std::string_view>{
-      "enable", "disable", "tag", "untag", "kick", "resetSecret", "delete"};
+      "enable", "disable", "tag", "untag", "kick", "resetSecret", "decommission", "delete"};
   auto f = fields{body};
   auto b = bulk_order{};
   b.action = f.word("action", actions).value_or("");
@@ -135,8 +136,13 @@ model::result<bulk_order> read_bulk(const exchange& e, const model::value& body)
   b.request = {{"action", b.action}};
   read_tags(f, b.action, b.request);
   b.dry_run = f.truth("dryRun").value_or(false);
-  if (auto reason = f.text("reason", 256))
+  auto reason = f.text("reason", 256);
+  if (b.action == "decommission" && (!reason || reason->empty()))
+    f.missing("reason");
+  if (reason)
     b.request.emplace_back("reason", std::move(*reason));
+  if (const auto days = f.integer("quarantine", 0, max_quarantine_days))
+    b.request.emplace_back("quarantine", *days);
   if (const auto rate = f.integer("rate", 1, max_rate))
     b.request.emplace_back("rate", *rate);
   if (const auto overlap = f.integer("overlap", 0, 30 * 86'400))
@@ -351,7 +357,8 @@ std::vector<route> device_mass_routes() {
        "Write the devices that a filter finds into a file: an operation", "DeviceExport",
        "Operation", 202, ""},
       {"POST", "~/devices:bulk", "device:read", bulk, "bulkDevices",
-       "Enable, disable, tag, untag, delete or give new secrets to many devices: an operation. "
+       "Enable, disable, tag, untag, decommission, delete or give new secrets to many devices: an "
+       "operation. "
        "With `dryRun` only how many, and some of them. Needs `device:write`, `device:credential` "
        "or `device:decommission`, as the action does alone",
        "DeviceBulk", "Operation", 202, ""},

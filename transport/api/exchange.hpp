@@ -88,6 +88,7 @@ struct found_device {
 /// What the audit log is to have of a request beside what every request has.
 struct audit_facts {
   std::string organisation, actor;  // of a log-in: where, and for whom
+  std::string also;                 // another organisation whose log is to have it too
   std::string kind, id;             // of what it is about, where the path does not say so
   std::string device;               // assetId
   std::vector<std::string> ids;     // of many

@@ -55,7 +55,7 @@ std::vector<product_facts> products_of(const exchange& e) {
 group_facts groups_of(const exchange& e) {
   const auto known = e.parts().known->current();
   const auto* org = known->organisation(e.who.organisation);
-  return org ? facts_of(org->state->groups) : group_facts{};
+  return org ? model::organisation::facts_of(org->state->groups) : group_facts{};
 }
 
 void set_reach(exchange& e, std::string_view permission) {
@@ -163,7 +163,7 @@ void exchange::keep_seen(found_devices all, std::function<void(found_devices)> t
 
 void exchange::with_reach(std::string filter, std::function<void(std::string)> then) {
   if (reach.nodes.empty())
-    return then(both(filter, reach.filter({})));
+    return then(model::organisation::both(filter, reach.filter({})));
   actors::all_devices_below(
       *parts_->query, who.organisation, actors::tree_shard(who.organisation, parts_->shard_count),
       reach.nodes, max_below,
@@ -171,7 +171,7 @@ void exchange::with_reach(std::string filter, std::function<void(std::string)> t
        then = std::move(then)](const model::result<std::vector<model::entity_id>>& below) {
         if (!below)
           return self->fail(below.error());
-        then(both(filter, self->reach.filter(*below)));
+        then(model::organisation::both(filter, self->reach.filter(*below)));
       });
 }
 

@@ -138,22 +138,7 @@ void remove(const exchange_ptr& e) {
 }
 
 void of_device(const exchange_ptr& e) {
-  e->with_device([e](const found_device& d) {
-    const auto& f = d.state->firmware();
-    auto o = model::object{};
-    o.emplace_back("upgrading", f.task && f.task->is_unfinished());
-    if (!f.version.empty()) {
-      o.emplace_back("version", f.version);
-      o.emplace_back("reportedAt", e->show(f.reported_at));
-    }
-    if (f.task) {
-      auto task = show_upgrade(*e, *f.task);
-      task.emplace_back("job", f.task->job);
-      task.emplace_back("version", f.task->image.version);
-      o.emplace_back("task", std::move(task));
-    }
-    e->reply_one(std::move(o));
-  });
+  e->with_device([e](const found_device& d) { e->reply_one(show_firmware(*e, *d.state)); });
 }
 
 }  // namespace
@@ -183,6 +168,23 @@ model::object show_upgrade(const exchange& e, const device::upgrade_task& t) {
         std::pair{"finishedAt", t.finished_at}})
     if (at != model::timestamp{})
       o.emplace_back(name, e.show(at));
+  return o;
+}
+
+model::object show_firmware(const exchange& e, const device::state& s) {
+  const auto& f = s.firmware();
+  auto o = model::object{};
+  o.emplace_back("upgrading", f.task && f.task->is_unfinished());
+  if (!f.version.empty()) {
+    o.emplace_back("version", f.version);
+    o.emplace_back("reportedAt", e.show(f.reported_at));
+  }
+  if (f.task) {
+    auto task = show_upgrade(e, *f.task);
+    task.emplace_back("job", f.task->job);
+    task.emplace_back("version", f.task->image.version);
+    o.emplace_back("task", std::move(task));
+  }
   return o;
 }
 

@@ -7,6 +7,7 @@
 
 #include "model/device/search.hpp"
 #include "observe/log.hpp"
+#include "transport/api/group_parts.hpp"
 #include "transport/api/listing.hpp"
 #include "transport/api/people.hpp"
 #include "transport/api/problem.hpp"
@@ -62,10 +63,7 @@ const auto fields_of_groups =
 
 void list(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  auto all = std::vector<list_row>{};
-  for (const auto& g : org->state->groups)
-    all.push_back({g.id, [&e, &g] { return show(*e, g); }});
-  reply_list(e, fields_of_groups, std::move(all));
+  reply_list(e, fields_of_groups, org->state->groups, &group::id, show);
 }
 
 /// The group of the route; null, and answered, if there is none.
@@ -78,8 +76,7 @@ const group* named(const exchange_ptr& e, const actors::catalogue_organisation& 
 
 void get(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  if (const auto* g = named(e, *org))
-    e->reply(200, show(*e, *g), {{"ETag", exchange::etag(g->revision)}});
+  reply_found(e, org->state->find_group(e->param("group")), unknown, show);
 }
 
 /// What the organisation cannot judge of a rule: what devices have, and what EnOS calls it.
@@ -87,7 +84,7 @@ model::status check_rule(const exchange& e, const std::string& rule) {
   auto groups = groups_of(e);
   for (auto& [id, of_group] : groups)
     of_group.clear();  // which groups a rule may name, the organisation says
-  const auto text = rule_filter(rule, products_of(e), groups);
+  const auto text = organisation::rule_filter(rule, products_of(e), groups);
   if (!text)
     return text.error();
   const auto parsed = filter::parse(*text, device::wide_limits());
@@ -95,18 +92,6 @@ model::status check_rule(const exchange& e, const std::string& rule) {
     return parsed.error();
   const auto checked = filter::check(*parsed, device::search_fields());
   return checked ? model::status{} : checked.error();
-}
-
-/// Whoever says who is in a group that a role holds for says whom that role reaches: what it gives
-/// he has himself, as whoever changes the role. Else why not.
-std::optional<failure> beyond_roles(const exchange& e, const std::string& id, bool by_leaving) {
-  for (const auto& r : organisation::roles_reached_by(*own_organisation(e)->state, id, by_leaving))
-    if (const auto missing =
-            organisation::missing_to_give(e.who.rights, {r.name, r.permissions, r.within}))
-      return failure{errc::forbidden, "forbidden",
-                     "who is in the group " + id + " decides whom the role " + r.name +
-                         " reaches, and it gives what you do not have: " + *missing};
-  return std::nullopt;
 }
 
 /// From here on the caller reaches what he does by that permission; false, and answered, if that is
@@ -197,8 +182,9 @@ class sweep : public std::enable_shared_from_this<sweep> {
   sweep(exchange_ptr e, std::string id) : e_{std::move(e)}, id_{std::move(id)} {}
 
   void start() {
-    auto q = actors::device_list_question{
-        .organisation = e_->who.organisation, .filter = equals("group", id_), .limit = page_size};
+    auto q = actors::device_list_question{.organisation = e_->who.organisation,
+                                          .filter = organisation::equals("group", id_),
+                                          .limit = page_size};
     e_->parts().query->devices(
         std::move(q), [self = shared_from_this()](const model::result<actors::device_page>& page) {
           if (!page)
@@ -266,7 +252,7 @@ void members(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
   const auto* g = named(e, *org);
   if (g && reach_by(e, "device:read"))
-    list_devices(e, equals("group", g->id));
+    list_devices(e, organisation::equals("group", g->id));
 }
 
 /// Puts devices into a group, or takes them out, one by one.
@@ -428,7 +414,7 @@ void preview(const exchange_ptr& e) {
     return e->fail(ok.error());
   if (auto ok = check_rule(*e, *rule); !ok)
     return e->fail(ok.error());
-  auto text = rule_filter(*rule, products_of(*e), groups_of(*e));
+  auto text = organisation::rule_filter(*rule, products_of(*e), groups_of(*e));
   if (!text)
     return e->fail(text.error());
   if (!reach_by(e, "device:read"))
@@ -438,6 +424,16 @@ void preview(const exchange_ptr& e) {
 }
 
 }  // namespace
+
+std::optional<failure> beyond_roles(const exchange& e, const std::string& id, bool by_leaving) {
+  for (const auto& r : organisation::roles_reached_by(*own_organisation(e)->state, id, by_leaving))
+    if (const auto missing =
+            organisation::missing_to_give(e.who.rights, {r.name, r.permissions, r.within}))
+      return failure{errc::forbidden, "forbidden",
+                     "who is in the group " + id + " decides whom the role " + r.name +
+                         " reaches, and it gives what you do not have: " + *missing};
+  return std::nullopt;
+}
 
 std::vector<route> group_routes() {
   return {

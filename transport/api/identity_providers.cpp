@@ -54,18 +54,12 @@ const auto fields_of_providers =
 
 void list(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  auto all = std::vector<list_row>{};
-  for (const auto& p : org->state->providers)
-    all.push_back({p.id, [&e, &p] { return show(*e, p); }});
-  reply_list(e, fields_of_providers, std::move(all));
+  reply_list(e, fields_of_providers, org->state->providers, &provider::id, show);
 }
 
 void get(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  const auto* found = org->state->find_provider(e->param("provider"));
-  if (!found)
-    return e->fail(unknown);
-  e->reply(200, show(*e, *found), {{"ETag", exchange::etag(found->revision)}});
+  reply_found(e, org->state->find_provider(e->param("provider")), unknown, show);
 }
 
 std::vector<std::string> read_role_names(fields& f, const char* name,

@@ -1,6 +1,7 @@
 #include "transport/api/listing.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "model/filter/projection.hpp"
@@ -79,17 +80,26 @@ struct question {
   std::optional<filter::projection> fields;
 };
 
+/// Nothing for "": all are wanted.
+model::result<std::optional<filter::checked_filter>> read_filter(std::string_view text,
+                                                                 const filter::schema& fields) {
+  if (text.empty())
+    return std::optional<filter::checked_filter>{};
+  const auto parsed = filter::parse(text);
+  if (!parsed)
+    return parsed.error();
+  auto checked = filter::check(*parsed, fields);
+  if (!checked)
+    return checked.error();
+  return std::optional{std::move(*checked)};
+}
+
 model::result<question> read(const exchange& e, const filter::schema& fields) {
   auto q = question{};
-  if (const auto text = e.query("filter"); !text.empty()) {
-    const auto parsed = filter::parse(text);
-    if (!parsed)
-      return parsed.error();
-    auto checked = filter::check(*parsed, fields);
-    if (!checked)
-      return checked.error();
-    q.wanted = std::move(*checked);
-  }
+  auto wanted = read_filter(e.query("filter"), fields);
+  if (!wanted)
+    return wanted.error();
+  q.wanted = std::move(*wanted);
   if (const auto text = e.query("sort"); !text.empty()) {
     auto keys = filter::parse_sort(text, fields);
     if (!keys)
@@ -194,6 +204,32 @@ void reply_list(const exchange_ptr& e, const filter::schema& fields, std::vector
     items.push_back(asked->fields ? asked->fields->of(item) : std::move(item));
   }
   e->reply_page(std::move(items), shown < rows.size() ? write(rows[shown - 1].first) : "");
+}
+
+model::result<std::vector<model::value>> accepted(std::string_view text,
+                                                  const filter::schema& fields,
+                                                  const std::vector<list_row>& all,
+                                                  std::size_t most) {
+  const auto wanted = read_filter(text, fields);
+  if (!wanted)
+    return wanted.error();
+  auto found = std::map<std::string_view, model::value>{};
+  for (const auto& row : all) {
+    auto item = row.show();
+    if (*wanted) {
+      const auto facts = row.facts ? row.facts() : item;
+      if (!filter::accepts(**wanted, json_record{facts, fields}))
+        continue;
+    }
+    if (found.size() == most)
+      return model::failure{model::errc::too_large, "too_many_rows",
+                            "more than " + std::to_string(most) + ": narrow the filter"};
+    found.emplace(row.key, std::move(item));
+  }
+  auto items = std::vector<model::value>{};
+  for (auto& [key, item] : found)
+    items.push_back(std::move(item));
+  return items;
 }
 
 }  // namespace orrery::transport::api

@@ -9,7 +9,6 @@
 #include "actors/kinds.hpp"
 #include "model/blueprint/inheritance.hpp"
 #include "model/json.hpp"
-#include "transport/api/device_filter.hpp"
 #include "transport/api/fields.hpp"
 #include "transport/api/model_parts.hpp"
 #include "transport/api/show.hpp"
@@ -74,7 +73,8 @@ void ask_devices(const exchange_ptr& e, const report_ptr& r) {
 void count_devices(const exchange_ptr& e, const report_ptr& r) {
   if (r->products.empty())
     return ask_devices(e, r);
-  auto of_these = one_of("productKey", {r->products.begin(), r->products.end()});
+  auto of_these =
+      model::organisation::one_of("productKey", {r->products.begin(), r->products.end()});
   auto how_many = actors::device_count_question{e->who.organisation, of_these};
   e->parts().query->count(how_many, [e, r, of_these](model::result<actors::device_counts> got) {
     if (!got)

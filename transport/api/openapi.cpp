@@ -120,11 +120,14 @@ std::string make() {
       operation["requestBody"]["content"].update({{"application/zip", zip}, {"text/csv", zip}});
     if (r.gives == "ModelDocuments")
       operation["responses"]["200"]["content"]["application/zip"] = zip;
+    if (r.gives == "ExportedRows")
+      operation["responses"]["200"]["content"] = {
+          {"text/csv", zip}, {"application/x-ndjson", {{"schema", reference(r.gives)}}}};
     if (r.gives == "AuditLine")  // line by line
       operation["responses"]["200"]["content"] = content("AuditLine", "application/x-ndjson");
     if (r.id == "getReference")
       success_of(operation)["content"]["text/html"] = zip;
-    if (r.takes == "ImportedDevices")
+    if (r.takes == "ImportedDevices" || r.takes == "ImportedRows")
       operation["requestBody"]["content"] = {
           {"text/csv", {{"schema", reference(r.takes)}}},
           {"application/x-ndjson", {{"schema", reference(r.takes)}}}};

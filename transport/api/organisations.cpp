@@ -213,14 +213,20 @@ void resume(const exchange_ptr& e) {
 
 // ---- quotas
 
-model::value show_quotas(const exchange& e, const organisation::state& org, std::uint64_t devices) {
+/// What the index of devices has to be asked for.
+struct counted {
+  std::uint64_t devices = 0, file_bytes = 0;
+};
+
+model::value show_quotas(const exchange& e, const organisation::state& org, const counted& all) {
   auto items = model::array{};
   const auto number = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
   for (const auto& item : organisation::quota_items()) {
     const auto here = organisation::used_of(org, item.name);
-    const auto used = item.name == "devices" ? devices
-                      : here                 ? *here
-                                             : count_in_catalogue(e, org.id, item.name);
+    const auto used = item.name == "devices"     ? all.devices
+                      : item.name == "fileBytes" ? all.file_bytes
+                      : here                     ? *here
+                                                 : count_in_catalogue(e, org.id, item.name);
     auto o = model::object{{"item", item.name}, {"used", number(used)}};
     const auto* quota = org.find_quota(item.name);
     if (quota && quota->soft) {
@@ -236,26 +242,36 @@ model::value show_quotas(const exchange& e, const organisation::state& org, std:
   return model::object{{"items", std::move(items)}};
 }
 
-void count_devices(const exchange_ptr& e, const std::string& org,
-                   std::function<void(std::uint64_t)> then) {
-  e->parts().query->count({org},
-                          [e, then = std::move(then)](model::result<actors::device_counts> counts) {
-                            if (!counts)
-                              return e->fail(counts.error());
-                            auto total = std::uint64_t{0};
-                            for (const auto& [group, n] : counts->of)
-                              total += n;
-                            then(total);
-                          });
+std::uint64_t total_of(const actors::device_counts& counts) {
+  auto total = std::uint64_t{0};
+  for (const auto& [group, n] : counts.of)
+    total += n;
+  return total;
+}
+
+void count_all(const exchange_ptr& e, const std::string& org,
+               std::function<void(const counted&)> then) {
+  e->parts().query->count({org}, [e, org, then = std::move(then)](
+                                     const model::result<actors::device_counts>& devices) {
+    if (!devices)
+      return e->fail(devices.error());
+    auto sum = actors::device_count_question{.organisation = org};
+    sum.sum = "fileBytes";
+    e->parts().query->count(std::move(sum), [e, then, devices = total_of(*devices)](
+                                                const model::result<actors::device_counts>& bytes) {
+      if (!bytes)
+        return e->fail(bytes.error());
+      then({devices, total_of(*bytes)});
+    });
+  });
 }
 
 void get_quotas(const exchange_ptr& e) {
   const auto org = find_organisation(e->parts(), e->organisation());
   if (!org)
     return e->fail(unknown);
-  count_devices(e, org->state->id, [e, org](std::uint64_t devices) {
-    e->reply_one(show_quotas(*e, *org->state, devices));
-  });
+  count_all(e, org->state->id,
+            [e, org](const counted& all) { e->reply_one(show_quotas(*e, *org->state, all)); });
 }
 
 std::optional<std::uint64_t> limit_in(fields& f, const char* name) {
@@ -308,8 +324,8 @@ void put_quotas(const exchange_ptr& e) {
     const auto after = organisation_in(done);
     e->facts.after = show_limits(*after);
     e->parts().quota->prepare(*after, [e, after, done] {
-      count_devices(e, after->id, [e, after, done](std::uint64_t devices) {
-        e->reply(200, show_quotas(*e, *after, devices), exchange::revision_headers(done));
+      count_all(e, after->id, [e, after, done](const counted& all) {
+        e->reply(200, show_quotas(*e, *after, all), exchange::revision_headers(done));
       });
     });
   });

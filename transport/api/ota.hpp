@@ -14,4 +14,7 @@ inline constexpr std::string_view upgrade_states[] = {"pending",   "published", 
 /// Without its job and version.
 model::object show_upgrade(const exchange& e, const model::device::upgrade_task& t);
 
+/// Which version a device has, and its newest upgrade.
+model::object show_firmware(const exchange& e, const model::device::state& s);
+
 }  // namespace orrery::transport::api

@@ -94,6 +94,7 @@ offer_verdict verdict_of(const actors::answer& got) {
   const auto& why = got.error();
   return why.reason == "version_current"   ? offer_verdict::version_current
          : why.reason == "version_unknown" ? offer_verdict::version_unknown
+         : why.reason == "device_mirror"   ? offer_verdict::version_unknown  // it runs none
          : why.reason == "upgrade_running" ? offer_verdict::upgrade_running
          : why.code == errc::not_found     ? offer_verdict::device_unknown
                                            : offer_verdict::none;

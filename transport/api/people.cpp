@@ -4,7 +4,7 @@
 #include "observe/log.hpp"
 #include "transport/api/listing.hpp"
 #include "transport/api/routes.hpp"
-
+#include "transport/device_quota.hpp"
 namespace orrery::transport::api {
 namespace {
 
@@ -310,6 +310,22 @@ void note_quota(const exchange& e, const organisation::state& org, std::string_v
   if (!quota || !quota->soft || used != *quota->soft + 1)
     return;
   note_soft_limit(e, org.id, item, used, *quota->soft);
+}
+
+quota_use use_of(const device_room& room) {
+  return {"devices", room.used, room.devices, room.soft, room.hard};
+}
+
+void warn_of_quota(const exchange& e, const quota_use& now, exchange::headers& headers) {
+  if (!now.soft || now.used <= *now.soft)
+    return;
+  auto text = std::string{now.item} + "; used=" + std::to_string(now.used) +
+              "; soft=" + std::to_string(*now.soft);
+  if (now.hard)
+    text += "; hard=" + std::to_string(*now.hard);
+  headers.emplace_back("X-Quota-Warning", std::move(text));
+  if (now.used - now.news <= *now.soft)
+    note_soft_limit(e, e.who.organisation, now.item, now.used, *now.soft);
 }
 
 void note_soft_limit(const exchange& e, const std::string& organisation, std::string_view item,

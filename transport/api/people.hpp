@@ -12,6 +12,10 @@
 #include "transport/api/exchange.hpp"
 #include "transport/api/fields.hpp"
 
+namespace orrery::transport {
+struct device_room;
+}
+
 namespace orrery::transport::api {
 
 /// Null if there is none of that id.
@@ -54,6 +58,15 @@ std::optional<model::failure> above(const exchange& e, const model::organisation
 /// Says so once, where one more of that item goes beyond the organisation's soft limit.
 void note_quota(const exchange& e, const model::organisation::state& org, std::string_view item,
                 std::uint64_t used);
+/// So much of something the caller's organisation has, with the last `news` of it.
+struct quota_use {
+  std::string_view item;
+  std::uint64_t used = 0, news = 0;
+  std::optional<std::uint64_t> soft = {}, hard = {};
+};
+quota_use use_of(const device_room& room);
+/// Whoever goes beyond the soft limit is told so, and once the log.
+void warn_of_quota(const exchange& e, const quota_use& now, exchange::headers& headers);
 /// Says that it was passed.
 void note_soft_limit(const exchange& e, const std::string& organisation, std::string_view item,
                      std::uint64_t used, std::uint64_t soft);

@@ -1,7 +1,10 @@
 // Measure points: newest values, history, and writes by applications (group G of the API).
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 
 #include "transport/api/fields.hpp"
+#include "transport/api/mirrored.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
 #include "transport/api/time_text.hpp"
@@ -38,9 +41,11 @@ model::value show_latest(const exchange& e, const device::latest_point& p) {
 void latest(const exchange_ptr& e) {
   const auto ids = split(e->query("ids"));
   e->with_device([e, ids](const found_device& d) {
-    e->ask(d.id, device_order(*e, device::read_latest{ids}), [e](const actors::outcome& got) {
+    read_latest(e, d, ids, [e](const model::result<latest_values>& got) {
+      if (!got)
+        return e->fail(got.error());
       auto items = model::array{};
-      for (const auto& p : device_reply<device::latest_points>(got)->points)
+      for (const auto& p : *got)
         items.push_back(show_latest(*e, p));
       e->reply(200, model::object{{"items", std::move(items)}});
     });
@@ -50,6 +55,8 @@ void latest(const exchange_ptr& e) {
 struct many_latest_rows {
   std::vector<model::array> rows;
   std::atomic<std::size_t> open;
+  std::mutex mutex;
+  std::optional<failure> why;  // of one whose values nobody can tell now
 };
 
 void many_latest(const exchange_ptr& e) {
@@ -72,27 +79,33 @@ void many_latest(const exchange_ptr& e) {
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
   e->with_devices(std::move(whom), [e, points](const exchange::found_devices& devices) {
-    auto seen = std::vector<model::entity_id>{};
+    auto seen = std::vector<found_device>{};
     for (const auto& d : devices)
       if (d)
-        seen.push_back(d->id);
+        seen.push_back(*d);
     if (seen.empty())
       return e->reply(200, model::object{{"items", model::array{}}});
     const auto found = std::make_shared<many_latest_rows>();
     found->rows.resize(seen.size());
     found->open = seen.size();
     for (std::size_t i = 0; i < seen.size(); ++i)
-      e->parts().ask->ask(
-          seen[i], device_order(*e, device::read_latest{points}),
-          [e, found, i, id = seen[i]](const actors::answer& values) {
+      read_latest(
+          e, seen[i], points,
+          [e, found, i, id = seen[i].id](const model::result<latest_values>& values) {
+            if (!values && values.error().code != errc::not_found) {  // else: gone meanwhile
+              const auto hold = std::lock_guard{found->mutex};
+              found->why = values.error();
+            }
             if (values)
-              for (const auto& p : device_reply<device::latest_points>(*values)->points) {
+              for (const auto& p : *values) {
                 auto row = show_latest(*e, p).as_object();
                 row.insert(row.begin(), {"assetId", to_string(id)});
                 found->rows[i].emplace_back(std::move(row));
               }
             if (found->open.fetch_sub(1) != 1)
               return;
+            if (found->why)
+              return e->fail(*found->why);
             auto items = model::array{};
             for (auto& rows : found->rows)
               std::move(rows.begin(), rows.end(), std::back_inserter(items));
@@ -136,9 +149,8 @@ model::result<actors::history_question> read_question(const exchange& e) {
 
 void answer_history(const exchange_ptr& e, actors::history_question q, bool with_point) {
   e->with_device([e, q = std::move(q), with_point](const found_device& d) mutable {
-    q.device = d.id;
-    e->parts().query->history(
-        std::move(q), [e, with_point](model::result<actors::history_page> page) {
+    read_history(
+        e, d, std::move(q), [e, with_point](const model::result<actors::history_page>& page) {
           if (!page)
             return e->fail(page.error());
           auto items = model::array{};

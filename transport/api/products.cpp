@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "transport/api/fields.hpp"
-#include "transport/api/listing.hpp"
 #include "transport/api/people.hpp"
 #include "transport/api/product_change.hpp"
+#include "transport/api/product_parts.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/topic_rules.hpp"
 
@@ -71,7 +71,9 @@ std::optional<std::uint64_t> read_revision(fields& f) {
   return std::nullopt;
 }
 
-model::value show(const exchange& e, const product::state& s) {
+}  // namespace
+
+model::value show_product(const exchange& e, const product::state& s) {
   auto signs = model::array{};
   for (std::size_t i = 0; i < methods.size(); ++i)
     if ((s.sign_methods >> i & 1) != 0)
@@ -101,6 +103,8 @@ model::value show(const exchange& e, const product::state& s) {
       {"updatedAt", e.show(s.updated_at)}};
 }
 
+namespace {
+
 std::shared_ptr<const product::state> state_in(const actors::outcome& done) {
   return std::get<product::product_snapshot>(std::get<product::reply>(done.answer)).what;
 }
@@ -121,13 +125,27 @@ const auto fields_of_products = filter::schema{
      {.name = "createdAt", .type = filter::field_type::time, .sortable = true},
      {.name = "updatedAt", .type = filter::field_type::time, .sortable = true}}};
 
+using product_ptr = std::shared_ptr<const actors::catalogue_product>;
+
+std::vector<product_ptr> products_seen_of(const exchange& e) {
+  auto all = std::vector<product_ptr>{};
+  const auto known = e.parts().known->current();
+  for (const auto& [key, p] : known->products)
+    if (e.sees(*p->state))
+      all.push_back(p);
+  return all;
+}
+
+list_row row_of(const exchange& e, const product_ptr& p) {
+  return {p->state->product_key, [&e, p] { return show_product(e, *p->state); }};
+}
+
 void list(const exchange_ptr& e) {
   const auto model_id = e->query("modelId");
   auto all = std::vector<list_row>{};
-  const auto known = e->parts().known->current();
-  for (const auto& [key, p] : known->products)
-    if (e->sees(*p->state) && (model_id.empty() || p->state->model == model_id))
-      all.push_back({key, [&e, p = p] { return show(*e, *p->state); }});
+  for (const auto& p : products_seen_of(*e))
+    if (model_id.empty() || p->state->model == model_id)
+      all.push_back(row_of(*e, p));
   reply_list(e, fields_of_products, std::move(all));
 }
 
@@ -154,52 +172,18 @@ void create(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
-  auto f = fields{*body};
-  auto c = product::create_product{};
-  // A chosen key is ours: migrations and tests bring theirs along.
-  c.product_key = f.text("productKey", 20).value_or(model::random_text(8));
-  c.organisation = e->who.organisation;
-  c.name = f.text("name", 256).value_or("");
-  c.description = f.text("description", 2000).value_or("");
-  c.model = f.text("modelId", 129).value_or("");  // "Pump", or "acme/Pump"
-  c.pinned_revision = read_revision(f).value_or(0);
-  c.node = read<product::node_type>(f, "nodeType", node_types).value_or(c.node);
-  c.access = read<product::access_mode>(f, "access", access_modes).value_or(c.access);
-  c.format = read<product::data_format>(f, "dataFormat", formats).value_or(c.format);
-  c.auth = read<product::authentication>(f, "auth", auths).value_or(c.auth);
-  c.dynamic_activation = f.truth("dynamicActivation").value_or(false);
-  c.sign_methods = read_methods(f).value_or(1);
-  c.mode = read<model::validation>(f, "validation", modes);
-  for (auto& [k, v] : f.text_map("tags", false))
-    c.tags[k] = *v;
-  c.topics = read_topic_rules(f, "topics").value_or(c.topics);
-  if (c.name.empty())
-    f.missing("name");
-  if (c.model.empty())
-    f.missing("modelId");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  const auto known = e->parts().known->current();
-  const auto blueprint = known->visible_blueprint(c.organisation, c.model);
-  if (!blueprint)
-    return e->fail({errc::not_found, "model_unknown", "no model " + c.model});
-  if (blueprint->state->deprecated)
-    return e->fail({errc::conflict, "model_deprecated",
-                    "the model " + c.model + " is deprecated: no new product is made on it"});
-  if (c.pinned_revision != 0 && !blueprint->compiled.contains(c.pinned_revision))
-    return e->fail({errc::not_found, "revision_unknown",
-                    "model " + c.model + " has no revision " + std::to_string(c.pinned_revision)});
-  if (name_taken(*e, c.name, c.product_key))
-    return e->fail(name_exists(c.name));
+  auto c = read_new_product(*e, *body);
+  if (!c)
+    return e->fail(c.error());
   if (auto ok = check_catalogue_quota(*e, "products"); !ok)
     return e->fail(ok.error());
   const auto secret = model::random_text(32);
-  c.secret = e->parts().keys->seal(secret, product::secret_owner(c.product_key));
-  const auto id = actors::catalogue_id(model::entity_kind::product, c.product_key);
-  e->ask(id, product::command{std::move(c), e->who.actor, {}},
+  c->secret = e->parts().keys->seal(secret, product::secret_owner(c->product_key));
+  const auto id = actors::catalogue_id(model::entity_kind::product, c->product_key);
+  e->ask(id, product::command{std::move(*c), e->who.actor, {}},
          [e, secret](const actors::outcome& done) {
            const auto s = state_in(done);
-           auto shown = show(*e, *s).as_object();
+           auto shown = show_product(*e, *s).as_object();
            shown.emplace_back("productSecret", secret);
            e->reply(201, std::move(shown), product_headers(done, *s));
          });
@@ -209,43 +193,18 @@ void get(const exchange_ptr& e) {
   const auto p = e->product(e->param("product"));
   if (!p)
     return e->fail(unknown);
-  e->reply(200, show(*e, *p->state), {{"ETag", exchange::etag(p->state->revision)}});
+  e->reply(200, show_product(*e, *p->state), {{"ETag", exchange::etag(p->state->revision)}});
 }
 
 void update(const exchange_ptr& e) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
-  auto f = fields{*body};
-  auto u = product::update_product{};
-  u.name = f.text("name", 256);
-  u.description = f.text("description", 2000);
-  u.pinned_revision = read_revision(f);
-  u.access = read<product::access_mode>(f, "access", access_modes);
-  u.auth = read<product::authentication>(f, "auth", auths);
-  u.dynamic_activation = f.truth("dynamicActivation");
-  u.sign_methods = read_methods(f);
-  if (const auto* v = f.any("validation")) {
-    if (v->is_null())
-      u.mode = std::optional<model::validation>{};
-    else if (const auto m = read<model::validation>(f, "validation", modes))
-      u.mode = std::optional{*m};
-  }
-  u.tags = f.text_map("tags", true);
-  u.topics = read_topic_rules(f, "topics");
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  if (u.name && name_taken(*e, *u.name, e->param("product")))
-    return e->fail(name_exists(*u.name));
-  if (u.pinned_revision.value_or(0) != 0)
-    if (const auto p = e->product(e->param("product"))) {
-      const auto* b = e->parts().known->current()->blueprint(e->who.organisation, p->state->model);
-      if (!b || !b->compiled.contains(*u.pinned_revision))
-        return e->fail({errc::not_found, "revision_unknown",
-                        "the model has no revision " + std::to_string(*u.pinned_revision)});
-    }
-  change_product(e, std::move(u), true, [e](const auto& done, const auto& s) {
-    e->reply(200, show(*e, s), product_headers(done, s));
+  auto u = read_product_change(*e, e->param("product"), *body);
+  if (!u)
+    return e->fail(u.error());
+  change_product(e, std::move(*u), true, [e](const auto& done, const auto& s) {
+    e->reply(200, show_product(*e, s), product_headers(done, s));
   });
 }
 
@@ -271,25 +230,131 @@ void get_tags(const exchange_ptr& e) {
   const auto p = e->product(e->param("product"));
   if (!p)
     return e->fail(unknown);
-  e->reply(200, *show(*e, *p->state).find("tags"), {{"ETag", exchange::etag(p->state->revision)}});
+  e->reply(200, *show_product(*e, *p->state).find("tags"),
+           {{"ETag", exchange::etag(p->state->revision)}});
 }
 
-void patch_tags(const exchange_ptr& e) {
+void write_tags(const exchange_ptr& e, bool replace) {
   const auto body = e->body();
   if (!body)
     return e->fail(body.error());
   const auto wrapped = model::value{model::object{{"tags", *body}}};
   auto f = fields{wrapped};
   auto u = product::update_product{};
-  u.tags = f.text_map("tags", true);
+  u.tags = f.text_map("tags", !replace);
   if (auto ok = f.finish(); !ok)
     return e->fail(ok.error());
+  // With If-Match: * somebody may add a tag meanwhile, which stays.
+  if (const auto p = e->product(e->param("product")); p && replace)
+    for (const auto& [key, text] : p->state->tags)
+      u.tags.emplace(key, std::nullopt);
   change_product(e, std::move(u), true, [e](const auto& done, const auto& s) {
-    e->reply(200, *show(*e, s).find("tags"), product_headers(done, s));
+    e->reply(200, *show_product(*e, s).find("tags"), product_headers(done, s));
+  });
+}
+void put_tags(const exchange_ptr& e) {
+  write_tags(e, true);
+}
+void patch_tags(const exchange_ptr& e) {
+  write_tags(e, false);
+}
+
+void delete_tag(const exchange_ptr& e) {
+  auto u = product::update_product{};
+  u.tags.emplace(e->param("key"), std::nullopt);
+  change_product(e, std::move(u), true, [e](const actors::outcome& done, const auto& s) {
+    e->reply_empty(204, product_headers(done, s));
   });
 }
 
 }  // namespace
+
+model::result<product::create_product> read_new_product(const exchange& e,
+                                                        const model::value& from) {
+  auto f = fields{from};
+  auto c = product::create_product{};
+  // A chosen key is ours: migrations and tests bring theirs along.
+  c.product_key = f.text("productKey", 20).value_or(model::random_text(8));
+  c.organisation = e.who.organisation;
+  c.name = f.text("name", 256).value_or("");
+  c.description = f.text("description", 2000).value_or("");
+  c.model = f.text("modelId", 129).value_or("");  // "Pump", or "acme/Pump"
+  c.pinned_revision = read_revision(f).value_or(0);
+  c.node = read<product::node_type>(f, "nodeType", node_types).value_or(c.node);
+  c.access = read<product::access_mode>(f, "access", access_modes).value_or(c.access);
+  c.format = read<product::data_format>(f, "dataFormat", formats).value_or(c.format);
+  c.auth = read<product::authentication>(f, "auth", auths).value_or(c.auth);
+  c.dynamic_activation = f.truth("dynamicActivation").value_or(false);
+  c.sign_methods = read_methods(f).value_or(1);
+  c.mode = read<model::validation>(f, "validation", modes);
+  for (auto& [k, v] : f.text_map("tags", false))
+    c.tags[k] = *v;
+  c.topics = read_topic_rules(f, "topics").value_or(c.topics);
+  if (c.name.empty())
+    f.missing("name");
+  if (c.model.empty())
+    f.missing("modelId");
+  if (auto ok = f.finish(); !ok)
+    return ok.error();
+  const auto known = e.parts().known->current();
+  const auto blueprint = known->visible_blueprint(c.organisation, c.model);
+  if (!blueprint)
+    return failure{errc::not_found, "model_unknown", "no model " + c.model};
+  if (blueprint->state->deprecated)
+    return failure{errc::conflict, "model_deprecated",
+                   "the model " + c.model + " is deprecated: no new product is made on it"};
+  if (c.pinned_revision != 0 && !blueprint->compiled.contains(c.pinned_revision))
+    return failure{errc::not_found, "revision_unknown",
+                   "model " + c.model + " has no revision " + std::to_string(c.pinned_revision)};
+  if (name_taken(e, c.name, c.product_key))
+    return name_exists(c.name);
+  return c;
+}
+
+model::result<product::update_product> read_product_change(const exchange& e,
+                                                           const std::string& product_key,
+                                                           const model::value& from) {
+  auto f = fields{from};
+  auto u = product::update_product{};
+  u.name = f.text("name", 256);
+  u.description = f.text("description", 2000);
+  u.pinned_revision = read_revision(f);
+  u.access = read<product::access_mode>(f, "access", access_modes);
+  u.auth = read<product::authentication>(f, "auth", auths);
+  u.dynamic_activation = f.truth("dynamicActivation");
+  u.sign_methods = read_methods(f);
+  if (const auto* v = f.any("validation")) {
+    if (v->is_null())
+      u.mode = std::optional<model::validation>{};
+    else if (const auto m = read<model::validation>(f, "validation", modes))
+      u.mode = std::optional{*m};
+  }
+  u.tags = f.text_map("tags", true);
+  u.topics = read_topic_rules(f, "topics");
+  if (auto ok = f.finish(); !ok)
+    return ok.error();
+  if (u.name && name_taken(e, *u.name, product_key))
+    return name_exists(*u.name);
+  if (u.pinned_revision.value_or(0) != 0)
+    if (const auto p = e.product(product_key)) {
+      const auto* b = e.parts().known->current()->blueprint(e.who.organisation, p->state->model);
+      if (!b || !b->compiled.contains(*u.pinned_revision))
+        return failure{errc::not_found, "revision_unknown",
+                       "the model has no revision " + std::to_string(*u.pinned_revision)};
+    }
+  return u;
+}
+
+const filter::schema& product_fields() {
+  return fields_of_products;
+}
+
+std::vector<list_row> products_seen(const exchange& e) {
+  auto all = std::vector<list_row>{};
+  for (const auto& p : products_seen_of(e))
+    all.push_back(row_of(e, p));
+  return all;
+}
 
 exchange::headers product_headers(const actors::outcome& done, const product::state& s) {
   auto h = exchange::revision_headers(done);
@@ -305,13 +370,13 @@ void change_product(const exchange_ptr& e, product::order what, bool needs_match
   const auto expected = e->if_match(needs_match);
   if (!expected)
     return e->fail(expected.error());
-  e->was(show(*e, *p->state));
+  e->was(show_product(*e, *p->state));
   const auto removes = std::holds_alternative<product::remove_product>(what);
   e->ask(p->id, product::command{std::move(what), e->who.actor, *expected},
          [e, removes, then = std::move(then)](const actors::outcome& done) {
            const auto& now = *state_in(done);
            if (!removes)
-             e->facts.after = show(*e, now);
+             e->facts.after = show_product(*e, now);
            then(done, now);
          });
 }
@@ -334,8 +399,12 @@ std::vector<route> product_routes() {
        "resetProductSecret", "A new product secret, shown once", "", "ProductSecret", 200, ""},
       {"GET", "~/products/{product}/tags", "product:read", get_tags, "getProductTags",
        "Tags of a product", "", "Tags", 200, ""},
+      {"PUT", "~/products/{product}/tags", "product:write", put_tags, "replaceProductTags",
+       "Replace all tags of a product", "Tags", "Tags", 200, ""},
       {"PATCH", "~/products/{product}/tags", "product:write", patch_tags, "changeProductTags",
        "Set tags of a product; null takes one away", "TagChanges", "Tags", 200, ""},
+      {"DELETE", "~/products/{product}/tags/{key}", "product:write", delete_tag, "deleteProductTag",
+       "Take a tag of a product away", "", "", 204, ""},
   };
 }
 

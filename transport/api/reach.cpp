@@ -8,6 +8,7 @@
 namespace orrery::transport::api {
 
 namespace filter = model::filter;
+namespace organisation = model::organisation;
 
 bool device_reach::has(const model::entity_id& id, const model::device::state& s) const {
   if (everything || products.contains(s.name().product_key))
@@ -25,18 +26,18 @@ std::string device_reach::filter(const std::vector<model::entity_id>& below) con
     return {};
   auto parts = std::vector<std::string>{};
   if (!products.empty())
-    parts.push_back(one_of("productKey", products));
+    parts.push_back(organisation::one_of("productKey", products));
   if (!groups.empty())
-    parts.push_back(one_of("group", groups));
+    parts.push_back(organisation::one_of("group", groups));
   for (const auto& r : rules)
     parts.push_back(r.text);
   if (!below.empty()) {
     auto ids = std::set<std::string>{};
     for (const auto& id : below)
       ids.insert(to_string(id));
-    parts.push_back(one_of("assetId", ids));
+    parts.push_back(organisation::one_of("assetId", ids));
   }
-  return any_of(parts);
+  return organisation::any_of(parts);
 }
 
 device_reach reach_of(const model::organisation::rights& has, std::string_view permission,
@@ -61,7 +62,7 @@ device_reach reach_of(const model::organisation::rights& has, std::string_view p
         reach.nodes.push_back(*id);
   }
   for (const auto& id : ruled) {
-    auto text = rule_filter(groups.find(id)->second, products, groups);
+    auto text = organisation::rule_filter(groups.find(id)->second, products, groups);
     if (!text)
       continue;
     const auto parsed = filter::parse(*text, model::device::wide_limits());

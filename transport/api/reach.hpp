@@ -10,10 +10,13 @@
 
 #include "model/device/device.hpp"
 #include "model/filter/schema.hpp"
+#include "model/organisation/device_filter.hpp"
 #include "model/organisation/organisation.hpp"
-#include "transport/api/device_filter.hpp"
 
 namespace orrery::transport::api {
+
+using model::organisation::group_facts;
+using model::organisation::product_facts;
 
 /// What roles that hold somewhere only reach, for one permission. By default nothing.
 struct device_reach {

@@ -50,10 +50,7 @@ void list(const exchange_ptr& e) {
 
 void get(const exchange_ptr& e) {
   const auto org = own_organisation(*e);
-  const auto* found = org->state->find_role(e->param("role"));
-  if (!found)
-    return e->fail(unknown);
-  e->reply(200, show(*e, *found), {{"ETag", exchange::etag(found->revision)}});
+  reply_found(e, org->state->find_role(e->param("role")), unknown, show);
 }
 
 /// Names of things, as the rules want them.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "transport/api/device_retirement.hpp"
+
 namespace orrery::transport::api {
 namespace {
 
@@ -64,17 +66,21 @@ std::vector<part> parts() {
       {{"Models",
         "What kinds of devices have: drafts, revisions, inheritance, files, units, the library"},
        {model_routes()}},
-      {{"Products", "Devices that are of one model and log in alike"}, {product_routes()}},
+      {{"Products", "Devices that are of one model and log in alike"},
+       {product_routes(), product_file_routes()}},
       {{"Decoders", "Scripts that read and write the bytes of products with raw data"},
        {decoder_routes()}},
       {{"Firmware", "Versions that devices can be given"}, {firmware_routes()}},
       {{"Upgrades", "A firmware on its way to many devices"}, {ota_job_routes()}},
       {{"Devices", "Registration, search, state and secrets"},
-       {device_search_routes(), device_routes(), device_act_routes(), device_name_routes()}},
+       {device_search_routes(), device_registration_routes(), device_routes(), device_act_routes(),
+        device_name_routes(), device_transfer_routes(), device_retirement_routes(),
+        mirror_routes()}},
       {{"Fleets", "Imports, exports, provisioning and changes of many devices"},
        {device_mass_routes()}},
       {{"Operations", "Long work: how far it is, its end, its result"}, {operation_routes()}},
       {{"Groups", "Devices that were put together, or that a rule gathers"}, {group_routes()}},
+      {{"Tags", "Which tags there are, on devices, products and assets"}, {tag_routes()}},
       {{"Topology", "Gateways and the devices behind them"}, {topology_routes()}},
       {{"Certificates", "By which devices prove who they are"}, {certificate_routes()}},
       {{"Files", "What devices and applications exchange by links"}, {file_routes()}},
@@ -88,7 +94,8 @@ std::vector<part> parts() {
        {twin_routes()}},
       {{"Configurations", "What is desired of all devices that a target gathers, in layers"},
        {configuration_routes()}},
-      {{"Assets", "Things that are no devices, and all that trees are made of"}, {asset_routes()}},
+      {{"Assets", "Things that are no devices, and all that trees are made of"},
+       {asset_routes(), asset_file_routes()}},
       {{"Trees", "Places of assets: nodes, moves, relations, paths, summaries, files"},
        {tree_routes(), tree_search_routes(), tree_file_routes()}},
       {{"Audit", "Who did what, and what was refused: a chain that anyone can verify"},
@@ -156,45 +163,70 @@ const std::vector<route>& all_routes() {
 
 bool looks_at_products(const route& r) {
   static const auto by_themselves = std::set<std::string_view>{
-      "listDevices",       "createDevice",     "createDevices",  "checkDeviceKeys",
-      "getDeviceStatuses", "countDevices",     "searchDevices",  "getDeviceStatistics",
-      "getLatestOfMany",   "listProducts",     "searchProducts", "searchFirmwares",
-      "listFirmwares",     "createFirmware",   "getFirmware",    "deleteFirmware",
-      "listOtaJobs",       "createOtaJob",     "getOtaJob",      "cancelOtaJob",
-      "listOtaTasks",      "cancelOtaTasks",   "retryOtaTasks",  "getCommand",
-      "cancelCommand",     "importDevices",    "exportDevices",  "bulkDevices",
-      "provisionDevices",  "getImportTemplate"};
+      "listDevices",       "createDevice",      "createDevices",  "checkDeviceKeys",
+      "getDeviceStatuses", "countDevices",      "searchDevices",  "getDeviceStatistics",
+      "getLatestOfMany",   "listProducts",      "searchProducts", "searchFirmwares",
+      "listFirmwares",     "createFirmware",    "getFirmware",    "deleteFirmware",
+      "listOtaJobs",       "createOtaJob",      "getOtaJob",      "cancelOtaJob",
+      "listOtaTasks",      "cancelOtaTasks",    "retryOtaTasks",  "getCommand",
+      "cancelCommand",     "importDevices",     "exportDevices",  "bulkDevices",
+      "provisionDevices",  "getImportTemplate", "exportProducts", "listTags",
+      "adoptDevice",       "listAllFiles"};
   return r.pattern.find("/devices/{asset}") != std::string::npos ||
          r.pattern.find("{product}") != std::string::npos || by_themselves.contains(r.id);
 }
 
 condition condition_of(const route& r) {
   static const auto demand = std::set<std::string_view>{
-      "changeDesired", "changeDraft",   "changeProductTags", "deleteDecoder", "deleteElement",
-      "deleteModel",   "deleteProduct", "discardDraft",      "putElement",    "replaceDesired",
-      "saveDraft",     "setDecoder",    "updateModel",       "updateProduct"};
-  static const auto know =
-      std::set<std::string_view>{"changeAttributes",    "changeConfiguration",
-                                 "changeTags",          "deleteApp",
-                                 "deleteAsset",         "deleteAttribute",
-                                 "deleteConfiguration", "deleteDevice",
-                                 "deleteGroup",         "deleteIdentityProvider",
-                                 "deleteNode",          "deleteRole",
-                                 "deleteTag",           "deleteTree",
-                                 "disableDevice",       "enableDevice",
-                                 "moveDeviceToProduct", "moveNode",
-                                 "publishModel",        "putIdentityProvider",
-                                 "reopenActivation",    "replaceConfiguration",
-                                 "replaceDevice",       "replaceRole",
-                                 "replaceTags",         "resetProductSecret",
-                                 "shareModel",          "unshareModel",
-                                 "updateApp",           "updateAsset",
-                                 "updateDevice",        "updateGroup",
-                                 "updateNode",          "updateTree",
-                                 "updateUser"};
-  return demand.contains(r.id) ? condition::demanded
-         : know.contains(r.id) ? condition::possible
-                               : condition::none;
+      "changeDesired", "changeDraft", "changeProductTags", "deleteDecoder",
+      "deleteElement", "deleteModel", "deleteProduct",     "deleteProductTag",
+      "discardDraft",  "putElement",  "replaceDesired",    "replaceProductTags",
+      "saveDraft",     "setDecoder",  "updateModel",       "updateProduct"};
+  static const auto know = std::set<std::string_view>{"changeAttributes",
+                                                      "changeConfiguration",
+                                                      "changeTags",
+                                                      "decommissionDevice",
+                                                      "deleteApp",
+                                                      "deleteAsset",
+                                                      "deleteAttribute",
+                                                      "deleteConfiguration",
+                                                      "deleteDevice",
+                                                      "deleteGroup",
+                                                      "deleteIdentityProvider",
+                                                      "deleteNode",
+                                                      "deleteRole",
+                                                      "deleteTag",
+                                                      "deleteTree",
+                                                      "disableDevice",
+                                                      "enableDevice",
+                                                      "moveDeviceToProduct",
+                                                      "moveNode",
+                                                      "putDevice",
+                                                      "publishModel",
+                                                      "purgeDevice",
+                                                      "putIdentityProvider",
+                                                      "reopenActivation",
+                                                      "replaceConfiguration",
+                                                      "replaceDevice",
+                                                      "replaceRole",
+                                                      "replaceTags",
+                                                      "resetProductSecret",
+                                                      "restoreDevice",
+                                                      "shareModel",
+                                                      "unshareModel",
+                                                      "updateApp",
+                                                      "updateAsset",
+                                                      "updateDevice",
+                                                      "updateGroup",
+                                                      "updateNode",
+                                                      "updateTree",
+                                                      "updateUser"};
+  auto id = std::string_view{r.id};
+  if (constexpr auto by_name = std::string_view{"ByKey"}; id.ends_with(by_name))
+    id.remove_suffix(by_name.size());  // the same call by another address
+  return demand.contains(id) ? condition::demanded
+         : know.contains(id) ? condition::possible
+                             : condition::none;
 }
 
 bool is_for_operators(const route& r) {

@@ -170,6 +170,8 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
         e.organisation() != e.who.organisation &&
         (done || e.parts().known->current()->organisation(e.organisation())))
       all.push_back(e.organisation());
+    if (!e.facts.also.empty())
+      all.push_back(e.facts.also);
     return all;
   }
 
@@ -213,18 +215,30 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
     l->answer = std::move(r);
     l->open = logs.size();
     for (const auto& log : logs)
-      trail_->note({log, std::string{e.request_id()}, entry}, [l](const model::status& ok) {
-        if (!ok)
-          l->failed = true;
-        if (l->open.fetch_sub(1) != 1)
-          return;
-        if (l->failed && l->answer.status < 400)
-          l->answer = to_response({errc::unavailable, "audit_unavailable",
-                                   "it was done, but its record is not in the audit log yet; "
-                                   "it is still tried"},
-                                  l->e->request().target, l->e->request_id());
-        l->e->leave(std::move(l->answer));
-      });
+      trail_->note(
+          {log, std::string{e.request_id()}, log == e.facts.also ? of_others(entry) : entry},
+          [l](const model::status& ok) {
+            if (!ok)
+              l->failed = true;
+            if (l->open.fetch_sub(1) != 1)
+              return;
+            if (l->failed && l->answer.status < 400)
+              l->answer = to_response({errc::unavailable, "audit_unavailable",
+                                       "it was done, but its record is not in the audit log yet; "
+                                       "it is still tried"},
+                                      l->e->request().target, l->e->request_id());
+            l->e->leave(std::move(l->answer));
+          });
+  }
+
+  /// What an organisation is told of somebody in another one: what was done, and not from where.
+  static model::object of_others(model::object entry) {
+    std::erase_if(entry, [](const auto& member) {
+      return member.first == "address" || member.first == "session" ||
+             member.first == "idempotencyKey" || member.first == "asked" ||
+             member.first == "before" || member.first == "after";
+    });
+    return entry;
   }
 
   static std::string next_id() {
@@ -284,8 +298,11 @@ class dispatcher : public std::enable_shared_from_this<dispatcher> {
         condition_of(r) == condition::none)
       return failure{errc::invalid_argument, "condition_unsupported",
                      "this call cannot depend on an ETag: leave If-Match out"};
-    if (const auto accept = request.header("accept");
-        !accept.empty() && accept.find("json") == std::string_view::npos &&
+    const auto accept = request.header("accept");
+    const auto is_a_table =
+        r.id.starts_with("export") && (accept.find("text/") != std::string_view::npos ||
+                                       accept.find("ndjson") != std::string_view::npos);
+    if (!accept.empty() && !is_a_table && accept.find("json") == std::string_view::npos &&
         accept.find("*/*") == std::string_view::npos &&
         accept.find("application/*") == std::string_view::npos)
       return failure{errc::invalid_argument, "not_acceptable",

@@ -109,11 +109,18 @@ model::value show_device(const exchange& e, const model::entity_id& id, const de
       {"updatedAt", e.show(s.updated_at)}};
   if (!s.gateway().empty())
     o.emplace_back("gateway", to_string(s.gateway().id));
+  if (!s.mirrored().empty())
+    o.emplace_back("mirrorOf", to_string(s.mirrored().source));
   if (auto groups = show_groups(e, s); !groups.empty())
     o.emplace_back("groups", std::move(groups));
   if (!s.admin_reason->empty())
     o.emplace_back("adminReason", *s.admin_reason);
   add_override(o, e, s);
+  if (const auto& out = s.retirement(); !out.empty())
+    o.emplace_back("retirement", model::object{{"at", e.show(out.at)},
+                                               {"purgeAt", e.show(out.purge_at)},
+                                               {"by", out.by},
+                                               {"reason", out.reason}});
   if (s.activated_at)
     o.emplace_back("activatedAt", e.show(*s.activated_at));
   add_time(o, e, "lastOnlineAt", s.last_online);

@@ -15,6 +15,9 @@ void list_devices(const exchange_ptr& e, const std::string& among);
 /// a configuration, or "configuration" of one that has changed since.
 model::object sources_of(const exchange& e, const model::device::twin_state& t,
                          const model::device::layering& layers);
+/// How a device is to be configured, how it says that it is, and the difference.
+model::object show_twin(const exchange& e, const model::device::twin_state& t,
+                        const model::device::layering& layers);
 model::value show_tags(const std::map<std::string, std::string>& tags);
 /// A command of a device; its public id names the device too, so any node finds it.
 model::value show_command(const std::function<model::value(model::timestamp)>& time,

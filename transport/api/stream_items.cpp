@@ -141,6 +141,25 @@ struct item_writer {
     tell(e.replaces ? "replaced" : "moved", e.at,
          {{"before", model::object{{"pk", e.before.product_key}, {"dk", e.before.device_key}}}});
   }
+  void operator()(const device::emigrated& e) const {
+    const auto& now_called = e.what.name;
+    tell("organisationChanged", e.what.at,
+         {{"from", e.before},
+          {"to", e.organisation},
+          {"now", model::object{{"pk", now_called.product_key}, {"dk", now_called.device_key}}}});
+  }
+  void operator()(const device::retired& e) const {
+    tell(
+        "retired", e.what.at,
+        {{"reason", e.what.reason}, {"by", e.what.by}, {"purgeAt", model::to_ms(e.what.purge_at)}});
+  }
+  void operator()(const device::restored& e) const { tell("restored", e.at); }
+  void operator()(const device::mirror_set& e) const {
+    tell("mirrorSet", e.what.since, {{"source", to_string(e.what.source)}});
+  }
+  void operator()(const device::mirror_ended& e) const {
+    tell("mirrorEnded", e.at, {{"source", to_string(e.source)}});
+  }
   // Matters of a job: its calls tell of them.
   void operator()(const device::upgrade_offered&) const {}
   void operator()(const device::upgrade_published&) const {}
@@ -161,6 +180,8 @@ struct item_writer {
   void operator()(const device::file_removed&) const {}
   void operator()(const device::subscriptions_changed&) const {}
   void operator()(const device::command_delivered&) const {}
+  // Of who shows it: the mirror tells of it.
+  void operator()(const device::mirrors_changed&) const {}
   // Matters of names: `renamed` tells of them.
   void operator()(const device::rename_prevented&) const {}
   void operator()(const device::former_name_forgotten&) const {}

@@ -224,6 +224,9 @@ void change_topology(const exchange_ptr& e, bool adds) {
     if (!product || !product->view.gateway)
       return e->fail({errc::conflict, "not_gateway",
                       d.state->name().device_key + " is no gateway: its product says so"});
+    if (adds && !d.state->retirement().empty())
+      return e->fail({errc::conflict, "device_retired",
+                      d.state->name().device_key + " is out of service: restore it first"});
     if (names.empty())
       return e->reply(200, model::object{{"results", model::array{}}, {"ok", 0}, {"failed", 0}});
     std::make_shared<change>(e, d, std::move(names), adds)->start();

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "model/filter/folded.hpp"
+#include "transport/api/mirrored.hpp"
 #include "transport/api/routes.hpp"
 #include "transport/api/show.hpp"
 #include "transport/api/tree_view.hpp"
@@ -272,8 +273,8 @@ struct node_summary : std::enable_shared_from_this<node_summary> {
   std::vector<std::string> points;
   std::int64_t devices = 0, gone = 0;
   std::map<std::string, std::int64_t> by_status{
-      {"online", 0}, {"offline", 0}, {"inactive", 0}, {"disabled", 0}};
-  std::vector<model::entity_id> valued;
+      {"online", 0}, {"offline", 0}, {"inactive", 0}, {"disabled", 0}, {"mirror", 0}};
+  std::vector<model::entity_id> valued, shown;  // with values of their own, perhaps of others
   std::mutex mutex;
   std::map<std::string, point_sum> sums;
   std::atomic<std::size_t> open{1};
@@ -289,40 +290,44 @@ struct node_summary : std::enable_shared_from_this<node_summary> {
                       [self, page = *got](const asset_map& found) { self->take(page, found); });
         });
   }
-  void take(const actors::device_ids& page, const asset_map& found) {
+  void take(const actors::device_ids& page, asset_map found) {
+    // The place of one that went out of service just now is about to go.
+    std::erase_if(found, [](const auto& one) { return one.second.status == "retired"; });
     for (const auto& [id, facts] : found)
       ++by_status[facts.status];
     devices += static_cast<std::int64_t>(found.size());
     gone += static_cast<std::int64_t>(page.devices.size() - found.size());
     if (!points.empty()) {
-      if (valued.size() + found.size() > max_valued)
+      if (valued.size() + shown.size() + found.size() > max_valued)
         return e->fail({errc::conflict, "too_many_devices",
                         "points are put together for at most 1,000 devices: ask further down"});
-      for (const auto& [id, facts] : found)
-        valued.push_back(id);
+      for (const auto& [id, facts] : found) {
+        // What is disabled may be a mirror too.
+        auto& those = facts.status == "mirror" || facts.status == "disabled" ? shown : valued;
+        those.push_back(id);
+      }
     }
     if (!page.next.empty())
       return count(page.next);
-    for (const auto& id : valued) {
-      open.fetch_add(1);
-      e->parts().ask->ask(id, device_order(*e, device::read_latest{points}),
-                          [self = shared_from_this()](const actors::answer& got) {
-                            self->add(got);
-                            self->settle();
-                          });
-    }
+    open.fetch_add(valued.size() + shown.size());
+    const auto take_values = [self = shared_from_this()](const model::result<latest_values>& got) {
+      self->add(got);
+      self->settle();
+    };
+    for (const auto& id : valued)
+      read_own_latest(e, id, points, take_values);
+    for (const auto& id : shown)
+      read_latest(e, id, points, take_values);
     settle();
   }
-  void add(const actors::answer& got) {
+  void add(const model::result<latest_values>& got) {
     const auto hold = std::lock_guard{mutex};
-    if (!got && got.error().code != errc::not_found) {  // deleted meanwhile
-      why = got.error();
+    if (!got) {
+      if (got.error().code != errc::not_found)  // deleted meanwhile
+        why = got.error();
       return;
     }
-    const auto* latest = got ? device_reply<device::latest_points>(*got) : nullptr;
-    if (!latest)
-      return;
-    for (const auto& p : latest->points) {
+    for (const auto& p : *got) {
       auto& s = sums[std::string{p.id.text()}];
       ++s.devices;
       s.newest = std::max(s.newest, p.time);

@@ -171,20 +171,28 @@ void read_assets(const exchange_ptr& e, const std::vector<actors::listed_node>& 
 
 void release_assets(const exchange_ptr& e, std::vector<model::entity_id> ids,
                     std::function<void()> then) {
+  release_assets(e, e->who.organisation, std::move(ids), std::move(then));
+}
+
+void release_assets(const exchange_ptr& e, const std::string& organisation,
+                    std::vector<model::entity_id> ids, std::function<void()> then) {
   if (ids.empty())
     return then();
   e->parts().query->trees(
-      {tree_shard(*e), e->who.organisation, actors::find_assets{std::move(ids)}},
-      [e, then = std::move(then)](const model::result<actors::tree_page>& got) {
+      {actors::tree_shard(organisation, e->parts().shard_count), organisation,
+       actors::find_assets{std::move(ids)}},
+      [e, organisation, then = std::move(then)](const model::result<actors::tree_page>& got) {
         if (!got || got->nodes.empty())
           return then();
         const auto open = std::make_shared<std::atomic<std::size_t>>(got->nodes.size());
         for (const auto& n : got->nodes)
-          e->parts().ask->ask(n.tree, tree_order(*e, tree::release_asset{*n.what.asset}),
-                              [open, then](const actors::answer&) {
-                                if (open->fetch_sub(1) == 1)
-                                  then();
-                              });
+          e->parts().ask->ask(
+              n.tree,
+              tree::command{tree::release_asset{*n.what.asset}, e->who.actor, {}, organisation},
+              [open, then](const actors::answer&) {
+                if (open->fetch_sub(1) == 1)
+                  then();
+              });
       });
 }
 
@@ -270,6 +278,16 @@ model::value show_node(const exchange& e, const actors::listed_node& n, const as
   return o;
 }
 
+model::value show_place(const exchange& e, const actors::listed_node& n, std::size_t levels,
+                        const asset_map& assets) {
+  auto path = model::array{};
+  for (auto i = std::min(levels, n.above.size()); i > 0; --i)  // `above` goes up
+    path.push_back(model::object{{"nodeId", to_string(n.above[i - 1].id)},
+                                 {"name", name_of(n.above[i - 1], assets)}});
+  return model::object{
+      {"treeId", to_string(n.tree)}, {"node", show_node(e, n, assets)}, {"path", std::move(path)}};
+}
+
 // ---- assets that are named or made --------------------------------------------------------------
 
 asset::create_asset read_new_asset(const exchange& e, fields& f) {
@@ -313,6 +331,10 @@ wanted_asset asset_fields(const exchange& e, fields& f, const std::string& where
 
 namespace {
 
+failure out_of_service() {
+  return {errc::conflict, "device_retired", "the device is out of service: restore it first"};
+}
+
 struct finding : std::enable_shared_from_this<finding> {
   exchange_ptr e;
   std::shared_ptr<std::vector<wanted_asset>> all;
@@ -332,8 +354,11 @@ struct finding : std::enable_shared_from_this<finding> {
                           const auto* d =
                               got ? device_reply<model::device::device_snapshot>(*got) : nullptr;
                           if (d && d->what->organisation() == self->e->who.organisation) {
-                            w.found = d->id;
                             w.device = true;
+                            if (!d->what->retirement().empty())
+                              w.why = out_of_service();
+                            else
+                              w.found = d->id;
                           } else if (!got && got.error().code != errc::not_found) {
                             w.why = got.error();
                           } else {
@@ -381,8 +406,11 @@ void find_assets(const exchange_ptr& e, std::shared_ptr<std::vector<wanted_asset
     for (auto& w : *f->all) {
       const auto there = w.id ? found.find(*w.id) : found.end();
       if (there != found.end()) {
-        w.found = *w.id;
         w.device = there->second.device;
+        if (w.device && there->second.status == "retired")
+          w.why = out_of_service();
+        else
+          w.found = *w.id;
       } else if (w.name) {
         f->look_by_name(w);
       } else {

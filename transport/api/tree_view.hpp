@@ -56,10 +56,16 @@ void read_assets(const exchange_ptr& e, const std::vector<actors::listed_node>& 
 /// the nodes later.
 void release_assets(const exchange_ptr& e, std::vector<model::entity_id> ids,
                     std::function<void()> then);
+/// The same of the trees of another organisation, that they were in.
+void release_assets(const exchange_ptr& e, const std::string& organisation,
+                    std::vector<model::entity_id> ids, std::function<void()> then);
 
 model::value show_asset(const exchange& e, const actors::asset_facts& f);
 model::value show_tree(const exchange& e, const model::entity_id& id, const model::tree::state& s);
 model::value show_node(const exchange& e, const actors::listed_node& n, const asset_map& assets);
+/// Where an asset is: its node and the path to it, of which the last `levels` nodes are shown.
+model::value show_place(const exchange& e, const actors::listed_node& n, std::size_t levels,
+                        const asset_map& assets);
 /// How a node is called: its label, or its asset's name.
 std::string name_of(const model::tree::node& n, const asset_map& assets);
 

@@ -17,6 +17,8 @@ std::int64_t number(std::uint64_t version) {
   return static_cast<std::int64_t>(version);
 }
 
+}  // namespace
+
 model::object show_twin(const exchange& e, const device::twin_state& t,
                         const device::layering& layers) {
   auto delta = device::delta_of(t);
@@ -48,6 +50,8 @@ model::object show_twin(const exchange& e, const device::twin_state& t,
   o.emplace_back("sources", sources_of(e, t, layers));
   return o;
 }
+
+namespace {
 
 void get(const exchange_ptr& e) {
   e->with_device([e](const found_device& d) {

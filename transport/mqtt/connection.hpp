@@ -96,6 +96,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
     bool raw = false;                            // answered in bytes, in the order of the requests
     std::string method = {};                     // of a raw one, as its script read it
     std::optional<std::string> raw_answer = {};  // waits for those before it
+    std::uint64_t room = 0;                      // bytes taken for a file that it asks for
   };
   /// A request that concerns several devices, on its way.
   struct group_work {
@@ -163,6 +164,7 @@ class connection final : public std::enable_shared_from_this<connection>, public
   void ask(const message& m, const classified& topic, request asked);
   void ask_certificate(std::uint64_t number, certificate_wish wish);
   /// Gives what asks for a new file the rest: its id, and how many there may be.
+  model::status take_room(open_request& r, const model::device::order& what) const;
   model::device::order completed(model::device::order what) const;
   /// What a device is told of its file: where its bytes go, or come from.
   model::result<model::value> file_data(operation what,

@@ -131,6 +131,8 @@ void connection::take_raw(const message& m, const classified& topic) {
     return ask_group(number, std::move(asked.group));
   if (!asked.what)
     return settle_request(r, asked.what.error(), {});
+  if (auto ok = take_room(r, *asked.what); !ok)
+    return settle_request(r, ok.error(), {});
   auto& question = asks_.emplace_back(
       actors::session_ask{number, completed(std::move(*asked.what)), std::nullopt});
   if (r.sub)
@@ -180,10 +182,28 @@ void connection::ask(const message& m, const classified& topic, request asked) {
     return ask_group(number, std::move(asked.group));
   if (asked.certificate)
     return ask_certificate(number, std::move(*asked.certificate));
+  if (auto ok = take_room(r, *asked.what); !ok)
+    return settle_request(r, ok.error(), {});
   auto& question = asks_.emplace_back(
       actors::session_ask{number, completed(std::move(*asked.what)), std::nullopt});
   if (r.sub)
     question.whom = *r.sub;
+}
+
+/// Of the organisation, for the file that is asked for, if one is. A failure is an answer: the
+/// device may ask again.
+model::status connection::take_room(open_request& r, const model::device::order& what) const {
+  const auto* wish = std::get_if<model::device::add_file>(&what);
+  if (!wish)
+    return {};
+  auto room = with_->files->take_room(self_.organisation, wish->what.size);
+  if (room) {
+    r.room = wish->what.size;
+    return {};
+  }
+  auto why = room.error();
+  why.code = model::errc::too_many_requests;
+  return why;
 }
 
 model::device::order connection::completed(model::device::order what) const {
@@ -409,8 +429,11 @@ void connection::settle(actors::settled& one) {
   if (place == open_.end() || place->settled)
     return;
   auto& r = *place;
-  if (!one.what)
+  if (!one.what) {
+    if (r.room > 0 && device_quota::is_surely_not(one.what.error()))
+      with_->files->give_back(self_.organisation, r.room);
     return settle_request(r, one.what.error(), {});
+  }
   auto data = model::value{};
   if (const auto* answer = std::get_if<model::device::reply>(&one.what->answer);
       answer && !r.topic.empty()) {

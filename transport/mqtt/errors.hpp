@@ -141,6 +141,7 @@ constexpr std::uint8_t disconnect_code(std::string_view reason) {
       {"kicked", 0x98},
       {"replaced", 0x98},
       {"moved", 0x98},
+      {"retired", 0x98},
       {"retain_not_supported", 0x9a},
       {"qos_not_supported", 0x9b},
       {"use_another_server", 0x9c},

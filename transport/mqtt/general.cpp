@@ -348,6 +348,8 @@ void general_topics::look_for_retained(const std::shared_ptr<change_work>& work)
   }
   if (work->looking == 0)
     return finish_change(*work);
+  std::erase_if(looking_, [](const auto& w) { return w.expired(); });
+  looking_.push_back(work);
   for (auto& [batches, options] : questions)
     ask(std::move(batches), [this, work, of = options](actors::answer& answer) {
       if (!answer)
@@ -365,8 +367,12 @@ void general_topics::look_for_retained(const std::shared_ptr<change_work>& work)
 void general_topics::finish_change(const change_work& work) {
   if (work.ticket != 0)
     owner_.subscription_done(work.ticket);
-  for (const auto& one : work.found)
-    send_retained(one.what, one.options);
+  for (const auto& one : work.found) {
+    const auto newer = work.newer.find(one.what->topic);
+    const auto is_old = newer != work.newer.end() && one.what->sent <= newer->second;
+    if (!is_old && owner_.general_engine().wants(one.what->topic, false))
+      send_retained(one.what, one.options);
+  }
 }
 
 void general_topics::send_retained(const model::shared_message& m, std::uint64_t options) {
@@ -389,6 +395,12 @@ void general_topics::send_retained(const model::shared_message& m, std::uint64_t
 void general_topics::deliver(const model::topic_delivery& d, bool repeated) {
   const auto& m = *d.what;
   const auto now = parts_.now();
+  if (m.retain && !d.retained)
+    for (const auto& looking : looking_)
+      if (const auto work = looking.lock(); work && work->looking > 0) {
+        auto& sent = work->newer[m.topic];
+        sent = std::max(sent, m.sent);
+      }
   const auto own = d.source == id_ && d.number != 0;
   const auto packet_id =
       own ? static_cast<std::uint16_t>(first_kept_id + d.number % kept_ids) : std::uint16_t{0};

@@ -119,6 +119,8 @@ class general_topics {
       std::uint64_t options;
     };
     std::vector<retained> found;
+    // What came live meanwhile and is retained now: older ones of those topics are not.
+    std::map<std::string, model::timestamp, std::less<>> newer;
   };
   struct question {
     model::timestamp since;
@@ -157,7 +159,8 @@ class general_topics {
     model::shard_id shard;
     std::function<void()> then;
   };
-  std::deque<waiter> waiting_;  // for a shard to be opened, in order
+  std::vector<std::weak_ptr<change_work>> looking_;  // for retained messages
+  std::deque<waiter> waiting_;                       // for a shard to be opened, in order
   bool opening_ = false;
   std::uint64_t last_key_ = 0;
   std::unordered_map<std::uint64_t, taken_from> under_way_;

@@ -78,6 +78,8 @@ TEST(DeviceSearch, HasTheFieldsThatItsNumbersName) {
 /// Whatever an event changes that an index has is among the fields that it is said to change.
 TEST(DeviceSearch, NoEventChangesMoreThanItSays) {
   const auto number_of = [](const std::string& field) {
+    if (field == "retired")  // a row beside the fields: what all of them have is gone with it
+      return static_cast<std::size_t>(search_field::status);
     const auto dot = field.find('.');
     return dot == std::string::npos
                ? search_fields().find({field})->number

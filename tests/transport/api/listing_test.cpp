@@ -83,6 +83,28 @@ TEST_F(Listing, IsFiltered) {
   EXPECT_EQ(pages("limit=2&filter=exists(size)"), "ab df ");
 }
 
+TEST_F(Listing, GivesAllThatAFilterAccepts) {
+  auto all = std::vector<list_row>{};
+  for (const auto* item : {R"({"id":"b","size":2})", R"({"id":"a","size":1})", R"({"id":"c"})"}) {
+    const auto v = *model::parse_json(item);
+    all.push_back({v.find("id")->as_string(), [v] { return v; }});
+  }
+  const auto found = [&](const char* text, std::size_t most = 10) {
+    const auto got = accepted(text, fields, all, most);
+    if (!got)
+      return std::string{got.error().reason};
+    auto ids = std::string{};
+    for (const auto& item : *got)
+      ids += item.find("id")->as_string();
+    return ids;
+  };
+  EXPECT_EQ(found(""), "abc");
+  EXPECT_EQ(found("size > 0"), "ab");
+  EXPECT_EQ(found("size > 0", 2), "ab");
+  EXPECT_EQ(found("", 2), "too_many_rows");
+  EXPECT_EQ(found("nothing = 1"), "bad_filter");
+}
+
 TEST_F(Listing, IsSorted) {
   EXPECT_EQ(ids("sort=-id"), "fedcba");
   EXPECT_EQ(ids("sort=size"), "bfdace");  // without a size last

@@ -46,6 +46,15 @@ TEST_F(Show, ADeviceThatWasNeverThere) {
     EXPECT_EQ(text(shown, none), "") << none;
 }
 
+TEST_F(Show, AMirrorSaysWhatItShows) {
+  EXPECT_EQ(text(show_device(ms(), id, state), "mirrorOf"), "");
+  const auto source = model::make_entity_id(4, now, {});
+  state.family.edit().mirrored = device::mirroring{source, {}, now};
+  const auto shown = show_device(ms(), id, state);
+  EXPECT_EQ(text(shown, "mirrorOf"), '"' + to_string(source) + '"');
+  EXPECT_EQ(text(shown, "status"), "\"mirror\"");
+}
+
 TEST_F(Show, ADeviceThatIsThereAndOneThatIsGone) {
   state.activated_at = now;
   state.connection = {.online = true,

@@ -152,6 +152,10 @@ TEST_F(Items, OfTheLifeCycleHaveTheirNames) {
   EXPECT_EQ(show(renamed), R"([{"t":000,"event":"moved","before":{"pk":"pk","dk":"dk"}}])");
   renamed.replaces = true;
   EXPECT_EQ(name(renamed), "replaced");
+  auto went = device::emigrated{renamed, "there", "here"};
+  went.what.name = {"theirs", "dk"};
+  EXPECT_EQ(show(went), R"([{"t":000,"event":"organisationChanged","from":"here","to":"there",)"
+                        R"("now":{"pk":"theirs","dk":"dk"}}])");
   EXPECT_EQ(show(device::twin_changed{{{"a", 1}}, 7, "user:a", noon}),
             R"([{"t":000,"event":"twinChanged","version":7,"desired":{"a":1}}])");
   EXPECT_EQ(show(device::layers_changed{

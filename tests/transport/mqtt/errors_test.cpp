@@ -25,6 +25,7 @@ TEST(MqttErrors, ConnackCodesAreThoseOfTheStandard) {
   EXPECT_EQ(connack_code({errc::not_found, "device_unknown", ""}), 4);
   EXPECT_EQ(connack_code({errc::unauthenticated, "sign_check_failed", ""}), 4);
   EXPECT_EQ(connack_code({errc::forbidden, "device_disabled", ""}), 5);
+  EXPECT_EQ(connack_code({errc::not_found, "device_retired", ""}), 4) << "as a stranger";
   for (const auto c : {errc::unavailable, errc::timeout, errc::wrong_node, errc::internal})
     EXPECT_EQ(connack_code({c, ""}), 3);
   for (const auto c : all) {
@@ -39,6 +40,7 @@ TEST(MqttErrors, LoginsOfVersionFiveHaveReasonCodes) {
   EXPECT_EQ(connack_reason({errc::unauthenticated, "sign_check_failed", ""}), 0x86);
   EXPECT_EQ(connack_reason({errc::forbidden, "certificate_required", ""}), 0x87);
   EXPECT_EQ(connack_reason({errc::forbidden, "device_disabled", ""}), 0x8a);
+  EXPECT_EQ(connack_reason({errc::not_found, "device_retired", ""}), 0x86);
   for (const auto* banned :
        {"device_banned", "product_banned", "address_banned", "certificate_banned", "org_suspended"})
     EXPECT_EQ(connack_reason({errc::forbidden, banned, ""}), 0x8a) << banned;

@@ -1,10 +1,12 @@
-#include "transport/api/device_filter.hpp"
+#include "model/organisation/device_filter.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/filter/expression.hpp"
+#include "model/organisation/node_filter.hpp"
 
-namespace orrery::transport::api {
+namespace orrery::model::organisation {
 namespace {
 
 const auto products = std::vector<product_facts>{{"p1", "pump", {"base", "turning"}, false},
@@ -35,6 +37,16 @@ TEST(DeviceFilter, PutsKeysInThePlaceOfWhatProductsHave) {
     const auto wanted = *expected == '\0' ? std::string{} : print(*model::filter::parse(expected));
     EXPECT_EQ(read(text), wanted) << text;
   }
+}
+
+TEST(DeviceFilter, FindsNobodyOutOfService) {
+  for (const auto* text : {"status = 'retired'", "status != 'Retired'",
+                           "name like 'x' or not (status in ('online', 'retired'))"}) {
+    const auto got = device_filter(text, products);
+    ASSERT_FALSE(got) << text;
+    EXPECT_EQ(got.error().reason, "bad_filter");
+  }
+  EXPECT_TRUE(device_filter("tags.status = 'retired' and name = 'retired'", products));
 }
 
 const auto groups = group_facts{{"g1", ""},
@@ -100,5 +112,29 @@ TEST(DeviceFilter, QuotesWhatItWrites) {
   EXPECT_EQ(both("a = 1 or b = 2", "c = 3"), "(a = 1 or b = 2) and (c = 3)");
 }
 
+TEST(DeviceFilter, PutsDevicesInThePlaceOfNodes) {
+  EXPECT_THAT(nodes_in("underNode = 'n1' and not (underNode in ('n2', 'n3') or name = 'n4')"),
+              testing::ElementsAre("n1", "n2", "n3"));
+  EXPECT_THAT(nodes_in("underNode ="), testing::IsEmpty());
+  EXPECT_THAT(nodes_in(""), testing::IsEmpty());
+  const auto nodes = node_facts{{"n1", {"a", "b"}}, {"n2", {"b", "c"}}, {"n3", {}}};
+  for (const auto& [text, expected] : std::vector<std::pair<const char*, const char*>>{
+           {"underNode = 'n1'", "assetId in ('a', 'b')"},
+           {"underNode = 'n3' or name = 'x'", "assetId in ('') or name = 'x'"},
+           {"underNode = 'another'", "assetId in ('')"},
+           {"underNode != 'n1'", "not (assetId in ('a', 'b'))"},
+           {"underNode in ('n1', 'n2')", "assetId in ('a', 'b', 'b', 'c')"}}) {
+    const auto got = device_filter(text, products, {}, nodes);
+    ASSERT_TRUE(got) << text;
+    EXPECT_EQ(*got, print(*model::filter::parse(expected))) << text;
+  }
+  for (const auto* text : {"underNode > 'n1'", "underNode = 1", "underNode exists"})
+    EXPECT_FALSE(device_filter(text, products, {}, nodes)) << text;
+  const auto without = device_filter("underNode = 'n1'", products);
+  ASSERT_TRUE(without);
+  EXPECT_EQ(*without, print(*model::filter::parse("underNode = 'n1'")))
+      << "the index of devices knows no such field";
+}
+
 }  // namespace
-}  // namespace orrery::transport::api
+}  // namespace orrery::model::organisation
