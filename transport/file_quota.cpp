@@ -12,6 +12,7 @@ using model::errc;
 using model::failure;
 
 constexpr auto least_pause = std::chrono::seconds{10};
+constexpr auto unknown_pause = std::chrono::seconds{1};  // while no count has worked
 constexpr auto times_as_long = 20;
 constexpr std::string_view item = "fileBytes";
 
@@ -75,8 +76,10 @@ void file_quota::look_after() {
       if (!limits_of(org.get()))
         continue;
       auto& c = all_[id];
-      const auto pause = std::max(model::milliseconds{least_pause}, times_as_long * c.took);
-      if (c.runs || (c.known && now < c.begun + pause))
+      const auto pause = c.known
+                             ? std::max(model::milliseconds{least_pause}, times_as_long * c.took)
+                             : model::milliseconds{unknown_pause};
+      if (c.runs || now < c.begun + pause)
         continue;
       c.runs = true;
       c.begun = now;

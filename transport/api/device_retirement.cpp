@@ -144,21 +144,24 @@ void reply_restored(const exchange_ptr& e, const device::retirement& was, const 
       });
 }
 
-void restore(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
+/// The device of the route, which must be out of service, and the revision that the change depends
+/// on; a failure is the answer.
+void with_retired(
+    const exchange_ptr& e,
+    std::function<void(const found_device&, std::optional<std::uint64_t> expected)> then) {
   const auto expected = e->if_match();
   if (!expected)
     return e->fail(expected.error());
-  e->with_device([e, expected = *expected](const found_device& d) {
-    const auto& was = d.state->retirement();
-    if (was.empty())
-      return e->fail(
-          {errc::conflict, "not_retired", d.state->name().device_key + " is in service"});
+  e->with_device([e, expected = *expected, then = std::move(then)](const found_device& d) {
+    if (d.state->retirement().empty())
+      return e->fail({errc::conflict, "not_retired",
+                      d.state->name().device_key + " is in service: decommission it first"});
+    then(d, expected);
+  });
+}
+
+void restore(const exchange_ptr& e) {
+  with_retired(e, [e](const found_device& d, std::optional<std::uint64_t> expected) {
     e->was(show_device(*e, d.id, *d.state));
     e->parts().quota->reserve(
         e->who.organisation, 1,
@@ -183,19 +186,7 @@ void restore(const exchange_ptr& e) {
 // ---- removed
 
 void purge(const exchange_ptr& e) {
-  const auto body = e->body();
-  if (!body)
-    return e->fail(body.error());
-  auto f = fields{*body};
-  if (auto ok = f.finish(); !ok)
-    return e->fail(ok.error());
-  const auto expected = e->if_match();
-  if (!expected)
-    return e->fail(expected.error());
-  e->with_device([e, expected = *expected](const found_device& d) {
-    if (d.state->retirement().empty())
-      return e->fail({errc::conflict, "not_retired",
-                      d.state->name().device_key + " is in service: decommission it first"});
+  with_retired(e, [e](const found_device& d, std::optional<std::uint64_t> expected) {
     // As it was read: one that comes again meanwhile stays.
     remove_device(e, d, expected.value_or(d.revision));
   });

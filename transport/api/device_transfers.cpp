@@ -124,7 +124,7 @@ class adoption : public std::enable_shared_from_this<adoption> {
                          [self = shared_from_this()](const actors::answer& got) {
                            const auto* s =
                                got ? device_reply<device::device_snapshot>(*got) : nullptr;
-                           if (!s && model::may_work_later(got.error()))
+                           if (!got && model::may_work_later(got.error()))
                              return self->e_->fail(got.error());
                            self->take(s);
                          });
