@@ -544,6 +544,20 @@ class Data(CliTest):
         self.assertEqual((moved["assetId"], moved["productKey"]), (made["assetId"], to))
         self.refused("state_conflict", "device", "move", f"{to}/{key}", "--product", to)
 
+    def test_offers_a_device_and_lists_files_of_all(self):
+        made, device = self.new_device()
+        device.close()
+        address = f"{made['productKey']}/{made['deviceKey']}"
+        offer = self.json("device", "offer", address, "--to", "elsewhere", "--hours", "1")
+        self.assertEqual((offer["assetId"], offer["targetOrg"]), (made["assetId"], "elsewhere"))
+        self.refused("transfer_invalid", "device", "adopt", offer["code"], "--product", made["productKey"], "--key", "adopted")
+        self.api.post(f"~/devices/{made['assetId']}/files", {"filename": "of-all.bin", "fileLength": 3})
+        mine = ("--filter", f"deviceKey = '{made['deviceKey']}'")
+        self.assertIn("of-all.bin", self.cli("file", "ls", *mine))
+        self.assertEqual([f["assetId"] for f in self.json("file", "ls", *mine, "--status", "pending")], [made["assetId"]])
+        self.assertEqual(self.json("file", "ls", *mine, "--status", "stored"), [])
+        self.refused("leave the device out", "file", "ls", address, "--status", "lost")
+
     def test_takes_a_device_out_of_service(self):
         made, device = self.new_device()
         address = f"{made['productKey']}/{made['deviceKey']}"
